@@ -1,0 +1,73 @@
+"""``harness explain``: what a transfer minimises, in the paper's terms and in the peers'."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.config import load_experiment
+from harness.driver import make_jobs
+from harness.features.vgg import map_shape
+from harness.objective.conventions import CONVENTIONS
+from harness.objective.explain import Converted, convert, terms_of
+from harness.runs.prepare import load_network, row_objective_of
+
+
+def explain_experiment(file: Path, overrides: tuple[str, ...], profile: str | None) -> None:
+    """Print the objective of the experiment's first cell; its other cells differ in what the experiment varies."""
+    console = Console()
+    loaded = load_experiment(file, overrides, profile)
+    job = make_jobs(loaded, Path("runs"))[0]
+    objective = row_objective_of(job.row.transfer)
+    layers = (*objective.weighed_content(), *objective.weighed_style())
+    network = load_network(job.row.transfer, layers)
+    shapes = {}
+    for layer in layers:
+        height, width = map_shape(layer, job.height, job.width)
+        shapes[layer] = (network.num_filters(layer), height * width)
+    convention = CONVENTIONS[objective.convention]
+    normalised = "normalised to mean activation 1" if job.row.transfer["normalised"] else "not normalised"
+    console.print(
+        f"{loaded.source}, {job.width}×{job.height} px" + (f", cell {job.cell.name}" if job.cell.label else "")
+    )
+    console.print(f"network: {job.row.transfer['weights']}, {job.row.transfer['pooling']} pooling, {normalised}")
+    console.print(f"convention {convention.name!r}: {convention.formula}", markup=False)
+    console.print(f"  from {convention.source}; meant for: {convention.network}", markup=False)
+    console.print(
+        f"  α = {objective.alpha:g}, β = {objective.beta:g}, α/β = {_ratio(objective.alpha, objective.beta)}\n"
+    )
+    console.print(
+        "In the printed equations' terms (Gatys et al. 2016, eqs 1, 4, 5, 7) this is  L = Σ factor · term  with"
+    )
+    table = Table(box=None, pad_edge=False)
+    for header in ("factor", "term", "layer", "N", "M", "weight"):
+        table.add_column(header, justify="left" if header in ("term", "layer") else "right")
+    for term in terms_of(objective, shapes):
+        equation = "½ Σ (F − P)²  (eq. 1)" if term.side == "content" else "E_l           (eq. 4)"
+        numbers = [str(term.num_filters), str(term.num_positions), f"{term.weight:g}"]
+        table.add_row(f"{term.printed:.6g}", equation, term.layer, *numbers)
+    console.print(table)
+    console.print("\nThe same objective in each convention's numbers, at this size:")
+    table = Table(box=None, pad_edge=False)
+    for header in ("convention", "α", "β", "α/β", "formula"):
+        table.add_column(header, justify="right" if header in ("α", "β", "α/β") else "left")
+    for name in CONVENTIONS:
+        converted = convert(objective, shapes, name)
+        ratio = "per layer" if converted.ratio is None else f"{converted.ratio:.6g}"
+        table.add_row(name, _values(converted.alpha), _values(converted.beta), ratio, CONVENTIONS[name].formula)
+    console.print(table)
+
+
+def _values(values: dict[str, float]) -> str:
+    """One number where the layers agree, else one per layer."""
+    if not values:
+        return "–"
+    if Converted("", values, {}).same:
+        return f"{next(iter(values.values())):.6g}"
+    return "\n".join(f"{layer}: {value:.4g}" for layer, value in values.items())
+
+
+def _ratio(alpha: float, beta: float) -> str:
+    return f"{alpha / beta:g}" if beta else "∞ (no style term)"

@@ -1,0 +1,121 @@
+"""The fields of a transfer as dotted names: which there are, the nearest one to a typo, and setting one.
+
+A field is ``alpha`` or, one step deeper, ``optimiser.history`` or ``style_layers.conv1_1``. All names are read off the
+models, so that no list here can go stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, Tag
+from pydantic.fields import FieldInfo
+
+from harness.config.layers import LAYERS, nearest_layer
+from harness.config.transfer import Transfer
+
+FIELDS: tuple[str, ...] = tuple(Transfer.model_fields)
+
+
+def members(annotation: Any) -> list[Any]:
+    """The branches of a union with their annotations, or the type alone."""
+    if get_origin(annotation) is Annotated:
+        return members(get_args(annotation)[0])
+    if get_origin(annotation) in (dict, Literal, list, tuple) or isinstance(annotation, type):
+        return [annotation]
+    return list(get_args(annotation))
+
+
+def models_of(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The models an annotation allows, by their discriminator tag ("" where there is none)."""
+    found: dict[str, type[BaseModel]] = {}
+    for member in members(annotation):
+        base, *marks = get_args(member) if get_origin(member) is Annotated else (member,)
+        if isinstance(base, type) and issubclass(base, BaseModel):
+            found[next((mark.tag for mark in marks if isinstance(mark, Tag)), "")] = base
+    return found
+
+
+def subfields(field: str) -> tuple[str, ...]:
+    """What may stand behind ``field.``: layers, or the fields of the models it allows."""
+    annotation = Transfer.model_fields[field].annotation
+    if get_origin(annotation) is dict:
+        return LAYERS
+    return tuple(dict.fromkeys(name for model in models_of(annotation).values() for name in model.model_fields))
+
+
+def info_at(model: type[BaseModel], location: Iterable[str | int]) -> tuple[FieldInfo | None, type[BaseModel] | None]:
+    """The field a pydantic error is about, and the model it is in.
+
+    Args:
+        model: the model that was validated.
+        location: pydantic's ``loc``, with tags of unions (``<file>``) and ``[key]``.
+    """
+    info: FieldInfo | None = None
+    holder: type[BaseModel] | None = model
+    options: dict[str, type[BaseModel]] = {}
+    for step in location:
+        if isinstance(step, str) and step.startswith("<"):
+            holder = options.get(step)
+            continue
+        holder = holder or options.get("")
+        info = holder.model_fields.get(str(step)) if holder else None
+        if info is None:
+            return None, holder
+        options = models_of(info.annotation)
+        last, holder = holder, None
+    return info, last if info else holder
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of ``names`` that was probably meant, by difflib."""
+    close = get_close_matches(name.lower().replace("-", "_"), list(names), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def unknown_name(name: str, names: Iterable[str], kind: str = "field") -> str:
+    """The sentence about a name that is not there: the nearest one, or all of them."""
+    names = list(names)
+    close = nearest_layer(name) if names == list(LAYERS) else nearest(name, names)
+    if close:
+        return f"there is no {kind} {name!r}; did you mean {close}?"
+    return f"there is no {kind} {name!r}; allowed: {', '.join(names) or 'nothing'}"
+
+
+def unknown_field(dotted: str) -> str | None:
+    """What is wrong with a dotted name of a transfer's field; None if it is one."""
+    field, *rest = dotted.split(".")
+    if dotted.startswith("transfer."):
+        return f"fields are named without their section here: write {dotted.removeprefix('transfer.')}"
+    if field not in FIELDS:
+        return unknown_name(dotted, FIELDS)
+    if not rest:
+        return None
+    if len(rest) > 1 or not subfields(field):
+        return f"{field} has no field {'.'.join(rest)!r}; write {field} alone"
+    if rest[0] not in subfields(field):
+        return unknown_name(
+            rest[0], subfields(field), "VGG-19 layer" if subfields(field) == LAYERS else f"field of {field}"
+        )
+    return None
+
+
+def overlaps(one: str, other: str) -> bool:
+    """Whether two dotted fields are the same or one holds the other."""
+    return one == other or one.startswith(other + ".") or other.startswith(one + ".")
+
+
+def set_field(transfer: Mapping[str, Any], dotted: str, value: Any) -> dict[str, Any]:
+    """A copy of a raw transfer in which one field is replaced; one deeper step keeps the field's other entries."""
+    field, _, inner = dotted.partition(".")
+    if not inner:
+        return {**transfer, field: value}
+    default = Transfer.model_fields[field].default
+    before = transfer[field] if field in transfer else default if isinstance(default, dict) else None
+    if field == "optimiser" and isinstance(before, str):
+        before = {"name": before}
+    if field == "optimiser" and inner == "name":
+        before = None  # another algorithm has other fields
+    return {**transfer, field: {**(before if isinstance(before, dict) else {}), inner: value}}

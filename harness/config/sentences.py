@@ -1,0 +1,162 @@
+"""Pydantic's errors as sentences for the user: what was given, what is allowed, the likely intention.
+
+One sentence for each fault, also where a field may be one of several things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from harness.config.fields import info_at, members, models_of, nearest, unknown_name
+from harness.config.layers import LAYERS
+from harness.config.located import Path
+from harness.config.transfer import CROSS_FIELD
+from harness.config.yaml_source import flow
+
+GRID = "grid"
+"""Type of the pydantic error that carries an experiment's own ``Problem``s, as ``ctx["problems"]``."""
+
+_FILE_ENDINGS = {
+    "weights": (".pth", ".pt", ".safetensors"),
+    "start": (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"),
+}
+_ENTRIES = {
+    "axes": "a list of one value or more, such as [1, 2]",
+    "cases": "a mapping of fields to values, such as {start: content}",
+    "profiles": "a partial experiment, such as {transfer: {size: 512}}",
+}
+_TRUTHS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false", 1: "true", 0: "false"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A fault without its place.
+
+    Attributes:
+        path: the field, from the root of what was validated.
+        message: the sentence.
+        involved: every field that could be changed to cure it (names of a transfer's fields).
+    """
+
+    path: Path
+    message: str
+    involved: tuple[str, ...] = ()
+
+
+def shown(value: Any) -> str:
+    """A value as YAML would write it, shortened to 60 characters."""
+    text = "nothing" if value is None else repr(value) if isinstance(value, str) else flow(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def choices_of(annotation: Any) -> tuple[str, ...]:
+    """The names a field may have, read off its ``Literal``; with several branches, those of the first."""
+    for member in members(annotation):
+        base = get_args(member)[0] if get_origin(member) not in (Literal, dict) and get_args(member) else member
+        if get_origin(base) is Literal:
+            return tuple(map(str, get_args(base)))
+        if get_origin(member) is Literal:
+            return tuple(map(str, get_args(member)))
+    return ()
+
+
+def allowed(info: FieldInfo | None) -> str:
+    """What a field may be, in words."""
+    if info is None:
+        return ""
+    if info.description:
+        return info.description
+    choices = choices_of(info.annotation)
+    return f"one of {', '.join(choices)}" if len(choices) > 1 else "".join(choices)
+
+
+def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem]:
+    """Every fault pydantic found in ``model``."""
+    for detail in error.errors(include_url=False):
+        if detail["type"] == CROSS_FIELD:
+            prefix = tuple(map(str, detail["loc"]))
+            for fields, sentence in detail["ctx"]["faults"]:
+                yield Problem((*prefix, fields[0]), sentence, fields)
+            continue
+        if detail["type"] == GRID:
+            yield from detail["ctx"]["problems"]
+            continue
+        location = detail["loc"]
+        path = tuple(str(step) for step in location if not str(step).startswith(("<", "[")))
+        yield Problem(path, _sentence(detail["type"], detail["input"], location, path, model))
+
+
+def _sentence(kind: str, given: Any, location: tuple[int | str, ...], path: Path, model: type[BaseModel]) -> str:
+    info, holder = info_at(model, location)
+    if kind == "extra_forbidden":
+        return unknown_name(path[-1], holder.model_fields if holder else ())
+    if kind == "missing":
+        return f"is missing; give {allowed(info) or 'it'}"
+    if location[-1] == "[key]":
+        return unknown_name(str(given), LAYERS, "VGG-19 layer")
+    if kind == "value_error":
+        return f"got {shown(given)}"
+    if path[-1].isdecimal():  # an item of a list: what the list may hold
+        info, holder = info_at(model, location[:-1])
+    hint = _hint(given, path, info)
+    expected = _allowed_inside(path) or allowed(info)
+    return f"got {shown(given)}; allowed: {expected}{f'; {hint}' if hint else ''}"
+
+
+def _allowed_inside(path: Path) -> str:
+    """What the entries of a mapping may be; pydantic has no field for them."""
+    if len(path) == 2 and path[0] in _ENTRIES:
+        return _ENTRIES[path[0]]
+    return "a finite number ≥ 0 (0 switches the layer off)" if len(path) > 1 and path[-2].endswith("_layers") else ""
+
+
+def _hint(given: Any, path: Path, info: FieldInfo | None) -> str:
+    """The likely intention, where there is one."""
+    field, annotation = path[-1], info.annotation if info else None
+    if annotation is bool:
+        word = given.lower() if isinstance(given, str) else given
+        return f"did you mean {_TRUTHS[word]}?" if word in _TRUTHS else ""
+    if field.endswith("_layers"):
+        if isinstance(given, str | list):
+            layers = [given] if isinstance(given, str) else [item for item in given if isinstance(item, str)]
+            return f"did you mean {{{', '.join(f'{layer}: 1' for layer in layers)}}}?" if layers else ""
+        return ""
+    if annotation in (float, int) or annotation is None:
+        return _number_hint(given, integer=annotation is int)
+    if annotation is str:
+        return "put it in quotes" if isinstance(given, int | float) and not isinstance(given, bool) else ""
+    if isinstance(given, dict) and field == "optimiser":
+        given = given.get("name")
+    if isinstance(given, dict):
+        return "give either file or url, not both" if {"file", "url"} <= given.keys() else ""
+    if not isinstance(given, str):
+        return ""
+    if given.lower().endswith(_FILE_ENDINGS.get(field, ("\0",))):
+        return f"did you mean {{file: {given}}}?"
+    if field == "weights" and given.startswith(("http://", "https://")):
+        return f"did you mean {{url: {given}, sha256: …}}?"
+    close = nearest(given, choices_of(annotation) or _model_names(annotation))
+    return f"did you mean {close}?" if close else ""
+
+
+def _model_names(annotation: Any) -> tuple[str, ...]:
+    """The values of ``name`` that tell the models of a union apart."""
+    fields = [model.model_fields.get("name") for model in models_of(annotation).values()]
+    return tuple(name for field in fields if field for name in choices_of(field.annotation))
+
+
+def _number_hint(given: Any, *, integer: bool) -> str:
+    if isinstance(given, str):
+        try:
+            float(given)
+        except ValueError:
+            return ""
+        return "write it without quotes"
+    if integer and isinstance(given, float) and given.is_integer() and abs(given) < 1e6:
+        return f"write {int(given)}"
+    return ""

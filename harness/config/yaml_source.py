@@ -1,0 +1,233 @@
+"""YAML as configuration: plain data with the line of every value, every fault a sentence.
+
+Scalars follow the YAML 1.2 core schema (section 10.3.2), not PyYAML's 1.1: ``1e3`` and ``1e-3`` are numbers, ``on``,
+``off``, ``yes`` and ``no`` are words. Duplicate keys and custom tags are faults, anchors and ``<<`` merges are allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from harness.config.located import Located, Path
+from harness.errors import Fault
+
+MAX_NODES = 100_000
+"""Values in one document, aliases counted each time: more is a mistake or an alias bomb."""
+
+MAX_DIGITS = 50
+"""Of an integer; Python refuses to print those of more than 4,300."""
+
+_TAG = "tag:yaml.org,2002:"
+_CORE = (
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+)
+_RESOLVERS: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+for _name, _pattern, _first in _CORE:
+    for _letter in _first:
+        _RESOLVERS.setdefault(_letter.replace("\0", ""), []).append((_TAG + _name, re.compile(rf"(?:{_pattern})\Z")))
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with the core schema's scalars."""
+
+    yaml_implicit_resolvers = _RESOLVERS
+
+
+class _Dumper(yaml.SafeDumper):
+    """Its counterpart: quotes exactly what ``_Loader`` would not read back as text."""
+
+    yaml_implicit_resolvers = _RESOLVERS
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write everything out."""
+        return True
+
+
+_Dumper.add_representer(float, lambda dumper, data: dumper.represent_scalar(_TAG + "float", _spell(data)))
+
+
+def _spell(number: float) -> str:
+    """``repr``, with YAML's spelling of what is not finite."""
+    return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(number), repr(number))
+
+
+def dump_yaml(data: Any) -> str:
+    """YAML text that ``parse`` reads back to the same data, one field a line."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110))
+
+
+def flow(data: Any) -> str:
+    """The same on one line, as it is written behind ``key=``."""
+    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=2**30)
+    return str(text).removesuffix("\n").removesuffix("\n...")
+
+
+def parse_document(text: str, name: str) -> tuple[Any, Located, list[Fault]]:
+    """Read one YAML document.
+
+    Args:
+        text: the document.
+        name: what to call it in faults; each becomes ``name:line``.
+
+    Returns:
+        Plain data (None where nothing could be read), the line of every value, and the faults.
+    """
+    located = Located(f"{name}:1")
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        line, sentence = _syntax_sentence(error, text)
+        return None, located, [Fault(f"{name}:{line}" if line else name, "", sentence)]
+    if node is None:
+        return None, located, []
+    reader = _Reader(name, located)
+    try:
+        return reader.read(node, ()), located, reader.faults
+    except RecursionError:
+        return None, located, [Fault(name, "", "it is nested too deeply to be a configuration")]
+
+
+def parse_word(text: str, where: str) -> tuple[Any, list[Fault]]:
+    """Read the value of an override; a plain text is taken whole, ``#`` and all."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        return None, [Fault(where, "", f"{_syntax_sentence(error, text)[1]}; put special characters in quotes")]
+    if node is None:
+        return (None, []) if not text.strip() else (text.strip(), [])
+    if isinstance(node, yaml.ScalarNode) and node.style is None and node.tag == _TAG + "str":
+        return text.strip(), []
+    reader = _Reader(where, Located(where))
+    value = reader.read(node, ())
+    return value, [Fault(where, fault.field, fault.message) for fault in reader.faults]
+
+
+class _Reader:
+    """Turns nodes into data, noting lines and faults as it goes."""
+
+    def __init__(self, name: str, located: Located) -> None:
+        """Read into ``located``; ``name`` is what the document is called."""
+        self.name = name
+        self.located = located
+        self.faults: list[Fault] = []
+        self.num_nodes = 0
+        self.open: set[int] = set()
+
+    def _fault(self, node: yaml.Node, path: Path, message: str) -> None:
+        self.faults.append(Fault(f"{self.name}:{node.start_mark.line + 1}", ".".join(path), message))
+
+    def read(self, node: yaml.Node, path: Path) -> Any:
+        """Data of ``node``, which stands at ``path``."""
+        self.num_nodes += 1
+        if self.num_nodes > MAX_NODES:
+            if self.num_nodes == MAX_NODES + 1:
+                self._fault(node, (), f"more than {MAX_NODES} values: this is not a configuration, or an alias bomb")
+            return None
+        if id(node) in self.open:
+            self._fault(node, path, "an anchor that contains itself; write the value out")
+            return None
+        self.open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, path)
+            if isinstance(node, yaml.SequenceNode):
+                return self._sequence(node, path)
+            return self._scalar(node, path)
+        finally:
+            self.open.discard(id(node))
+
+    def _scalar(self, node: yaml.Node, path: Path) -> Any:
+        kind, text = node.tag.removeprefix(_TAG), node.value
+        try:
+            if kind == "str":
+                return text
+            if kind == "null":
+                return None
+            if kind == "bool":
+                return {"true": True, "false": False}[text.lower()]
+            if kind == "int" and len(text) <= MAX_DIGITS:
+                return int(text, 0 if text[:2] in ("0o", "0x") else 10)
+            if kind == "float":
+                return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        except (ValueError, KeyError):
+            self._fault(node, path, f"{text[:40]!r} cannot be read as the {kind} it is marked to be")
+            return None
+        if kind == "int":
+            self._fault(node, path, f"{text[:20]}… has {len(text)} digits; no number here is that long")
+            return None
+        self._fault(node, path, f"the tag {node.tag.replace(_TAG, '!!')} is not allowed; write plain values")
+        return None
+
+    def _sequence(self, node: yaml.SequenceNode, path: Path) -> list[Any]:
+        if node.tag != _TAG + "seq":
+            self._fault(node, path, f"the tag {node.tag.replace(_TAG, '!!')} is not allowed; write plain values")
+        values = []
+        for index, item in enumerate(node.value):
+            self.located.places[(*path, str(index))] = self._line(item)
+            values.append(self.read(item, (*path, str(index))))
+        return values
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        if node.tag != _TAG + "map":
+            self._fault(node, path, f"the tag {node.tag.replace(_TAG, '!!')} is not allowed; write plain values")
+        merged: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key_node, value_node in sorted(node.value, key=lambda pair: pair[0].value != "<<"):  # merges first
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._fault(key_node, path, "a key must be a word, not a list or a mapping")
+                continue
+            key, line = key_node.value, key_node.start_mark.line + 1
+            if key in lines:
+                self._fault(key_node, (*path, key), f"stands twice, first on line {lines[key]}; keep one of them")
+                continue
+            lines[key] = line
+            if key == "<<" and key_node.style is None:
+                merged = self._merge(value_node, path)
+                continue
+            if key in merged:
+                self.located.remove((*path, key))
+            self.located.places[(*path, key)] = f"{self.name}:{line}"
+            own[key] = self.read(value_node, (*path, key))
+        return {**{key: value for key, value in merged.items() if key not in own}, **own}
+
+    def _merge(self, node: yaml.Node, path: Path) -> dict[str, Any]:
+        """What ``<<`` brings in: a mapping or a list of mappings, the first to have a key wins."""
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        merged: dict[str, Any] = {}
+        for part in reversed(parts):
+            if isinstance(part, yaml.MappingNode):
+                merged.update(self.read(part, path))
+            else:
+                self._fault(part, path, "<< merges mappings only")
+        return merged
+
+    def _line(self, node: yaml.Node) -> str:
+        return f"{self.name}:{node.start_mark.line + 1}"
+
+
+def _syntax_sentence(error: Exception, text: str) -> tuple[int, str]:
+    """Line (0 where there is none) and sentence of what PyYAML could not read."""
+    if isinstance(error, RecursionError):
+        return 0, "it is nested too deeply to be a configuration"
+    if isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return line, f"the character U+{ord(text[error.position]):04X} is not allowed in YAML"
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or getattr(error, "context", None) or "cannot be read"
+    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    if "'\\t'" in problem:
+        return line, f"a tab stands at column {column}; YAML is indented by spaces"
+    if "expected a single document" in str(error):
+        return line, "a second document begins here (---); a configuration is one document"
+    return line, f"not readable as YAML: {problem} (column {column})"

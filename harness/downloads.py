@@ -1,0 +1,159 @@
+"""Downloads that are either the file that was asked for, checked by its hash, or not there at all.
+
+Only the standard library. The file is streamed to a temporary one in the same folder, hashed on the way, and renamed
+when the hash is right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+
+import platformdirs
+
+from harness import __version__
+from harness.errors import DownloadError
+
+Progress = Callable[[int, int | None], None]
+
+CHUNK_BYTES = 1 << 18
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``$HARNESS_CACHE``, else the user's cache folder of this system."""
+    override = os.environ.get("HARNESS_CACHE")
+    return Path(override).expanduser() if override else Path(platformdirs.user_cache_dir("harness"))
+
+
+def has_hash(path: Path, sha256: str) -> bool:
+    """Whether a file is there and its SHA-256 begins with ``sha256``."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest().startswith(sha256.lower())
+
+
+def download(
+    url: str, sha256: str, destination: str | Path, progress: Progress | None = None, timeout_s: float = 30.0
+) -> Path:
+    """Download a file unless it is there already with the right hash.
+
+    Args:
+        url: ``http://`` or ``https://``; proxies of the environment are used.
+        sha256: the file's SHA-256 in hex, or at least its first 8 digits (as in the names of torch.hub's files).
+        destination: the file to write; its folder is made. A file there with another hash is replaced, but only by
+            a right one.
+        progress: called with the bytes so far and the bytes in all (None where the server does not say).
+        timeout_s: how long the server may stay silent, > 0.
+
+    Returns:
+        ``destination``.
+
+    Raises:
+        ValueError: ``sha256`` is no such hash.
+        DownloadError: refused, offline, cut off, wrong hash, or nowhere to write; nothing is left behind.
+    """
+    if not re.fullmatch(r"[0-9a-fA-F]{8,64}", sha256):
+        raise ValueError(f"{sha256!r} is no SHA-256: 8 to 64 hex digits are needed.")
+    destination = Path(destination)
+    if not url.lower().startswith(("http://", "https://")):
+        raise DownloadError(
+            f"{url} cannot be downloaded: only http:// and https:// addresses can. "
+            "Give a file on this machine by its path."
+        )
+    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        if has_hash(destination, sha256):
+            return destination
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        found = _stream(url, temporary, progress, timeout_s)
+        if not found.startswith(sha256.lower()):
+            raise DownloadError(
+                f"{url} is not the file that was expected: its SHA-256 is {found}, not {sha256.lower()}"
+                f"{'' if len(sha256) == 64 else '…'}. It was thrown away. The file may have been changed at its source."
+            )
+        os.replace(temporary, destination)
+    except OSError as error:
+        raise _cannot_write(destination, error) from error
+    finally:
+        try:
+            temporary.unlink(missing_ok=True)
+        except OSError:
+            pass  # the folder could not be made, so there is nothing to remove
+    return destination
+
+
+def _stream(url: str, temporary: Path, progress: Progress | None, timeout_s: float) -> str:
+    """Write the answer to ``temporary`` and return its SHA-256; OSErrors are only those of writing."""
+    digest = hashlib.sha256()
+    num_bytes = 0
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": f"harness/{__version__}"})
+        response = _opener().open(request, timeout=timeout_s)
+    except (OSError, HTTPException, ValueError) as error:
+        raise _cannot_download(url, error) from error
+    with response, temporary.open("wb") as file:
+        stated = response.headers.get("Content-Length", "")
+        total = int(stated) if stated.isdecimal() else None
+        while True:
+            try:
+                chunk = response.read(CHUNK_BYTES)
+            except (OSError, HTTPException) as error:
+                raise _cannot_download(url, error) from error
+            if not chunk:
+                break
+            file.write(chunk)
+            digest.update(chunk)
+            num_bytes += len(chunk)
+            if progress:
+                progress(num_bytes, total)
+    if total is not None and num_bytes != total:
+        raise DownloadError(
+            f"{url} was cut off after {num_bytes} of {total} bytes. Nothing was kept; try again when the network is "
+            "better."
+        )
+    return digest.hexdigest()
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """An opener that follows redirects to http and https only (urllib's default one would also follow ftp)."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.UnknownHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
+def _cannot_download(url: str, error: Exception) -> DownloadError:
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+        return DownloadError(
+            f"{url} cannot be downloaded: the server answers {error.code} {error.reason}. Nothing was kept. "
+            "Check the address in a browser, or give the file by its path."
+        )
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    return DownloadError(
+        f"{url} cannot be downloaded ({reason or type(error).__name__}). Nothing was kept. "
+        "Check the network, or give the file by its path."
+    )
+
+
+def _cannot_write(destination: Path, error: OSError) -> DownloadError:
+    return DownloadError(
+        f"The download cannot be written to {destination} ({error.strerror or error}). Nothing was kept. "
+        "Check permissions and disk space, or set HARNESS_CACHE to another folder."
+    )

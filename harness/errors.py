@@ -1,0 +1,84 @@
+"""Every error the harness raises on purpose.
+
+    HarnessError                 exit code 1: something ran and failed
+    ├── UsageError               exit code 2: what was asked for cannot be done as written
+    │   ├── ConfigError          every fault of a YAML file and its overrides, in one report
+    │   ├── ImageError           an image that cannot be found, read or used
+    │   ├── WeightsError         network weights that cannot be found, read or used
+    │   └── DeviceError          a device that is not there
+    ├── DownloadError            a download that was refused, cut off or has the wrong hash
+    ├── RunError                 a run that failed
+    └── StorageError             a folder or disk that cannot be written
+
+Library code raises; only ``harness.cli`` prints and exits. A message is one or more whole sentences for the user: what
+was given, what is allowed, what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class HarnessError(Exception):
+    """Something ran and failed; the message is the sentence shown to the user."""
+
+    exit_code = 1
+
+
+class UsageError(HarnessError):
+    """What was asked for cannot be done as written."""
+
+    exit_code = 2
+
+
+class ImageError(UsageError):
+    """An image cannot be found, read or used."""
+
+
+class WeightsError(UsageError):
+    """Network weights cannot be found, read or used."""
+
+
+class DeviceError(UsageError):
+    """A device is not there."""
+
+
+class DownloadError(HarnessError):
+    """A download was refused, cut off, or has the wrong hash; no file was left behind."""
+
+
+class RunError(HarnessError):
+    """A run failed; the message names it."""
+
+
+class StorageError(HarnessError):
+    """A folder cannot be written: permissions, space, or in use by another process."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a configuration.
+
+    Attributes:
+        where: file and line (``experiments/a.yaml:12``) or the override as it was typed.
+        field: dotted name of the field, e.g. ``transfer.alpha``; empty when the fault is not in one field.
+        message: what was given, what is allowed, and the likely intention.
+    """
+
+    where: str
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        """One line: where, which field, what is wrong."""
+        return f"{self.where}: {self.field}: {self.message}" if self.field else f"{self.where}: {self.message}"
+
+
+class ConfigError(UsageError):
+    """All the faults of one configuration, reported together."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        """Keep the faults; the message lists them, one per line."""
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))

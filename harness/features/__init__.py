@@ -1,0 +1,1 @@
+"""Features: VGG-19, its weights, and their normalisation."""

@@ -1,0 +1,216 @@
+"""Rescale a VGG-19 so that each filter's mean activation is 1 (Gatys et al. 2016, section 2).
+
+The mean m_c of filter c is taken after the ReLU, over photographs and positions. The filter's weights and bias are
+divided by m_c and the next layer's matching input is multiplied by it. ReLU, both poolings and both paddings commute
+with a positive factor per channel, so what the network computes is unchanged: F_c of the original = m_c · F_c here.
+
+# Deviates from Gatys et al. 2016, section 2: the means are over the photographs bundled with scikit-image, not over
+# ImageNet's validation set, which cannot be had without an account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from harness.errors import WeightsError
+from harness.features.means_cache import means_file, read_means, write_means
+from harness.features.vgg import LAYERS, VGG19, Padding, Pooling, minimum_size_px
+from harness.features.weights import LoadedWeights
+
+CALIBRATION_PHOTOGRAPHS = (
+    "astronaut",
+    "chelsea",
+    "coffee",
+    "rocket",
+    "hubble_deep_field",
+    "immunohistochemistry",
+    "retina",
+)
+"""The colour photographs inside scikit-image's wheel."""
+
+CALIBRATION_SIZE_PX = 256
+"""Longer side of a calibration photograph."""
+
+FLOOR = 1e-3
+"""Means below this share of their layer's median are raised to it: dividing by less would blow noise up."""
+
+FIRING = 1e-3
+"""A filter fires when its mean is above this share of its layer's largest; the median is taken over those.
+
+In a compressed network more than half of a layer may never fire (65 of conv4_3's 128 in Wang et al. 2020's): the median
+over all of its filters would be 0, and no floor at all.
+"""
+
+PROBE_SIZE_PX = 64
+"""Side of the crop on which the rescaled network is compared with the original."""
+
+
+@torch.no_grad()
+def mean_activations(
+    state: Mapping[str, Tensor], photographs: Iterable[Tensor], pooling: Pooling, padding: Padding
+) -> dict[str, Tensor]:
+    """Mean activation of every filter over all photographs and positions, after the ReLU.
+
+    Args:
+        state: a network as ``VGG19`` takes it.
+        photographs: (1, 3, H, W) or (B, 3, H, W) sRGB in [0, 1]; sizes may differ: every position counts the same.
+        pooling: the network's pooling.
+        padding: the network's padding.
+
+    Returns:
+        Layer to (N,) float64, for all layers held.
+
+    Raises:
+        WeightsError: there is no photograph, or an activation is not finite.
+    """
+    network = VGG19(state, pooling=pooling, padding=padding)
+    sums = {layer: torch.zeros(network.num_filters(layer), dtype=torch.float64) for layer in network.layers}
+    counts = dict.fromkeys(network.layers, 0)
+    for photograph in photographs:
+        for layer, features in network(photograph, network.layers).items():
+            sums[layer] += features.sum((0, 2, 3), dtype=torch.float64)
+            counts[layer] += features.shape[0] * features.shape[2] * features.shape[3]
+    for layer in network.layers:
+        if not counts[layer]:
+            raise WeightsError("Mean activations need at least one photograph.")
+        if not bool(sums[layer].isfinite().all()):
+            raise WeightsError(
+                f"{layer} is not finite on the calibration photographs, so the network cannot be normalised. "
+                "The weights are damaged, or their input: (torchvision, caffe) is not the one they were trained with."
+            )
+    return {layer: sums[layer] / counts[layer] for layer in network.layers}
+
+
+def raised_means(layer: str, means: Tensor) -> Tensor:
+    """The (N,) means a layer is divided by: those below ``FLOOR`` of the firing filters' median raised to that.
+
+    Raises:
+        WeightsError: no filter of the layer fires.
+    """
+    if not bool((means > 0).any()):
+        raise WeightsError(
+            f"No filter of {layer} fires on the calibration photographs, so the network cannot be normalised. "
+            "The weights are not a trained VGG-19, or their input: (torchvision, caffe) is not the one they were "
+            "trained with; turn normalisation off to use them as they are."
+        )
+    median = means[means > FIRING * means.max()].median()
+    return means.clamp(min=FLOOR * float(median))
+
+
+@torch.no_grad()
+def rescale(state: Mapping[str, Tensor], means: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same network with every filter divided by its mean activation (raised: see ``raised_means``).
+
+    Args:
+        state: a network as ``VGG19`` takes it.
+        means: layer to (N,), for every layer of the state.
+
+    Returns:
+        A new state, float32; ``input`` is the old one.
+
+    Raises:
+        WeightsError: a layer whose filters never fire.
+    """
+    scaled = {name: state[name].clone() for name in ("input.weight", "input.bias")}
+    before = torch.ones(3, dtype=torch.float64)
+    for layer in (layer for layer in LAYERS if f"{layer}.weight" in state):
+        own = raised_means(layer, means[layer].double())
+        weight = state[f"{layer}.weight"].double() * before[None, :, None, None] / own[:, None, None, None]
+        scaled[f"{layer}.weight"] = weight.float()
+        scaled[f"{layer}.bias"] = (state[f"{layer}.bias"].double() / own).float()
+        before = own
+    return scaled
+
+
+@torch.no_grad()
+def verify_unchanged(
+    state: Mapping[str, Tensor],
+    scaled: Mapping[str, Tensor],
+    means: Mapping[str, Tensor],
+    probe: Tensor,
+    pooling: Pooling,
+    padding: Padding,
+    tolerance: float = 1e-3,
+) -> None:
+    """Check on a (1, 3, H, W) probe image that F of ``state`` is mean · F of ``scaled`` in every layer.
+
+    Compared filter by filter in the rescaled units, relative to the filter's largest activation or to its mean, 1.
+
+    Raises:
+        WeightsError: the two differ by more than ``tolerance`` anywhere.
+    """
+    original, rescaled = VGG19(state, pooling=pooling, padding=padding), VGG19(scaled, pooling=pooling, padding=padding)
+    layers = original.layers
+    after = rescaled(probe, layers)
+    for layer, before in original(probe, layers).items():
+        expected = before / raised_means(layer, means[layer].double()).float()[:, None, None]
+        size = expected.amax((0, 2, 3)).clamp(min=1)
+        error = float(((after[layer] - expected).abs().amax((0, 2, 3)) / size).max())
+        if not error <= tolerance:
+            raise WeightsError(
+                f"Normalising changed what {layer} computes (relative difference {error:.1e}, allowed "
+                f"{tolerance:.0e}): these weights' scales differ too much for float32. Turn normalisation off to use "
+                "them as they are."
+            )
+
+
+def normalised_state(
+    loaded: LoadedWeights, pooling: Pooling, padding: Padding, photographs: Iterable[Tensor] | None = None
+) -> dict[str, Tensor]:
+    """A network's weights with every filter's mean activation 1 for a pooling and a padding.
+
+    The means are cached by the hashes of weights and photographs. They are measured on the CPU with one thread, so that
+    they, and every run after them, do not depend on device or threads (3 s once for the full VGG-19).
+
+    Args:
+        loaded: weights from ``load_state``.
+        pooling: as the network will be used.
+        padding: as the network will be used.
+        photographs: (1, 3, H, W) sRGB in [0, 1]; the bundled photographs at 256 px when left out.
+
+    Raises:
+        WeightsError: the network cannot be normalised.
+    """
+    if photographs is None and loaded.normalised == f"{pooling}/{padding}":
+        return dict(loaded.state)
+    with _one_thread():
+        photographs = list(calibration_photographs() if photographs is None else photographs)
+        measured_on = f"{loaded.sha256} {loaded.input} {pooling} {padding}"
+        file = means_file(measured_on, photographs)
+        means = read_means(file, loaded.layers)
+        if means is None:
+            means = mean_activations(loaded.state, photographs, pooling, padding)
+            write_means(file, means)
+        scaled = rescale(loaded.state, means)
+        side = max(PROBE_SIZE_PX, minimum_size_px(loaded.layers[-1]))
+        verify_unchanged(loaded.state, scaled, means, photographs[0][:1, :, :side, :side], pooling, padding)
+    return scaled
+
+
+def calibration_photographs() -> list[Tensor]:
+    """The bundled photographs as (1, 3, H, W) sRGB in [0, 1], longer side 256 px."""
+    from harness.images.files import read_image
+    from harness.images.library import image_file, list_images
+    from harness.images.resize import fit_longer_side, resize, to_tensor
+
+    files = {image.name: image_file(image) for image in list_images()}
+    photographs = []
+    for name in CALIBRATION_PHOTOGRAPHS:
+        image = to_tensor(read_image(files[name]))
+        height, width = fit_longer_side(image.shape[1], image.shape[2], CALIBRATION_SIZE_PX)
+        photographs.append(resize(image, height, width)[None])
+    return photographs
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)

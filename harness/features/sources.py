@@ -1,0 +1,204 @@
+"""Where network weights come from: the package itself, torchvision, the original Caffe model, a file, or a URL.
+
+Nothing here imports torch, so that a run's id can be computed from the hashes without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from harness.downloads import Progress, cache_folder, download
+from harness.errors import DownloadError, WeightsError
+
+NetworkInput = Literal["torchvision", "caffe"]
+NamedSource = Literal["embedded", "torchvision", "caffe"]
+
+EMBEDDED = Path(__file__).with_name("embedded.safetensors")
+EMBEDDED_DEEPEST = "conv5_1"
+
+TORCHVISION_SHA256 = "dcbb9e9d"
+"""First hex digits of the SHA-256 of ``VGG19_Weights.IMAGENET1K_V1``, as they stand in its file name."""
+
+CAFFE_SHA256 = "d01eb7cb"
+"""First hex digits of the SHA-256 of the original Caffe weights as J. Johnson converted them."""
+
+CAFFE_URL = f"https://web.eecs.umich.edu/~justincj/models/vgg19-{CAFFE_SHA256}.pth"
+
+KNOWN_INPUTS: dict[str, NetworkInput] = {TORCHVISION_SHA256: "torchvision", CAFFE_SHA256: "caffe"}
+"""Which input the files with these hashes take, so that ``input`` may be left out for them."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Weights in a ``.pth``, ``.pt`` or ``.safetensors`` file; ``input`` is what the network takes, where not known."""
+
+    path: Path
+    input: NetworkInput | None = None
+
+
+@dataclass(frozen=True)
+class WeightsURL:
+    """Weights to download; ``sha256`` is the file's hash or at least its first 8 hex digits."""
+
+    url: str
+    sha256: str
+    input: NetworkInput | None = None
+
+
+WeightsSource = NamedSource | WeightsFile | WeightsURL
+
+
+@dataclass(frozen=True)
+class LocalWeights:
+    """A weights file on this machine and the SHA-256 of its bytes (64 hex digits)."""
+
+    path: Path
+    sha256: str
+
+
+def describe(source: WeightsSource) -> str:
+    """What a source is called in a sentence."""
+    if isinstance(source, WeightsFile):
+        return f"the weights file {source.path}"
+    if isinstance(source, WeightsURL):
+        return f"the weights from {source.url}"
+    named = {"embedded": "the embedded network", "torchvision": "torchvision's VGG-19", "caffe": "the Caffe VGG-19"}
+    return named[source]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def source_hash(source: WeightsSource) -> str:
+    """The hash a run's id holds for its weights; nothing is downloaded.
+
+    Returns:
+        SHA-256 of the file for ``embedded`` and files; the hash in their name (8 digits) for ``torchvision`` and
+        ``caffe``; the hash that was asked for, for a URL.
+
+    Raises:
+        WeightsError: the file is missing or cannot be read.
+    """
+    if source == "torchvision":
+        return TORCHVISION_SHA256
+    if source == "caffe":
+        return CAFFE_SHA256
+    if isinstance(source, WeightsURL):
+        return _checked_hash(source)
+    return fetch(source).sha256
+
+
+def fetch(source: WeightsSource, progress: Progress | None = None) -> LocalWeights:
+    """Find a source's file, downloading it into the cache where it is not there yet.
+
+    A cached download is hashed again at every use: a damaged one is downloaded again.
+
+    Args:
+        source: where the weights come from.
+        progress: handed on to ``harness.downloads.download``.
+
+    Raises:
+        WeightsError: the file is missing, a folder, empty or unreadable; a URL or hash that cannot be one.
+        DownloadError: the download failed or has another hash; no file was left behind.
+    """
+    if isinstance(source, WeightsFile):
+        return _existing(source.path.expanduser(), source)
+    if isinstance(source, WeightsURL):
+        expected = _checked_hash(source)
+        suffix = Path(urlsplit(source.url).path).suffix
+        return _cached(source, source.url, expected, f"{expected}{suffix}", progress)
+    if source == "torchvision":
+        return _cached(source, None, TORCHVISION_SHA256, f"vgg19-{TORCHVISION_SHA256}.pth", progress)
+    if source == "caffe":
+        return _cached(source, CAFFE_URL, CAFFE_SHA256, f"vgg19-{CAFFE_SHA256}.pth", progress)
+    if source == "embedded":
+        if not EMBEDDED.is_file():
+            raise WeightsError(
+                f"The embedded network is missing from this installation ({EMBEDDED}). Install harness again, "
+                "or name other weights: torchvision, caffe, {file: …} or {url: …, sha256: …}."
+            )
+        return LocalWeights(EMBEDDED, file_sha256(EMBEDDED))
+    raise WeightsError(
+        f"There are no weights named {source!r}. Weights are embedded, torchvision, caffe, "
+        "{file: …, input: torchvision | caffe} or {url: …, sha256: …, input: …}."
+    )
+
+
+def _existing(path: Path, source: WeightsFile) -> LocalWeights:
+    """A file the user named, or the sentence that says what is wrong with it."""
+    what = describe(source)
+    try:
+        num_bytes = path.stat().st_size
+        if path.is_dir():
+            raise WeightsError(f"{_capital(what)} is a folder. Name the .pth, .pt or .safetensors file inside it.")
+        if not path.is_file():
+            raise WeightsError(f"{_capital(what)} is not a regular file. Name a .pth, .pt or .safetensors file.")
+        if num_bytes == 0:
+            raise WeightsError(f"{_capital(what)} is empty. Download or copy it again.")
+        return LocalWeights(path, file_sha256(path))
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"{_capital(what)} does not exist. Check the path (relative paths count from {Path.cwd()}), "
+            "or use weights: embedded, torchvision or caffe."
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = getattr(error, "strerror", None) or error
+        raise WeightsError(f"{_capital(what)} cannot be read: {reason}. Check the path and its permissions.") from error
+
+
+def _checked_hash(source: WeightsURL) -> str:
+    """The hash of a URL source in lower case, after a look at both its fields."""
+    if urlsplit(source.url).scheme not in ("http", "https"):
+        raise WeightsError(
+            f"weights.url is {source.url!r}: it must begin with http:// or https://. "
+            "For a file, use weights: {file: …}."
+        )
+    if not re.fullmatch(r"[0-9a-fA-F]{8,64}", source.sha256):
+        raise WeightsError(
+            f"weights.sha256 is {source.sha256!r}: it must be the file's SHA-256, 64 hex digits or at least the "
+            "first 8 (sha256sum FILE prints it)."
+        )
+    return source.sha256.lower()
+
+
+def _torch_hub_folder() -> Path:
+    """Where ``torch.hub`` keeps what torchvision has downloaded (the look-up its documentation gives)."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return Path(os.environ.get("TORCH_HOME") or cache / "torch").expanduser() / "hub" / "checkpoints"
+
+
+def _cached(
+    source: WeightsSource, url: str | None, expected: str, name: str, progress: Progress | None
+) -> LocalWeights:
+    """A download from the cache (ours or torch's), or fetched now; its hash begins with ``expected``."""
+    destination = cache_folder() / "weights" / name
+    for path in (destination, _torch_hub_folder() / name):
+        if path.is_file() and (found := file_sha256(path)).startswith(expected):
+            return LocalWeights(path, found)
+    if url is None:
+        from torchvision.models import VGG19_Weights  # 2 s to import, so only where it is needed
+
+        url = str(VGG19_Weights.IMAGENET1K_V1.url)
+    try:
+        download(url, expected, destination, progress)
+    except DownloadError as error:
+        raise DownloadError(
+            f"{_capital(describe(source))} could not be downloaded. {error} Run `harness fetch weights` where there is "
+            "a network, or download the file yourself and name it with weights: {file: …}; "
+            "weights: embedded needs no network."
+        ) from error
+    return LocalWeights(destination, file_sha256(destination))
+
+
+def _capital(sentence: str) -> str:
+    """The same with its first letter in upper case."""
+    return sentence[:1].upper() + sentence[1:]

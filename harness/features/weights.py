@@ -1,0 +1,100 @@
+"""Load network weights from any source into the form ``VGG19`` takes.
+
+Sources: the embedded network, torchvision's VGG-19, the original Caffe VGG-19 of Simonyan & Zisserman 2015, a file, or
+a URL with its hash.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from harness.downloads import Progress
+from harness.errors import WeightsError
+from harness.features.sources import (
+    KNOWN_INPUTS,
+    NetworkInput,
+    WeightsFile,
+    WeightsSource,
+    WeightsURL,
+    describe,
+    fetch,
+)
+from harness.features.state import vgg19_state
+from harness.features.vgg import LAYERS
+from harness.features.weights_file import read_tensors
+
+__all__ = ["LoadedWeights", "WeightsFile", "WeightsSource", "WeightsURL", "load_state", "require_layers"]
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """A network's weights as they were published.
+
+    Attributes:
+        state: ``convB_I.weight`` (N, C, 3, 3), ``convB_I.bias`` (N,), ``input.weight`` (3, 3, 1, 1) and ``input.bias``
+            (3,), float32.
+        sha256: of the file's bytes, 64 hex digits.
+        description: what the source is called in a sentence.
+        input: the named input that was put in front; None where the file brought its own.
+        normalised: ``pooling/padding`` the file's metadata says its mean activations are 1 for, e.g. ``average/zeros``.
+    """
+
+    state: dict[str, Tensor]
+    sha256: str
+    description: str
+    input: NetworkInput | None = None
+    normalised: str | None = None
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers held, in order."""
+        return tuple(layer for layer in LAYERS if f"{layer}.weight" in self.state)
+
+
+def load_state(source: WeightsSource, progress: Progress | None = None) -> LoadedWeights:
+    """The weights of a source, downloaded where they must be.
+
+    Args:
+        source: ``embedded``, ``torchvision``, ``caffe``, a ``WeightsFile`` or a ``WeightsURL``. Their ``input`` may be
+            left out for a file with a known hash or with its own ``input.weight``.
+        progress: handed on to ``harness.downloads.download``.
+
+    Raises:
+        WeightsError: the weights cannot be found, read or used.
+        DownloadError: they could not be downloaded, or have another hash.
+    """
+    local = fetch(source, progress)
+    tensors, metadata = read_tensors(local.path)
+    network_input = source.input if isinstance(source, WeightsFile | WeightsURL) else None
+    if network_input is None:
+        network_input = next((kind for known, kind in KNOWN_INPUTS.items() if local.sha256.startswith(known)), None)
+    state = vgg19_state(tensors, network_input, describe(source))
+    return LoadedWeights(state, local.sha256, describe(source), network_input, metadata.get("normalised"))
+
+
+def require_layers(held: Iterable[str], wanted: Iterable[str], description: str) -> None:
+    """Check that weights reach every layer asked for.
+
+    Args:
+        held: the layers of the weights.
+        wanted: the layers a transfer names.
+        description: what the weights are called, e.g. ``the embedded network``.
+
+    Raises:
+        WeightsError: a layer that VGG-19 does not have, or one beyond the weights' last.
+    """
+    held = tuple(held)
+    for layer in wanted:
+        if layer not in LAYERS:
+            near = difflib.get_close_matches(layer, LAYERS, n=1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            raise WeightsError(f"{layer!r} is no layer of VGG-19; its layers are {', '.join(LAYERS)}.{meant}")
+        if layer not in held:
+            raise WeightsError(
+                f"{layer} is beyond these weights: {description} ends at {held[-1]}. Choose layers up to {held[-1]}, "
+                "or weights that reach further (torchvision, caffe)."
+            )

@@ -1,0 +1,118 @@
+"""Loss curves: total, content and style against evaluations or seconds, a line per run, logarithmic axes.
+
+Colours are Okabe & Ito's, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2008); line styles tell the
+rounds of the palette apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from harness.figures.files import figure_style, save
+from harness.figures.text import DPI, fit, font
+
+Along = Literal["evaluation", "seconds"]
+
+LOSSES = ("total", "content", "style")
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe & Ito without yellow, which is too light for a thin line on white."""
+
+LINE_STYLES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)))
+
+WIDTH_PX, PANELS_PX = 1280, 384
+SIZE_PX = 14.0
+HANDLE, SPACING = 2.4, 1.6
+"""Length of a line in the legend and distance of its columns, in font sizes."""
+
+
+def draw_curves(
+    histories: Mapping[str, Sequence[Mapping[str, float]]],
+    path_png: Path,
+    path_pdf: Path,
+    along: Along = "evaluation",
+) -> None:
+    """Draw the losses of some runs and write PNG and PDF; the same arguments give the same bytes.
+
+    Values that a logarithmic axis cannot show (0, NaN, not measured) are gaps. ``content`` and ``style`` are unweighted
+    in history.csv, so they compare runs of different α/β; ``total`` does not.
+
+    Args:
+        histories: label of a run (matplotlib text) to the lines of its history.csv.
+        path_png: where the PNG goes.
+        path_pdf: where the PDF goes.
+        along: the horizontal axis.
+
+    Raises:
+        ValueError: no runs.
+        StorageError: a file that cannot be written.
+    """
+    if not histories:
+        raise ValueError("Curves need at least one run.")
+    with figure_style():
+        save(_curves(histories, along), path_png, path_pdf)
+
+
+def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]], along: Along) -> Figure:
+    blocks = fit(list(histories), [WIDTH_PX - 6 * SIZE_PX] * len(histories), SIZE_PX, max_lines=1)
+    labels = [" ".join(block.lines) for block in blocks]
+    entry_px = max(block.width_px for block in blocks) + (HANDLE + SPACING + 0.8) * SIZE_PX
+    num_columns = max(1, min(len(labels), int(WIDTH_PX / entry_px)))
+    legend_px = math.ceil(len(labels) / num_columns) * 1.75 * SIZE_PX
+    figure = Figure(figsize=(WIDTH_PX / DPI, (PANELS_PX + legend_px) / DPI), facecolor="white", layout="constrained")
+    panels = figure.subplots(1, len(LOSSES))
+    for axes, loss in zip(panels, LOSSES, strict=True):
+        drawn = [_draw_line(axes, history, along, loss, number) for number, history in enumerate(histories.values())]
+        _dress(axes, loss, along, empty=not any(drawn))
+    figure.legend(
+        handles=[Line2D([], [], linewidth=1.8, label=label, **_look(k)) for k, label in enumerate(labels)],
+        loc="outside lower center", ncols=num_columns, prop=font(blocks[0].size_px), frameon=False,
+        handlelength=HANDLE, columnspacing=SPACING,
+    )  # fmt: skip
+    return figure
+
+
+def _draw_line(axes: Axes, history: Sequence[Mapping[str, float]], along: Along, loss: str, number: int) -> bool:
+    """Draw one run; False where it has nothing that a logarithmic axis can show."""
+    x = np.array([row.get(along, np.nan) for row in history], dtype=np.float64)
+    y = np.array([row.get(loss, np.nan) for row in history], dtype=np.float64)
+    shown = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
+    axes.plot(np.where(shown, x, np.nan), np.where(shown, y, np.nan), linewidth=1.4, **_look(number))
+    return bool(shown.any())
+
+
+def _look(number: int) -> dict[str, Any]:
+    """Colour and line style of the run of that number."""
+    return {
+        "color": PALETTE[number % len(PALETTE)],
+        "linestyle": LINE_STYLES[number // len(PALETTE) % len(LINE_STYLES)],
+    }
+
+
+def _dress(axes: Axes, loss: str, along: Along, empty: bool) -> None:
+    """Axes, ticks and names of one panel."""
+    axes.set_title(loss, fontproperties=font(1.05 * SIZE_PX))
+    axes.set_xlabel(along, fontproperties=font(SIZE_PX))
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.grid(True, which="major", color="#e4e4e4", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", width=0.6, labelsize=font(0.85 * SIZE_PX).get_size_in_points())
+    if empty:
+        axes.text(
+            0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", va="center", color="#5f5f5f",
+            fontproperties=font(SIZE_PX),
+        )  # fmt: skip
+        axes.set_xticks([])
+        axes.set_yticks([])
+    else:
+        axes.set_xscale("log")
+        axes.set_yscale("log")

@@ -1,0 +1,64 @@
+"""One style whatever the user's matplotlibrc; both files of a figure, whole or not at all, the same bytes every time.
+
+matplotlib's settings are global to the process: drawing holds a lock, so that threads may draw at once. ``pyplot`` is
+never imported, so nothing needs a screen.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.figure import Figure
+
+from harness.figures.text import DPI
+from harness.runs.store import write_atomically
+
+_LOCK = threading.RLock()
+
+_SETTINGS: dict[Any, Any] = {
+    "font.family": ["DejaVu Sans"],
+    "mathtext.fontset": "dejavusans",
+    "pdf.fonttype": 42,  # TrueType: text stays text, and editable
+    "text.hinting": "none",  # the PNG's glyphs as wide as the PDF's
+    "image.composite_image": False,
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Matplotlib's defaults with this harness's settings, for as long as a figure is made and saved."""
+    with _LOCK, matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+def save(figure: Figure, path_png: Path, path_pdf: Path, before_pdf: Callable[[], None] | None = None) -> None:
+    """Write a figure as PNG at ``DPI`` and as PDF with vector text; call it inside ``figure_style``.
+
+    Args:
+        figure: the figure.
+        path_png: replaced.
+        path_pdf: replaced.
+        before_pdf: called between the two, e.g. to put in images of another resolution.
+
+    Raises:
+        StorageError: a folder or disk that cannot be written.
+    """
+    png, pdf = io.BytesIO(), io.BytesIO()
+    FigureCanvasAgg(figure).print_figure(png, format="png", dpi=DPI, metadata={"Software": None})
+    if before_pdf:
+        before_pdf()
+    FigureCanvasPdf(figure).print_figure(
+        pdf, format="pdf", dpi=DPI, metadata={"CreationDate": None, "Creator": None, "Producer": None}
+    )
+    write_atomically(Path(path_png), png.getvalue())
+    write_atomically(Path(path_pdf), pdf.getvalue())

@@ -1,0 +1,178 @@
+"""Text that fits: measured with the font it is drawn in, wrapped between words, shrunk before it is cut.
+
+Lengths are pixels of the PNG. ``$…$`` is never broken. A character that the font lacks becomes U+FFFD, and mathematics
+that does not parse is shown as it was typed: a figure does not fail because of a file's name.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.cbook import is_math_text
+from matplotlib.font_manager import FontProperties, get_font
+from matplotlib.mathtext import MathTextParser
+
+from harness.figures.labels import escape
+
+DPI = 128
+"""Pixels per inch. A power of two: inches × DPI is then the whole number of pixels it came from."""
+
+LINE_HEIGHT = 1.36
+"""Distance of baselines, in font sizes: a superscript clears the line above."""
+
+ASCENT = 1.02
+"""From the top of a block to its first baseline, in font sizes."""
+
+SHRINKING = (1.0, 0.92, 0.85, 0.78)
+"""Sizes that a group of texts tries before it is cut: smaller ones are hard to read beside the rest."""
+
+MARGIN = 0.97
+"""Share of a width that text may take: the PDF's glyphs are not hinted and so a little wider."""
+
+FONT_FILE = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
+
+_TOKEN = re.compile(r"(?:\$(?:\\.|[^$\\])+\$|\\.|\S)+")
+_BREAK_AFTER = "_/-,.:="
+
+
+def font(size_px: float) -> FontProperties:
+    """DejaVu Sans as shipped with matplotlib, whatever fonts and settings the user has."""
+    return FontProperties(fname=FONT_FILE, size=size_px * 72 / DPI, math_fontfamily="dejavusans")
+
+
+@dataclass(frozen=True)
+class TextBlock:
+    """Lines of one size, stacked."""
+
+    lines: tuple[str, ...] = ()
+    size_px: float = 0.0
+
+    @property
+    def height_px(self) -> float:
+        """Height of the stack, 0 without lines."""
+        return len(self.lines) * LINE_HEIGHT * self.size_px
+
+    @property
+    def width_px(self) -> float:
+        """Width of the widest line."""
+        return max((width_of(line, self.size_px) for line in self.lines), default=0.0)
+
+
+@functools.lru_cache(maxsize=1)
+def _renderer() -> RendererAgg:
+    return RendererAgg(1, 1, DPI)
+
+
+def width_of(line: str, size_px: float) -> float:
+    """Width in pixels of one line."""
+    math = is_math_text(line)
+    shown = line if math else line.replace(r"\$", "$")
+    width: float = _renderer().get_text_width_height_descent(shown, font(size_px), bool(math))[0]
+    return width
+
+
+def printable(text: str) -> str:
+    """The text with only characters that the font has and mathematics that parses."""
+    known = get_font(FONT_FILE).get_charmap()
+    text = "".join(
+        c if c == "\n" or ord(c) in known else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
+    if "$" not in text:
+        return text
+    if not is_math_text(text):
+        return escape(text)
+    try:
+        MathTextParser("path").parse(text.replace("\n", " "), dpi=72, prop=font(12))
+    except ValueError:
+        return escape(text)
+    return text
+
+
+def fit(texts: Sequence[str], widths_px: Sequence[float], size_px: float, max_lines: int) -> list[TextBlock]:
+    """Set some texts in one common size, each within its width.
+
+    The largest size of ``SHRINKING`` is taken at which no word is broken and no text has too many lines; failing
+    that, in the smallest, long words are broken and what is left over is cut with an ellipsis.
+
+    Args:
+        texts: matplotlib text; a newline is a line break; an empty one gives an empty block.
+        widths_px: the width for each.
+        size_px: the font size wished for.
+        max_lines: allowed for each.
+
+    Returns:
+        A block for each text.
+    """
+    texts = [printable(text) for text in texts]
+    limits = [width * MARGIN for width in widths_px]
+    for factor in SHRINKING:
+        blocks = [
+            TextBlock(wrap(text, width, size_px * factor), size_px * factor)
+            for text, width in zip(texts, limits, strict=True)
+        ]
+        if all(
+            len(block.lines) <= max_lines and block.width_px <= width
+            for block, width in zip(blocks, limits, strict=True)
+        ):
+            return blocks
+    return [_cut(text, width, size_px * SHRINKING[-1], max_lines) for text, width in zip(texts, limits, strict=True)]
+
+
+def wrap(text: str, width_px: float, size_px: float) -> tuple[str, ...]:
+    """Break between words, as late as possible; a word that is too wide stands alone on its line."""
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in _TOKEN.findall(paragraph):
+            longer = f"{line} {word}" if line else word
+            if line and width_of(longer, size_px) > width_px:
+                lines.append(line)
+                line = word
+            else:
+                line = longer
+        if line:
+            lines.append(line)
+    return tuple(lines)
+
+
+def _cut(text: str, width_px: float, size_px: float, max_lines: int) -> TextBlock:
+    """Break long words, then drop lines, then, where mathematics is still too wide, shrink this block alone."""
+    words = [
+        part
+        for paragraph in text.split("\n")
+        for word in _TOKEN.findall(paragraph)
+        for part in _broken(word, width_px, size_px)
+    ]
+    lines = wrap(" ".join(words), width_px, size_px)
+    if len(lines) > max_lines:
+        last = lines[max_lines - 1]
+        if "$" not in last and width_of(f"{last}…", size_px) > width_px:
+            last = last[: _num_fitting(last, width_px, size_px, after="…")].rstrip()
+        lines = (*lines[: max_lines - 1], f"{last}…")
+    block = TextBlock(lines, size_px)
+    too_wide = block.width_px / width_px
+    return block if too_wide <= 1 else replace(block, size_px=size_px / too_wide * MARGIN)
+
+
+def _broken(word: str, width_px: float, size_px: float) -> list[str]:
+    """A word in pieces that fit, cut after punctuation where that is not wasteful."""
+    parts: list[str] = []
+    while "$" not in word and len(word) > 1 and width_of(word, size_px) > width_px:
+        end = max(1, _num_fitting(word, width_px, size_px))
+        nice = [n for n in range(end, end // 2, -1) if word[n - 1] in _BREAK_AFTER]
+        end = nice[0] if nice else end
+        parts.append(word[:end])
+        word = word[end:]
+    return [*parts, word]
+
+
+def _num_fitting(text: str, width_px: float, size_px: float, after: str = "") -> int:
+    """How many characters of a text fit, with ``after`` behind them; by bisection, for measuring takes 0.1 ms."""
+    return bisect.bisect_right(range(1, len(text)), width_px, key=lambda n: width_of(text[:n] + after, size_px))

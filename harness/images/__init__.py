@@ -1,0 +1,18 @@
+"""Images: names, files, sizes. Nothing imported here needs torch; ``harness.images.resize`` does.
+
+    files     read_image(path) -> (H, W, 3) float32 sRGB in [0, 1]; write_png(path, image); png_bytes(image);
+              image_hash(path) -> 64 hex digits; MAX_PIXELS
+    library   find_image(name_or_path, relative_to=None) -> Path; list_images() -> tuple[NamedImage, …];
+              image_file(named) -> Path; fetch_images(names=None, progress=None) -> [Path]
+    catalogue NamedImage (name, kind, title, author, year, licence, source, …); PHOTOGRAPHS, TEXTURES, DRAWN, PAPER
+    resize    (torch) resize(image, height, width); fit_longer_side(height, width, size_px);
+              fit_area(height, width, area_px, scale); to_tensor(array); to_array(tensor)
+    drawn     the style images this project draws itself, and `python -m harness.images.drawn.draw`
+
+Faults of the user's files and names are ``harness.errors.ImageError``; of the disk, ``StorageError``.
+"""
+
+from harness.images.files import image_hash, read_image, write_png
+from harness.images.library import fetch_images, find_image, list_images
+
+__all__ = ["fetch_images", "find_image", "image_hash", "list_images", "read_image", "write_png"]

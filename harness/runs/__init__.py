@@ -1,0 +1,1 @@
+"""Runs: one batch from transfers to finished run folders, and their mirrors."""

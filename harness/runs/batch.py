@@ -1,0 +1,202 @@
+"""One batch's run: from transfers as plain data to finished run folders, resuming what was begun.
+
+A batch is a list of runs that can share a tensor: network, H × W, optimiser and its numbers, steps and precision agree.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from harness.features.vgg import VGG19
+from harness.metrics import Reference
+from harness.objective.rows import Objective, RowObjective
+from harness.optim import BatchedAdam, BatchedLBFGS, BatchedOptimizer
+from harness.runs.checkpoint import load_checkpoint
+from harness.runs.keeper import Keeper
+from harness.runs.module import StyleTransfer, UntilDone
+from harness.runs.prepare import (
+    Prepared,
+    Row,
+    box_bounds,
+    embedded_network,
+    load_network,
+    prepare_images,
+    row_objective_of,
+    start_image,
+)
+from harness.runs.signals import stop_on_signals
+from harness.runs.store import Manifest, RunFolder
+from harness.runs.tracking import AnyTracker, NoTracker
+
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a batch is carried out; nothing here changes a picture beyond rounding.
+
+    Attributes:
+        device: ``cpu`` or ``cuda:N``.
+        threads: of the CPU.
+        microbatch: rows that go through the network at once; 0 means one on the CPU, all on a GPU.
+        checkpoint_every_s: seconds between checkpoints.
+    """
+
+    device: str = "cpu"
+    threads: int = 1
+    microbatch: int = 0
+    checkpoint_every_s: float = 30.0
+
+
+def run_batch(
+    rows: Sequence[Row],
+    execution: Execution,
+    make_callbacks: Callable[[Keeper], Sequence[pl.Callback]] = lambda keeper: (),
+    tracker: AnyTracker | None = None,
+) -> list[Manifest]:
+    """Carry out a batch: resume or begin every row, optimise, and leave finished run folders.
+
+    Args:
+        rows: runs that can share a batch.
+        execution: device, threads, microbatch.
+        make_callbacks: further callbacks, such as the progress display, which reads the keeper.
+        tracker: mirrors the run folders in W&B.
+
+    Returns:
+        Each row's manifest as it was left: done or failed.
+
+    Raises:
+        StorageError: a folder is in use or cannot be written.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, with everything checkpointed.
+    """
+    torch.set_num_threads(execution.threads)
+    device, dtype = torch.device(execution.device), PRECISIONS[rows[0].transfer["precision"]]
+    folders = [RunFolder(row.folder) for row in rows]
+    with ExitStack() as held:
+        for row, folder in zip(rows, folders, strict=True):
+            folder.create(row.transfer, row.manifest)
+            held.enter_context(folder)
+        prepared = prepare_images(rows)
+        objectives = [
+            row_objective_of(row.transfer, prepared.content_of[i], prepared.style_of[i]) for i, row in enumerate(rows)
+        ]
+        module = _make_module(rows, prepared, objectives, execution, device, dtype)
+        stop = held.enter_context(stop_on_signals())
+        measure = partial(_measure, prepared, objectives, _References(prepared))
+        keeper = Keeper(folders, measure, tracker or NoTracker(), execution.checkpoint_every_s, stop)
+        _resume(module, keeper)
+        _fit(module, [keeper, *make_callbacks(keeper)], device)
+        if stop.requested and keeper.open_rows:
+            raise KeyboardInterrupt
+        return [folder.manifest() or row.manifest for row, folder in zip(rows, folders, strict=True)]
+
+
+def make_optimizer(
+    numbers: Mapping[str, Any], bounds: tuple[Tensor, Tensor] | None, parameters: list[nn.Parameter]
+) -> BatchedOptimizer:
+    """The optimiser that a transfer names."""
+    if numbers["name"] == "adam":
+        return BatchedAdam(parameters, learning_rate=numbers["learning_rate"], bounds=bounds)
+    return BatchedLBFGS(
+        parameters,
+        learning_rate=numbers["learning_rate"],
+        history=numbers["history"],
+        line_search=numbers["line_search"],
+        bounds=bounds,
+    )
+
+
+def _make_module(
+    rows: Sequence[Row],
+    prepared: Prepared,
+    objectives: Sequence[RowObjective],
+    execution: Execution,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> StyleTransfer:
+    layers = {layer for o in objectives for layer in (*o.weighed_content(), *o.weighed_style())}
+    network: VGG19 = load_network(rows[0].transfer, layers).to(device, dtype)
+    contents = [image.to(device, dtype) for image in prepared.contents]
+    styles = [image.to(device, dtype) for image in prepared.styles]
+    starts = [start_image(row, prepared, i) for i, row in enumerate(rows)]
+    bounds = box_bounds(rows, prepared, dtype)
+    if bounds is not None:
+        bounds = (bounds[0].to(device), bounds[1].to(device))
+    return StyleTransfer(
+        torch.stack(starts).to(device, dtype),
+        Objective(objectives, network, contents, styles),
+        network,
+        partial(make_optimizer, rows[0].transfer["optimiser"], bounds),
+        rows[0].transfer["steps"],
+        execution.microbatch or (1 if device.type == "cpu" else len(rows)),
+    )
+
+
+def _resume(module: StyleTransfer, keeper: Keeper) -> None:
+    """Put every row where its checkpoint left it; rows that had only to be finished are finished."""
+    for row, folder in enumerate(keeper.folders):
+        checkpoint = load_checkpoint(folder)
+        keeper.resume(row, checkpoint.evaluation if checkpoint else 0)
+        if checkpoint is not None:
+            with torch.no_grad():
+                module.images[row] = checkpoint.image.to(module.images)
+            module.optimizer.load_row_state(row, checkpoint.optimizer)
+            module.evaluation[row] = checkpoint.evaluation
+            if checkpoint.evaluation >= module.steps:
+                keeper.finish(module, row)
+
+
+class _References:
+    """The embedded network and the measured photographs and paintings, made when first asked for and shared by rows."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.network: VGG19 | None = None
+        self.made: dict[tuple[int, int], Reference] = {}
+
+    def of(self, content: int, style: int) -> Reference:
+        """The reference of a pair."""
+        if self.network is None:
+            self.network = embedded_network()
+        if (content, style) not in self.made:
+            contents, styles = self.prepared.contents, self.prepared.styles
+            self.made[content, style] = Reference(contents[content], styles[style], self.network)
+        return self.made[content, style]
+
+
+def _measure(
+    prepared: Prepared, objectives: Sequence[RowObjective], references: _References, row: int, picture: Tensor
+) -> Mapping[str, Any]:
+    """The comparable numbers of a row's picture, always on the CPU."""
+    reference = references.of(prepared.content_of[row], prepared.style_of[row])
+    return reference.measure(picture, objectives[row].weighed_style())
+
+
+def _fit(module: StyleTransfer, callbacks: list[pl.Callback], device: torch.device) -> None:
+    """Lightning's fit, without its own logging, checkpoints, bars and prints."""
+    if not module.optimizer.active:
+        return
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        trainer = pl.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            max_epochs=1,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(module, UntilDone(module))

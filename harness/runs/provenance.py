@@ -1,0 +1,67 @@
+"""What a picture was made with: versions, commit, device, threads, batch, seeds."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "harness",
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "pillow",
+    "numpy",
+    "torchmetrics",
+    "wandb",
+    "optuna",
+)
+
+
+def provenance(device: str, threads: int, batch: int, seed: int) -> dict[str, Any]:
+    """Plain data for a manifest; nothing in it names the user or the machine."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "commit": _commit(),
+        "device": device,
+        "device_name": _device_name(device),
+        "threads": threads,
+        "batch": batch,
+        "seeds": {"start": seed},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    """The commit of the harness itself where it runs from a checkout, with ``+`` when files differ from it."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        git = ["git", "-C", str(root)]
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5).stdout.strip()
+        dirty = subprocess.run(
+            [*git, "status", "--porcelain"], capture_output=True, text=True, timeout=5
+        ).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return head + "+" if dirty else head
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()

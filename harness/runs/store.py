@@ -1,0 +1,257 @@
+"""The run folder: the truth about one run, of which W&B and the dashboards are mirrors.
+
+    <run id>/transfer.yaml          the resolved transfer
+             manifest.json          status, reason, metrics, attempts, provenance
+             history.csv            evaluation, seconds, total, content, style, style/<layer>…
+             iterates/000100.png    the image at which evaluation 100 was measured
+             image.png              the best iterate (gone until the run is done)
+             checkpoint.safetensors image, optimiser state, evaluation, best iterate (gone when done)
+
+history.csv is appended, and rolled back to the checkpoint on resume; everything else is written by temporary file and
+one rename. A folder in use is held by an flock, which the kernel frees when its process dies.
+"""
+
+from __future__ import annotations
+
+import csv
+import enum
+import fcntl
+import io
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+
+from harness.errors import StorageError
+
+SCHEMA = 1
+"""Version of the manifest; older ones are read by ``_upgrade``."""
+
+
+class Status(enum.Enum):
+    """What became of a run; the value is the sentence for the user."""
+
+    WAITING = "has not begun"
+    RUNNING = "is being computed, or was interrupted and will be resumed"
+    DONE = "is done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One process's share of a run: the evaluations ``first`` (from) to ``last`` (to) that it computed and kept."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """manifest.json.
+
+    Attributes:
+        id: the run id.
+        experiment: the experiment's name.
+        status: what became of the run.
+        reason: why it failed; empty otherwise.
+        label: what differs from the experiment's other runs, e.g. ``{"alpha": 0.001}``.
+        metrics: the comparable numbers; empty until the run is done.
+        attempts: in order.
+        provenance: versions, commit, device, threads, batch, seeds, files.
+        tracking: project, tags and notes for W&B, and the words that repeat the run.
+        schema: version of this file.
+    """
+
+    id: str
+    experiment: str
+    status: Status = Status.WAITING
+    reason: str = ""
+    label: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    tracking: dict[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def to_json(self) -> str:
+        """The file's text."""
+        data = asdict(self)
+        data["status"] = self.status.name.lower()
+        data["attempts"] = [{"from": a.first, "to": a.last} for a in self.attempts]
+        return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Read the file's text, of this schema or an older one."""
+        data = json.loads(text)
+        if data["schema"] > SCHEMA:
+            raise ValueError(f"schema {data['schema']} is newer than this harness reads ({SCHEMA})")
+        data["status"] = Status[data["status"].upper()]
+        data["attempts"] = tuple(Attempt(a["from"], a["to"]) for a in data["attempts"])
+        return cls(**data)
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file by a temporary one beside it and a rename; on an error the old file stays as it was.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path} could not be written ({error.strerror}); free some space, or choose another folder with --out."
+        ) from error
+
+
+def _csv_text(rows: Sequence[Mapping[str, float]], header: bool) -> str:
+    if not rows:
+        return ""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    if header:
+        writer.writeheader()
+    for row in rows:
+        writer.writerow({k: "" if isinstance(v, float) and math.isnan(v) else repr(v) for k, v in row.items()})
+    return text.getvalue()
+
+
+class RunFolder:
+    """One run's folder: reads and writes its files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: io.TextIOWrapper | None = None
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Where the row's checkpoint lies while the run is unfinished."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def image_path(self) -> Path:
+        """The finished picture."""
+        return self.path / "image.png"
+
+    @property
+    def history_path(self) -> Path:
+        """The losses, a line per evaluation."""
+        return self.path / "history.csv"
+
+    def iterate_path(self, evaluation: int) -> Path:
+        """The picture at which that evaluation was measured."""
+        return self.path / "iterates" / f"{evaluation:06d}.png"
+
+    def iterates(self) -> dict[int, Path]:
+        """Evaluation to picture, in order."""
+        return {int(path.stem): path for path in sorted((self.path / "iterates").glob("[0-9]*.png"))}
+
+    def create(self, transfer: Mapping[str, Any], manifest: Manifest) -> None:
+        """Make the folder with its transfer and manifest, where it is not there yet."""
+        try:
+            (self.path / "iterates").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"{self.path} could not be made ({error.strerror}); choose another folder with --out."
+            ) from error
+        if not (self.path / "transfer.yaml").exists():
+            write_atomically(self.path / "transfer.yaml", yaml.safe_dump(dict(transfer), sort_keys=False))
+        if not (self.path / "manifest.json").exists():
+            self.write_manifest(manifest)
+
+    def transfer(self) -> dict[str, Any]:
+        """The resolved transfer as plain data."""
+        data: dict[str, Any] = yaml.safe_load((self.path / "transfer.yaml").read_text())
+        return data
+
+    def manifest(self) -> Manifest | None:
+        """The manifest, or None where the run has not begun.
+
+        Raises:
+            StorageError: the file is not a manifest.
+        """
+        path = self.path / "manifest.json"
+        try:
+            return Manifest.from_json(path.read_text())
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise StorageError(
+                f"{path} cannot be read as a manifest ({error}); move the folder away to compute the run again."
+            ) from error
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Replace the manifest."""
+        write_atomically(self.path / "manifest.json", manifest.to_json())
+
+    def append_history(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Append lines to history.csv, with a header when it is new; NaN (not measured) is left blank."""
+        header = not self.history_path.exists() or self.history_path.stat().st_size == 0
+        try:
+            with open(self.history_path, "a", newline="") as file:
+                file.write(_csv_text(rows, header))
+        except OSError as error:
+            raise StorageError(
+                f"{self.history_path} could not be written ({error.strerror}); free some space and run again."
+            ) from error
+
+    def history(self) -> list[dict[str, float]]:
+        """All whole lines of history.csv; blank fields are NaN, ``evaluation`` an int."""
+        if not self.history_path.exists():
+            return []
+        text = self.history_path.read_text()
+        whole = text[: text.rfind("\n") + 1]
+        rows: list[dict[str, float]] = []
+        for line in csv.DictReader(io.StringIO(whole)):
+            row: dict[str, float] = {key: float(value) if value else math.nan for key, value in line.items()}
+            row["evaluation"] = int(line["evaluation"])
+            rows.append(row)
+        return rows
+
+    def roll_back(self, evaluation: int) -> None:
+        """Forget everything after an evaluation: history lines (a torn last one too) and iterates."""
+        kept = [row for row in self.history() if row["evaluation"] <= evaluation]
+        write_atomically(self.history_path, _csv_text(kept, header=True))
+        for number, path in self.iterates().items():
+            if number > evaluation:
+                path.unlink()
+
+    def acquire(self) -> bool:
+        """Take the folder's lock; False when another process holds it."""
+        lock = open(self.path / ".lock", "w")  # noqa: SIM115 - held until release()
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return False
+        self._lock = lock
+        return True
+
+    def release(self) -> None:
+        """Give the lock back; closing the file frees it."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> RunFolder:
+        if not self.acquire():
+            raise StorageError(f"{self.path} is in use by another harness process; wait for it, or stop it.")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()

@@ -1,0 +1,203 @@
+"""One run folder's mirror in W&B: one W&B run, several alive at once in a process.
+
+The run folder is the truth: everything W&B holds can be written again from it. So an offline run that is resumed
+replaces its W&B folder (W&B cannot append to one, and syncing a second folder of the same id erases the first's
+history: wandb#3841, #5865), and an online one goes on after the last step its server has.
+
+Every call here may block on W&B; ``harness.runs.tracking`` makes them in its thread.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.runs.store import RunFolder
+from harness.runs.tracking_mode import import_wandb, wandb_folder
+from harness.runs.tracking_records import (
+    EVALUATION,
+    EXIT_CODES,
+    ITERATE,
+    SECONDS,
+    HistoryReader,
+    history_record,
+    init_arguments,
+    run_config,
+    summary_record,
+    wandb_id,
+)
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+INIT_TIMEOUT_S = 30.0  # W&B's default is 90
+FINISH_TIMEOUT_S = 30.0  # W&B's default is to wait for ever
+
+
+def _ignore_stop() -> None:
+    """W&B's "stop run" button interrupts the whole process, so all of a batch's runs; it is not for one row."""
+
+
+def mirror_settings() -> dict[str, Any]:
+    """The settings of every W&B run, as keywords of ``wandb.Settings``.
+
+    By default W&B stores argv verbatim (tokens too), host name, git remote, program, interpreter, installed packages
+    and SLURM variables; what a run was computed with stands in its manifest instead.
+    """
+    return {
+        # privacy
+        "x_disable_meta": True,
+        "x_disable_machine_info": True,
+        "x_disable_stats": True,
+        "x_save_requirements": False,
+        "disable_git": True,
+        "disable_code": True,
+        "save_code": False,
+        "label_disable": True,  # it reads the main script for labels
+        "sagemaker_disable": True,
+        "host": "harness",
+        "program": "harness",
+        "program_relpath": "harness",
+        "program_abspath": "harness",
+        "x_executable": "python",
+        # the terminal is the harness's
+        "console": "off",
+        "silent": True,
+        "quiet": True,
+        # paths: several processes write one folder, so no links to "the latest run"
+        "use_dot_wandb": False,
+        "symlink": False,
+        # a run is never held up for long, never stopped, and loses a second at most when it is killed
+        "init_timeout": float(os.environ.get("WANDB_INIT_TIMEOUT") or INIT_TIMEOUT_S),
+        "finish_timeout": float(os.environ.get("WANDB_FINISH_TIMEOUT") or FINISH_TIMEOUT_S),
+        "finish_timeout_raises": True,
+        "stop_fn": _ignore_stop,
+        "x_transaction_log_flush_interval": 1.0,
+    }
+
+
+def end_service() -> bool:
+    """End W&B's service process, unless a run in this process is open; waits until its files are whole.
+
+    W&B does so itself when the interpreter exits, but not in the worker processes of ``multiprocessing``.
+    """
+    wandb = import_wandb()
+    from wandb.sdk import wandb_setup
+
+    if wandb_setup.singleton().most_recent_active_run is not None:
+        return False
+    try:
+        wandb.teardown()
+    except SystemExit:  # how W&B says that its service ended with an error
+        return True
+    return True
+
+
+class Mirror:
+    """The W&B run of one run folder, opened at the first update.
+
+    Args:
+        folder: an existing run folder, with its transfer and manifest.
+        experiment: the experiment's name, W&B's group.
+        mode: online or offline.
+        directory: the experiment's ``wandb`` folder.
+    """
+
+    def __init__(self, folder: RunFolder, experiment: str, mode: Literal["online", "offline"], directory: Path) -> None:
+        self.folder = folder
+        self.experiment = experiment
+        self.mode = mode
+        self.directory = directory
+        self._run: Run | None = None
+        self._history = HistoryReader(folder.history_path)
+        self._transfer: dict[str, Any] = {}
+        self._config: dict[str, Any] = {}
+        self._first_evaluation = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether W&B has accepted the run."""
+        return self._run is not None
+
+    @property
+    def sync_folder(self) -> Path | None:
+        """The W&B folder of this run, to be uploaded by ``wandb sync``; None before it is open."""
+        return Path(self._run.settings.sync_dir) if self._run is not None else None
+
+    def update(self, size_bytes: int | None = None) -> None:
+        """Mirror every history line, and the iterate belonging to it, that is new since the last update.
+
+        Args:
+            size_bytes: how much of history.csv to read; its iterates are then known to be there. None: all of it.
+        """
+        run = self._run if self._run is not None else self._open()
+        rows = self._history.new_rows(size_bytes)
+        iterates = self.folder.iterates() if rows else {}
+        for row in rows:
+            evaluation = int(row[EVALUATION])
+            if evaluation < self._first_evaluation:
+                continue
+            record: dict[str, Any] = dict(history_record(row, self._transfer))
+            if evaluation in iterates:
+                # the file is copied as it is: W&B renders float arrays black, and encoding it again costs time
+                record[ITERATE] = import_wandb().Image(str(iterates[evaluation]), caption=f"evaluation {evaluation}")
+            run.log(record, step=evaluation, commit=True)
+
+    def summarise(self) -> None:
+        """Mirror all that is in the folder, and the manifest as it is now."""
+        self.update()
+        manifest = self.folder.manifest()
+        assert manifest is not None and self._run is not None
+        config = run_config(self._transfer, manifest)
+        if config != self._config:
+            self._run.config.update(config, allow_val_change=True)
+        self._run.summary.update(summary_record(manifest))
+
+    def finish(self) -> None:
+        """End the summarised W&B run: finished, failed, or killed where the run will be resumed.
+
+        Raises:
+            TimeoutError: the server did not take everything in time; it lies in ``sync_folder``.
+        """
+        manifest = self.folder.manifest()
+        assert manifest is not None and self._run is not None
+        self._run.finish(exit_code=EXIT_CODES[manifest.status])
+        self._remove_other_folders()
+
+    def _open(self) -> Run:
+        wandb = import_wandb()
+        manifest = self.folder.manifest()
+        assert manifest is not None, f"{self.folder.path} has no manifest"
+        self._transfer = self.folder.transfer()
+        self._config = run_config(self._transfer, manifest)
+        self._id = wandb_id(self.experiment, manifest.id)
+        root = wandb_folder(self.directory)
+        root.mkdir(parents=True, exist_ok=True)
+        run: Run = wandb.init(
+            id=self._id,
+            config=self._config,
+            mode=self.mode,
+            resume="allow" if self.mode == "online" else None,
+            dir=str(root.parent),
+            reinit="create_new",
+            settings=wandb.Settings(**mirror_settings()),
+            **init_arguments(self.experiment, manifest),
+        )
+        run.define_metric(EVALUATION)
+        run.define_metric(SECONDS)
+        run.define_metric("*", step_metric=EVALUATION)
+        self._run = run
+        self._first_evaluation = run.starting_step
+        self._remove_other_folders()
+        return run
+
+    def _remove_other_folders(self) -> None:
+        """Delete the W&B folders of this id from earlier attempts: all they hold is in the run folder."""
+        own = self.sync_folder
+        name = re.compile(rf"(offline-)?run-\d{{8}}_\d{{6}}-{re.escape(self._id)}(-\d+)?")
+        for path in wandb_folder(self.directory).glob(f"*run-*-{self._id}*"):
+            if name.fullmatch(path.name) and (own is None or path.name != own.name):
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,119 @@
+"""Equations 1 to 7 of Gatys, Ecker & Bethge (CVPR 2016), against double loops and their closed-form gradients."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from harness.objective.equations import (
+    content_loss,
+    gram,
+    gram_per_position,
+    style_layer_loss,
+    style_loss,
+    total_loss,
+)
+
+shapes = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 5))
+seeds = st.integers(0, 2**31)
+few = settings(deadline=None, max_examples=25)
+
+
+def normal(shape: tuple[int, ...], seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def matrix(features: Tensor) -> list[list[float]]:
+    """F_ik of one row: filters × positions."""
+    return features.flatten(1).tolist()
+
+
+@few
+@given(shapes, seeds)
+def test_content_loss_is_eq1_by_double_loop(shape: tuple[int, int, int, int], seed: int) -> None:
+    F, P = normal(shape, seed), normal(shape, seed + 1)
+    for row, measured in enumerate(content_loss(F, P)):
+        f, p = matrix(F[row]), matrix(P[row])
+        expected = sum((f[i][j] - p[i][j]) ** 2 for i in range(len(f)) for j in range(len(f[0]))) / 2
+        assert float(measured) == pytest.approx(expected, rel=1e-12)
+
+
+@few
+@given(shapes, seeds)
+def test_gram_is_eq3_by_double_loop(shape: tuple[int, int, int, int], seed: int) -> None:
+    features = normal(shape, seed)
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        G = gram(features.contiguous(memory_format=memory_format))
+        for row in range(shape[0]):
+            f = matrix(features[row])
+            for i, j in itertools.product(range(shape[1]), repeat=2):
+                assert float(G[row, i, j]) == pytest.approx(
+                    sum(a * b for a, b in zip(f[i], f[j], strict=True)), abs=1e-12
+                )
+
+
+@few
+@given(shapes, seeds)
+def test_style_layer_loss_is_eq4_by_double_loop(shape: tuple[int, int, int, int], seed: int) -> None:
+    F, S = normal(shape, seed), normal(shape, seed + 1)
+    N, M = shape[1], shape[2] * shape[3]
+    measured = style_layer_loss(gram_per_position(F), gram_per_position(S))
+    for row in range(shape[0]):
+        G, A = gram(F)[row].tolist(), gram(S)[row].tolist()
+        squares = sum((G[i][j] - A[i][j]) ** 2 for i in range(N) for j in range(N))
+        assert float(measured[row]) == pytest.approx(squares / (4 * N**2 * M**2), rel=1e-9, abs=1e-14)
+
+
+def test_style_with_its_own_size_is_compared_per_position() -> None:
+    """A style image tiled twice has the same Gram matrix per position, so the loss between them is 0."""
+    features = normal((1, 3, 4, 5), 0)
+    twice = torch.cat([features, features], dim=3)
+    assert float(style_layer_loss(gram_per_position(twice), gram_per_position(features))) == pytest.approx(0, abs=1e-24)
+    assert not torch.allclose(gram(twice), gram(features))
+
+
+def test_style_loss_is_eq5_and_total_loss_is_eq7() -> None:
+    losses = {"conv1_1": torch.tensor([2.0, 3.0]), "conv2_1": torch.tensor([5.0, 7.0])}
+    style = style_loss(losses, {"conv1_1": 0.25, "conv2_1": 0.5})
+    assert style.tolist() == [0.25 * 2 + 0.5 * 5, 0.25 * 3 + 0.5 * 7]
+    assert total_loss(torch.tensor([11.0, 13.0]), style, 0.1, 10.0).tolist() == pytest.approx([1.1 + 30, 1.3 + 42.5])
+
+
+@few
+@given(shapes, seeds)
+def test_autograd_of_eq1_is_eq2(shape: tuple[int, int, int, int], seed: int) -> None:
+    """Equation 2 is the gradient with respect to the ReLU's input: (F − P)_ij where F_ij > 0, else 0."""
+    before, P = normal(shape, seed).requires_grad_(), normal(shape, seed + 1).relu()
+    F = before.relu()
+    (gradient,) = torch.autograd.grad(content_loss(F, P).sum(), before)
+    eq2 = torch.where(F > 0, F - P, 0.0)
+    torch.testing.assert_close(gradient, eq2, rtol=1e-12, atol=1e-12)
+
+
+@few
+@given(shapes, seeds)
+def test_autograd_of_eq4_is_eq6(shape: tuple[int, int, int, int], seed: int) -> None:
+    """Equation 6: ((Fᵀ (G − A))_ji) / (N² M²) where F_ij > 0, else 0."""
+    before = normal(shape, seed).requires_grad_()
+    S = normal(shape, seed + 1).relu()
+    F = before.relu()
+    N, M = shape[1], shape[2] * shape[3]
+    (gradient,) = torch.autograd.grad(style_layer_loss(gram_per_position(F), gram_per_position(S)).sum(), before)
+    for row in range(shape[0]):
+        f, s = F[row].detach().flatten(1), S[row].flatten(1)
+        eq6 = (f.T @ (f @ f.T - s @ s.T)).T / (N**2 * M**2)
+        expected = torch.where(f > 0, eq6, 0.0).view(shape[1:])
+        torch.testing.assert_close(gradient[row], expected, rtol=1e-9, atol=1e-12)
+
+
+@few
+@given(shapes, seeds)
+def test_gram_is_symmetric_and_positive_semi_definite(shape: tuple[int, int, int, int], seed: int) -> None:
+    G = gram(normal(shape, seed))
+    assert torch.equal(G, G.transpose(1, 2))
+    assert float(torch.linalg.eigvalsh(G).min()) >= -1e-9

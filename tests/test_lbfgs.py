@@ -1,0 +1,319 @@
+"""L-BFGS against torch.optim.LBFGS, the dense BFGS matrix and its own contract of memory and synchronisation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from optim_problems import PROBLEMS, closure_of, dixon_price, powell, quadratic, rosenbrock, run
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from harness.optim import BatchedAdam, BatchedLBFGS
+from harness.optim.preconditioner import FourierFilter
+from harness.optim.two_loop import curvature, inverse_hessian_product, restricted
+
+LINE_SEARCHES = ["none", "backtracking", "strong_wolfe"]
+
+
+def torch_run(start: Tensor, problem, num: int, **options) -> tuple[Tensor, Tensor]:
+    x = nn.Parameter(start.clone())
+    optimizer = torch.optim.LBFGS([x], max_iter=1, **options)
+    losses, points = [], []
+    for _ in range(num):
+
+        def closure() -> Tensor:
+            x.grad = None
+            loss = problem(x[0].flatten())
+            loss.backward()
+            return loss
+
+        points.append(x.detach().clone())
+        losses.append(optimizer.step(closure).detach())
+    return torch.stack(losses), torch.stack(points)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("problem", "rate"), [(rosenbrock, 1.0), (rosenbrock, 0.3), (dixon_price, 1.0), (powell, 1.0)])
+def test_lbfgs_equals_torch(problem, dtype, rate) -> None:
+    start = (torch.rand(1, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 0.3).to(dtype)
+    num = 18 if problem is dixon_price else 30  # torch's absolute thresholds end dixon_price there
+    expected_losses, expected = torch_run(start, problem, num, lr=rate, history_size=5)
+    optimizer = BatchedLBFGS([nn.Parameter(start.clone())], learning_rate=rate, history=5)
+    losses, points = run(optimizer, [problem], num)
+    assert torch.equal(points, expected)
+    assert torch.equal(losses[:, 0], expected_losses)
+
+
+def test_lbfgs_equals_torch_through_a_convolutional_network() -> None:
+    generator = torch.Generator().manual_seed(0)
+    layers = [(torch.randn(o, i, 3, 3, generator=generator) / (3 * i**0.5)) for i, o in ((3, 8), (8, 8))]
+    target = torch.rand(64, generator=generator)
+
+    def gram_loss(x: Tensor) -> Tensor:
+        f = x.view(1, 3, 10, 10)
+        for weight in layers:
+            f = torch.relu(torch.conv2d(f, weight, padding=1))
+        f = f.flatten(2)[0]
+        return ((f @ f.T / 100 - target.view(8, 8)) ** 2).sum() * 100
+
+    start = torch.rand(1, 3, 10, 10, generator=generator)
+    expected_losses, expected = torch_run(start, gram_loss, 40, history_size=10)
+    optimizer = BatchedLBFGS([nn.Parameter(start.clone())], history=10)
+    losses, points = run(optimizer, [gram_loss], 40)
+    assert torch.equal(points, expected) and torch.equal(losses[:, 0], expected_losses)
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def dense_inverse(pairs: list[tuple[Tensor, Tensor]], first: Tensor) -> Tensor:
+    """H by the BFGS update H ← (I − ρ s yᵀ) H (I − ρ y sᵀ) + ρ s sᵀ (N&W eq. 6.17)."""
+    h = first
+    eye = torch.eye(len(first), dtype=first.dtype)
+    for s, y in pairs:
+        rho = 1.0 / (y @ s)
+        h = (eye - rho * torch.outer(s, y)) @ h @ (eye - rho * torch.outer(y, s)) + rho * torch.outer(s, s)
+    return h
+
+
+def convex_pairs(n: int, num: int, seed: int) -> list[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    root = torch.randn(n, n, generator=generator, dtype=torch.float64)
+    steps = torch.randn(num, n, generator=generator, dtype=torch.float64)
+    return [(s, (root @ root.T + torch.eye(n, dtype=torch.float64)) @ s) for s in steps]
+
+
+@pytest.mark.parametrize("num", [0, 1, 4])
+def test_two_loop_is_the_dense_bfgs_matrix(num) -> None:
+    n = 7
+    batch = [convex_pairs(n, num, seed) for seed in (0, 1, 2)]
+    g = torch.randn(3, n, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    gammas = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
+
+    def pair(j: int):
+        s, y = (torch.stack([pairs[-1 - j][k] for pairs in batch]) for k in (0, 1))
+        return s, y, curvature(s, y)[1]
+
+    batched = inverse_hessian_product(g.clone(), num, pair, gammas)
+    for a, pairs in enumerate(batch):
+        dense = dense_inverse(pairs, gammas[a] * torch.eye(n, dtype=torch.float64)) @ g[a]
+
+        def solo_pair(j: int, pairs=pairs):
+            s, y = pairs[-1 - j]
+            return s, y, 1.0 / (y @ s)
+
+        solo = inverse_hessian_product(g[a].clone(), num, solo_pair, gammas[a])
+        torch.testing.assert_close(solo, dense, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(batched[a], dense, rtol=1e-10, atol=1e-12)
+
+
+def test_held_variables_leave_the_dense_matrix_of_the_free_ones() -> None:
+    n, keep = 7, [0, 2, 3, 6]
+    pairs = convex_pairs(n, 3, 5)
+    free = torch.zeros(n, dtype=torch.float64)
+    free[keep] = 1.0
+    g = free * torch.randn(n, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+    def pair(j: int):
+        s, y = pairs[-1 - j]
+        return s, y, 1.0 / (y @ s)
+
+    masked, gamma = restricted(3, pair, torch.tensor(1.0, dtype=torch.float64), free)
+    ours = inverse_hessian_product(g.clone(), 3, masked, gamma, free=free)
+    short = [(s[keep], y[keep]) for s, y in pairs if y[keep] @ s[keep] > 0]
+    s, y = pairs[-1][0][keep], pairs[-1][1][keep]
+    expected_gamma = (y @ s) / (y @ y) if y @ s > 0 else torch.tensor(1.0, dtype=torch.float64)
+    dense = dense_inverse(short, expected_gamma * torch.eye(len(keep), dtype=torch.float64)) @ g[keep]
+    torch.testing.assert_close(ours[keep], dense, rtol=1e-10, atol=1e-12)
+    assert ours[free == 0].abs().max() == 0.0
+
+
+@pytest.mark.parametrize("row_by_row", [True, False])
+def test_half_filled_history_is_a_short_history(row_by_row) -> None:
+    start = torch.full((2, 6), 0.1, dtype=torch.float64)
+    trajectories = [
+        run(BatchedLBFGS([nn.Parameter(start.clone())], history=m, row_by_row=row_by_row), [rosenbrock, powell_six], 8)
+        for m in (7, 50)
+    ]
+    assert torch.equal(trajectories[0][1], trajectories[1][1])
+
+
+def powell_six(x: Tensor) -> Tensor:
+    return powell(torch.cat([x, x[:2]]))
+
+
+@pytest.mark.parametrize("line_search", LINE_SEARCHES)
+def test_batched_ring_wraps_around_like_lists_of_pairs(line_search) -> None:
+    problems = list(PROBLEMS.values())
+    start = torch.rand(len(problems), 8, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    rows, batch = (
+        run(
+            BatchedLBFGS([nn.Parameter(start.clone())], history=3, line_search=line_search, row_by_row=layout),
+            problems,
+            16,
+        )
+        for layout in (True, False)
+    )
+    torch.testing.assert_close(batch[0], rows[0], rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(batch[1], rows[1], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("line_search", LINE_SEARCHES)
+@pytest.mark.parametrize("row_by_row", [True, False])
+def test_scaling_the_loss_changes_nothing_but_the_first_step(line_search, row_by_row) -> None:
+    scale = 2.0**-20  # about 1e-6, and exact, so that the comparison is of bits
+    start = torch.full((1, 8), 0.2)
+
+    def trajectory(factor: float) -> Tensor:
+        optimizer = BatchedLBFGS([nn.Parameter(start.clone())], line_search=line_search, row_by_row=row_by_row)
+        first = BatchedLBFGS([nn.Parameter(start.clone())])
+        run(first, [rosenbrock], 1)
+        length = first._table["step_size"].item()  # 1 / ‖g‖₁ of the unscaled loss
+        optimizer.param_groups[0]["lr"] = 1.0 if factor == 1.0 else length / factor
+        scaled = [lambda x: factor * rosenbrock(x)]
+        run(optimizer, scaled, 1)
+        optimizer.param_groups[0]["lr"] = 1.0
+        return run(optimizer, scaled, 40)[1]
+
+    assert torch.equal(trajectory(scale), trajectory(1.0))
+
+
+def test_small_losses_are_minimised_where_torch_stops() -> None:
+    start = torch.full((1, 8), 0.2, dtype=torch.float64)
+
+    def small(x: Tensor) -> Tensor:
+        return 1e-8 * rosenbrock(x)
+
+    options = {"line_search": "strong_wolfe"}
+    optimizer = BatchedLBFGS([nn.Parameter(start.clone())], **options)
+    run(optimizer, [small], 150)
+    assert optimizer.best_losses.item() < 1e-20
+    stopped, _ = torch_run(start, small, 150, line_search_fn="strong_wolfe")
+    assert stopped.min() > 1e-10
+
+
+def test_first_step_follows_torchs_rule() -> None:
+    matrix = torch.diag(torch.tensor([3.0, 5.0]))
+    for centre, length in ((torch.tensor([9.0, 1.0]), 1 / 32), (torch.tensor([0.01, 0.01]), 1.0)):
+        optimizer = BatchedLBFGS([nn.Parameter(torch.zeros(1, 2))])
+        _, points = run(optimizer, [quadratic(matrix, centre)], 2)
+        torch.testing.assert_close(points[1, 0], length * (matrix @ centre))
+
+
+class NoHostReads(TorchDispatchMode):
+    """Raises on whatever would make the host wait for the device."""
+
+    FORBIDDEN = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "item", "unique")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in self.FORBIDDEN:
+            raise AssertionError(f"aten::{name} waits for the device")
+        if name in ("index", "index_put", "index_put_"):
+            for index in args[1]:
+                assert index is None or index.dtype != torch.bool, f"aten::{name} by a mask waits for the device"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("line_search", LINE_SEARCHES)
+@pytest.mark.parametrize("bounds", [None, (0.0, 1.0)])
+@pytest.mark.parametrize("keep_last", [False, True])
+def test_batched_evaluation_never_waits_for_the_device(line_search, bounds, keep_last) -> None:
+    images = nn.Parameter(torch.rand(4, 3, 4, 4, generator=torch.Generator().manual_seed(0)))
+    options = {"bounds": bounds, "keep_last": keep_last, "row_by_row": False}
+    lbfgs = BatchedLBFGS([images], line_search=line_search, history=2, initial_hessian="fourier", **options)
+    for optimizer in (lbfgs, BatchedAdam([images], **options)):
+        problems = [rosenbrock, lambda x: x.sum() * torch.nan, rosenbrock, rosenbrock]
+        for dropped in ([], [2]):
+            optimizer.drop(dropped)
+            for _ in range(4):
+                with NoHostReads():
+                    optimizer.step(closure_of(optimizer, problems))
+        assert [status.name for status in optimizer.statuses()].count("FAILED") == 1
+
+
+def test_the_check_for_host_reads_sees_them() -> None:
+    images = nn.Parameter(torch.rand(2, 3, 4, 4))
+    optimizer = BatchedLBFGS([images], row_by_row=True)
+    with pytest.raises(AssertionError, match="waits"), NoHostReads():
+        optimizer.step(closure_of(optimizer, [rosenbrock] * 2))
+
+
+@pytest.mark.parametrize("row_by_row", [True, False])
+def test_dropped_rows_free_their_memory(row_by_row) -> None:
+    images = nn.Parameter(torch.rand(4, 3, 8, 8, dtype=torch.float64))
+    optimizer = BatchedLBFGS([images], history=5, row_by_row=row_by_row)
+    run(optimizer, [rosenbrock] * 4, 10)
+    full, pairs = optimizer.num_bytes(), 4 * 2 * 5 * 192 * 8
+    assert full >= pairs
+    optimizer.drop([0, 1, 3])
+    assert optimizer.num_bytes() <= full // 4 + 100
+    assert optimizer.active == [2]
+    run(optimizer, [rosenbrock] * 4, 5)
+
+
+def test_fourier_filter_is_symmetric_positive_and_its_formula() -> None:
+    shape, generator = (3, 6, 8), torch.Generator().manual_seed(0)
+    u, v = torch.randn(2, 3 * 48, generator=generator, dtype=torch.float64)
+    square = FourierFilter(shape)
+    torch.testing.assert_close(square(u) @ v, u @ square(v))
+    assert square(u) @ u > 0
+    rows, columns = torch.arange(6.0, dtype=torch.float64)[:, None], torch.arange(8.0, dtype=torch.float64)[None, :]
+    for p, q in ((1, 2), (0, 0), (3, 4), (2, 0)):  # a plane wave is multiplied by 1 / max(f, 1/64)
+        wave = torch.cos(2 * torch.pi * (p * rows / 6 + q * columns / 8)).expand(3, 6, 8)
+        f = max(((p / 6) ** 2 + (q / 8) ** 2) ** 0.5, 1 / 64)
+        torch.testing.assert_close(square(wave.flatten()).view(shape), wave / f)
+
+
+@pytest.mark.parametrize("row_by_row", [True, False])
+def test_fourier_hessian_is_lbfgs_in_filtered_variables(row_by_row) -> None:
+    shape, square = (1, 4, 4), FourierFilter((1, 4, 4))
+    generator = torch.Generator().manual_seed(2)
+    eye = torch.eye(16, dtype=torch.float64)
+    squared = torch.stack([square(e) for e in eye])
+    values, vectors = torch.linalg.eigh(squared)
+    p = vectors @ torch.diag(values.sqrt()) @ vectors.T  # x = P u
+    start = torch.rand(1, 16, generator=generator, dtype=torch.float64)
+    lengths = []
+    x = BatchedLBFGS([nn.Parameter(start.view(1, *shape).clone())], initial_hessian="fourier", row_by_row=row_by_row)
+    u = BatchedLBFGS([nn.Parameter(start @ torch.linalg.inv(p))])
+    for optimizer, problem in ((x, rosenbrock), (u, lambda v: rosenbrock(p @ v))):
+        run(optimizer, [problem], 1)
+        lengths.append(optimizer._table["step_size"].item())
+    # the first step's length is by x's gradient here and by u's there: make it the same
+    u.images.data = u.images.data + (lengths[0] / lengths[1] - 1) * u._memory.rows[0].direction
+    u._memory.rows[0].direction.mul_(lengths[0] / lengths[1])
+    _, in_x = run(x, [rosenbrock], 12)
+    _, in_u = run(u, [lambda v: rosenbrock(p @ v)], 12)
+    torch.testing.assert_close(in_x.flatten(1), in_u[:, 0] @ p, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"line_search": "wolfe"}, "choose one of none, backtracking, strong_wolfe"),
+        ({"history": 0}, "at least 1"),
+        ({"learning_rate": 0.0}, "above 0"),
+        ({"learning_rate": float("nan")}, "above 0"),
+        ({"max_restarts": -1}, "not below 0"),
+        ({"bounds": (1.0, 0.0)}, "lower bound above"),
+        ({"bounds": (torch.zeros(5), 1.0)}, "do not broadcast"),
+        ({"initial_hessian": "wavelet"}, "choose one of scaled_identity, fourier"),
+        ({"initial_hessian": "fourier"}, "height and width"),
+    ],
+)
+def test_impossible_options_are_sentences(options, sentence) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        BatchedLBFGS([nn.Parameter(torch.zeros(2, 8))], **options)
+
+
+def test_wrong_parameters_and_closures_are_sentences() -> None:
+    with pytest.raises(ValueError, match="2 parameters"):
+        BatchedLBFGS([nn.Parameter(torch.zeros(1, 2)), nn.Parameter(torch.zeros(1, 2))])
+    with pytest.raises(ValueError, match="contiguous"):
+        BatchedLBFGS([nn.Parameter(torch.zeros(4, 2).T)])
+    optimizer = BatchedLBFGS([nn.Parameter(torch.zeros(2, 2))])
+    with pytest.raises(ValueError, match=r"expected \(2,\) losses"):
+        optimizer.step(lambda: torch.zeros(()))
+    with pytest.raises(ValueError, match="no gradient"):
+        optimizer.step(lambda: torch.zeros(2))
+    with pytest.raises(ValueError, match="keep_last"):
+        _ = optimizer.last_evaluated
