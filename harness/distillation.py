@@ -47,21 +47,17 @@ class Recipe:
         frozen: share of the steps, at the end, in which BatchNorm uses its running statistics: batch statistics are noise
             that the student cannot fit.
         float32: share of the steps, at the end, in which the student runs in float32 instead of bfloat16.
-        noise: share of the crops that get Gaussian noise of up to ``noise_sigma``, since stylisation starts from noise.
-        noise_sigma: its largest standard deviation, of the range [0, 1].
         seed: of the weights and of the order of the crops.
     """
 
-    steps: int = 20_000
+    steps: int = 18_000
     crop_px: int = 192
     batch: int = 4
-    muon_rate: float = 0.012
+    muon_rate: float = 0.015
     adam_rate: float = 3e-3
     warmup: int = 200
-    frozen: float = 0.5
+    frozen: float = 0.6
     float32: float = 0.1
-    noise: float = 0.1
-    noise_sigma: float = 0.25
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
@@ -290,7 +286,7 @@ def unexplained(
 
 
 class Crops:
-    """Random crops of photographs: position, mirror and, for some, Gaussian noise; a function of seed and step alone."""
+    """Random crops of photographs: position and mirror; a function of seed and step alone."""
 
     def __init__(self, photographs: Sequence[Tensor], recipe: Recipe) -> None:
         self.photographs = [p for p in photographs if min(p.shape[1:]) >= recipe.crop_px]
@@ -308,9 +304,6 @@ class Crops:
             crop = photograph[:, top : top + side, left : left + side].float() / 255
             if random.random() < 0.5:
                 crop = crop.flip(2)
-            if random.random() < self.recipe.noise:
-                sigma = self.recipe.noise_sigma * random.random()
-                crop = crop + torch.from_numpy(random.normal(0, sigma, crop.shape).astype(np.float32))
             crops.append(crop)
         return torch.stack(crops).contiguous(memory_format=torch.channels_last)
 

@@ -20,6 +20,9 @@ FUNCTIONS = {
     "quartic": lambda t: (t - 2.0) ** 4 - t,
     "waves": lambda t: 0.05 * t**2 - t + torch.sin(5.0 * t),
     "wall": lambda t: torch.exp(8.0 * t) - 20.0 * t,
+    "step": lambda t: (
+        0.02 * t**2 - t + 0.0945 * (1.0 - torch.exp(-((t / 0.05) ** 4)))
+    ),  # rises again, but not above its start
     "barrier": lambda t: -torch.log(1.0 - 4.0 * t) - 9.0 * t,
 }
 
@@ -30,11 +33,15 @@ def evaluate(function, t: Tensor) -> tuple[Tensor, Tensor]:
     return value.detach(), torch.autograd.grad(value, t)[0]
 
 
+def fresh_table(num: int) -> search.Table:
+    return {name: torch.full((num,), fresh) for name, fresh in search.FRESH.items()}  # doubles: see the fixture
+
+
 def drive(algorithm, num_allowed: int) -> dict[str, tuple[float, int, bool]]:
     """Search along every function at once; the accepted t, evaluations, and whether it was exhausted, by name."""
     names = list(FUNCTIONS)
     zero = torch.zeros(len(names), dtype=torch.float64)
-    table = {name: torch.full((len(names),), fresh, dtype=torch.tensor(fresh).dtype) for name, fresh in FRESH64.items()}
+    table = fresh_table(len(names))
     base = [evaluate(f, zero[a]) for a, f in enumerate(FUNCTIONS.values())]
     value, slope = (torch.stack(v) for v in zip(*base, strict=True))
     search.begin(table, torch.ones(len(names), dtype=torch.bool), value, slope, torch.ones_like(zero))
@@ -58,12 +65,6 @@ def drive(algorithm, num_allowed: int) -> dict[str, tuple[float, int, bool]]:
         table = state
     assert set(results) == set(names)
     return results
-
-
-FRESH64 = {
-    k: (torch.tensor(v, dtype=torch.float64) if isinstance(v, float) else torch.tensor(v)).item()
-    for k, v in search.FRESH.items()
-}
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +109,114 @@ def test_cubic_minimum_is_the_minimum_of_the_interpolated_cubic() -> None:
         points = [torch.tensor(v) for x in ends for v in (x, polynomial(x), derivative(x))]
         found = search.cubic_minimum(*points, torch.tensor(0.0), torch.tensor(2.0))
         assert found.item() == pytest.approx(expected, rel=1e-12)
+
+
+def cubic(t1: float, f1: float, d1: float, t2: float, f2: float, d2: float) -> float:
+    """N&W eq. 3.59, by numpy: the cubic in Hermite form, its derivative's root with positive curvature."""
+    h = t2 - t1
+    basis = [f1, d1 * h, 3 * (f2 - f1) - (2 * d1 + d2) * h, 2 * (f1 - f2) + (d1 + d2) * h]
+    if abs(basis[3]) < 1e-9 * max(map(abs, basis)):
+        basis.pop()  # a parabola
+    derivative = np.polynomial.Polynomial(basis).deriv()
+    minima = [r.real for r in derivative.roots() if abs(r.imag) < 1e-12 and derivative.deriv()(r.real) > 0]
+    return t1 + h * minima[0] if minima else np.nan
+
+
+def wolfe_by_nested_loops(function, first: float) -> list[float]:
+    """The trials of N&W algorithms 3.5 and 3.6, written as they are printed; the last entry is the accepted step."""
+
+    def phi(t: float) -> tuple[float, float]:
+        value, slope = evaluate(function, torch.tensor(t))
+        return (value.item() if value.isfinite() else np.inf), slope.item()
+
+    f0, d0 = phi(0.0)
+    trials: list[float] = []
+
+    def zoom(low: tuple, high: tuple) -> float:
+        near_before = False
+        while True:
+            left, right = min(low[0], high[0]), max(low[0], high[0])
+            if right - left <= 0.1 * right:
+                return low[0]
+            if np.isinf(high[1]):
+                t = low[0] + 0.1 * (high[0] - low[0])
+            else:
+                t = cubic(*low, *high)
+                t = (left + right) / 2 if np.isnan(t) else min(max(t, left), right)
+                margin = 0.1 * (right - left)
+                if min(right - t, t - left) >= margin:
+                    near_before = False
+                elif near_before or t in (left, right):
+                    t, near_before = (right - margin if right - t < t - left else left + margin), False
+                else:
+                    near_before = True
+            trials.append(t)
+            f, d = phi(t)
+            if f > f0 + 1e-4 * t * d0 or f >= low[1]:
+                high = (t, f, d)
+            else:
+                if abs(d) <= -0.9 * d0:
+                    return t
+                if d * (high[0] - low[0]) >= 0:
+                    high = low
+                low = (t, f, d)
+
+    former, t, i = (0.0, f0, d0), first, 1
+    while True:
+        trials.append(t)
+        f, d = phi(t)
+        if f > f0 + 1e-4 * t * d0 or (f >= former[1] and i > 1):
+            accepted = zoom(former, (t, f, d))
+            break
+        if abs(d) <= -0.9 * d0:
+            accepted = t
+            break
+        if d >= 0:
+            accepted = zoom((t, f, d), former)
+            break
+        middle = cubic(*former, t, f, d)
+        nearest, farthest = t + 0.01 * (t - former[0]), 10 * t
+        longer = (nearest + farthest) / 2 if np.isnan(middle) else min(max(middle, nearest), farthest)
+        former, t, i = (t, f, d), longer, i + 1
+    return [*trials, accepted]
+
+
+def shallow(a: float, b: float, c: float):
+    """Long descents with ripples: extrapolation, both ends of a bracket and several zooms all occur."""
+    return lambda t: (t - a) ** 2 / a + b * torch.sin(c * t) - 2.0 * b * c * t / (1.0 + t)
+
+
+@pytest.mark.parametrize("first", [0.01, 0.3, 1.0, 40.0])
+def test_strong_wolfe_tries_what_the_printed_algorithm_tries(first) -> None:
+    generator = np.random.default_rng(0)
+    functions = [*FUNCTIONS.values()]
+    functions += [
+        shallow(*(generator.uniform(low, high) for low, high in ((0.5, 30), (0.1, 3), (0.5, 6)))) for _ in range(30)
+    ]
+    functions = [f for f in functions if evaluate(f, torch.tensor(0.0))[1] < 0]
+    assert len(functions) > 25
+    table = fresh_table(len(functions))
+    base = [evaluate(f, torch.tensor(0.0)) for f in functions]
+    value, slope = (torch.stack(v) for v in zip(*base, strict=True))
+    search.begin(table, torch.ones(len(functions), dtype=torch.bool), value, slope, torch.full_like(value, first))
+    expected = [wolfe_by_nested_loops(f, first) for f in functions]
+    done: dict[int, float] = {}
+    for k in range(60):
+        t = table["step_size"]
+        for a, trials in enumerate(expected):
+            if a not in done:
+                assert t[a].item() == pytest.approx(trials[k], rel=1e-6), (a, k)
+        measured = [evaluate(f, t[a]) for a, f in enumerate(functions)]
+        value, slope = (torch.stack(v) for v in zip(*measured, strict=True))
+        value = torch.where(value.isfinite(), value, torch.inf)
+        verdict, table = search.strong_wolfe(table, value, slope, table["base_slope"] * t, 60)
+        for a, trials in enumerate(expected):
+            if a not in done and (verdict.accept[a] or verdict.accept_low[a]):
+                done[a] = t[a].item() if verdict.accept[a] else table["low_t"][a].item()
+                assert k == len(trials) - 2
+    assert len(done) == len(functions)
+    for a, trials in enumerate(expected):
+        assert done[a] == pytest.approx(trials[-1], rel=1e-6)
 
 
 def scipy_minimum(problem, start: Tensor, bounds: tuple[float, float] | None) -> float:
@@ -182,3 +291,29 @@ def test_row_without_a_lower_point_stalls_and_moves_no_more() -> None:
     run(optimizer, wrong, 12)
     assert optimizer.statuses() == [RowStatus.STALLED]
     assert torch.equal(optimizer.images.detach(), torch.ones(1, 2))
+
+
+@pytest.mark.parametrize("initial_hessian", ["scaled_identity", "fourier"])
+@pytest.mark.parametrize("row_by_row", [True, False])
+def test_directions_hold_variables_at_their_bounds(initial_hessian, row_by_row) -> None:
+    start = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(3))
+    optimizer = BatchedLBFGS(
+        [nn.Parameter(start)],
+        line_search="strong_wolfe",
+        bounds=(0.2, 0.8),
+        initial_hessian=initial_hessian,
+        row_by_row=row_by_row,
+    )
+    problems = [PROBLEMS["rosenbrock"], PROBLEMS["dixon_price"]]
+    num_held = 0
+    for _ in range(25):
+        run(optimizer, problems, 1)
+        for i in range(2):
+            state = optimizer.row_state(i)
+            x, d, g = (state[f"memory.{name}"] for name in ("base", "direction", "gradient"))
+            assert not ((x <= 0.2) & (d < 0)).any() and not ((x >= 0.8) & (d > 0)).any()
+            held = ((x <= 0.2) & (g > 0)) | ((x >= 0.8) & (g < 0))
+            assert (d[held] == 0).all()
+            num_held += int(held.sum())
+            assert state["base_slope"].item() == pytest.approx((g @ d).item(), rel=1e-12)
+    assert num_held > 20

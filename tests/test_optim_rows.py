@@ -203,6 +203,30 @@ def test_resumed_rows_equal_the_uninterrupted_run(make, at, tmp_path) -> None:
     assert torch.equal(resumed.best_images, best.best_images[order])
 
 
+@pytest.mark.parametrize("row_by_row", [True, False])
+def test_resumed_search_may_end_at_its_low_point(row_by_row) -> None:
+    make = lbfgs("strong_wolfe", row_by_row=row_by_row)
+    # valleys with a kink have no strong Wolfe point: the bracket narrows until its low point is taken
+    problems = [lambda x, i=i: (x.sum() - i).abs() + 0.01 * rosenbrock(x) for i in range(6)]
+    whole = make(starts())
+    num_low_points = 0
+    for _ in range(25):
+        halfway = make(starts())
+        for i in range(len(problems)):
+            halfway.load_row_state(i, whole.row_state(i))
+        former = whole._table["base_loss"].clone()
+        losses, _ = run(whole, problems, 1)
+        run(halfway, problems, 1)
+        assert torch.equal(whole.images, halfway.images)
+        for i, problem in enumerate(problems):  # whatever point became x_k, the gradient kept is its own
+            state = whole.row_state(i)
+            gradient = torch.func.grad(problem)(state["memory.base"])
+            torch.testing.assert_close(state["memory.gradient"], gradient, rtol=1e-4, atol=1e-4)
+        turned = whole._table["base_loss"] != former
+        num_low_points += int((turned & (whole._table["base_loss"] != losses[0].double())).sum())
+    assert num_low_points > 3
+
+
 @every_optimizer
 def test_state_dict_makes_the_round_trip(make, tmp_path) -> None:
     problems = list(PROBLEMS.values())

@@ -202,7 +202,7 @@ def distill(
     work: Annotated[Path, typer.Option(help="Folder of the checkpoint and of the trained network.")] = Path(
         "distillation"
     ),
-    steps: Annotated[int, typer.Option(min=1, help="Optimisation steps in all.")] = 20_000,
+    steps: Annotated[int, typer.Option(min=1, help="Optimisation steps in all.")] = 18_000,
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Only measure the embedded network on the held-out images.")
     ] = False,

@@ -10,7 +10,7 @@ from harness.errors import DeviceError
 
 
 def choose_device(given: str) -> tuple[str, int]:
-    """The device to compute on and the number of CPU threads.
+    """The device to compute on and the number of CPU threads: ``OMP_NUM_THREADS``, else all cores that we may use.
 
     Args:
         given: ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
@@ -20,7 +20,8 @@ def choose_device(given: str) -> tuple[str, int]:
     """
     import torch
 
-    threads = len(os.sched_getaffinity(0))
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(wanted) if wanted.isdecimal() and int(wanted) > 0 else len(os.sched_getaffinity(0))
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if given == "auto":
         given = "cuda:0" if num_gpus else "cpu"

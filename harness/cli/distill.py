@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch import Tensor
 
+from harness.cli.console import make_console
 from harness.cli.devices import choose_device
 from harness.distillation import Recipe, Targets, is_held_out, measure_targets, read_photograph, train, unexplained
 from harness.errors import ImageError, UsageError
@@ -50,7 +51,7 @@ def run_distillation(request: Training) -> None:
         UsageError: there are no images, or the checkpoint is another recipe's.
         WeightsError: the teacher cannot be read.
     """
-    console = Console()
+    console = make_console()
     device_name, threads = choose_device(request.device)
     torch.set_num_threads(threads)
     device = torch.device(device_name)

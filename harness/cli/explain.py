@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from harness.cli.console import make_console
 from harness.config import load_experiment
 from harness.driver import make_jobs
 from harness.features.vgg import map_shape
@@ -17,7 +17,7 @@ from harness.runs.prepare import load_network, row_objective_of
 
 def explain_experiment(file: Path, overrides: tuple[str, ...], profile: str | None) -> None:
     """Print the objective of the experiment's first cell; its other cells differ in what the experiment varies."""
-    console = Console()
+    console = make_console()
     loaded = load_experiment(file, overrides, profile)
     job = make_jobs(loaded, Path("runs"))[0]
     objective = row_objective_of(job.row.transfer)

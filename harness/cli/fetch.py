@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from harness.cli.console import make_console
 from harness.downloads import cache_folder
 from harness.errors import DownloadError
 from harness.features.sources import describe, fetch
@@ -18,7 +18,7 @@ def fetch_downloads(images: bool, weights: bool) -> None:
     Raises:
         DownloadError: naming everything that could not be downloaded; what could is kept.
     """
-    console = Console()
+    console = make_console()
     failed: list[str] = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from harness.cli.console import make_console
 from harness.cli.devices import choose_device
 from harness.cli.estimate import estimate, max_rows_for
 from harness.config import load_experiment
@@ -47,7 +48,7 @@ def run_experiment(request: Request) -> int:
     Returns:
         How many of the experiment's runs have failed.
     """
-    console = Console()
+    console = make_console()
     loaded = load_experiment(request.file, request.overrides, request.profile)
     device, threads = choose_device(request.devices)
     options = Options(

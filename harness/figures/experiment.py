@@ -43,7 +43,7 @@ def draw_experiment(experiment: Experiment, jobs: Sequence[Job], folder: Path) -
     png, pdf = folder / "figure.png", folder / "figure.pdf"
     draw_grid(
         tiles,
-        [_label((columns,) if columns else (), key) for key in column_keys],
+        ["" if columns == "alpha" else _label((columns,) if columns else (), key) for key in column_keys],
         [_label(rows, key) for key in row_keys],
         _sources(experiment, jobs),
         "",

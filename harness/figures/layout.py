@@ -12,6 +12,7 @@ beside several one above the other. Every tile has its own pixels; only sources 
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -32,6 +33,10 @@ EMPTY_TILE_PX = 192
 MAX_SIDE_PX = 65_535
 """matplotlib draws no larger image (2^16)."""
 
+FONT_SHARE = 0.066
+"""Font size as a share of a tile's side: readable still when six tiles are shown 1,000 pixels wide."""
+
+SMALLEST_FONT_PX = 11.0
 MAX_CAPTION_LINES = 3
 WIDEST_SOURCE = 1.8
 """A source wider than this many tiles is fitted to that width instead of its row's height."""
@@ -119,6 +124,61 @@ def fitted(image: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """Lengths in pixels; everything but the pictures follows from the font size."""
+
+    font: float
+    row_heights: list[int]
+    tile_widths: list[int]
+    sources: list[tuple[int, int]]
+    num_stacked: int
+
+    @property
+    def gap(self) -> int:
+        """Between pictures."""
+        return max(4, round(0.35 * self.font))
+
+    @property
+    def pad(self) -> int:
+        """Between a picture and its caption."""
+        return round(0.3 * self.font)
+
+    @property
+    def margin(self) -> int:
+        """Around everything."""
+        return round(0.5 * self.font)
+
+    @property
+    def cell_widths(self) -> list[int]:
+        """A column is never narrower than a short caption."""
+        return [max(width, round(7 * self.font)) for width in self.tile_widths]
+
+    @property
+    def source_widths(self) -> list[int]:
+        """Of the sources' columns."""
+        columns = [self.sources[k : k + self.num_stacked] for k in range(0, len(self.sources), self.num_stacked)]
+        return [max(round(5 * self.font), *(width for width, _ in column)) for column in columns]
+
+
+def _sizes(tiles: Sequence[Sequence[Tile]], sources: Sequence[Tile], scale: int) -> _Sizes:
+    shapes = [t.image.shape for row in tiles for t in row if t.image is not None]
+    shapes = shapes or [s.image.shape for s in sources if s.image is not None]
+    width = round(statistics.median(s[1] for s in shapes)) * scale if shapes else EMPTY_TILE_PX
+    height = round(statistics.median(s[0] for s in shapes)) * scale if shapes else EMPTY_TILE_PX
+    row_heights = [max((_size(t.image, scale)[1] for t in row if t.image is not None), default=height) for row in tiles]
+    return _Sizes(
+        font=max(SMALLEST_FONT_PX, FONT_SHARE * math.sqrt(width * height)),
+        row_heights=row_heights,
+        tile_widths=[
+            max((_size(t.image, scale)[0] for t in column if t.image is not None), default=width)
+            for column in zip(*tiles, strict=True)
+        ],
+        sources=[_source_size(source, row_heights[k % len(tiles)], width) for k, source in enumerate(sources)],
+        num_stacked=len(tiles),
+    )
+
+
 def arrange(
     tiles: Sequence[Sequence[Tile]],
     column_labels: Sequence[str],
@@ -129,89 +189,68 @@ def arrange(
 ) -> Layout:
     """Lay out a grid; see ``harness.figures.grid.draw_grid`` for the arguments and errors."""
     num_rows, num_columns = len(tiles), len(tiles[0])
-    shapes = [t.image.shape for row in tiles for t in row if t.image is not None]
-    shapes = shapes or [s.image.shape for s in sources if s.image is not None]
-    typical_width = round(statistics.median(s[1] for s in shapes)) * scale if shapes else EMPTY_TILE_PX
-    typical_height = round(statistics.median(s[0] for s in shapes)) * scale if shapes else EMPTY_TILE_PX
+    sizes = _sizes(tiles, sources, scale)
+    gap, pad, margin, cell_widths = sizes.gap, sizes.pad, sizes.margin, sizes.cell_widths
 
-    size_px = max(11.0, 0.066 * math.sqrt(typical_width * typical_height))
-    gap, pad = max(4, round(0.35 * size_px)), round(0.3 * size_px)
-    margin, source_gap = round(0.5 * size_px), round(1.6 * size_px)
-    row_heights = [
-        max((t.image.shape[0] * scale for t in row if t.image is not None), default=typical_height) for row in tiles
-    ]
-    tile_widths = [
-        max((t.image.shape[1] * scale for t in column if t.image is not None), default=typical_width)
-        for column in zip(*tiles, strict=True)
-    ]
-    cell_widths = [max(width, round(7 * size_px)) for width in tile_widths]
-
-    # Texts first: their heights move everything below them.
-    sizes = [_source_size(s, row_heights[k % num_rows], typical_width) for k, s in enumerate(sources)]
-    source_widths = [
-        max(round(5 * size_px), *(width for width, _ in sizes[k : k + num_rows]))
-        for k in range(0, len(sources), num_rows)
-    ]
-    captions = [t.caption for row in tiles for t in row] + [s.caption for s in sources]
-    widths = [*cell_widths * num_rows, *(source_widths[k // num_rows] for k in range(len(sources)))]
-    blocks = fit(captions, widths, size_px, MAX_CAPTION_LINES)
+    # Texts first: their heights move what is below them, the row labels' heights what is beside them.
+    blocks = fit(
+        [t.caption for row in tiles for t in row] + [s.caption for s in sources],
+        [*cell_widths * num_rows, *(sizes.source_widths[k // num_rows] for k in range(len(sources)))],
+        sizes.font,
+        MAX_CAPTION_LINES,
+    )
     source_blocks = blocks[num_rows * num_columns :]
-    heads = fit(list(column_labels), cell_widths, size_px, 2) if column_labels else []
-    sides = fit(list(row_labels), row_heights, size_px, 3) if row_labels else []
+    heads = fit(list(column_labels), cell_widths if column_labels else [], sizes.font, 2)
+    sides = fit(list(row_labels), sizes.row_heights if row_labels else [], sizes.font, 3)
     side_width = math.ceil(max((side.height_px for side in sides), default=0))
 
-    layout = Layout()
-    x = margin
-    source_lefts = []
-    for width in source_widths:
-        source_lefts.append(x)
-        x += width + gap
-    x += source_gap - gap if sources else 0
-    side_left = x
-    x += side_width + pad if side_width else 0
-    column_lefts = []
-    for width in cell_widths:
-        column_lefts.append(x)
-        x += width + gap
-    layout.width = x - gap + margin
+    source_lefts, x = _in_line(sizes.source_widths, margin, gap)
+    side_left = x + (round(1.6 * sizes.font) - gap if sources else 0)
+    column_lefts, x = _in_line(cell_widths, side_left + (side_width + pad if side_width else 0), gap)
+    layout = Layout(width=x - gap + margin)
 
     y = margin
-    (title_block,) = fit([title], [layout.width - 2 * margin], 1.15 * size_px, 3)
+    (title_block,) = fit([title], [layout.width - 2 * margin], 1.15 * sizes.font, 3)
     if title_block.lines:
         layout.labels.append(Label(title_block, layout.width / 2, y))
         y += math.ceil(title_block.height_px) + 2 * pad
-    head_height = max((head.height_px for head in heads), default=0)
-    for head, left, width in zip(heads, column_lefts, cell_widths, strict=bool(heads)):
-        layout.labels.append(Label(head, left + width / 2, y + head_height - head.height_px))
-    y += math.ceil(head_height) + (pad // 2 if head_height else 0)
+    if head_height := max((head.height_px for head in heads), default=0):
+        for head, left, width in zip(heads, column_lefts, cell_widths, strict=True):
+            layout.labels.append(Label(head, left + width / 2, y + head_height - head.height_px))
+        y += math.ceil(head_height) + pad // 2
 
-    source_end = [y] * len(source_widths)
+    source_end = [y] * len(source_lefts)
     for i, row in enumerate(tiles):
-        row_bottom = y + row_heights[i]
-        row_blocks = blocks[i * num_columns : (i + 1) * num_columns]
+        row_bottom = y + sizes.row_heights[i]
         if sides:
             start = side_left + side_width - sides[i].height_px
-            layout.labels.append(Label(sides[i], y + row_heights[i] / 2, start, rotated=True))
+            layout.labels.append(Label(sides[i], y + sizes.row_heights[i] / 2, start, rotated=True))
+        row_blocks = blocks[i * num_columns : (i + 1) * num_columns]
         for k, (tile, text) in enumerate(zip(row, row_blocks, strict=True)):
-            own = (tile_widths[k], row_heights[i]) if tile.image is None else _size(tile.image, scale)
-            layout.place(tile, _standing(column_lefts[k], cell_widths[k], row_bottom, own), size_px)
+            own = (sizes.tile_widths[k], sizes.row_heights[i]) if tile.image is None else _size(tile.image, scale)
+            layout.place(tile, _standing(column_lefts[k], cell_widths[k], row_bottom, own), sizes.font)
             layout.labels.append(Label(text, column_lefts[k] + cell_widths[k] / 2, row_bottom + pad))
         for column, k in enumerate(range(i, len(sources), num_rows)):
             # Beside its row, unless the caption of the source above takes more room than the row's captions.
-            left, width = source_lefts[column], source_widths[column]
-            bottom = max(row_bottom, source_end[column] + sizes[k][1])
-            layout.place(sources[k], _standing(left, width, bottom, sizes[k]), size_px)
+            left, width = source_lefts[column], sizes.source_widths[column]
+            bottom = max(row_bottom, source_end[column] + sizes.sources[k][1])
+            layout.place(sources[k], _standing(left, width, bottom, sizes.sources[k]), sizes.font)
             layout.labels.append(Label(source_blocks[k], left + width / 2, bottom + pad))
-            source_end[column] = _below(bottom, [source_blocks[k]], pad, gap)
-        y = _below(row_bottom, row_blocks, pad, gap)
-    layout.height = max(y, *source_end) if sources else y
-    layout.height += margin - gap
+            source_end[column] = _below(bottom, [source_blocks[k]], sizes)
+        y = _below(row_bottom, row_blocks, sizes)
+    layout.height = max([y, *source_end]) + margin - gap
     if max(layout.width, layout.height) > MAX_SIDE_PX:
         raise ValueError(
             f"The figure would be {layout.width} × {layout.height} px; at most {MAX_SIDE_PX} px a side can be drawn: "
             "give it fewer columns or rows, or smaller pictures."
         )
     return layout
+
+
+def _in_line(widths: Sequence[int], start: int, gap: int) -> tuple[list[int], int]:
+    """The left edges of columns one after another, and where the next would begin."""
+    ends = list(itertools.accumulate((width + gap for width in widths), initial=start))
+    return ends[:-1], ends[-1]
 
 
 def _size(image: Pixels, scale: int) -> tuple[int, int]:
@@ -233,10 +272,10 @@ def _standing(left: int, width: int, bottom: int, own: tuple[int, int]) -> Box:
     return Box(left + (width - own[0]) // 2, bottom - own[1], *own)
 
 
-def _below(bottom: int, captions: Sequence[TextBlock], pad: int, gap: int) -> int:
+def _below(bottom: int, captions: Sequence[TextBlock], sizes: _Sizes) -> int:
     """Where the next row begins under a row of pictures and its captions."""
     height = max(caption.height_px for caption in captions)
-    return bottom + gap + (pad + math.ceil(height) if height else 0)
+    return bottom + sizes.gap + (sizes.pad + math.ceil(height) if height else 0)
 
 
 def baselines(label: Label) -> list[float]:

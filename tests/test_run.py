@@ -1,0 +1,313 @@
+"""Whole experiments, small but real: run, run again, killed, resumed, failed, linked."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from harness.cli.app import app
+from harness.images.files import read_image
+
+
+def harness_run(*words: str | Path) -> Result:
+    """``harness run`` in this process."""
+    return CliRunner().invoke(app, ["run", *map(str, words), "--devices", "cpu", "--wandb", "off"])
+
+
+def runs_of(folder: Path) -> dict[str, Path]:
+    """Label to run folder."""
+    found = {}
+    for path in folder.glob("*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        found[", ".join(f"{key}={value}" for key, value in manifest["label"].items())] = path.parent
+    return found
+
+
+def manifest_of(run: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((run / "manifest.json").read_text())
+    return data
+
+
+def history_of(run: Path) -> list[dict[str, str]]:
+    """The lines of history.csv without the seconds, which no two runs share."""
+    with open(run / "history.csv", newline="") as file:
+        return [{key: value for key, value in line.items() if key != "seconds"} for line in csv.DictReader(file)]
+
+
+def pictures_of(run: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in [run / "image.png", *sorted((run / "iterates").glob("*.png"))]}
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file under the run folders: time of change and content."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(folder.glob("*/**/*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """The tiny experiment of ``conftest``, carried out once: its file, its folder, what was printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    path = folder / "tiny.yaml"
+    path.write_text(
+        "transfer: {content: astronaut, style: strokes, size: 64, steps: 24, "
+        "content_layers: {conv2_1: 1}, style_layers: {conv1_1: 0.5, conv2_1: 0.5}}\n"
+        "axes: {alpha: [1e-3, 1e-1], seed: [0, 1]}\n"
+    )
+    result = harness_run(path, "--out", folder / "runs")
+    assert result.exit_code == 0, result.output
+    return path, folder / "runs" / "tiny", result.output
+
+
+def test_experiment_leaves_figure_curves_and_finished_run_folders(finished: tuple[Path, Path, str]) -> None:
+    _, folder, output = finished
+    for name in ("figure.png", "figure.pdf", "curves.png", "curves.pdf", "experiment.yaml"):
+        assert (folder / name).stat().st_size > 0
+    assert str(folder / "figure.png") in output.replace("\n", "")
+    runs = runs_of(folder)
+    assert set(runs) == {f"alpha={a}, seed={s}" for a in (0.001, 0.1) for s in (0, 1)}
+    for run in runs.values():
+        assert sorted(path.name for path in run.iterdir() if path.name != ".lock") == [
+            "history.csv", "image.png", "iterates", "manifest.json", "transfer.yaml",
+        ]  # fmt: skip
+        assert sorted(path.stem for path in (run / "iterates").iterdir()) == [
+            "000001", "000002", "000005", "000010", "000020", "000024",
+        ]  # fmt: skip
+
+
+def test_manifest_has_the_comparable_numbers_attempts_and_provenance(finished: tuple[Path, Path, str]) -> None:
+    for run in runs_of(finished[1]).values():
+        manifest = manifest_of(run)
+        assert manifest["status"] == "done" and manifest["attempts"] == [{"from": 1, "to": 24}]
+        names = {
+            "reference_content", "reference_style", "heldout_style", "heldout_style_optimised", "ssim",
+            "pixel_distance", "colour_distance", "total_variation", "evaluations", "seconds", "total", "content", "style",
+        }  # fmt: skip
+        assert names == set(manifest["metrics"])
+        assert manifest["metrics"]["evaluations"] == 24
+        provenance = manifest["provenance"]
+        assert provenance["versions"]["torch"] and provenance["device"] == "cpu" and provenance["batch"] == 4
+        assert set(provenance["files"]) == {"content", "style", "weights"}
+
+
+def test_history_has_every_evaluation_once_and_total_is_eq7(finished: tuple[Path, Path, str]) -> None:
+    for run in runs_of(finished[1]).values():
+        alpha = float(manifest_of(run)["label"]["alpha"])
+        lines = history_of(run)
+        assert [int(line["evaluation"]) for line in lines] == list(range(1, 25))
+        for line in lines:
+            total, content, style = (float(line[name]) for name in ("total", "content", "style"))
+            assert total == pytest.approx(alpha * content + style, rel=1e-5)
+            by_layer = [float(line[f"style/{layer}"]) for layer in ("conv1_1", "conv2_1")]
+            assert style == pytest.approx(0.5 * sum(by_layer), rel=1e-5)
+        assert float(lines[-1]["total"]) < 0.2 * float(lines[0]["total"])
+        assert [line["evaluation"] for line in lines if line["gradient_share/content"]] == ["1", "2", "5", "10", "20", "24"]
+
+
+def test_picture_is_the_best_iterate(finished: tuple[Path, Path, str]) -> None:
+    for run in runs_of(finished[1]).values():
+        totals = [float(line["total"]) for line in history_of(run)]
+        assert manifest_of(run)["metrics"]["total"] == min(totals)
+        if totals[-1] == min(totals):
+            assert (run / "image.png").read_bytes() == (run / "iterates/000024.png").read_bytes()
+
+
+def test_first_iterate_is_the_start(finished: tuple[Path, Path, str]) -> None:
+    """Noise of σ = 0.25 around 0.5 from the row's own generator: the same for one seed, another for another."""
+    runs = runs_of(finished[1])
+    first = {label: (run / "iterates/000001.png").read_bytes() for label, run in runs.items()}
+    assert first["alpha=0.001, seed=0"] == first["alpha=0.1, seed=0"] != first["alpha=0.1, seed=1"]
+    noise = read_image(runs["alpha=0.1, seed=0"] / "iterates/000001.png")
+    assert abs(noise.mean() - 0.5) < 0.01 and abs(noise.std() - 0.24) < 0.02  # a little of it is clipped to [0, 1]
+
+
+def test_second_run_does_no_work_and_says_so(finished: tuple[Path, Path, str]) -> None:
+    path, folder, _ = finished
+    before = snapshot(folder)
+    result = harness_run(path, "--out", folder.parent)
+    assert result.exit_code == 0 and "4 of 4 runs are done already; 0 to compute." in result.output
+    assert snapshot(folder) == before
+
+
+def test_row_equals_solo_run(finished: tuple[Path, Path, str], tmp_path: Path) -> None:
+    """Row i of a batch is the solo run of i, bit for bit, through VGG: history, iterates, picture."""
+    path, folder, _ = finished
+    solo = harness_run(path, "transfer.alpha=0.1", "transfer.seed=1", "--out", tmp_path)
+    assert solo.exit_code == 0, solo.output
+    (alone,) = runs_of(tmp_path / "tiny").values()
+    together = runs_of(folder)["alpha=0.1, seed=1"]
+    assert alone.name == together.name
+    assert manifest_of(alone)["provenance"]["batch"] == 1
+    assert history_of(alone) == history_of(together)
+    assert pictures_of(alone) == pictures_of(together)
+
+
+@pytest.mark.parametrize("line_search", ["none", "strong_wolfe"])
+def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path, line_search: str) -> None:
+    path = tmp_path / "killed.yaml"
+    path.write_text(
+        "transfer: {content: chelsea, style: mosaic, size: 64, steps: 400, "
+        f"optimiser: {{name: lbfgs, line_search: {line_search}}}, "
+        "content_layers: {conv2_1: 1}, style_layers: {conv1_1: 0.5, conv2_1: 0.5}}\n"
+        "cases: {A: {seed: 0}, B: {start: content}}\n"
+    )
+    command = [sys.executable, "-m", "harness", "run", str(path), "--devices", "cpu", "--wandb", "off"]
+    command += ["--checkpoint-every", "0", "--out", str(tmp_path / "killed")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "killed").glob("*/*/checkpoint.safetensors"))) < 2 and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    interrupted = runs_of(tmp_path / "killed" / "killed")
+    assert {manifest_of(run)["status"] for run in interrupted.values()} == {"running"}
+    again = harness_run(path, "--out", tmp_path / "killed")
+    assert again.exit_code == 0, again.output
+    whole = harness_run(path, "--out", tmp_path / "whole")
+    assert whole.exit_code == 0, whole.output
+    for label, run in runs_of(tmp_path / "killed" / "killed").items():
+        uninterrupted = runs_of(tmp_path / "whole" / "killed")[label]
+        first, second = manifest_of(run)["attempts"]
+        assert first["from"] == 1 and 1 < second["from"] <= first["to"] + 1 and second["to"] == 400
+        assert history_of(run) == history_of(uninterrupted)
+        assert pictures_of(run) == pictures_of(uninterrupted)
+
+
+def test_terminated_run_keeps_a_checkpoint_and_exits_with_130(tmp_path: Path, experiment: Path) -> None:
+    command = [sys.executable, "-m", "harness", "run", str(experiment), "transfer.steps=5000", "--devices", "cpu"]
+    command += ["--wandb", "off", "--out", str(tmp_path / "runs")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not list((tmp_path / "runs").glob("*/*/history.csv")):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on from there" in output and "Traceback" not in output
+    for run in runs_of(tmp_path / "runs" / "tiny").values():
+        assert (run / "checkpoint.safetensors").exists()
+        assert manifest_of(run)["attempts"][0]["to"] == len(history_of(run)) > 0
+
+
+def test_nonfinite_row_fails_alone_by_name(tmp_path: Path) -> None:
+    """A row whose loss overflows fails with a sentence; its neighbour is what it would have been alone."""
+    path = tmp_path / "broken.yaml"
+    path.write_text(
+        "transfer: {content: coffee, style: ink, size: 48, steps: 12, alpha: 1e-3, "
+        "content_layers: {conv1_1: 1}, style_layers: {conv1_1: 1}}\n"
+        "cases: {sound: {seed: 3}, broken: {seed: 3, alpha: 1e300}}\n"
+    )
+    result = harness_run(path, "--out", tmp_path / "both")
+    assert result.exit_code == 1 and "broken) failed: " in result.output and "--retry-failed" in result.output
+    runs = runs_of(tmp_path / "both" / "broken")
+    assert manifest_of(runs["cases=broken"])["status"] == "failed" and manifest_of(runs["cases=broken"])["reason"]
+    assert not (runs["cases=broken"] / "image.png").exists()
+    alone = harness_run(path, "cases={sound: {seed: 3}}", "--out", tmp_path / "alone")
+    assert alone.exit_code == 0, alone.output
+    (sound,) = runs_of(tmp_path / "alone" / "broken").values()
+    assert pictures_of(runs["cases=sound"]) == pictures_of(sound)
+    assert history_of(runs["cases=sound"]) == history_of(sound)
+    again = harness_run(path, "--out", tmp_path / "both")
+    assert again.exit_code == 1 and "0 to compute" in again.output
+    retried = harness_run(path, "--out", tmp_path / "both", "--retry-failed")
+    assert retried.exit_code == 1 and "1 to compute" in retried.output
+
+
+def test_run_finished_in_another_experiment_is_linked_not_computed(
+    finished: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    path, folder, _ = finished
+    other = tmp_path / "other.yaml"
+    other.write_text(path.read_text().split("axes:")[0] + "axes: {alpha: [1e-1]}\n")
+    result = harness_run(other, "--out", folder.parent)
+    assert result.exit_code == 0 and "1 of them linked" in result.output
+    (run,) = (folder.parent / "other").glob("*/manifest.json")
+    assert run.parent.is_symlink() and run.parent.resolve() == runs_of(folder)["alpha=0.1, seed=0"].resolve()
+
+
+def test_another_grid_of_the_same_file_moves_the_earlier_figure_away(experiment: Path, tmp_path: Path) -> None:
+    words = ("transfer.steps=2", "--out", tmp_path / "runs")
+    assert harness_run(experiment, "axes.alpha=[1e-3]", *words).exit_code == 0
+    figure = (tmp_path / "runs/tiny/figure.png").read_bytes()
+    assert harness_run(experiment, *words).exit_code == 0
+    (earlier,) = (tmp_path / "runs/tiny/earlier").iterdir()
+    assert (earlier / "figure.png").read_bytes() == figure and (earlier / "experiment.yaml").exists()
+    assert (tmp_path / "runs/tiny/figure.png").read_bytes() != figure
+
+
+def test_fresh_computes_again_and_lands_on_the_same_bits(experiment: Path, tmp_path: Path) -> None:
+    words = (experiment, "axes=null", "transfer.steps=6", "--out", tmp_path)
+    assert harness_run(*words).exit_code == 0
+    (run,) = runs_of(tmp_path / "tiny").values()
+    before, changed = pictures_of(run), (run / "image.png").stat().st_mtime_ns
+    assert harness_run(*words, "--fresh").exit_code == 0
+    assert pictures_of(run) == before and (run / "image.png").stat().st_mtime_ns > changed
+
+
+def test_dry_run_writes_nothing(experiment: Path, tmp_path: Path) -> None:
+    result = harness_run(experiment, "--dry-run", "--out", tmp_path / "runs")
+    assert result.exit_code == 0 and not (tmp_path / "runs").exists()
+    for word in ("cells", "left", "batch 1", "memory", "disk", "time"):
+        assert word in result.output
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+def test_optimisers_and_bounds_of_a_transfer_are_used(experiment: Path, tmp_path: Path, name: str) -> None:
+    words = ("axes=null", f"transfer.optimiser={{name: {name}, bounds: source}}", "transfer.steps=10")
+    result = harness_run(experiment, *words, "--out", tmp_path / "runs")
+    assert result.exit_code == 0, result.output
+    (run,) = runs_of(tmp_path / "runs/tiny").values()
+    style = read_image(Path("harness/images/drawn/strokes.png"))
+    picture = read_image(run / "image.png")
+    assert (picture.min((0, 1)) >= style.min((0, 1)) - 1 / 255).all()
+    assert (picture.max((0, 1)) <= style.max((0, 1)) + 1 / 255).all()
+
+
+def test_folder_in_use_is_left_alone(experiment: Path, tmp_path: Path) -> None:
+    from harness.runs.store import RunFolder
+
+    words = (experiment, "axes=null", "transfer.steps=6", "--out", tmp_path)
+    assert harness_run(*words).exit_code == 0
+    (run,) = runs_of(tmp_path / "tiny").values()
+    before = snapshot(tmp_path / "tiny")
+    with RunFolder(run):
+        result = harness_run(*words, "--fresh")
+    assert result.exit_code == 1 and "in use by another harness process" in result.output
+    assert snapshot(tmp_path / "tiny") == before
+
+
+def test_single_threaded_bits_do_not_depend_on_the_pace(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many evaluations a training step makes is a matter of speed: one or all give the same picture."""
+    from harness.runs.module import StyleTransfer
+
+    pictures = []
+    for pace_s in (0.0, 100.0):
+        init: Callable[..., None] = StyleTransfer.__init__
+
+        def paced(self: StyleTransfer, *args: Any, init: Callable[..., None] = init, pace_s: float = pace_s) -> None:
+            init(self, *args)
+            self.pace_s = pace_s
+
+        with monkeypatch.context() as patch:
+            patch.setattr(StyleTransfer, "__init__", paced)
+            out = tmp_path / str(pace_s)
+            assert harness_run(experiment, "axes=null", "--out", out).exit_code == 0
+        (run,) = runs_of(out / "tiny").values()
+        pictures.append((pictures_of(run), history_of(run)))
+    assert pictures[0] == pictures[1]
