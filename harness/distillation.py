@@ -43,9 +43,9 @@ class Recipe:
         batch: crops per step.
         muon_rate: Muon's relative step: ‖ΔW‖ / ‖W‖ of a convolution, per step.
         adam_rate: Adam's learning rate, for BatchNorm's scales and offsets.
-        warmup: steps of linear warm-up of both rates; from there they fall linearly to 0 (held constant, the loss rises).
-        frozen: share of the steps, at the end, in which BatchNorm uses its running statistics: batch statistics are noise
-            that the student cannot fit.
+        warmup: steps of linear warm-up of both rates, which then fall linearly to 0.
+        frozen: share of the steps, at the end, in which BatchNorm uses its running statistics: batch statistics are
+            noise that the student cannot fit.
         float32: share of the steps, at the end, in which the student runs in float32 instead of bfloat16.
         seed: of the weights and of the order of the crops.
     """
@@ -107,7 +107,7 @@ def is_held_out(name: str) -> bool:
 
 
 def read_photograph(path: Path, shorter_side_px: int = 256) -> Tensor:
-    """One image as (3, H, W) uint8 with its shorter side at most that long (a byte a value: all of them stay in memory)."""
+    """One image as (3, H, W) uint8 with its shorter side at most that long (a byte a value: all stay in memory)."""
     image = to_tensor(read_image(path))
     shorter = min(image.shape[1:])
     if shorter > shorter_side_px:
@@ -225,8 +225,8 @@ class _LayerLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        # Where the teacher fires the error is z − t, also below 0: it bounds the error after the ReLU from above, and its
-        # gradient revives units that would otherwise stay dead. Elsewhere it is relu(z) = max(z − t, 0). Both are
+        # Where the teacher fires the error is z − t, also below 0: it bounds the error after the ReLU from above, and
+        # its gradient revives units that would otherwise stay dead. Elsewhere it is relu(z) = max(z − t, 0). Both are
         # max(z − t, −K t) with K beyond any z.
         error = torch.maximum(z - target, target * -1e4)
         count = z.shape[0] * z.shape[2] * z.shape[3]
@@ -264,7 +264,7 @@ def unexplained(
         targets: the teacher's means and firing channels.
 
     Returns:
-        Layer to the mean over firing channels of Σ error² / Σ (target − its mean)², over all positions of all photographs.
+        Layer to the mean over firing channels of Σ error² / Σ (target − its mean)², over all positions of all.
     """
     student = VGG19(state).to(photographs[0].device)
     sums = {layer: torch.zeros(3, student.num_filters(layer), dtype=torch.float64) for layer in student.layers}

@@ -17,12 +17,13 @@ import yaml
 
 from harness.config import Cell, Loaded, StartFile, canonical_json, hashed_fields, run_id
 from harness.errors import ConfigError, Fault, HarnessError, StorageError, UsageError
-from harness.features.sources import source_hash
+from harness.features.sources import WeightsSource, describe, source_hash
 from harness.features.vgg import deepest_of, minimum_size_px
 from harness.features.weights import load_state, require_layers
 from harness.images.files import image_hash, read_image
 from harness.images.library import find_image
 from harness.images.resize import fit_area, fit_longer_side
+from harness.metrics import MINIMUM_SIDE_PX
 from harness.runs.prepare import Row, weights_source
 from harness.runs.provenance import provenance
 from harness.runs.store import Manifest, RunFolder, Status, write_atomically
@@ -57,7 +58,7 @@ class Job:
 
     @property
     def batch_key(self) -> str:
-        """Jobs with equal keys can share a batch: network, H × W, optimiser and its numbers, steps, precision, method."""
+        """Jobs with equal keys can share a batch: network, H × W, optimiser, steps, precision and method agree."""
         t = self.row.transfer
         names = ("method", "weights", "pooling", "padding", "normalised", "steps", "optimiser", "precision")
         return canonical_json([self.height, self.width, *(t[name] for name in names)])
@@ -87,10 +88,12 @@ def _make_job(loaded: Loaded, cell: Cell, out: Path, checked: dict[str, Any]) ->
     transfer = cell.transfer.model_dump(mode="json", exclude_none=True)
     faults: list[Fault] = []
 
-    def attempt(field: str, key: str, read: Callable[[], Any]) -> Any:
+    def attempt(field: str, read: Callable[..., Any], *given: Any) -> Any:
+        """What ``read`` gives, or None and a fault at the field."""
+        key = f"{read.__name__} {given!r}"
         if key not in checked:
             try:
-                checked[key] = read()
+                checked[key] = read(*given)
             except HarnessError as error:
                 checked[key] = error
         if isinstance(checked[key], HarnessError):
@@ -98,38 +101,26 @@ def _make_job(loaded: Loaded, cell: Cell, out: Path, checked: dict[str, Any]) ->
             return None
         return checked[key]
 
-    files: dict[str, str] = {}
-    hashes: dict[str, str] = {}
-    shapes: dict[str, tuple[int, int]] = {}
     names = {"content": cell.transfer.content, "style": cell.transfer.style}
     if isinstance(cell.transfer.start, StartFile):
         names["start"] = cell.transfer.start.file
-    for name, given in names.items():
-        found = attempt(name, f"image {given}", lambda given=given: _read(find_image(given)))  # type: ignore[misc]
-        if found is not None:
-            files[name], hashes[name], shapes[name] = found
+    images = {name: found for name, given in names.items() if (found := attempt(name, _read_image, given))}
     source = weights_source(transfer)
-    weights = attempt("weights", f"weights {source!r}", lambda: (source_hash(source), load_state(source).layers))
-    layers = [*transfer["content_layers"], *transfer["style_layers"]]
+    weights = attempt("weights", _read_weights, source)
     if weights is not None:
-        hashes["weights"], held = weights
-        what = source if isinstance(source, str) else "this file"
         for side in ("content_layers", "style_layers"):
             for layer in transfer[side]:
-                attempt(side, f"layer {source!r} {layer}", lambda layer=layer: require_layers(held, [layer], what))  # type: ignore[misc]
+                attempt(side, require_layers, weights[1], [layer], describe(source))
     height = width = 0
-    if "content" in shapes and "style" in shapes and not faults:
-        height, width = attempt(
-            "size", f"size {shapes} {transfer['size']}", lambda: _size(shapes["content"], transfer, layers)
-        ) or (0, 0)
-        if height:
-            attempt(
-                "style_scale",
-                f"style {shapes} {height} {width} {transfer['style_scale']}",
-                lambda: _check_style(shapes["style"], height * width, transfer, layers),
-            )
+    if not faults:
+        layers = (*transfer["content_layers"], *transfer["style_layers"])
+        height, width = attempt("size", _fit_content, images["content"][2], transfer["size"], layers) or (0, 0)
+    if not faults:
+        attempt("style_scale", _fit_style, images["style"][2], height * width, transfer["style_scale"], layers)
     if faults:
         raise ConfigError(faults)
+    files = {name: path for name, (path, _, _) in images.items()}
+    hashes = {name: digest for name, (_, digest, _) in images.items()} | {"weights": weights[0]}
     identity = run_id(cell.transfer, {name: hashes[name] for name in hashed_fields(cell.transfer)})
     manifest = Manifest(
         identity,
@@ -147,32 +138,40 @@ def _make_job(loaded: Loaded, cell: Cell, out: Path, checked: dict[str, Any]) ->
     return Job(cell, row, height, width)
 
 
-def _read(path: Path) -> tuple[str, str, tuple[int, int]]:
+def _read_image(name_or_path: str) -> tuple[str, str, tuple[int, int]]:
     """Path, hash, and height and width of an image, read whole: a truncated one is found now, not in an hour."""
+    path = find_image(name_or_path)
     height, width = read_image(path).shape[:2]
     return str(path), image_hash(path), (height, width)
 
 
-def _size(shape: tuple[int, int], transfer: Mapping[str, Any], layers: Sequence[str]) -> tuple[int, int]:
-    height, width = fit_longer_side(*shape, transfer["size"])
+def _read_weights(source: WeightsSource) -> tuple[str, tuple[str, ...]]:
+    """Hash and layers of a network's weights."""
+    return source_hash(source), load_state(source).layers
+
+
+def _fit_content(shape: tuple[int, int], size_px: int, layers: Sequence[str]) -> tuple[int, int]:
+    """Height and width of the picture, checked against the deepest layer and against what can be measured."""
+    height, width = fit_longer_side(*shape, size_px)
     needed = minimum_size_px(deepest_of(layers)) if layers else 1
-    if min(height, width) < needed:
+    if min(height, width) < max(needed, MINIMUM_SIDE_PX):
+        what = deepest_of(layers) if needed >= MINIMUM_SIDE_PX else "a picture whose numbers are measured"
         raise UsageError(
-            f"size {transfer['size']} makes this photograph {width}×{height} px, but {deepest_of(layers)} needs at least "
-            f"{needed} px on the shorter side; ask for a larger size, or for layers that are less deep"
+            f"size {size_px} makes this photograph {width}×{height} px, but {what} needs at least "
+            f"{max(needed, MINIMUM_SIDE_PX)} px on the shorter side; ask for a larger size, or for layers less deep"
         )
     return height, width
 
 
-def _check_style(shape: tuple[int, int], area_px: int, transfer: Mapping[str, Any], layers: Sequence[str]) -> bool:
-    height, width = fit_area(*shape, area_px, transfer["style_scale"])
+def _fit_style(shape: tuple[int, int], area_px: int, style_scale: float, layers: Sequence[str]) -> None:
+    """Check the painting's size at the photograph's area against the deepest layer."""
+    height, width = fit_area(*shape, area_px, style_scale)
     needed = minimum_size_px(deepest_of(layers)) if layers else 1
     if min(height, width) < needed:
         raise UsageError(
-            f"style_scale {transfer['style_scale']} makes this painting {width}×{height} px, but {deepest_of(layers)} needs "
-            f"at least {needed} px on the shorter side; ask for a larger size or style_scale"
+            f"style_scale {style_scale} makes this painting {width}×{height} px, but {deepest_of(layers)} needs at "
+            f"least {needed} px on the shorter side; ask for a larger size or style_scale"
         )
-    return True
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,8 @@ def test_manifest_has_the_comparable_numbers_attempts_and_provenance(finished: t
         assert manifest["status"] == "done" and manifest["attempts"] == [{"from": 1, "to": 24}]
         names = {
             "reference_content", "reference_style", "heldout_style", "heldout_style_optimised", "ssim",
-            "pixel_distance", "colour_distance", "total_variation", "evaluations", "seconds", "total", "content", "style",
+            "pixel_distance", "colour_distance", "total_variation", "evaluations", "seconds", "total", "content",
+            "style",
         }  # fmt: skip
         assert names == set(manifest["metrics"])
         assert manifest["metrics"]["evaluations"] == 24
@@ -115,7 +116,14 @@ def test_history_has_every_evaluation_once_and_total_is_eq7(finished: tuple[Path
             by_layer = [float(line[f"style/{layer}"]) for layer in ("conv1_1", "conv2_1")]
             assert style == pytest.approx(0.5 * sum(by_layer), rel=1e-5)
         assert float(lines[-1]["total"]) < 0.2 * float(lines[0]["total"])
-        assert [line["evaluation"] for line in lines if line["gradient_share/content"]] == ["1", "2", "5", "10", "20", "24"]
+        assert [line["evaluation"] for line in lines if line["gradient_share/content"]] == [
+            "1",
+            "2",
+            "5",
+            "10",
+            "20",
+            "24",
+        ]
 
 
 def test_picture_is_the_best_iterate(finished: tuple[Path, Path, str]) -> None:

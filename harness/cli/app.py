@@ -73,7 +73,7 @@ def reporting() -> Iterator[None]:
             raise
         what = f"{error.filename}: " if error.filename else ""
         _fail(
-            f"{what}{error.strerror or error}. Nothing that was finished is lost; mend it and run the same command again.",
+            f"{what}{error.strerror or error}. Nothing finished is lost; mend it and run the same command again.",
             1,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import safetensors.torch
@@ -15,7 +15,16 @@ from torch import Tensor
 
 from harness.cli.console import make_console
 from harness.cli.devices import choose_device
-from harness.distillation import Recipe, Targets, is_held_out, measure_targets, read_photograph, train, unexplained
+from harness.distillation import (
+    HELD_OUT_OF,
+    Recipe,
+    Targets,
+    is_held_out,
+    measure_targets,
+    read_photograph,
+    train,
+    unexplained,
+)
 from harness.errors import ImageError, UsageError
 from harness.features.normalise import mean_activations, rescale
 from harness.features.sources import WeightsFile
@@ -171,21 +180,22 @@ def make_card(
     lines = [
         "# The embedded network",
         "",
-        "A quarter-width VGG-19 to conv5_1 (16-16, 32-32, 64×4, 128×4, 128 channels; average pooling, zero padding), float16,",
-        "already normalised to mean activation 1. Trained from random weights by `harness distill`; made with this package,",
-        "MIT licence.",
+        "A quarter-width VGG-19 to conv5_1 (16-16, 32-32, 64×4, 128×4, 128 channels; average pooling, zero padding),",
+        "float16, already normalised to mean activation 1. Trained from random weights by `harness distill`; part of",
+        "this package, MIT licence.",
         "",
-        "**Teacher**: the encoder of Wang, Li, Wang, Hu, Yang, *Collaborative Distillation for Ultra-Resolution Universal Style",
-        f"Transfer* (CVPR 2020, MIT licence), `vgg19_16x` as safetensors, SHA-256 `{teacher_sha256}`; max pooling, reflection",
-        "padding. The targets are its maps divided by their means; channels that never fire on photographs are no targets.",
+        "**Teacher**: the encoder of Wang, Li, Wang, Hu, Yang, *Collaborative Distillation for Ultra-Resolution",
+        "Universal Style Transfer* (CVPR 2020, MIT licence), `vgg19_16x` as safetensors, SHA-256",
+        f"`{teacher_sha256}`; max pooling, reflection padding.",
+        "The targets are its maps divided by their means; channels that never fire on photographs are no targets.",
         "",
-        f"**Images**: {num_training} for training (BSDS500 train and val, a sample of ImageNet, public-domain and CC-licensed",
-        f"paintings), {len(held_out)} held out: those whose file name's SHA-256 is divisible by 20.",
+        f"**Images**: {num_training} for training (BSDS500 train and val, a sample of ImageNet, and paintings),",
+        f"{len(held_out)} held out: those whose file name's SHA-256 is divisible by {HELD_OUT_OF}.",
         "",
-        "**Recipe**: " + ", ".join(f"{name} {value}" for name, value in asdict(replace(recipe)).items()) + ".",
+        "**Recipe**: " + ", ".join(f"{name} {value}" for name, value in asdict(recipe).items()) + ".",
         "",
-        "**Held-out share of the teacher's variance left unexplained** (Σ error² / Σ variance per channel over all positions of",
-        "the whole held-out photographs, mean over the teacher's firing channels; `harness distill --evaluate`):",
+        "**Held-out share of the teacher's variance left unexplained** (Σ error² / Σ variance per channel over all",
+        "positions of whole photographs, mean over the teacher's firing channels; `harness distill --evaluate`):",
         "",
         "| layer | unexplained | firing channels |",
         "| --- | --- | --- |",

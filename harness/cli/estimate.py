@@ -21,7 +21,7 @@ MEMORY_SHARE = 0.5
 
 
 def row_bytes(job: Job) -> int:
-    """Memory of one row beside the network's pass: image, gradient, best and next point, and the optimiser's history."""
+    """Memory of one row beside the network's pass: image, gradient, best and next point, optimiser's history."""
     optimiser = job.row.transfer["optimiser"]
     num_vectors = 6 + (2 * optimiser["history"] if optimiser["name"] == "lbfgs" else 2)
     return num_vectors * _image_bytes(job)
@@ -43,7 +43,7 @@ def max_rows_for(job: Job, device: str) -> int:
 
 
 def pass_bytes(job: Job) -> int:
-    """Memory of one row's pass through the network: each map twice (after convolution and ReLU), kept for the gradient."""
+    """Memory of one row's pass through the network: each map twice (convolution, ReLU), kept for the gradient."""
     objective = row_objective_of(job.row.transfer)
     layers = (*objective.weighed_content(), *objective.weighed_style())
     network = load_network(job.row.transfer, layers)
@@ -105,7 +105,7 @@ def estimate(plan: Plan, options: Options) -> Table:
 
 
 def _disk_bytes(jobs: Sequence[Job]) -> int:
-    """Iterates and pictures as PNG (noisy ones hardly compress), twice with W&B's copies, and 100 bytes a history line."""
+    """Iterates and pictures as PNG (noise hardly compresses), twice with W&B's copies, 100 bytes a history line."""
     total = 0
     for job in jobs:
         steps = job.row.transfer["steps"]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.config import Experiment
+from harness.config import Experiment, canonical_json
+from harness.config.experiment import CASES
 from harness.driver import Job
 from harness.figures.curves import draw_curves
 from harness.figures.grid import Tile, draw_grid
-from harness.figures.labels import format_value
+from harness.figures.labels import escape, format_value
 from harness.images.files import read_image
 from harness.images.resize import fit_area, resize, to_array, to_tensor
 from harness.runs.store import Status
@@ -35,21 +36,16 @@ def draw_experiment(experiment: Experiment, jobs: Sequence[Job], folder: Path) -
     Raises:
         StorageError: a file cannot be written.
     """
-    columns, rows = experiment.layout()
-    column_keys = _keys(jobs, () if columns is None else (columns,))
-    row_keys = _keys(jobs, rows)
-    by_place = {(_key(job, rows), _key(job, () if columns is None else (columns,))): job for job in jobs}
-    tiles = [[_tile(by_place.get((row, column)), experiment) for column in column_keys] for row in row_keys]
+    column, rows = experiment.layout()
+    columns = () if column is None else (column,)
+    column_keys, row_keys = _values(jobs, columns), _values(jobs, rows)
+    by_place = {(_key(job, rows), _key(job, columns)): job for job in jobs}
+    tiles = [[_tile(by_place.get((row, column_key))) for column_key in column_keys] for row in row_keys]
+    # The captions say α/β already, so a column of its own for α needs no label.
+    column_labels = ["" if column == "alpha" else _label(columns, values) for values in column_keys.values()]
+    row_labels = [_label(rows, values) for values in row_keys.values()]
     png, pdf = folder / "figure.png", folder / "figure.pdf"
-    draw_grid(
-        tiles,
-        ["" if columns == "alpha" else _label((columns,) if columns else (), key) for key in column_keys],
-        [_label(rows, key) for key in row_keys],
-        _sources(experiment, jobs),
-        "",
-        png,
-        pdf,
-    )
+    draw_grid(tiles, column_labels, row_labels, _sources(experiment, jobs), "", png, pdf)
     histories = {
         _label(tuple(job.cell.label), tuple(job.cell.label.values())) or job.row.id: job.folder.history()
         for job in jobs
@@ -62,33 +58,25 @@ def draw_experiment(experiment: Experiment, jobs: Sequence[Job], folder: Path) -
     return written
 
 
-def _key(job: Job, parts: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(repr(job.cell.label[part]) for part in parts)
+def _key(job: Job, parts: Sequence[str]) -> str:
+    return canonical_json([job.cell.label[part] for part in parts])
 
 
-def _keys(jobs: Sequence[Job], parts: Sequence[str]) -> list[tuple[Any, ...]]:
-    """The distinct values of some parts of the labels, in the experiment's order."""
-    return list(dict.fromkeys(_key(job, parts) for job in jobs))
+def _values(jobs: Sequence[Job], parts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """The distinct values of some parts of the labels by their keys, in the experiment's order."""
+    return {_key(job, parts): tuple(job.cell.label[part] for part in parts) for job in jobs}
 
 
-def _label(parts: Sequence[str], key: Sequence[Any]) -> str:
-    """Field and value as they stand in a figure; the values of ``key`` may be ``repr``s."""
+def _label(parts: Sequence[str], values: Sequence[Any]) -> str:
+    """Fields and values as they stand in a figure."""
     texts = []
-    for part, value in zip(parts, key, strict=True):
-        plain = _plain(value)
-        texts.append(
-            str(plain) if part == "cases" else f"{SYMBOLS.get(part, part.replace('_', ' '))} = {format_value(plain)}"
-        )
+    for part, value in zip(parts, values, strict=True):
+        field = SYMBOLS.get(part, part.replace("_", " "))
+        texts.append(escape(str(value)) if part == CASES else f"{field} = {format_value(value)}")
     return ", ".join(texts)
 
 
-def _plain(value: Any) -> Any:
-    import ast
-
-    return ast.literal_eval(value) if isinstance(value, str) and value[:1] in "'\"{[(-0123456789TFN" else value
-
-
-def _tile(job: Job | None, experiment: Experiment) -> Tile:
+def _tile(job: Job | None) -> Tile:
     if job is None:
         return Tile(None, "", "not in the grid")
     transfer = job.cell.transfer
@@ -96,7 +84,7 @@ def _tile(job: Job | None, experiment: Experiment) -> Tile:
     caption = rf"$\alpha/\beta$ = {ratio}"
     status, manifest = job.status, job.folder.manifest()
     if status is not Status.DONE:
-        return Tile(None, caption, (manifest.reason if manifest and manifest.reason else status.value))
+        return Tile(None, caption, escape(manifest.reason if manifest and manifest.reason else status.value))
     return Tile(_bytes(read_image(job.folder.image_path)), caption, "")
 
 
@@ -121,8 +109,3 @@ def _sources(experiment: Experiment, jobs: Sequence[Job]) -> list[Tile]:
 
 def _bytes(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(image * 255).astype(np.uint8)
-
-
-def histories_of(jobs: Sequence[Job]) -> Mapping[str, list[dict[str, float]]]:
-    """Run id to history."""
-    return {job.row.id: job.folder.history() for job in jobs}

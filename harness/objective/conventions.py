@@ -89,7 +89,7 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "neural_image_synthesis",
-            "the authors' NeuralImageSynthesis, its preset for the normalised network, to the letter (α = β = 1, w_l = 1/5)",
+            "the authors' NeuralImageSynthesis, its preset for the normalised network (α = β = 1, w_l = 1/5)",
             "normalised VGG-19, average pooling",
             "α·1e6·mean (F − P)² + β·Σ w_l 1e9·mean (G/M − A/M)²",
             lambda num_filters, num_positions: 1e6 * _mean_content(num_filters, num_positions),
@@ -97,7 +97,7 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "deep_textures",
-            "the authors' DeepTextures: 1e9 times equation 4 to the letter; it has no content term, equation 1 stands in",
+            "the authors' DeepTextures: 1e9 times equation 4; it has no content term, equation 1 stands in",
             "normalised VGG-19, average pooling",
             "α·1e9·½ Σ (F − P)² + β·Σ w_l 1e9/(4N²) Σ (G/M − A/M)²",
             lambda num_filters, num_positions: 1e9,
@@ -105,7 +105,7 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "gordicaleksa",
-            "gordicaleksa/pytorch-neural-style-transfer: content_weight 1e5, style_weight 3e4, w_l = 1/5 (its TV term left out)",
+            "gordicaleksa/pytorch-neural-style-transfer: content 1e5, style 3e4, w_l = 1/5 (its TV term left out)",
             "unnormalised torchvision VGG-19, max pooling",
             "α·mean (F − P)² + β·Σ w_l Σ (G/(NM) − A/(NM))²",
             _mean_content,

@@ -1,8 +1,8 @@
 """The equations of Gatys, Ecker & Bethge (CVPR 2016), one home each, per row of a batch.
 
 Legend: B rows, N = N_l filters, M = M_l positions, F a row's map after its ReLU (N × M), P the content image's map,
-G = F Fᵀ its Gram matrix, A the style image's; α, β, w_l the weights. Gradients are autograd's: equations 2 and 6, which are
-gradients with respect to the ReLU's input, stand in the tests as the check on it.
+G = F Fᵀ its Gram matrix, A the style image's; α, β, w_l the weights. Gradients are autograd's: equations 2 and 6, which
+are gradients with respect to the ReLU's input, stand in the tests as the check on it.
 """
 
 from __future__ import annotations

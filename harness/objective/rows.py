@@ -141,7 +141,7 @@ class Objective(nn.Module):
         )
 
     def _plan(self, specs: Sequence[RowObjective], shapes: Mapping[str, tuple[int, int]], like: Tensor) -> _Plan:
-        """Which rows weigh which layer against which image, with their factors as tensors: made once per set of rows."""
+        """Which rows weigh which layer against which image, their factors as tensors: made once per set of rows."""
         terms = []
         for layer in LAYERS:
             for kind in ("content", "style"):

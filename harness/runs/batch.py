@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.features.vgg import VGG19
+from harness.images.files import read_image
+from harness.images.resize import fit_area, resize, to_tensor
 from harness.metrics import Reference
 from harness.objective.rows import Objective, RowObjective
 from harness.optim import BatchedAdam, BatchedLBFGS, BatchedOptimizer
@@ -92,7 +94,7 @@ def run_batch(
         ]
         module = _make_module(rows, prepared, objectives, execution, device, dtype)
         stop = held.enter_context(stop_on_signals())
-        measure = partial(_measure, prepared, objectives, _References(prepared))
+        measure = partial(_measure, objectives, _References(rows, prepared))
         keeper = Keeper(folders, measure, tracker or NoTracker(), execution.checkpoint_every_s, stop)
         _resume(module, keeper)
         _fit(module, [keeper, *make_callbacks(keeper)], device)
@@ -157,29 +159,35 @@ def _resume(module: StyleTransfer, keeper: Keeper) -> None:
 
 
 class _References:
-    """The embedded network and the measured photographs and paintings, made when first asked for and shared by rows."""
+    """The embedded network and the measured photographs and paintings, made when first asked for and shared by rows.
 
-    def __init__(self, prepared: Prepared) -> None:
+    The painting is measured at the photograph's area whatever the ``style_scale``: runs of different scale compare.
+    """
+
+    def __init__(self, rows: Sequence[Row], prepared: Prepared) -> None:
+        self.rows = rows
         self.prepared = prepared
         self.network: VGG19 | None = None
-        self.made: dict[tuple[int, int], Reference] = {}
+        self.made: dict[tuple[int, str], Reference] = {}
 
-    def of(self, content: int, style: int) -> Reference:
-        """The reference of a pair."""
+    def of(self, row: int) -> Reference:
+        """The reference of a row's pair."""
         if self.network is None:
             self.network = embedded_network()
-        if (content, style) not in self.made:
-            contents, styles = self.prepared.contents, self.prepared.styles
-            self.made[content, style] = Reference(contents[content], styles[style], self.network)
-        return self.made[content, style]
+        content, file = self.prepared.contents[self.prepared.content_of[row]], self.rows[row].files["style"]
+        key = (self.prepared.content_of[row], file)
+        if key not in self.made:
+            style = to_tensor(read_image(file))
+            style = resize(style, *fit_area(style.shape[1], style.shape[2], content.shape[1] * content.shape[2], 1.0))
+            self.made[key] = Reference(content, style, self.network)
+        return self.made[key]
 
 
 def _measure(
-    prepared: Prepared, objectives: Sequence[RowObjective], references: _References, row: int, picture: Tensor
+    objectives: Sequence[RowObjective], references: _References, row: int, picture: Tensor
 ) -> Mapping[str, Any]:
     """The comparable numbers of a row's picture, always on the CPU."""
-    reference = references.of(prepared.content_of[row], prepared.style_of[row])
-    return reference.measure(picture, objectives[row].weighed_style())
+    return references.of(row).measure(picture, objectives[row].weighed_style())
 
 
 def _fit(module: StyleTransfer, callbacks: list[pl.Callback], device: torch.device) -> None:

@@ -33,7 +33,7 @@ class Record:
         evaluations: each row's count, from 1.
         seconds: when it was measured, by the clock of ``time.monotonic``.
         losses: (b,) each, on the module's device: reading them waits for it.
-        content_share: (b,) share of the content term in the gradient's norm, ‖∇αC‖ / (‖∇αC‖ + ‖∇βS‖), where it was measured.
+        content_share: (b,) ‖∇αC‖ / (‖∇αC‖ + ‖∇βS‖), the content term's share of the gradient, where measured.
         images: (b, 3, H, W) the iterates themselves where they are kept, else None.
     """
 
@@ -48,8 +48,8 @@ class Record:
 class StyleTransfer(pl.LightningModule):
     """Optimises ``images`` (B, 3, H, W), its only parameter, each row towards its own objective.
 
-    One training step makes several evaluations of every active row, as many as fit into ``pace_s``: Lightning, logging and
-    tracking cost a fixed time per training step.
+    One training step makes several evaluations of every active row, as many as fit into ``pace_s``: Lightning, logging
+    and tracking cost a fixed time per training step.
 
     Args:
         start: (B, 3, H, W) where each row starts, sRGB in [0, 1].
@@ -111,7 +111,7 @@ class StyleTransfer(pl.LightningModule):
                 return
 
     def evaluate_active(self) -> Tensor:
-        """The losses of all active rows at their present images, (A,), with each row's gradient left in ``images.grad``."""
+        """The losses of all active rows at their present images, (A,); each row's gradient goes to ``images.grad``."""
         if self.images.grad is None:  # Lightning clears it when fitting begins
             self.images.grad = torch.zeros_like(self.images)
         rows = list(self.optimizer.active)

@@ -1,0 +1,112 @@
+"""What Lightning, logging and tracking cost on top of evaluations and optimiser: both measured side by side in one run.
+
+    python tests/benchmark_overhead.py                  the embedded network at 256 px
+    python tests/benchmark_overhead.py --full           a full-width VGG-19 (random weights: the arithmetic is the same)
+
+A bare loop (network, objective, gradient, L-BFGS) and the whole run (Lightning, history, iterates, checkpoints, W&B
+offline) alternate; the medians over the repetitions are compared. Issue: at most 10% (embedded), 2% (full).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from harness.config import Transfer
+from harness.features.vgg import BLOCKS, LAYERS
+from harness.images.library import find_image
+from harness.objective.rows import Objective
+from harness.runs.batch import Execution, make_optimizer, run_batch
+from harness.runs.module import StyleTransfer
+from harness.runs.prepare import Row, load_network, prepare_images, row_objective_of, start_image
+from harness.runs.store import Manifest
+from harness.runs.tracking import open_tracker, resolve_mode
+
+
+def full_width(folder: Path) -> Path:
+    """A full-width VGG-19 to conv5_1 with random weights."""
+    generator = torch.Generator().manual_seed(0)
+    state = {"input.weight": torch.eye(3)[:, :, None, None].clone(), "input.bias": torch.zeros(3)}
+    num_in = 3
+    for layer in LAYERS[: LAYERS.index("conv5_1") + 1]:
+        num_out = (64, 128, 256, 512, 512)[int(layer[4]) - 1]
+        state[f"{layer}.weight"] = torch.randn(num_out, num_in, 3, 3, generator=generator) * (2 / (9 * num_in)) ** 0.5
+        state[f"{layer}.bias"] = torch.zeros(num_out)
+        num_in = num_out
+    assert len(BLOCKS) == 5
+    path = folder / "full.safetensors"
+    safetensors.torch.save_file(state, path)
+    return path
+
+
+def make_row(folder: Path, identity: str, weights: object, steps: int) -> Row:
+    """One run of the flagship experiment."""
+    transfer = Transfer.model_validate(
+        {"content": "astronaut", "style": "strokes", "size": 256, "steps": steps, "weights": weights}
+    ).model_dump(mode="json", exclude_none=True)
+    files = {name: str(find_image(transfer[name])) for name in ("content", "style")}
+    return Row(identity, folder / "runs" / identity, transfer, files, Manifest(identity, "benchmark"))
+
+
+def bare(row: Row) -> float:
+    """Seconds an evaluation of the bare loop."""
+    prepared = prepare_images([row])
+    objective = row_objective_of(row.transfer)
+    network = load_network(row.transfer, (*objective.weighed_content(), *objective.weighed_style()))
+    module = StyleTransfer(
+        start_image(row, prepared, 0)[None],
+        Objective([objective], network, prepared.contents, prepared.styles),
+        network,
+        lambda parameters: make_optimizer(row.transfer["optimiser"], None, parameters),
+        row.transfer["steps"],
+    )
+    module.optimizer.step(module.evaluate_active)
+    started = time.perf_counter()
+    for _ in range(row.transfer["steps"] - 1):
+        module.optimizer.step(module.evaluate_active)
+    return (time.perf_counter() - started) / (row.transfer["steps"] - 1)
+
+
+def whole(row: Row, folder: Path, threads: int) -> float:
+    """Seconds an evaluation of the whole run, by its own history (the first evaluation left out, as in ``bare``)."""
+    directory = folder / "wandb"
+    tracker = open_tracker(resolve_mode("offline", directory), directory)
+    run_batch([row], Execution("cpu", threads), tracker=tracker)
+    tracker.close()
+    lines = (row.folder / "history.csv").read_text().splitlines()[1:]
+    seconds = [float(line.split(",")[1]) for line in lines]
+    return (seconds[-1] - seconds[0]) / (len(seconds) - 1)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="a full-width VGG-19")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        weights: object = {"file": str(full_width(folder))} if given.full else "embedded"
+        ratios, plain = [], []
+        for number in range(given.repeat):
+            row = make_row(folder, f"{number:012x}", weights, given.steps)
+            without = bare(row)
+            ratios.append(whole(row, folder, given.threads) / without - 1)
+            plain.append(without)
+            print(f"bare {without * 1e3:.1f} ms an evaluation, overhead {ratios[-1]:+.1%}", flush=True)
+    kind = "full VGG-19" if given.full else "embedded"
+    print(f"{kind}, 256 px, {given.threads} threads: {statistics.median(plain) * 1e3:.1f} ms an evaluation, ", end="")
+    print(f"overhead {statistics.median(ratios):+.1%} (median of {given.repeat})")
+
+
+if __name__ == "__main__":
+    main()

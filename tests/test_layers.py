@@ -1,0 +1,73 @@
+"""The layers of the design: a module imports only what stands to the right of it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ORDER = ("cli", "driver", "runs", "core", "config")
+LAYER_OF = {
+    "harness.__main__": "cli",
+    "harness.cli": "cli",
+    "harness.driver": "driver",
+    "harness.figures": "driver",
+    "harness.runs": "runs",
+    "harness.distillation": "core",
+    "harness.objective": "core",
+    "harness.optim": "core",
+    "harness.features": "core",
+    "harness.images": "core",
+    "harness.metrics": "core",
+    "harness.downloads": "core",
+    "harness.config": "config",
+    "harness.errors": "config",
+}
+FILES = sorted(Path("harness").rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def layer_of(module: str) -> str | None:
+    return next((layer for name, layer in LAYER_OF.items() if module == name or module.startswith(name + ".")), None)
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return {name for name in found if name.startswith("harness")}
+
+
+def test_every_module_belongs_to_a_layer() -> None:
+    assert not [path for path in FILES if path != Path("harness/__init__.py") and layer_of(module_of(path)) is None]
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p != Path("harness/__init__.py")], ids=module_of)
+def test_module_imports_only_layers_to_its_right(path: Path) -> None:
+    own = layer_of(module_of(path))
+    assert own is not None
+    for name in imports(path) - {"harness"}:
+        other = layer_of(name)
+        assert other is not None and ORDER.index(other) >= ORDER.index(own), (
+            f"{module_of(path)} ({own}) imports {name} ({other})"
+        )
+
+
+@pytest.mark.parametrize("path", sorted(Path("experiments").glob("*.yaml")), ids=str)
+def test_every_experiment_and_profile_loads_and_its_cells_can_be_pasted(path: Path) -> None:
+    from harness.config import canonical_json, load_experiment
+
+    text = path.read_text()
+    assert text.startswith("# ") and f"harness run {path}" in text
+    loaded = load_experiment(path)
+    for profile in (None, *loaded.experiment.profiles):
+        for cell in load_experiment(path, (), profile).cells:
+            (again,) = load_experiment(path, cell.overrides).cells
+            assert canonical_json(again.transfer.model_dump()) == canonical_json(cell.transfer.model_dump())
