@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.features.vgg import LAYERS, VGG19, block_of
+from harness.features.vgg import LAYERS, VGG19, block_of, with_all_filters
 from harness.images.files import read_image
 from harness.images.resize import resize, to_tensor
 
@@ -266,7 +266,7 @@ def unexplained(
     Returns:
         Layer to the mean over firing channels of Σ error² / Σ (target − its mean)², over all positions of all.
     """
-    student = VGG19(state).to(photographs[0].device)
+    student = VGG19(with_all_filters(state)).to(photographs[0].device)
     sums = {layer: torch.zeros(3, student.num_filters(layer), dtype=torch.float64) for layer in student.layers}
     count = dict.fromkeys(student.layers, 0)
     for photograph in photographs:

@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 import torch
+from tiny_vgg import photograph, tiny_state
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
@@ -15,7 +16,6 @@ from harness.features.vgg import VGG19
 from harness.objective.conventions import CONVENTIONS
 from harness.objective.explain import convert
 from harness.objective.rows import Objective, RowObjective
-from tests.tiny_vgg import photograph, tiny_state
 
 CONTENT, STYLE = "conv2_1", ("conv1_1", "conv2_1")
 ALPHA, BETA = 0.7, 1.3

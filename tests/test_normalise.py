@@ -219,3 +219,23 @@ def test_calibration_photographs_are_the_bundled_ones(tmp_path, monkeypatch):
     for image in photographs:
         assert image.shape[:2] == (1, 3) and max(image.shape) == 256 and image.dtype == torch.float32
         assert 0 <= image.min() and image.max() <= 1 and image.std() > 0.05
+
+
+def test_filter_that_never_fires_is_left_out_of_the_maps(cache):
+    """Its scale is arbitrary: on noise it would outweigh everything."""
+    state = tiny_state(3, 4, 0)
+    state["conv1_2.bias"][2] = -1e6
+    scaled = normalised_state(loaded(state), "average", "zeros", PHOTOGRAPHS)
+    assert scaled["conv1_2.compared"].tolist() == [0, 1, 3]
+    assert "conv1_1.compared" not in scaled
+    network = VGG19(scaled)
+    measured = [network(photograph, LAYERS[:3]) for photograph in PHOTOGRAPHS]
+    means = torch.stack([maps["conv1_2"].mean((0, 2, 3)) for maps in measured]).mean(0)
+    torch.testing.assert_close(means, torch.ones(3), rtol=0.2, atol=0)
+
+
+def test_filters_that_a_file_leaves_out_stay_left_out(cache):
+    state = tiny_state(3, 4, 0) | {"conv2_1.compared": torch.tensor([0, 3])}
+    scaled = normalised_state(loaded(state), "max", "reflect", PHOTOGRAPHS)
+    assert set(scaled["conv2_1.compared"].tolist()) <= {0, 3}
+    assert VGG19(scaled).num_filters("conv2_1") == len(scaled["conv2_1.compared"])

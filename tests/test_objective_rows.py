@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
+from tiny_vgg import photograph, tiny_state
 from torch import Tensor
 
 from harness.features.vgg import VGG19
 from harness.objective.rows import Objective, RowObjective
-from tests.tiny_vgg import photograph, tiny_state
 
 ROWS = [
     RowObjective(1e-3, 1.0, {"conv2_1": 1.0}, {"conv1_1": 0.5, "conv2_1": 0.5}),

@@ -150,3 +150,15 @@ def test_rows_of_a_batch_are_independent():
     together = network(images, ["conv5_4"])["conv5_4"]
     for row in range(3):
         torch.testing.assert_close(together[row : row + 1], network(images[row : row + 1], ["conv5_4"])["conv5_4"])
+
+
+def test_filters_that_are_not_compared_are_left_out_of_the_maps_and_still_feed_the_next_layer() -> None:
+    state = tiny_state(4, 3, 0)
+    image = photograph(12, 16, 1)
+    whole = VGG19(state)(image, ["conv1_1", "conv2_2"])
+    part = VGG19(state | {"conv1_1.compared": torch.tensor([0, 2])})
+    maps = part(image, ["conv1_1", "conv2_2"])
+    assert torch.equal(maps["conv1_1"], whole["conv1_1"][:, [0, 2]])
+    assert torch.equal(maps["conv2_2"], whole["conv2_2"])
+    assert part.num_filters("conv1_1") == 2 and part.num_filters("conv2_2") == 3
+    assert maps["conv1_1"].is_contiguous(memory_format=torch.channels_last)

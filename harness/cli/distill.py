@@ -34,7 +34,7 @@ from harness.runs.store import write_atomically
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 NUM_CALIBRATION = 300
-"""Training images over which the teacher's means and variances are measured: every k-th of them."""
+"""The first so many training images are those over which the teacher's means and variances are measured."""
 
 TARGET_MEAN, TARGET_LAYER = 0.10, 0.20
 """What the embedded network is meant to reach: unexplained variance, mean over layers and in any layer."""
@@ -74,7 +74,7 @@ def run_distillation(request: Training) -> None:
         )
     recipe = Recipe(steps=request.steps)
     loaded = load_state(WeightsFile(request.teacher))
-    calibration = training[:: max(1, len(training) // NUM_CALIBRATION)]
+    calibration = training[:NUM_CALIBRATION]
     teacher = VGG19(loaded.state, pooling="max", padding="reflect").to(device)
     with console.status(f"measuring the teacher on {len(calibration)} images"):
         means, targets = measure_targets(teacher, (_whole(path, device) for path in calibration))
@@ -89,7 +89,7 @@ def run_distillation(request: Training) -> None:
         result = unexplained(state, teacher, [_whole(path, device) for path in held_out], targets)
     console.print(_table(result, targets))
     if not request.evaluate:
-        output = save_network(request.work, state, [_whole(path, device) for path in calibration])
+        output = save_network(request.work, state, targets, [_whole(path, device) for path in calibration])
         card = make_card(recipe, result, targets, loaded.sha256, len(training), [path.name for path in held_out])
         write_atomically(request.work / "embedded.md", card)
         console.print(f"Wrote {output} and its card. To embed it, copy both into harness/features/.", soft_wrap=True)
@@ -140,13 +140,15 @@ def _train(
         return train(teacher, photographs, targets, recipe, request.work / "checkpoint.pt", device, on_step)
 
 
-def save_network(work: Path, state: Mapping[str, Tensor], photographs: Sequence[Tensor]) -> Path:
+def save_network(work: Path, state: Mapping[str, Tensor], targets: Targets, photographs: Sequence[Tensor]) -> Path:
     """Write the student as ``embedded.safetensors``, float16, every channel's mean activation 1 on the photographs.
 
-    Its free channels, which no teacher's channel normalises, are scaled as well: the function stays the same.
+    Its free channels, which follow no channel of the teacher, are scaled as well and left out of the maps: they only
+    help the next layer, and on noise, where stylisation starts, they would outweigh everything (seen).
     """
     means = mean_activations(dict(state), photographs, "average", "zeros")
     halved = {name: tensor.half().contiguous().cpu() for name, tensor in rescale(dict(state), means).items()}
+    halved |= {f"{layer}.compared": fires.nonzero()[:, 0].cpu() for layer, fires in targets.firing.items()}
     output = work / "embedded.safetensors"
     write_atomically(output, safetensors.torch.save(halved, {"normalised": "average/zeros"}))
     return output

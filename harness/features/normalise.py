@@ -18,7 +18,7 @@ from torch import Tensor
 
 from harness.errors import WeightsError
 from harness.features.means_cache import means_file, read_means, write_means
-from harness.features.vgg import LAYERS, VGG19, Padding, Pooling, minimum_size_px
+from harness.features.vgg import LAYERS, VGG19, Padding, Pooling, minimum_size_px, with_all_filters
 from harness.features.weights import LoadedWeights
 
 CALIBRATION_PHOTOGRAPHS = (
@@ -67,7 +67,7 @@ def mean_activations(
     Raises:
         WeightsError: there is no photograph, or an activation is not finite.
     """
-    network = VGG19(state, pooling=pooling, padding=padding)
+    network = VGG19(with_all_filters(state), pooling=pooling, padding=padding)
     sums = {layer: torch.zeros(network.num_filters(layer), dtype=torch.float64) for layer in network.layers}
     counts = dict.fromkeys(network.layers, 0)
     for photograph in photographs:
@@ -126,6 +126,26 @@ def rescale(state: Mapping[str, Tensor], means: Mapping[str, Tensor]) -> dict[st
     return scaled
 
 
+def compared_filters(state: Mapping[str, Tensor], means: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The filters that the normalised network's maps have, for layers where these are not all: ``convB_I.compared``.
+
+    A filter whose mean had to be raised never fires on photographs. Its scale is arbitrary, so that noise could weigh
+    a thousandfold in it (with Wang et al.'s encoder the pictures turn to noise, seen): it is left out of the maps, and
+    still feeds the next layer.
+
+    # Deviates from Gatys et al. 2016, section 2: there every filter is compared; all of VGG-19's were found to fire.
+    """
+    kept = {}
+    for layer in (layer for layer in LAYERS if f"{layer}.weight" in state):
+        own = means[layer].double()
+        fires = own >= raised_means(layer, own)
+        if (before := state.get(f"{layer}.compared")) is not None:
+            fires &= torch.zeros_like(fires).index_fill(0, before.long(), True)
+        if not bool(fires.all()):
+            kept[f"{layer}.compared"] = fires.nonzero()[:, 0]
+    return kept
+
+
 @torch.no_grad()
 def verify_unchanged(
     state: Mapping[str, Tensor],
@@ -143,7 +163,7 @@ def verify_unchanged(
     Raises:
         WeightsError: the two differ by more than ``tolerance`` anywhere.
     """
-    original, rescaled = VGG19(state, pooling=pooling, padding=padding), VGG19(scaled, pooling=pooling, padding=padding)
+    original, rescaled = (VGG19(with_all_filters(s), pooling=pooling, padding=padding) for s in (state, scaled))
     layers = original.layers
     after = rescaled(probe, layers)
     for layer, before in original(probe, layers).items():
@@ -188,7 +208,7 @@ def normalised_state(
         scaled = rescale(loaded.state, means)
         side = max(PROBE_SIZE_PX, minimum_size_px(loaded.layers[-1]))
         verify_unchanged(loaded.state, scaled, means, photographs[0][:1, :, :side, :side], pooling, padding)
-    return scaled
+    return scaled | compared_filters(loaded.state, means)
 
 
 def calibration_photographs() -> list[Tensor]:

@@ -98,8 +98,18 @@ def vgg19_state(tensors: Mapping[str, Tensor], network_input: NetworkInput | Non
             shape = tuple(bias.shape)
             raise WeightsError(f"{what}: {layer} has {num_in} filters and biases of shape {shape}. {_NEEDED}")
         state[f"{layer}.weight"], state[f"{layer}.bias"] = weight, bias
+        if (compared := tensors.get(f"{layer}.compared")) is not None:
+            state[f"{layer}.compared"] = _indices(compared, num_in, f"{what}: {layer}.compared")
     state["input.weight"], state["input.bias"] = _input(named, network_input, what)
     return state
+
+
+def _indices(given: Tensor, num_filters: int, what: str) -> Tensor:
+    """Distinct indices of filters, at least one, in order."""
+    indices = given.detach().flatten().tolist() if not given.is_floating_point() else []
+    if not indices or sorted(set(indices)) != indices or not 0 <= indices[0] <= indices[-1] < num_filters:
+        raise WeightsError(f"{what} is not a list of distinct filters between 0 and {num_filters - 1}, in order.")
+    return torch.tensor(indices, dtype=torch.int64)
 
 
 def _named_parts(tensors: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:

@@ -52,7 +52,8 @@ class VGG19(nn.Module):
     Args:
         state: ``convB_I.weight`` (N, C, 3, 3) and ``convB_I.bias`` (N,) for every layer up to the deepest, and
             ``input.weight`` (3, 3, 1, 1), ``input.bias`` (3,): the 1×1 convolution that takes sRGB in [0, 1] to the
-            network's own input. Widths are read from the shapes.
+            network's own input. Widths are read from the shapes. ``convB_I.compared`` (K,), where it is there, names
+            the filters that the maps have: the others only help the next layer.
         deepest: the last layer to compute; the state's last layer when left out.
         pooling: ``average`` (the paper's choice for its images) or ``max``; 2×2, stride 2.
         padding: what surrounds each map before a 3×3 convolution: ``zeros`` (VGG) or ``reflect``.
@@ -74,6 +75,8 @@ class VGG19(nn.Module):
             weight = state[f"{name}.weight"].clone(memory_format=torch.channels_last)
             self.register_buffer(f"{name}_weight", weight)
             self.register_buffer(f"{name}_bias", state[f"{name}.bias"].clone())
+            compared = state.get(f"{name}.compared")
+            self.register_buffer(f"{name}_compared", None if compared is None else compared.long())
 
     def weight(self, layer: str) -> Tensor:
         """The (N, C, 3, 3) weights of a layer, or the (3, 3, 1, 1) of ``input``."""
@@ -84,8 +87,9 @@ class VGG19(nn.Module):
         return self.get_buffer(f"{layer}_bias")
 
     def num_filters(self, layer: str) -> int:
-        """N_l."""
-        return self.weight(layer).shape[0]
+        """N_l: the filters of the layer's map."""
+        compared = self._buffers[f"{layer}_compared"]
+        return self.weight(layer).shape[0] if compared is None else len(compared)
 
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Feature maps after the ReLU.
@@ -113,5 +117,17 @@ class VGG19(nn.Module):
                 x = functional.conv2d(x, self.weight(layer), self.bias(layer), padding=1)
             x = functional.relu(x)
             if layer in wanted:
-                maps[layer] = x
+                maps[layer] = self._compared(layer, x)
         return maps
+
+    def _compared(self, layer: str, x: Tensor) -> Tensor:
+        """The filters that are compared, still channels-last."""
+        compared = self._buffers[f"{layer}_compared"]
+        if compared is None:
+            return x
+        return x.permute(0, 2, 3, 1).index_select(3, compared).permute(0, 3, 1, 2)
+
+
+def with_all_filters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same network, whose maps have every filter."""
+    return {name: tensor for name, tensor in state.items() if not name.endswith(".compared")}

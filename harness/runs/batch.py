@@ -114,6 +114,7 @@ def make_optimizer(
         learning_rate=numbers["learning_rate"],
         history=numbers["history"],
         line_search=numbers["line_search"],
+        initial_hessian=numbers["initial_hessian"],
         bounds=bounds,
     )
 
