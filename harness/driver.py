@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from harness.config import Cell, Loaded, StartFile, canonical_json, hashed_fields, run_id
+from harness.downloads import Progress
 from harness.errors import ConfigError, Fault, HarnessError, StorageError, UsageError
 from harness.features.sources import WeightsSource, describe, source_hash
 from harness.features.vgg import deepest_of, minimum_size_px
@@ -64,7 +65,7 @@ class Job:
         return canonical_json([self.height, self.width, *(t[name] for name in names)])
 
 
-def make_jobs(loaded: Loaded, out: Path) -> list[Job]:
+def make_jobs(loaded: Loaded, out: Path, progress: Progress | None = None) -> list[Job]:
     """Find and hash every cell's images and weights.
 
     Raises:
@@ -75,7 +76,7 @@ def make_jobs(loaded: Loaded, out: Path) -> list[Job]:
     checked: dict[str, Any] = {}
     for cell in loaded.cells:
         try:
-            jobs.append(_make_job(loaded, cell, out, checked))
+            jobs.append(_make_job(loaded, cell, out, checked, progress))
         except ConfigError as error:
             faults += error.faults
     if faults:
@@ -83,7 +84,7 @@ def make_jobs(loaded: Loaded, out: Path) -> list[Job]:
     return jobs
 
 
-def _make_job(loaded: Loaded, cell: Cell, out: Path, checked: dict[str, Any]) -> Job:
+def _make_job(loaded: Loaded, cell: Cell, out: Path, checked: dict[str, Any], progress: Progress | None) -> Job:
     """One cell's job; ``checked`` remembers what was read, so that 20 cells read a photograph once."""
     transfer = cell.transfer.model_dump(mode="json", exclude_none=True)
     faults: list[Fault] = []
@@ -106,7 +107,7 @@ def _make_job(loaded: Loaded, cell: Cell, out: Path, checked: dict[str, Any]) ->
         names["start"] = cell.transfer.start.file
     images = {name: found for name, given in names.items() if (found := attempt(name, _read_image, given))}
     source = weights_source(transfer)
-    weights = attempt("weights", _read_weights, source)
+    weights = attempt("weights", _read_weights, source, progress)
     if weights is not None:
         for side in ("content_layers", "style_layers"):
             for layer in transfer[side]:
@@ -145,9 +146,9 @@ def _read_image(name_or_path: str) -> tuple[str, str, tuple[int, int]]:
     return str(path), image_hash(path), (height, width)
 
 
-def _read_weights(source: WeightsSource) -> tuple[str, tuple[str, ...]]:
-    """Hash and layers of a network's weights."""
-    return source_hash(source), load_state(source).layers
+def _read_weights(source: WeightsSource, progress: Progress | None) -> tuple[str, tuple[str, ...]]:
+    """Hash and layers of a network's weights, downloaded where they must be."""
+    return source_hash(source), load_state(source, progress).layers
 
 
 def _fit_content(shape: tuple[int, int], size_px: int, layers: Sequence[str]) -> tuple[int, int]:
@@ -216,7 +217,9 @@ class Plan:
     batches: Sequence[Sequence[Job]] = ()
 
 
-def make_plan(loaded: Loaded, options: Options, max_rows: Callable[[Job], int]) -> Plan:
+def make_plan(
+    loaded: Loaded, options: Options, max_rows: Callable[[Job], int], progress: Progress | None = None
+) -> Plan:
     """Decide what has to be computed; nothing is written.
 
     Raises:
@@ -225,7 +228,7 @@ def make_plan(loaded: Loaded, options: Options, max_rows: Callable[[Job], int]) 
     """
     folder = options.out / loaded.name
     _check_owner(folder, loaded)
-    jobs = make_jobs(loaded, options.out)
+    jobs = make_jobs(loaded, options.out, progress)
     done, failed, left = [], [], []
     linked: dict[str, Path] = {}
     for job in jobs:

@@ -266,6 +266,24 @@ def test_fresh_computes_again_and_lands_on_the_same_bits(experiment: Path, tmp_p
     assert pictures_of(run) == before and (run / "image.png").stat().st_mtime_ns > changed
 
 
+def test_columns_of_a_history_are_the_rows_own(tmp_path: Path) -> None:
+    """A neighbour with other layers adds none, so that a row can be resumed in another batch."""
+    path = tmp_path / "columns.yaml"
+    path.write_text(
+        "transfer: {content: coffee, style: ink, size: 48, steps: 3, content_layers: {conv1_1: 1}}\n"
+        "axes: {style_layers: [{conv1_1: 1}, {conv1_2: 0.5, conv2_1: 0.5}], alpha: [0, 1]}\n"
+    )
+    result = harness_run(path, "--out", tmp_path / "runs")
+    assert result.exit_code == 0, result.output
+    for run in runs_of(tmp_path / "runs" / "columns").values():
+        layers = manifest_of(run)["label"]["style_layers"]
+        columns = [name for name in history_of(run)[0] if name.startswith("style/")]
+        assert columns == [f"style/{layer}" for layer in layers]
+        assert manifest_of(run)["provenance"]["batch"] == 4
+        without_content = manifest_of(run)["label"]["alpha"] == 0
+        assert {line["content"] == "" for line in history_of(run)} == {without_content}
+
+
 def test_dry_run_writes_nothing(experiment: Path, tmp_path: Path) -> None:
     result = harness_run(experiment, "--dry-run", "--out", tmp_path / "runs")
     assert result.exit_code == 0 and not (tmp_path / "runs").exists()

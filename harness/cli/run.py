@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from harness.cli.console import make_console
 from harness.cli.devices import choose_device
+from harness.cli.downloads import DownloadProgress
 from harness.cli.estimate import estimate, max_rows_for
 from harness.config import load_experiment
 from harness.driver import Job, Options, Plan, make_plan, open_experiment, run_plan
@@ -54,7 +56,9 @@ def run_experiment(request: Request) -> int:
     options = Options(
         request.out, device, threads, request.retry_failed, request.fresh, request.checkpoint_every_s
     )  # fmt: skip
-    plan = make_plan(loaded, options, lambda job: max_rows_for(job, device))
+    with DownloadProgress(console) as downloads:
+        progress = partial(downloads.advance, "weights")
+        plan = make_plan(loaded, options, lambda job: max_rows_for(job, device), progress)
     if request.dry_run:
         console.print(estimate(plan, options))
         return 0

@@ -72,24 +72,23 @@ class Keeper(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *unused: Any) -> None:
         """Write what was measured; finish rows that are done or failed; checkpoint when it is time."""
         assert isinstance(pl_module, StyleTransfer)
-        self.write(pl_module.take_records())
+        self.write(pl_module)
         statuses = pl_module.optimizer.statuses()
         for row in sorted(self.open_rows):
-            failed = statuses[row] is RowStatus.FAILED
-            if failed or statuses[row] is RowStatus.CONVERGED or pl_module.evaluation[row] >= pl_module.steps:
-                self.finish(pl_module, row, statuses[row].value if failed else "")
+            if statuses[row] is not RowStatus.RUNNING or pl_module.evaluation[row] >= pl_module.steps:
+                self.finish(pl_module, row, statuses[row])
         if self.stop.requested or time.monotonic() - self._saved > self.checkpoint_every_s:
             self.save(pl_module)
         if self.stop.requested:
             pl_module.optimizer.drop(list(pl_module.optimizer.active))
         self.tracker.poke()
 
-    def write(self, records: Sequence[Record]) -> None:
-        """Append records to the histories and write the iterates that are kept."""
+    def write(self, module: StyleTransfer) -> None:
+        """Append what the module has measured to the histories, and write the iterates that are kept."""
         lines: dict[int, list[dict[str, float]]] = {}
-        for record in records:
+        for record in module.take_records():
             for position, row in enumerate(record.rows):
-                line = self._line(record, position, row)
+                line = self._line(record, position, row, module.objective.rows[row].weighed_style())
                 lines.setdefault(row, []).append(line)
                 self.latest[row] = line
                 if record.images is not None:
@@ -99,7 +98,8 @@ class Keeper(pl.Callback):
         for row, rows in lines.items():
             self.folders[row].append_history(rows)
 
-    def _line(self, record: Record, position: int, row: int) -> dict[str, float]:
+    def _line(self, record: Record, position: int, row: int, layers: Sequence[str]) -> dict[str, float]:
+        """One line of a row's history; its columns are the row's own, whatever its neighbours weigh."""
         losses = record.losses
         seconds = self._seconds_before[row] + record.seconds - self._started
         share = float(record.content_share[position]) if record.content_share is not None else float("nan")
@@ -109,7 +109,7 @@ class Keeper(pl.Callback):
             "total": float(losses.total[position]),
             "content": float(losses.content[position]),
             "style": float(losses.style[position]),
-            **{f"style/{layer}": float(values[position]) for layer, values in losses.style_layers.items()},
+            **{f"style/{layer}": float(losses.style_layers[layer][position]) for layer in layers},
             "gradient_share/content": share,
         }
 
@@ -122,7 +122,7 @@ class Keeper(pl.Callback):
             self._close_attempt(folder, evaluation)
         self._saved = time.monotonic()
 
-    def finish(self, module: StyleTransfer, row: int, reason: str = "") -> None:
+    def finish(self, module: StyleTransfer, row: int, status: RowStatus = RowStatus.RUNNING) -> None:
         """Leave a row's folder finished: picture, numbers, manifest; then its checkpoint and history can go.
 
         The picture is the best iterate: without a line search the last one need not be it.
@@ -132,7 +132,8 @@ class Keeper(pl.Callback):
         self._close_attempt(folder, module.evaluation[row])
         manifest = folder.manifest()
         assert manifest is not None
-        if reason:
+        reason = "" if status is RowStatus.RUNNING else status.value  # also of a row that ended early
+        if status is RowStatus.FAILED:
             folder.write_manifest(replace(manifest, status=Status.FAILED, reason=reason))
         else:
             picture = (picture * 255).round() / 255  # as it is saved, so that the numbers can be computed again
@@ -148,7 +149,7 @@ class Keeper(pl.Callback):
                 "seconds": history[-1]["seconds"],
             }
             metrics = {name: None if value != value else value for name, value in metrics.items()}  # NaN: not measured
-            folder.write_manifest(replace(manifest, status=Status.DONE, metrics=metrics))
+            folder.write_manifest(replace(manifest, status=Status.DONE, reason=reason, metrics=metrics))
         folder.checkpoint_path.unlink(missing_ok=True)
         self.open_rows.discard(row)
         if row in module.optimizer.active:
