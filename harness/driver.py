@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,11 @@ from harness.metrics import MINIMUM_SIDE_PX
 from harness.runs.prepare import Row, weights_source
 from harness.runs.provenance import provenance
 from harness.runs.store import Manifest, RunFolder, Status, write_atomically
+
+OF_ONE_GRID = (
+    "figure.png", "figure.pdf", "curves.png", "curves.pdf", "claims.json", "claims.md", "experiment.yaml",
+)  # fmt: skip
+"""Files of an experiment's folder that another grid would replace."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,11 @@ def make_jobs(loaded: Loaded, out: Path, progress: Progress | None = None) -> li
             jobs.append(_make_job(loaded, cell, out, checked, progress))
         except ConfigError as error:
             faults += error.faults
+    first: dict[str, Job] = {}
+    for job in jobs:
+        if (same := first.setdefault(job.row.id, job)) is not job:
+            message = f"the cells ({same.cell.name}) and ({job.cell.name}) are the same picture: their files are equal"
+            faults.append(loaded.fault(job.cell, next(iter(job.cell.sources), "content"), f"{message}; keep one"))
     if faults:
         raise ConfigError(list(dict.fromkeys(faults)))
     return jobs
@@ -127,9 +138,7 @@ def _make_job(loaded: Loaded, cell: Cell, out: Path, checked: dict[str, Any], pr
         identity,
         loaded.name,
         label=dict(cell.label),
-        provenance={
-            "files": {name: {"path": files.get(name, ""), "sha256": digest} for name, digest in hashes.items()}
-        },
+        provenance={"files": {name: {"name": _plain_name(names, name), "sha256": hashes[name]} for name in hashes}},
         tracking={
             **loaded.experiment.tracking.model_dump(mode="json"),
             "command": loaded.command(cell),
@@ -137,6 +146,11 @@ def _make_job(loaded: Loaded, cell: Cell, out: Path, checked: dict[str, Any], pr
     )
     row = Row(identity, out / loaded.name / identity, transfer, files, manifest)
     return Job(cell, row, height, width)
+
+
+def _plain_name(names: Mapping[str, str], name: str) -> str:
+    """A file's name without its folders, which would tell W&B who and where the user is."""
+    return Path(names[name]).name if name in names else name
 
 
 def _read_image(name_or_path: str) -> tuple[str, str, tuple[int, int]]:
@@ -165,13 +179,19 @@ def _fit_content(shape: tuple[int, int], size_px: int, layers: Sequence[str]) ->
 
 
 def _fit_style(shape: tuple[int, int], area_px: int, style_scale: float, layers: Sequence[str]) -> None:
-    """Check the painting's size at the photograph's area against the deepest layer."""
+    """Check the painting's size at the photograph's area against the deepest layer and what can be measured."""
     height, width = fit_area(*shape, area_px, style_scale)
     needed = minimum_size_px(deepest_of(layers)) if layers else 1
     if min(height, width) < needed:
         raise UsageError(
             f"style_scale {style_scale} makes this painting {width}×{height} px, but {deepest_of(layers)} needs at "
             f"least {needed} px on the shorter side; ask for a larger size or style_scale"
+        )
+    height, width = fit_area(*shape, area_px, 1.0)
+    if min(height, width) < MINIMUM_SIDE_PX:
+        raise UsageError(
+            f"at the photograph's area this painting is {width}×{height} px, too narrow to be measured: at least "
+            f"{MINIMUM_SIDE_PX} px are needed on the shorter side; ask for a larger size, or crop the painting"
         )
 
 
@@ -239,7 +259,7 @@ def make_plan(
             done.append(job)
         elif status is Status.FAILED and not options.retry_failed:
             failed.append(job)
-        elif status is Status.WAITING and (elsewhere := _finished_elsewhere(options.out, job)):
+        elif not job.row.folder.exists() and (elsewhere := _finished_elsewhere(options.out, job)):
             linked[job.row.id] = elsewhere
             done.append(job)
         else:
@@ -291,25 +311,30 @@ def open_experiment(loaded: Loaded, plan: Plan, options: Options) -> None:
     if path.exists() and yaml.safe_load(path.read_text()) != json.loads(json.dumps(data)):
         earlier = plan.folder / "earlier" / hash_of(path)
         earlier.mkdir(parents=True, exist_ok=True)
-        for name in ("figure.png", "figure.pdf", "claims.json", "claims.md", "experiment.yaml"):
+        for name in OF_ONE_GRID:
             if (plan.folder / name).exists():
                 (plan.folder / name).replace(earlier / name)
     write_atomically(path, yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=False, allow_unicode=True))
     for job in plan.jobs:
+        if job.row.folder.is_symlink() and not job.row.folder.exists():
+            job.row.folder.unlink()  # what it pointed to was deleted
         if job.row.id in plan.linked and not job.row.folder.exists():
             job.row.folder.symlink_to(os.path.relpath(plan.linked[job.row.id], plan.folder))
     if options.fresh:
-        for job in plan.jobs:
-            _forget(job.row.folder)
+        _forget([job.row.folder for job in plan.jobs])
 
 
-def _forget(folder: Path) -> None:
-    """Take a run's folder away; a linked one only loses its link."""
-    if folder.is_symlink():
-        folder.unlink()
-    elif folder.exists():
-        with RunFolder(folder):
-            shutil.rmtree(folder)
+def _forget(folders: Sequence[Path]) -> None:
+    """Take runs' folders away, all of them or, where one is in use, none; a linked one only loses its link."""
+    with ExitStack() as held:
+        for folder in folders:
+            if folder.exists() and not folder.is_symlink():
+                held.enter_context(RunFolder(folder))
+        for folder in folders:
+            if folder.is_symlink():
+                folder.unlink()
+            elif folder.exists():
+                shutil.rmtree(folder)
 
 
 def hash_of(path: Path) -> str:
@@ -332,9 +357,8 @@ def run_plan(
     for number, jobs in enumerate(plan.batches, 1):
         title = f"{plan.folder.name}, batch {number} of {len(plan.batches)} on {options.device}"
         rows = []
+        details = provenance(options.device, options.threads, len(jobs))
         for job in jobs:
-            manifest = job.row.manifest
-            details = provenance(options.device, options.threads, len(jobs), job.row.transfer["seed"])
-            manifest = replace(manifest, provenance={**manifest.provenance, **details})
-            rows.append(replace(job.row, manifest=manifest))
+            own = {**job.row.manifest.provenance, **details, "seeds": {"start": job.row.transfer["seed"]}}
+            rows.append(replace(job.row, manifest=replace(job.row.manifest, provenance=own)))
         yield from run(rows, title)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -288,6 +289,128 @@ def test_columns_of_a_history_are_the_rows_own(tmp_path: Path) -> None:
         assert manifest_of(run)["provenance"]["batch"] == 4
         without_content = manifest_of(run)["label"]["alpha"] == 0
         assert {line["content"] == "" for line in history_of(run)} == {without_content}
+
+
+def test_run_that_another_process_finished_meanwhile_is_left_alone(
+    finished: tuple[Path, Path, str],
+) -> None:
+    """The plan is older than the lock: what is done by then is not begun again."""
+    from harness.config import load_experiment
+    from harness.driver import make_jobs
+    from harness.runs.batch import Execution, run_batch
+
+    path, folder, _ = finished
+    before = snapshot(folder)
+    manifests = run_batch([job.row for job in make_jobs(load_experiment(path), folder.parent)], Execution("cpu", 1))
+    assert [manifest.status.name for manifest in manifests] == ["DONE"] * 4
+    assert snapshot(folder) == before
+
+
+def test_link_whose_run_was_deleted_is_computed_again(experiment: Path, tmp_path: Path) -> None:
+    words = (experiment, "axes=null", "transfer.steps=3", "--out", tmp_path / "runs")
+    assert harness_run(*words).exit_code == 0
+    (run,) = runs_of(tmp_path / "runs/tiny").values()
+    pictures = pictures_of(run)
+    shutil.rmtree(run)
+    run.symlink_to("../gone/away")
+    result = harness_run(*words)
+    assert result.exit_code == 0, result.output
+    assert not run.is_symlink() and pictures_of(run) == pictures
+
+
+def test_begun_run_that_was_finished_elsewhere_still_gets_its_picture(experiment: Path, tmp_path: Path) -> None:
+    words = ("axes=null", "transfer.steps=3", "--out", tmp_path / "runs")
+    assert harness_run(experiment, *words).exit_code == 0
+    (run,) = runs_of(tmp_path / "runs/tiny").values()
+    (tmp_path / "runs/other" / run.name / "iterates").mkdir(parents=True)  # a process died before its manifest
+    other = experiment.with_name("other.yaml")
+    other.write_text(experiment.read_text())
+    assert harness_run(other, *words).exit_code == 0
+    assert pictures_of(tmp_path / "runs/other" / run.name) == pictures_of(run)
+
+
+def test_cells_whose_files_are_equal_are_a_fault(experiment: Path, tmp_path: Path) -> None:
+    shutil.copy("harness/images/drawn/ink.png", tmp_path / "copy.png")
+    result = harness_run(experiment, "axes=null", f"axes.style=[ink, {tmp_path}/copy.png]", "--out", tmp_path / "runs")
+    assert result.exit_code == 2 and "are the same picture: their files are equal" in result.output
+
+
+def test_fresh_deletes_nothing_when_one_run_is_in_use(experiment: Path, tmp_path: Path) -> None:
+    from harness.runs.store import RunFolder
+
+    words = (experiment, "transfer.steps=2", "--out", tmp_path)
+    assert harness_run(*words).exit_code == 0
+    before = snapshot(tmp_path / "tiny")
+    with RunFolder(list(runs_of(tmp_path / "tiny").values())[-1]):
+        assert harness_run(*words, "--fresh").exit_code == 1
+    assert snapshot(tmp_path / "tiny") == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("transfer.start=content", "transfer.beta=0", "transfer.optimiser.bounds=none"), ("transfer.alpha=1e300",)],
+)
+def test_row_that_ends_early_stops_at_once(experiment: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Its history must not depend on how many evaluations fit into a training step."""
+    harness_run(experiment, "axes=null", *words, "--out", tmp_path / "runs")
+    (run,) = runs_of(tmp_path / "runs/tiny").values()
+    assert len(history_of(run)) == 1 and manifest_of(run)["reason"]
+
+
+def test_damaged_checkpoint_begins_the_run_again(experiment: Path, tmp_path: Path) -> None:
+    words = (experiment, "axes=null", "transfer.steps=5", "--out", tmp_path)
+    assert harness_run(*words).exit_code == 0
+    (run,) = runs_of(tmp_path / "tiny").values()
+    pictures, history = pictures_of(run), history_of(run)
+    manifest = manifest_of(run) | {"status": "running", "metrics": {}}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    (run / "image.png").unlink()
+    (run / "checkpoint.safetensors").write_bytes(b"torn")
+    (run / ".checkpoint.safetensors.1.tmp").write_bytes(b"half")
+    assert harness_run(*words).exit_code == 0
+    assert pictures_of(run) == pictures and history_of(run) == history
+    assert not list(run.glob(".*.tmp")) and not (run / "checkpoint.safetensors").exists()
+
+
+def test_rows_at_different_evaluations_go_on_together(experiment: Path, tmp_path: Path) -> None:
+    """One row is resumed beside one that begins: each is what it would have been alone."""
+    whole = harness_run(experiment, "axes.alpha=[1e-1]", "--out", tmp_path / "whole")
+    assert whole.exit_code == 0
+    command = [sys.executable, "-m", "harness", "run", str(experiment), "transfer.alpha=1e-1", "transfer.seed=1"]
+    command += ["--devices", "cpu", "--wandb", "off", "--checkpoint-every", "0", "--out", str(tmp_path / "part")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    while not list((tmp_path / "part").glob("*/*/history.csv")) and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    both = harness_run(experiment, "axes.alpha=[1e-1]", "--out", tmp_path / "part")
+    assert both.exit_code == 0, both.output
+    for run in runs_of(tmp_path / "part/tiny").values():
+        alone = tmp_path / "whole/tiny" / run.name
+        assert pictures_of(run) == pictures_of(alone) and history_of(run) == history_of(alone)
+
+
+def test_tracked_run_mirrors_history_and_iterates_in_wandb(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole run, W&B's own files read back: the losses are history.csv's, the images are the iterates."""
+    from wandb.util import get_core_path
+
+    result = CliRunner().invoke(
+        app, ["run", str(experiment), "axes=null", "--devices", "cpu", "--wandb", "offline", "--out", str(tmp_path)]
+    )
+    assert result.exit_code == 0, result.output
+    (run,) = runs_of(tmp_path / "tiny").values()
+    (folder,) = (tmp_path / "tiny/wandb").glob("offline-run-*")
+    (log,) = folder.glob("*.wandb")
+    command = [get_core_path(), "leet", "inspect", "-no-observability", "-json", "-run-file", log, folder.parent]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    history = [record["history"]["item"] for record in map(json.loads, told) if record["type"] == "history"]
+    assert [item["loss/total"] for item in history] == [float(line["total"]) for line in history_of(run)]
+    images = {path.read_bytes() for path in folder.rglob("*.png")}
+    assert images == {path.read_bytes() for path in (run / "iterates").iterdir()}
+    raw = b"".join(path.read_bytes() for path in folder.glob("*.wandb"))
+    assert str(tmp_path).encode() not in raw.replace(str(experiment).encode(), b"")
 
 
 def test_dry_run_writes_nothing(experiment: Path, tmp_path: Path) -> None:

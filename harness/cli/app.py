@@ -65,7 +65,7 @@ def reporting() -> Iterator[None]:
     except HarnessError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("Interrupted. Everything up to now is kept; the same command goes on from there.", 130)
+        _fail("Interrupted. Everything up to now is kept; the same command (without --fresh) goes on from there.", 130)
     except MemoryError:
         _fail("There is not enough memory for this; ask for a smaller transfer.size or fewer cells at a time.", 1)
     except OSError as error:

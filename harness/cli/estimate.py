@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from rich.table import Table
@@ -31,15 +32,36 @@ def _image_bytes(job: Job) -> int:
     return 3 * job.height * job.width * (8 if job.row.transfer["precision"] == "float64" else 4)
 
 
-def max_rows_for(job: Job, device: str) -> int:
-    """How many such rows a batch may have on a device: its free memory over a row's, at least one."""
-    if device.startswith("cuda"):
-        free = torch.cuda.mem_get_info(device)[0]
-        needed = row_bytes(job) + pass_bytes(job)
-    else:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") - pass_bytes(job)
-        needed = row_bytes(job)
-    return max(1, int(MEMORY_SHARE * free / needed))
+class MaxRows:
+    """How many rows like a job's a batch may have on a device: its free memory over a row's, at least one.
+
+    Args:
+        device: ``cpu`` or ``cuda:N``.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self._found: dict[str, int] = {}
+
+    def __call__(self, job: Job) -> int:
+        """Measured once for all jobs that can share a batch."""
+        if job.batch_key not in self._found:
+            one_pass = pass_bytes(job)
+            if self.device.startswith("cuda"):
+                free, needed = torch.cuda.mem_get_info(self.device)[0], row_bytes(job) + one_pass
+            else:
+                free, needed = available_bytes() - one_pass, row_bytes(job)
+            self._found[job.batch_key] = max(1, int(MEMORY_SHARE * free / needed))
+        return self._found[job.batch_key]
+
+
+def available_bytes() -> int:
+    """The main memory that can be had without swapping."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+        return int(text.split("MemAvailable:")[1].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):  # not Linux
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def pass_bytes(job: Job) -> int:
@@ -50,7 +72,7 @@ def pass_bytes(job: Job) -> int:
     num_values = 0
     for layer in network.layers:
         height, width = map_shape(layer, job.height, job.width)
-        num_values += 2 * network.num_filters(layer) * height * width
+        num_values += 2 * network.weight(layer).shape[0] * height * width
     return num_values * (8 if job.row.transfer["precision"] == "float64" else 4)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
 
 from harness.cli.console import make_console
+from harness.cli.downloads import DownloadProgress
 from harness.config import load_experiment
 from harness.driver import make_jobs
 from harness.features.vgg import map_shape
@@ -19,7 +21,8 @@ def explain_experiment(file: Path, overrides: tuple[str, ...], profile: str | No
     """Print the objective of the experiment's first cell; its other cells differ in what the experiment varies."""
     console = make_console()
     loaded = load_experiment(file, overrides, profile)
-    job = make_jobs(loaded, Path("runs"))[0]
+    with DownloadProgress(console) as downloads:
+        job = make_jobs(loaded, Path("runs"), partial(downloads.advance, "weights"))[0]
     objective = row_objective_of(job.row.transfer)
     layers = (*objective.weighed_content(), *objective.weighed_style())
     network = load_network(job.row.transfer, layers)

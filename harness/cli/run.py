@@ -14,9 +14,9 @@ from rich.table import Table
 from harness.cli.console import make_console
 from harness.cli.devices import choose_device
 from harness.cli.downloads import DownloadProgress
-from harness.cli.estimate import estimate, max_rows_for
+from harness.cli.estimate import MaxRows, estimate
 from harness.config import load_experiment
-from harness.driver import Job, Options, Plan, make_plan, open_experiment, run_plan
+from harness.driver import Options, Plan, make_plan, open_experiment, run_plan
 from harness.figures.experiment import draw_experiment
 from harness.runs.batch import Execution, run_batch
 from harness.runs.keeper import Keeper
@@ -58,17 +58,17 @@ def run_experiment(request: Request) -> int:
     )  # fmt: skip
     with DownloadProgress(console) as downloads:
         progress = partial(downloads.advance, "weights")
-        plan = make_plan(loaded, options, lambda job: max_rows_for(job, device), progress)
+        plan = make_plan(loaded, options, MaxRows(device), progress)
     if request.dry_run:
         console.print(estimate(plan, options))
         return 0
+    mode = resolve_mode(request.wandb, plan.folder / "wandb")
     open_experiment(loaded, plan, options)
     left = sum(len(batch) for batch in plan.batches)
     if plan.done:
         linked = f" ({len(plan.linked)} of them linked from other experiments)" if plan.linked else ""
         console.print(f"{len(plan.done)} of {len(plan.jobs)} runs are done already{linked}; {left} to compute.")
     if left:
-        mode = resolve_mode(request.wandb, plan.folder / "wandb")
         tracker = open_tracker(mode, plan.folder / "wandb")
 
         def run(rows: Sequence[Row], title: str) -> list[Manifest]:
@@ -124,8 +124,3 @@ def _number(column: str, value: float | None) -> str:
     if value is None:
         return "–"
     return duration(value) if column == "seconds" else f"{value:.4g}"
-
-
-def describe(job: Job) -> str:
-    """A job in a few words."""
-    return f"{job.row.id} ({_name(job.cell.label)}), {job.width}×{job.height} px"

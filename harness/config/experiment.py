@@ -38,6 +38,9 @@ class Figure(Strict):
 class Tracking(Strict):
     """What an experiment's runs are called in W&B, within W&B's own limits."""
 
+    job_type: Annotated[str, Field(strict=True, min_length=1, max_length=64, description="1 to 64 characters")] = (
+        "transfer"
+    )
     project: Annotated[
         str,
         Field(

@@ -66,6 +66,6 @@ def style_loss(layer_losses: Mapping[str, Tensor], weights: Mapping[str, float])
     return torch.stack([weights[layer] * loss for layer, loss in layer_losses.items()]).sum(0)
 
 
-def total_loss(content: Tensor, style: Tensor, alpha: float, beta: float) -> Tensor:
-    """Equation 7: L_total = α L_content + β L_style."""
+def total_loss(content: Tensor, style: Tensor, alpha: float | Tensor, beta: float | Tensor) -> Tensor:
+    """Equation 7: L_total = α L_content + β L_style; α and β are numbers, or (B,) one for each row."""
     return alpha * content + beta * style

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from harness.features.vgg import LAYERS, VGG19
 from harness.objective.conventions import CONVENTIONS
-from harness.objective.equations import content_loss, gram_per_position, style_layer_loss
+from harness.objective.equations import content_loss, gram_per_position, style_layer_loss, total_loss
 
 
 @dataclass(frozen=True)
@@ -118,26 +118,24 @@ class Objective(nn.Module):
             self._plans[tuple(rows), images.dtype] = self._plan(specs, shapes, images)
         unmeasured = images.new_full((len(rows),), torch.nan)
         zero = images.new_zeros(len(rows))
-        weighted = {"content": zero, "style": zero}
-        sums = {"content": zero.clone(), "style": zero.clone()}
+        sums = {"content": zero, "style": zero}  # the style's is equation 5, row by row
         layers = {layer: unmeasured.clone() for layer in self.style_names}
         plan = self._plans[tuple(rows), images.dtype]
         for term in plan.terms:
             features = maps[term.layer] if len(term.rows) == len(rows) else maps[term.layer][term.rows]
             target = self.get_buffer(f"{term.kind}_{term.layer}_{term.image}")
             if term.kind == "content":
-                loss = content_loss(features, target)
+                loss = term.factor * content_loss(features, target)
             else:
-                loss = style_layer_loss(gram_per_position(features), target)
-                layers[term.layer][term.rows] = (term.factor * loss).detach()
-            weighted[term.kind] = weighted[term.kind].index_add(0, term.rows, term.coefficient * loss)
-            sums[term.kind].index_add_(0, term.rows, (term.factor * term.weight * loss).detach())
+                loss = term.factor * style_layer_loss(gram_per_position(features), target)
+                layers[term.layer][term.rows] = loss.detach()
+            sums[term.kind] = sums[term.kind].index_add(0, term.rows, term.weight * loss)
         return Losses(
-            total=weighted["content"] + weighted["style"],  # equation 7; α and β are in the coefficients
-            content=torch.where(plan.has_content, sums["content"], unmeasured),
-            style=torch.where(plan.has_style, sums["style"], unmeasured),
+            total=total_loss(sums["content"], sums["style"], plan.alpha, plan.beta),
+            content=torch.where(plan.has_content, sums["content"].detach(), unmeasured),
+            style=torch.where(plan.has_style, sums["style"].detach(), unmeasured),
             style_layers=layers,
-            content_term=weighted["content"] if weighted["content"].requires_grad else None,
+            content_term=plan.alpha * sums["content"] if sums["content"].requires_grad else None,
         )
 
     def _plan(self, specs: Sequence[RowObjective], shapes: Mapping[str, tuple[int, int]], like: Tensor) -> _Plan:
@@ -153,11 +151,13 @@ class Objective(nn.Module):
                 for image in sorted({getattr(specs[i], kind) for i in chosen}):
                     rows = [i for i in chosen if getattr(specs[i], kind) == image]
                     terms.append(_term(kind, layer, image, rows, specs, shapes[layer], like))
-        has = [
-            [any(t.kind == kind and i in t.rows.tolist() for t in terms) for i in range(len(specs))]
-            for kind in ("content", "style")
-        ]
-        return _Plan(tuple(terms), *(torch.tensor(h, device=like.device) for h in has))
+        return _Plan(
+            tuple(terms),
+            has_content=torch.tensor([bool(s.weighed_content()) for s in specs], device=like.device),
+            has_style=torch.tensor([bool(s.weighed_style()) for s in specs], device=like.device),
+            alpha=like.new_tensor([s.alpha for s in specs]),
+            beta=like.new_tensor([s.beta for s in specs]),
+        )
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,6 @@ class _Term:
     rows: Tensor
     factor: Tensor  # the convention's, of equation 1 or 4
     weight: Tensor  # v_l or w_l
-    coefficient: Tensor  # α v_l c_l or β w_l s_l
 
 
 @dataclass(frozen=True)
@@ -178,6 +177,8 @@ class _Plan:
     terms: tuple[_Term, ...]
     has_content: Tensor
     has_style: Tensor
+    alpha: Tensor
+    beta: Tensor
 
 
 def _term(
@@ -189,11 +190,10 @@ def _term(
     shape: tuple[int, int],
     like: Tensor,
 ) -> _Term:
-    factors, weights, coefficients = [], [], []
+    factors, weights = [], []
     for i in rows:
         convention = CONVENTIONS[specs[i].convention]
         factors.append(convention.content_factor(*shape) if kind == "content" else convention.style_factor(*shape))
         weights.append(specs[i].content_layers[layer] if kind == "content" else specs[i].style_layers[layer])
-        coefficients.append((specs[i].alpha if kind == "content" else specs[i].beta) * weights[-1] * factors[-1])
     index = torch.tensor(list(rows), device=like.device)
-    return _Term(kind, layer, image, index, *(like.new_tensor(values) for values in (factors, weights, coefficients)))
+    return _Term(kind, layer, image, index, *(like.new_tensor(values) for values in (factors, weights)))

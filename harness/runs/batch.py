@@ -15,8 +15,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 
+from harness.errors import RunError
 from harness.features.vgg import VGG19
 from harness.images.files import read_image
 from harness.images.resize import fit_area, resize, to_tensor
@@ -37,7 +39,7 @@ from harness.runs.prepare import (
     start_image,
 )
 from harness.runs.signals import stop_on_signals
-from harness.runs.store import Manifest, RunFolder
+from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracking import AnyTracker, NoTracker
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -79,28 +81,71 @@ def run_batch(
 
     Raises:
         StorageError: a folder is in use or cannot be written.
+        RunError: the memory does not suffice.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, with everything checkpointed.
     """
     torch.set_num_threads(execution.threads)
-    device, dtype = torch.device(execution.device), PRECISIONS[rows[0].transfer["precision"]]
-    folders = [RunFolder(row.folder) for row in rows]
+    # TF32's 10 bits of mantissa would break the promise that a row's gradient is that of its solo run to 1e-5.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     with ExitStack() as held:
-        for row, folder in zip(rows, folders, strict=True):
+        left = []
+        for row in rows:
+            folder = RunFolder(row.folder)
             folder.create(row.transfer, row.manifest)
             held.enter_context(folder)
-        prepared = prepare_images(rows)
-        objectives = [
-            row_objective_of(row.transfer, prepared.content_of[i], prepared.style_of[i]) for i, row in enumerate(rows)
-        ]
-        module = _make_module(rows, prepared, objectives, execution, device, dtype)
-        stop = held.enter_context(stop_on_signals())
-        measure = partial(_measure, objectives, _References(rows, prepared))
-        keeper = Keeper(folders, measure, tracker or NoTracker(), execution.checkpoint_every_s, stop)
-        _resume(module, keeper)
+            manifest = folder.manifest()
+            if manifest is None or manifest.status is not Status.DONE:  # another process may have finished it meanwhile
+                left.append((row, folder))
+        if left:
+            try:
+                _compute(left, execution, make_callbacks, tracker or NoTracker(), held)
+            except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+                    raise
+                raise RunError(_too_large(rows)) from error
+    return [RunFolder(row.folder).manifest() or row.manifest for row in rows]
+
+
+def _compute(
+    left: Sequence[tuple[Row, RunFolder]],
+    execution: Execution,
+    make_callbacks: Callable[[Keeper], Sequence[pl.Callback]],
+    tracker: AnyTracker,
+    held: ExitStack,
+) -> None:
+    """Carry out the rows whose folders are held."""
+    rows, folders = [row for row, _ in left], [folder for _, folder in left]
+    device, dtype = torch.device(execution.device), PRECISIONS[rows[0].transfer["precision"]]
+    prepared = prepare_images(rows)
+    objectives = [
+        row_objective_of(row.transfer, prepared.content_of[i], prepared.style_of[i]) for i, row in enumerate(rows)
+    ]
+    module = _make_module(rows, prepared, objectives, execution, device, dtype)
+    stop = held.enter_context(stop_on_signals())
+    measure = partial(_measure, objectives, _References(rows, prepared))
+    keeper = Keeper(folders, measure, tracker, execution.checkpoint_every_s, stop)
+    _resume(module, keeper, [row.manifest.provenance for row in rows])
+    try:
         _fit(module, [keeper, *make_callbacks(keeper)], device)
-        if stop.requested and keeper.open_rows:
-            raise KeyboardInterrupt
-        return [folder.manifest() or row.manifest for row, folder in zip(rows, folders, strict=True)]
+    except SystemExit:  # what Lightning makes of a second Ctrl-C
+        if not stop.requested:
+            raise
+    if stop.requested:
+        raise KeyboardInterrupt
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch says that memory has run out; on the CPU it has no type of its own for that."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _too_large(rows: Sequence[Row]) -> str:
+    size_px, optimiser = rows[0].transfer["size"], rows[0].transfer["optimiser"]
+    shorter = f", or a shorter optimiser.history (now {optimiser['history']})" if "history" in optimiser else ""
+    return (
+        f"There is not enough memory for {len(rows)} pictures of {size_px} px. Everything finished is kept; ask for a "
+        f"smaller transfer.size{shorter}, or for fewer cells at a time."
+    )
 
 
 def make_optimizer(
@@ -145,18 +190,17 @@ def _make_module(
     )
 
 
-def _resume(module: StyleTransfer, keeper: Keeper) -> None:
-    """Put every row where its checkpoint left it; rows that had only to be finished are finished."""
+def _resume(module: StyleTransfer, keeper: Keeper, provenance: Sequence[Mapping[str, Any]]) -> None:
+    """Put every row where its checkpoint left it, or at its start where there is none that its history reaches."""
     for row, folder in enumerate(keeper.folders):
         checkpoint = load_checkpoint(folder)
-        keeper.resume(row, checkpoint.evaluation if checkpoint else 0)
+        history = folder.history()
+        if checkpoint is not None and (not history or history[-1]["evaluation"] < checkpoint.evaluation):
+            checkpoint = None
+        keeper.resume(row, checkpoint.evaluation if checkpoint else 0, provenance[row])
         if checkpoint is not None:
-            with torch.no_grad():
-                module.images[row] = checkpoint.image.to(module.images)
             module.optimizer.load_row_state(row, checkpoint.optimizer)
             module.evaluation[row] = checkpoint.evaluation
-            if checkpoint.evaluation >= module.steps:
-                keeper.finish(module, row)
 
 
 class _References:
@@ -203,6 +247,7 @@ def _fit(module: StyleTransfer, callbacks: list[pl.Callback], device: torch.devi
             devices=[device.index or 0] if device.type == "cuda" else 1,
             max_epochs=1,
             callbacks=callbacks,
+            plugins=[LightningEnvironment()],  # a batch is one process, also inside a SLURM allocation
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

@@ -1,4 +1,4 @@
-"""A row's checkpoint: its next image, its optimiser's state, its count of evaluations; one safetensors file.
+"""A row's checkpoint: its optimiser's state, next image included, and its count of evaluations; one safetensors file.
 
 A row has its own, so that it can be resumed in another batch, alone, or on another device.
 """
@@ -23,12 +23,10 @@ class Checkpoint:
 
     Attributes:
         evaluation: evaluations behind the row.
-        image: (3, H, W), the next point to evaluate.
-        optimizer: the optimiser's state of the row, best iterate included; plain tensors.
+        optimizer: the optimiser's state of the row, its next image and its best one included; plain tensors.
     """
 
     evaluation: int
-    image: Tensor
     optimizer: Mapping[str, Tensor]
 
 
@@ -38,8 +36,7 @@ def save_checkpoint(folder: RunFolder, checkpoint: Checkpoint) -> None:
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
-    tensors = {f"optimizer.{name}": tensor.detach().cpu().contiguous() for name, tensor in checkpoint.optimizer.items()}
-    tensors["image"] = checkpoint.image.detach().cpu().contiguous()
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.optimizer.items()}
     metadata = {"schema": SCHEMA, "evaluation": str(checkpoint.evaluation)}
     write_atomically(folder.checkpoint_path, safetensors.torch.save(tensors, metadata))
 
@@ -54,6 +51,4 @@ def load_checkpoint(folder: RunFolder) -> Checkpoint | None:
         return None
     if metadata.get("schema") != SCHEMA:
         return None
-    image = tensors.pop("image")
-    state = {name.removeprefix("optimizer."): tensor for name, tensor in tensors.items()}
-    return Checkpoint(int(metadata["evaluation"]), image, state)
+    return Checkpoint(int(metadata["evaluation"]), tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,11 +12,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from harness.images.files import write_png
-from harness.images.resize import to_array
+from harness.images.files import read_image, write_png
+from harness.images.resize import to_array, to_tensor
 from harness.optim import RowStatus
 from harness.runs.checkpoint import Checkpoint, save_checkpoint
-from harness.runs.module import Record, StyleTransfer
+from harness.runs.module import Record, StyleTransfer, is_log_spaced
 from harness.runs.signals import Stop
 from harness.runs.store import Attempt, RunFolder, Status
 from harness.runs.tracking import AnyTracker
@@ -53,9 +54,10 @@ class Keeper(pl.Callback):
         self._started = time.monotonic()
         self._saved = self._started
 
-    def resume(self, row: int, evaluation: int) -> None:
+    def resume(self, row: int, evaluation: int, provenance: Mapping[str, Any]) -> None:
         """Roll a folder back to its checkpoint and open a new attempt; 0 evaluations begin it."""
         folder = self.folders[row]
+        folder.remove_temporary_files()
         manifest = folder.manifest()
         assert manifest is not None
         history = folder.history()
@@ -66,7 +68,8 @@ class Keeper(pl.Callback):
         kept = [line for line in history if line["evaluation"] <= evaluation]
         self._seconds_before[row] = kept[-1]["seconds"] if kept else 0.0
         attempts.append(Attempt(evaluation + 1, evaluation))
-        folder.write_manifest(replace(manifest, status=Status.RUNNING, reason="", attempts=tuple(attempts)))
+        changes: dict[str, Any] = {"attempts": tuple(attempts), "provenance": dict(provenance)}
+        folder.write_manifest(replace(manifest, status=Status.RUNNING, reason="", **changes))
         self.tracker.add(folder)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *unused: Any) -> None:
@@ -87,38 +90,43 @@ class Keeper(pl.Callback):
         """Append what the module has measured to the histories, and write the iterates that are kept."""
         lines: dict[int, list[dict[str, float]]] = {}
         for record in module.take_records():
-            for position, row in enumerate(record.rows):
-                line = self._line(record, position, row, module.objective.rows[row].weighed_style())
+            values = {name: tensor.tolist() for name, tensor in record.columns().items()}
+            for position, (row, evaluation) in enumerate(zip(record.rows, record.evaluations, strict=True)):
+                is_kept = is_log_spaced(evaluation, module.steps)
+                weighed = module.objective.rows[row].weighed_style()
+                line = self._line(
+                    record, {name: column[position] for name, column in values.items()}, position, weighed
+                )
+                if not is_kept:
+                    line["gradient_share/content"] = math.nan
                 lines.setdefault(row, []).append(line)
                 self.latest[row] = line
-                if record.images is not None:
+                if is_kept and record.images is not None:
                     picture = record.images[position].clamp(0, 1)
                     if bool(torch.isfinite(picture).all()):
-                        write_png(self.folders[row].iterate_path(record.evaluations[position]), to_array(picture))
+                        write_png(self.folders[row].iterate_path(evaluation), to_array(picture))
         for row, rows in lines.items():
             self.folders[row].append_history(rows)
 
-    def _line(self, record: Record, position: int, row: int, layers: Sequence[str]) -> dict[str, float]:
+    def _line(
+        self, record: Record, values: Mapping[str, float], position: int, layers: Sequence[str]
+    ) -> dict[str, float]:
         """One line of a row's history; its columns are the row's own, whatever its neighbours weigh."""
-        losses = record.losses
-        seconds = self._seconds_before[row] + record.seconds - self._started
-        share = float(record.content_share[position]) if record.content_share is not None else float("nan")
+        seconds = self._seconds_before[record.rows[position]] + record.seconds - self._started
         return {
             "evaluation": record.evaluations[position],
             "seconds": round(seconds, 4),
-            "total": float(losses.total[position]),
-            "content": float(losses.content[position]),
-            "style": float(losses.style[position]),
-            **{f"style/{layer}": float(losses.style_layers[layer][position]) for layer in layers},
-            "gradient_share/content": share,
+            **{name: values[name] for name in ("total", "content", "style")},
+            **{f"style/{layer}": values[f"style/{layer}"] for layer in layers},
+            "gradient_share/content": values.get("gradient_share/content", math.nan),
         }
 
     def save(self, module: StyleTransfer) -> None:
         """Checkpoint every open row, and say in its manifest how far it has come."""
         for row in sorted(self.open_rows):
             folder, evaluation = self.folders[row], module.evaluation[row]
-            image = module.images.detach()[row]
-            save_checkpoint(folder, Checkpoint(evaluation, image, module.optimizer.row_state(row)))
+            folder.flush_history()  # a checkpoint is never ahead of its history, also after a power cut
+            save_checkpoint(folder, Checkpoint(evaluation, module.optimizer.row_state(row)))
             self._close_attempt(folder, evaluation)
         self._saved = time.monotonic()
 
@@ -136,8 +144,8 @@ class Keeper(pl.Callback):
         if status is RowStatus.FAILED:
             folder.write_manifest(replace(manifest, status=Status.FAILED, reason=reason))
         else:
-            picture = (picture * 255).round() / 255  # as it is saved, so that the numbers can be computed again
             write_png(folder.image_path, to_array(picture))
+            picture = to_tensor(read_image(folder.image_path))  # as saved, so that the numbers can be computed again
             history = folder.history()
             best = min((line for line in history), key=lambda line: (line["total"] != line["total"], line["total"]))
             metrics = {

@@ -6,7 +6,7 @@ Shapes: B slots of the batch, b rows of one pass through the network, H × W pix
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from harness.features.vgg import VGG19
 from harness.objective.rows import Losses, Objective
-from harness.optim import BatchedOptimizer
+from harness.optim import BatchedOptimizer, RowStatus
 
 
 def is_log_spaced(evaluation: int, steps: int) -> bool:
@@ -43,6 +43,15 @@ class Record:
     losses: Losses
     content_share: Tensor | None = None
     images: Tensor | None = None
+
+    def columns(self) -> dict[str, Tensor]:
+        """The columns of history.csv as (b,) tensors on the CPU, fetched from the device at once."""
+        named = {"total": self.losses.total, "content": self.losses.content, "style": self.losses.style}
+        named |= {f"style/{layer}": values for layer, values in self.losses.style_layers.items()}
+        if self.content_share is not None:
+            named["gradient_share/content"] = self.content_share
+        fetched = torch.stack(list(named.values())).cpu()
+        return dict(zip(named, fetched, strict=True))
 
 
 class StyleTransfer(pl.LightningModule):
@@ -83,6 +92,7 @@ class StyleTransfer(pl.LightningModule):
         self.microbatch = microbatch
         self.pace_s = pace_s
         self.records: list[Record] = []
+        self._indices: dict[tuple[int, ...], Tensor] = {}
 
     @property
     def network(self) -> VGG19:
@@ -104,9 +114,12 @@ class StyleTransfer(pl.LightningModule):
         until = time.monotonic() + self.pace_s
         while self.optimizer.active:
             optimizer.step(self.evaluate_active)
-            finished = [row for row in self.optimizer.active if self.evaluation[row] >= self.steps]
+            finished = {row for row in self.optimizer.active if self.evaluation[row] >= self.steps}
+            if self.optimizer.row_by_row:  # elsewhere asking would wait for the device: ``on_train_batch_end`` does
+                statuses = self.optimizer.statuses()
+                finished |= {row for row in self.optimizer.active if statuses[row] is not RowStatus.RUNNING}
             if finished:
-                self.optimizer.drop(finished)
+                self.optimizer.drop(sorted(finished))
             if time.monotonic() >= until:
                 return
 
@@ -120,8 +133,12 @@ class StyleTransfer(pl.LightningModule):
 
     @torch.enable_grad()  # type: ignore[untyped-decorator, unused-ignore]
     def _evaluate(self, rows: list[int]) -> Tensor:
-        data = self.images.detach()
-        images = (data[rows[0] : rows[0] + 1] if len(rows) == 1 else data[rows]).requires_grad_()
+        data, gradients = self.images.detach(), self.images.grad
+        assert gradients is not None
+        # One row, or all of them, needs no index: indexing copies the index to the device and waits.
+        whole = len(rows) == len(data)
+        index = slice(rows[0], rows[0] + 1) if len(rows) == 1 else slice(None) if whole else self._index(rows)
+        images = data[index].requires_grad_()
         for row in rows:
             self.evaluation[row] += 1
         evaluations = tuple(self.evaluation[row] for row in rows)
@@ -134,15 +151,19 @@ class StyleTransfer(pl.LightningModule):
         if kept and losses.content_term is not None:
             of_content = content.flatten(1).norm(dim=1)
             share = of_content / (of_content + (gradient - content).flatten(1).norm(dim=1))
-        assert self.images.grad is not None
-        if len(rows) == 1:
-            self.images.grad[rows[0]] = gradient[0]
-        else:
-            self.images.grad[rows] = gradient
+            share = torch.where(losses.content.isnan(), torch.nan, share)
+        gradients[index] = gradient
         losses = Losses(losses.total.detach(), losses.content, losses.style, losses.style_layers)
         copy = images.detach().clone() if kept else None
         self.records.append(Record(tuple(rows), evaluations, time.monotonic(), losses, share, copy))
         return losses.total
+
+    def _index(self, rows: Sequence[int]) -> Tensor:
+        """Some rows as an index on the device, copied there once."""
+        key = tuple(rows)
+        if key not in self._indices:
+            self._indices[key] = torch.tensor(rows, device=self.images.device)
+        return self._indices[key]
 
     def take_records(self) -> list[Record]:
         """What was measured since the last call."""

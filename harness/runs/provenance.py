@@ -1,4 +1,4 @@
-"""What a picture was made with: versions, commit, device, threads, batch, seeds."""
+"""What a picture was made with: versions, commit, device, threads, batch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGES = (
 )
 
 
-def provenance(device: str, threads: int, batch: int, seed: int) -> dict[str, Any]:
+def provenance(device: str, threads: int, batch: int) -> dict[str, Any]:
     """Plain data for a manifest; nothing in it names the user or the machine."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -32,7 +32,6 @@ def provenance(device: str, threads: int, batch: int, seed: int) -> dict[str, An
         "device_name": _device_name(device),
         "threads": threads,
         "batch": batch,
-        "seeds": {"start": seed},
     }
 
 

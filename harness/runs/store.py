@@ -45,7 +45,10 @@ class Status(enum.Enum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One process's share of a run: the evaluations ``first`` (from) to ``last`` (to) that it computed and kept."""
+    """One process's share of a run: it computed the evaluations ``first`` (from) to ``last`` (to).
+
+    Where the next attempt begins before ``last`` + 1, the evaluations between were lost with the process.
+    """
 
     first: int
     last: int
@@ -207,6 +210,17 @@ class RunFolder:
             raise StorageError(
                 f"{self.history_path} could not be written ({error.strerror}); free some space and run again."
             ) from error
+
+    def flush_history(self) -> None:
+        """See that what was appended is on the disk."""
+        if self.history_path.exists():
+            with open(self.history_path, "rb") as file:
+                os.fsync(file.fileno())
+
+    def remove_temporary_files(self) -> None:
+        """Remove what killed processes left half-written; the folder's lock must be held."""
+        for path in self.path.rglob(".*.tmp"):
+            path.unlink(missing_ok=True)
 
     def history(self) -> list[dict[str, float]]:
         """All whole lines of history.csv; blank fields are NaN, ``evaluation`` an int."""

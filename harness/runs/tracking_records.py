@@ -47,7 +47,7 @@ def run_name(label: Mapping[str, Any], experiment: str) -> str:
 
 def run_config(transfer: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
     """The run's configuration; in W&B's tables ``transfer.alpha`` is then called as on the command line."""
-    told_otherwise = {"project", "tags", "notes", "job_type"}
+    told_otherwise = {"project", "tags", "notes", "job_type", "command"}  # a command line tells of the machine
     config: dict[str, Any] = {
         "experiment": manifest.experiment,
         "run_id": manifest.id,
