@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from tiny_vgg import tiny_state
 from typer.testing import CliRunner, Result
 
 from harness.cli.app import app
+from harness.features.vgg import LAYERS
 from harness.images.files import read_image
 
 
@@ -370,6 +374,57 @@ def test_damaged_checkpoint_begins_the_run_again(experiment: Path, tmp_path: Pat
     assert harness_run(*words).exit_code == 0
     assert pictures_of(run) == pictures and history_of(run) == history
     assert not list(run.glob(".*.tmp")) and not (run / "checkpoint.safetensors").exists()
+
+
+def test_full_disk_is_a_sentence_and_loses_nothing(experiment: Path, tmp_path: Path) -> None:
+    """No file may grow beyond 300 kB, so that the first checkpoint fails in the middle, as on a full disk."""
+    words = [str(experiment), "axes=null", "transfer.steps=60", "--devices", "cpu", "--wandb", "off"]
+    command = [
+        sys.executable,
+        "-m",
+        "harness",
+        "run",
+        *words,
+        "--checkpoint-every",
+        "0",
+        "--out",
+        str(tmp_path / "runs"),
+    ]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
+    )
+    assert done.returncode == 1 and "could not be written" in done.stderr and "Traceback" not in done.stderr, (
+        done.stderr
+    )
+    assert not [path for path in (tmp_path / "runs").rglob("*") if path.name.endswith(".tmp")]
+    assert harness_run(*words[:3], "--out", tmp_path / "runs").exit_code == 0
+    assert harness_run(*words[:3], "--out", tmp_path / "whole").exit_code == 0
+    for run in runs_of(tmp_path / "runs/tiny").values():
+        assert pictures_of(run) == pictures_of(tmp_path / "whole/tiny" / run.name)
+
+
+def test_paper_profile_runs_at_512_px_with_a_file_of_torchvisions_kind(tmp_path: Path) -> None:
+    """The keys and the order of torchvision's state dict, its classifier included; few filters, so that it is quick."""
+    state = {"classifier.0.weight": torch.zeros(2, 2), "classifier.0.bias": torch.zeros(2)}
+    position, block = 0, "1"
+    for layer in LAYERS:
+        position += layer[4] != block  # a pooling stands between blocks
+        block = layer[4]
+        for part in ("weight", "bias"):
+            state[f"features.{position}.{part}"] = tiny_state(16, 3, 0)[f"{layer}.{part}"]
+        position += 2
+    torch.save(state, tmp_path / "vgg19.pth")
+    images = ["transfer.content=rocket", "transfer.style=waves", "transfer.steps=1"]
+    weights = f"transfer.weights={{file: {tmp_path}/vgg19.pth, input: torchvision}}"
+    result = harness_run("experiments/relative_weight.yaml", "--profile", "paper", *images, weights, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    runs = runs_of(tmp_path / "relative_weight").values()
+    assert len(runs) == 4
+    for run in runs:
+        assert max(read_image(run / "image.png").shape[:2]) == 512
 
 
 def test_rows_at_different_evaluations_go_on_together(experiment: Path, tmp_path: Path) -> None:
