@@ -12,6 +12,7 @@ LAYER_OF = {
     "harness.__main__": "cli",
     "harness.cli": "cli",
     "harness.driver": "driver",
+    "harness.jobs": "driver",
     "harness.figures": "driver",
     "harness.runs": "runs",
     "harness.distillation": "core",

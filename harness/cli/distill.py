@@ -15,16 +15,15 @@ from torch import Tensor
 
 from harness.cli.console import make_console
 from harness.cli.devices import choose_device
-from harness.distillation import (
+from harness.distillation.targets import (
     HELD_OUT_OF,
-    Recipe,
     Targets,
     is_held_out,
     measure_targets,
     read_photograph,
-    train,
     unexplained,
 )
+from harness.distillation.training import Recipe, train
 from harness.errors import ImageError, UsageError
 from harness.features.normalise import mean_activations, rescale
 from harness.features.sources import WeightsFile

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from harness.driver import Job, Options, Plan
+from harness.driver import Options, Plan
 from harness.features.vgg import map_shape
+from harness.jobs import Job
 from harness.objective.rows import Objective
 from harness.runs.module import is_log_spaced
 from harness.runs.prepare import load_network, row_objective_of

@@ -10,8 +10,8 @@ from rich.table import Table
 from harness.cli.console import make_console
 from harness.cli.downloads import DownloadProgress
 from harness.config import load_experiment
-from harness.driver import make_jobs
 from harness.features.vgg import map_shape
+from harness.jobs import make_jobs
 from harness.objective.conventions import CONVENTIONS
 from harness.objective.explain import Converted, convert, terms_of
 from harness.runs.prepare import load_network, row_objective_of

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from harness.config import Experiment, canonical_json
 from harness.config.experiment import CASES
-from harness.driver import Job
 from harness.figures.curves import draw_curves
 from harness.figures.grid import Tile, draw_grid
 from harness.figures.labels import escape, format_value
 from harness.images.files import read_image
 from harness.images.resize import fit_area, resize, to_array, to_tensor
+from harness.jobs import Job
 from harness.runs.store import Status
 
 SYMBOLS = {"alpha": r"$\alpha$", "beta": r"$\beta$"}

@@ -1,16 +1,7 @@
-"""Train the embedded network: a student VGG-19 that computes a teacher's normalised feature maps.
-
-The student has the teacher's widths, but Gatys et al.'s average pooling and VGG's zero padding, and starts from random
-weights. BatchNorm stands between convolution and ReLU while training and is folded into the convolution afterwards, so
-that the result is a plain VGG-19. Only the teacher's firing channels are targets; the student's other channels are
-free, helpers of the next layer.
-
-Shapes: B crops, N filters, h × w positions.
-"""
+"""How the student is trained: recipe, crops, loss, optimisers, and a loop that resumes."""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,18 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from harness.features.vgg import LAYERS, VGG19, block_of, with_all_filters
-from harness.images.files import read_image
-from harness.images.resize import resize, to_tensor
-
-HELD_OUT_OF = 20
-"""One image in this many is held out, by the hash of its file name."""
-
-FIRING = 1e-3
-"""A teacher's channel fires when its mean activation is above this share of its layer's largest (a third never do)."""
+from harness.distillation.student import Student
+from harness.distillation.targets import Targets
+from harness.features.vgg import LAYERS, VGG19
 
 
 @dataclass(frozen=True)
@@ -101,125 +85,6 @@ class Muon(torch.optim.Optimizer):
                 parameter.sub_(x.view_as(parameter) * relative)
 
 
-def is_held_out(name: str) -> bool:
-    """Whether an image is kept from training: by the SHA-256 of its file name, so that the split needs no list."""
-    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % HELD_OUT_OF == 0
-
-
-def read_photograph(path: Path, shorter_side_px: int = 256) -> Tensor:
-    """One image as (3, H, W) uint8 with its shorter side at most that long (a byte a value: all stay in memory)."""
-    image = to_tensor(read_image(path))
-    shorter = min(image.shape[1:])
-    if shorter > shorter_side_px:
-        height, width = (round(side * shorter_side_px / shorter) for side in image.shape[1:])
-        image = resize(image, height, width)
-    return (image * 255).round().clamp(0, 255).to(torch.uint8)
-
-
-class Student(nn.Module):
-    """VGG-19 in training: convolution, BatchNorm, ReLU, with 2×2 average pooling between the blocks.
-
-    Args:
-        widths: N_l of every layer, in order, conv1_1 first.
-        input_weight: (3, 3, 1, 1), kept from the teacher: the units of the image, not learned.
-        input_bias: (3,).
-    """
-
-    def __init__(self, widths: Mapping[str, int], input_weight: Tensor, input_bias: Tensor) -> None:
-        super().__init__()
-        self.layers = tuple(widths)
-        self.register_buffer("input_weight", input_weight)
-        self.register_buffer("input_bias", input_bias)
-        self.convolutions = nn.ModuleDict()
-        self.norms = nn.ModuleDict()
-        num_in = 3
-        for layer, num_out in widths.items():
-            convolution = nn.Conv2d(num_in, num_out, 3, padding=1, bias=False)
-            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-            self.convolutions[layer] = convolution
-            norm = nn.BatchNorm2d(num_out, momentum=0.02)
-            self.norms[layer] = norm
-            nn.init.constant_(norm.bias, 0.5)
-            num_in = num_out
-
-    def forward(self, images: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """Maps **before** the ReLU, for (B, 3, H, W) sRGB in [0, 1]; all but the first convolution run in ``dtype``."""
-        x = functional.conv2d(images, self.get_buffer("input_weight"), self.get_buffer("input_bias"))
-        maps: dict[str, Tensor] = {}
-        block = 1
-        for layer in self.layers:
-            if block_of(layer) != block:
-                block = block_of(layer)
-                x = functional.avg_pool2d(x, 2)
-            if layer == self.layers[0]:
-                z = self.convolutions[layer](x)  # float32 also in autocast: it takes small differences of large numbers
-                x = z.to(dtype)
-            with torch.autocast(images.device.type, torch.bfloat16, enabled=dtype != torch.float32):
-                maps[layer] = self.norms[layer](x if layer == self.layers[0] else self.convolutions[layer](x))
-            x = functional.relu(maps[layer])
-        return maps
-
-    @torch.no_grad()
-    def folded(self) -> dict[str, Tensor]:
-        """The plain VGG-19 state with BatchNorm's running statistics folded into weights and biases."""
-        state = {
-            "input.weight": self.get_buffer("input_weight").clone(),
-            "input.bias": self.get_buffer("input_bias").clone(),
-        }
-        for layer in self.layers:
-            norm = self.norms[layer]
-            assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
-            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-            weight = self.convolutions[layer].weight
-            assert isinstance(weight, Tensor)
-            state[f"{layer}.weight"] = (weight * scale[:, None, None, None]).float().contiguous()
-            state[f"{layer}.bias"] = (norm.bias - norm.running_mean * scale).float()
-        return state
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What the normalised teacher's channels look like on photographs.
-
-    Attributes:
-        variance: layer to (N,) variance of the normalised activation (1 where the channel does not fire).
-        firing: layer to (N,) 1 where the channel fires, else 0.
-    """
-
-    variance: dict[str, Tensor]
-    firing: dict[str, Tensor]
-
-    def weight(self, layer: str) -> Tensor:
-        """(N,) weight of each channel's mean squared error, so that they add up to a mean over the firing channels."""
-        return self.firing[layer] / self.variance[layer] / self.firing[layer].sum()
-
-
-@torch.no_grad()
-def measure_targets(teacher: VGG19, photographs: Iterable[Tensor]) -> tuple[dict[str, Tensor], Targets]:
-    """Mean, variance and firing channels of a teacher over whole (1, 3, H, W) photographs.
-
-    Returns:
-        Layer to (N,) mean activation (1 where a channel does not fire), and the targets of the teacher divided by it.
-    """
-    total = {layer: torch.zeros(teacher.num_filters(layer), dtype=torch.float64) for layer in teacher.layers}
-    square = {layer: torch.zeros_like(total[layer]) for layer in teacher.layers}
-    count = dict.fromkeys(teacher.layers, 0)
-    for photograph in photographs:
-        for layer, features in teacher(photograph, teacher.layers).items():
-            total[layer] += features.sum((0, 2, 3)).double().cpu()
-            square[layer] += features.square().sum((0, 2, 3)).double().cpu()
-            count[layer] += features.shape[2] * features.shape[3]
-    mean, variance, firing = {}, {}, {}
-    for layer in teacher.layers:
-        m = total[layer] / count[layer]
-        fires = m > FIRING * m.max()
-        v = square[layer] / count[layer] - m.square()
-        mean[layer] = torch.where(fires, m, 1.0).float()
-        variance[layer] = torch.where(fires, v / m.square(), 1.0).float()
-        firing[layer] = fires.float()
-    return mean, Targets(variance, firing)
-
-
 class _LayerLoss(torch.autograd.Function):
     """Σ_c weight_c · mean error_c², with its gradient in closed form: six passes over the map instead of twenty."""
 
@@ -249,40 +114,6 @@ def distillation_loss(maps: Mapping[str, Tensor], teacher_maps: Mapping[str, Ten
     """
     losses = [_LayerLoss.apply(z, teacher_maps[layer], targets.weight(layer)) for layer, z in maps.items()]
     return torch.stack(losses).mean()
-
-
-@torch.no_grad()
-def unexplained(
-    state: Mapping[str, Tensor], teacher: VGG19, photographs: Sequence[Tensor], targets: Targets
-) -> dict[str, float]:
-    """Share of the teacher's variance that the student leaves unexplained, per layer.
-
-    Args:
-        state: the folded student.
-        teacher: the teacher.
-        photographs: held-out (1, 3, H, W) whole photographs.
-        targets: the teacher's means and firing channels.
-
-    Returns:
-        Layer to the mean over firing channels of Σ error² / Σ (target − its mean)², over all positions of all.
-    """
-    student = VGG19(with_all_filters(state)).to(photographs[0].device)
-    sums = {layer: torch.zeros(3, student.num_filters(layer), dtype=torch.float64) for layer in student.layers}
-    count = dict.fromkeys(student.layers, 0)
-    for photograph in photographs:
-        theirs = teacher(photograph, teacher.layers)
-        for layer, features in student(photograph, student.layers).items():
-            target = theirs[layer]
-            error = features - target
-            parts = (error.square().sum((0, 2, 3)), target.sum((0, 2, 3)), target.square().sum((0, 2, 3)))
-            sums[layer] += torch.stack(parts).double().cpu()
-            count[layer] += target.shape[2] * target.shape[3]
-    return {
-        layer: float(
-            (error / (square - total.square() / count[layer]).clamp_min(1e-12))[targets.firing[layer] > 0].mean()
-        )
-        for layer, (error, total, square) in sums.items()
-    }
 
 
 class Crops:
@@ -317,6 +148,7 @@ def train(
     device: torch.device,
     on_step: Callable[[int, float], None],
     save_every_s: float = 60.0,
+    report_every: int = 20,
 ) -> dict[str, Tensor]:
     """Train a student, going on from ``checkpoint`` where it exists.
 
@@ -327,8 +159,9 @@ def train(
         recipe: how to train.
         checkpoint: written atomically every ``save_every_s`` seconds and at the end.
         device: where to train.
-        on_step: called with the number of steps done and the loss (every 20 steps: reading it waits for the device).
+        on_step: called with the number of steps done and the loss.
         save_every_s: seconds between checkpoints.
+        report_every: steps between calls of ``on_step``: reading the loss waits for the device.
 
     Returns:
         The student's folded state, float32, on the CPU.
@@ -366,7 +199,7 @@ def train(
         loss.backward()
         for optimizer in optimizers.values():
             optimizer.step()
-        if (step + 1) % 20 == 0:
+        if (step + 1) % report_every == 0:
             on_step(step + 1, float(loss.detach()))
         if time.monotonic() - saved_at > save_every_s or step + 1 == recipe.steps:
             _save(checkpoint, student, optimizers, step + 1, recipe)
