@@ -378,7 +378,7 @@ def test_damaged_checkpoint_begins_the_run_again(experiment: Path, tmp_path: Pat
 
 def test_full_disk_is_a_sentence_and_loses_nothing(experiment: Path, tmp_path: Path) -> None:
     """No file may grow beyond 300 kB, so that the first checkpoint fails in the middle, as on a full disk."""
-    words = [str(experiment), "axes=null", "transfer.steps=60", "--devices", "cpu", "--wandb", "off"]
+    words = [str(experiment), "axes=null", "transfer.steps=1000", "--devices", "cpu", "--wandb", "off"]
     command = [
         sys.executable,
         "-m",

@@ -16,7 +16,6 @@ PACKAGES = (
     "pytorch-lightning",
     "pillow",
     "numpy",
-    "torchmetrics",
     "wandb",
     "optuna",
 )
