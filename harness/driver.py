@@ -130,10 +130,13 @@ def _check_owner(folder: Path, loaded: Loaded) -> None:
         )
 
 
-def open_experiment(loaded: Loaded, plan: Plan, options: Options) -> None:
+def open_experiment(loaded: Loaded, plan: Plan, options: Options) -> Path | None:
     """Make the experiment's folder ready: its experiment.yaml, links, and fresh folders where asked for.
 
     Another grid of the same file first moves the earlier figure, claims and experiment.yaml to ``earlier/<hash>/``.
+
+    Returns:
+        Where they are kept, if they were moved.
     """
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
@@ -143,6 +146,7 @@ def open_experiment(loaded: Loaded, plan: Plan, options: Options) -> None:
         ) from error
     data = {"file": str(loaded.source.resolve()), **loaded.data}
     path = plan.folder / "experiment.yaml"
+    earlier = None
     if path.exists() and yaml.safe_load(path.read_text()) != json.loads(json.dumps(data)):
         earlier = plan.folder / "earlier" / hash_of(path)
         earlier.mkdir(parents=True, exist_ok=True)
@@ -157,6 +161,7 @@ def open_experiment(loaded: Loaded, plan: Plan, options: Options) -> None:
             job.row.folder.symlink_to(os.path.relpath(plan.linked[job.row.id], plan.folder))
     if options.fresh:
         _forget([job.row.folder for job in plan.jobs])
+    return earlier
 
 
 def _forget(folders: Sequence[Path]) -> None:

@@ -207,6 +207,14 @@ def test_all_faults_come_in_one_report_each_with_its_line(tmp_path: Path) -> Non
     assert f"{path}:2: transfer.content: " in result.output and f"{path}:5: transfer.content_layers: " in result.output
 
 
+def test_faults_of_images_and_of_fields_come_together_and_a_misspelt_field_is_one_fault(tmp_path: Path) -> None:
+    path = write(tmp_path, "transfer:\n  contnt: astronaut\n  style: mosiac\n  size: 7\n  content_layers: relu4_2\n")
+    result = CliRunner().invoke(app, ["run", str(path), "--devices", "cpu", "--wandb", "off"])
+    assert result.exit_code == 2 and "4 faults" in result.output, result.output
+    for line, word in ((2, "did you mean content?"), (3, "mosaic"), (4, "16"), (5, "{conv4_2: 1}")):
+        assert any(f"{path}:{line}: " in told and word in told for told in result.output.splitlines()), (line, word)
+
+
 def test_unreadable_weights_url_is_a_sentence_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -207,19 +207,32 @@ def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path,
         assert pictures_of(run) == pictures_of(uninterrupted)
 
 
-def test_terminated_run_keeps_a_checkpoint_and_exits_with_130(tmp_path: Path, experiment: Path) -> None:
-    command = [sys.executable, "-m", "harness", "run", str(experiment), "transfer.steps=5000", "--devices", "cpu"]
-    command += ["--wandb", "off", "--out", str(tmp_path / "runs")]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_interrupted_run_exits_with_130_and_goes_on_to_the_same_bits(
+    tmp_path: Path, experiment: Path, number: signal.Signals
+) -> None:
+    words = [str(experiment), "axes.seed=[0]", "transfer.steps=600"]
+    command = [sys.executable, "-m", "harness", "run", *words, "--devices", "cpu", "--wandb", "off"]
+    command += ["--out", str(tmp_path / "runs")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     while not list((tmp_path / "runs").glob("*/*/history.csv")):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and "goes on from there" in output and "Traceback" not in output
     for run in runs_of(tmp_path / "runs" / "tiny").values():
         assert (run / "checkpoint.safetensors").exists()
         assert manifest_of(run)["attempts"][0]["to"] == len(history_of(run)) > 0
+    planned = harness_run(*words, "--dry-run", "--out", tmp_path / "runs")
+    assert "2 of them begun" in planned.output
+    assert harness_run(*words, "--out", tmp_path / "runs").exit_code == 0
+    assert harness_run(*words, "--out", tmp_path / "whole").exit_code == 0
+    for run in runs_of(tmp_path / "runs" / "tiny").values():
+        whole = tmp_path / "whole" / "tiny" / run.name
+        first, second = manifest_of(run)["attempts"]
+        assert second == {"from": first["to"] + 1, "to": 600}
+        assert history_of(run) == history_of(whole) and pictures_of(run) == pictures_of(whole)
 
 
 def test_nonfinite_row_fails_alone_by_name(tmp_path: Path) -> None:

@@ -141,8 +141,8 @@ def run(
             file, tuple(overrides or ()), out, profile, devices, wandb.value if wandb else None,
             dry_run, retry_failed, fresh, checkpoint_every,
         )  # fmt: skip
-        num_failed = run_experiment(request)
-    if num_failed:
+        num_unfinished = run_experiment(request)
+    if num_unfinished:
         raise typer.Exit(1)
 
 
@@ -153,7 +153,7 @@ def run(
 """
 )
 def explain(file: File, overrides: Overrides = None, profile: Profile = None) -> None:
-    """The objective of an experiment's base transfer, in the terms of the paper's printed equations."""
+    """The objective of an experiment's first cell, in the terms of the paper's printed equations."""
     with reporting():
         from harness.cli.explain import explain_experiment
 

@@ -105,7 +105,9 @@ def estimate(plan: Plan, options: Options) -> Table:
     table.add_row(
         "failed before", f"{len(plan.failed)}" + (" (--retry-failed computes them again)" if plan.failed else "")
     )
-    table.add_row("left", str(len(left)))
+    begun = [job for job in left if _behind(job)]
+    at = ", ".join(f"{job.row.id} at evaluation {_behind(job)}" for job in begun)
+    table.add_row("left", str(len(left)) + (f", {len(begun)} of them begun: {at}" if begun else ""))
     for number, batch in enumerate(plan.batches, 1):
         size = f"{batch[0].width}×{batch[0].height} px, {batch[0].row.transfer['steps']} evaluations"
         rows = "1 row" if len(batch) == 1 else f"{len(batch)} rows"
@@ -119,12 +121,18 @@ def estimate(plan: Plan, options: Options) -> Table:
             f"about {_disk_bytes(left) / 2**20:.0f} MiB, and {_checkpoint_bytes(plan) / 2**20:.0f} MiB while it runs",
         )
         seconds = sum(
-            evaluation_seconds(batch[0], options) * len(batch) * batch[0].row.transfer["steps"]
+            evaluation_seconds(batch[0], options) * sum(job.row.transfer["steps"] - _behind(job) for job in batch)
             for batch in plan.batches
         )
         table.add_row("time", f"about {duration(seconds)} on {options.device} (one evaluation measured just now)")
     table.add_row("folder", str(plan.folder))
     return table
+
+
+def _behind(job: Job) -> int:
+    """Evaluations that a begun run need not do again."""
+    manifest = job.folder.manifest()
+    return manifest.attempts[-1].last if manifest and manifest.attempts and job.folder.checkpoint_path.exists() else 0
 
 
 def _disk_bytes(jobs: Sequence[Job]) -> int:

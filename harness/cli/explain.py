@@ -11,7 +11,7 @@ from harness.cli.console import make_console
 from harness.cli.downloads import DownloadProgress
 from harness.config import load_experiment
 from harness.features.vgg import map_shape
-from harness.jobs import make_jobs
+from harness.jobs import fault_of_image, make_jobs
 from harness.objective.conventions import CONVENTIONS
 from harness.objective.explain import Converted, convert, terms_of
 from harness.runs.prepare import load_network, row_objective_of
@@ -20,7 +20,7 @@ from harness.runs.prepare import load_network, row_objective_of
 def explain_experiment(file: Path, overrides: tuple[str, ...], profile: str | None) -> None:
     """Print the objective of the experiment's first cell; its other cells differ in what the experiment varies."""
     console = make_console()
-    loaded = load_experiment(file, overrides, profile)
+    loaded = load_experiment(file, overrides, profile, fault_of_image)
     with DownloadProgress(console) as downloads:
         job = make_jobs(loaded, Path("runs"), partial(downloads.advance, "weights"))[0]
     objective = row_objective_of(job.row.transfer)
@@ -32,9 +32,8 @@ def explain_experiment(file: Path, overrides: tuple[str, ...], profile: str | No
         shapes[layer] = (network.num_filters(layer), height * width)
     convention = CONVENTIONS[objective.convention]
     normalised = "normalised to mean activation 1" if job.row.transfer["normalised"] else "not normalised"
-    console.print(
-        f"{loaded.source}, {job.width}×{job.height} px" + (f", cell {job.cell.name}" if job.cell.label else "")
-    )
+    cell = f", cell {job.cell.name} (1 of {len(loaded.cells)})" if job.cell.label else ""
+    console.print(f"{loaded.source}, {job.width}×{job.height} px{cell}")
     console.print(f"network: {job.row.transfer['weights']}, {job.row.transfer['pooling']} pooling, {normalised}")
     console.print(f"convention {convention.name!r}: {convention.formula}", markup=False)
     console.print(f"  from {convention.source}; meant for: {convention.network}", markup=False)

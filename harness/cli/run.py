@@ -18,6 +18,7 @@ from harness.cli.estimate import MaxRows, estimate
 from harness.config import load_experiment
 from harness.driver import Options, Plan, make_plan, open_experiment, run_plan
 from harness.figures.experiment import draw_experiment
+from harness.jobs import fault_of_image
 from harness.runs.batch import Execution, run_batch
 from harness.runs.keeper import Keeper
 from harness.runs.prepare import Row
@@ -48,10 +49,10 @@ def run_experiment(request: Request) -> int:
     """Carry out a request.
 
     Returns:
-        How many of the experiment's runs have failed.
+        How many of the experiment's runs are not done.
     """
     console = make_console()
-    loaded = load_experiment(request.file, request.overrides, request.profile)
+    loaded = load_experiment(request.file, request.overrides, request.profile, fault_of_image)
     device, threads = choose_device(request.devices)
     options = Options(
         request.out, device, threads, request.retry_failed, request.fresh, request.checkpoint_every_s
@@ -63,7 +64,9 @@ def run_experiment(request: Request) -> int:
         console.print(estimate(plan, options))
         return 0
     mode = resolve_mode(request.wandb, plan.folder / "wandb")
-    open_experiment(loaded, plan, options)
+    earlier = open_experiment(loaded, plan, options)
+    if earlier is not None:
+        console.print(f"This is another grid than last time; its figure is kept in {earlier}.", soft_wrap=True)
     left = sum(len(batch) for batch in plan.batches)
     if plan.done:
         linked = f" ({len(plan.linked)} of them linked from other experiments)" if plan.linked else ""
@@ -88,7 +91,7 @@ def run_experiment(request: Request) -> int:
             console.print(note, soft_wrap=True, markup=False)
     figure = draw_experiment(loaded.experiment, plan.jobs, plan.folder)
     _report(console, plan, figure)
-    return sum(job.status is Status.FAILED for job in plan.jobs)
+    return sum(job.status is not Status.DONE for job in plan.jobs)
 
 
 def _report(console: Console, plan: Plan, figure: Sequence[Path]) -> None:
@@ -107,6 +110,9 @@ def _report(console: Console, plan: Plan, figure: Sequence[Path]) -> None:
     for job in failed:
         manifest = job.folder.manifest()
         console.print(f"{job.row.id} ({_name(job.cell.label)}) failed: {manifest.reason if manifest else ''}")
+    for job in plan.jobs:
+        if job.status in (Status.WAITING, Status.RUNNING):
+            console.print(f"{job.row.id} ({_name(job.cell.label)}) {job.status.value}; run the same command again.")
     if failed:
         console.print("Add --retry-failed to compute failed runs again.")
     for path in figure:

@@ -6,7 +6,7 @@ import copy
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,12 @@ class Loaded:
         return shlex.join(["harness", "run", str(self.source), *cell.overrides])
 
 
-def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = (), profile: str | None = None) -> Loaded:
+def load_experiment(
+    path: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    fault_of_image: Callable[[str], str | None] = lambda name_or_path: None,
+) -> Loaded:
     """Read and check an experiment.
 
     Paths of images and weights are kept as they are given, relative to the working directory. The profiles that were
@@ -63,6 +68,8 @@ def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = (),
         path: a YAML file.
         overrides: ``key=value`` words, applied from left to right after the profile.
         profile: one of the file's profiles.
+        fault_of_image: what is wrong with an image, if anything; asked only where there are other faults, so that
+            one report has them all (a sound experiment's images are read and hashed later).
 
     Raises:
         ConfigError: with every fault found, by line, those of overrides last.
@@ -73,7 +80,7 @@ def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = (),
     if profile is not None and profile not in profiles:
         faults.append(Fault(f"--profile {profile}", "", unknown_name(profile, profiles, "profile")))
         profile = None
-    experiment, located, found = _resolve(source, profile, overrides)
+    experiment, located, found = _resolve(source, profile, overrides, fault_of_image)
     unread = {(fault.where, fault.field) for fault in source.faults}  # values that YAML could not give
     faults += [fault for fault in found if (fault.where, fault.field) not in unread]
     for other in profiles:
@@ -81,7 +88,7 @@ def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = (),
             places = {place for known, place in source.located.places.items() if known[:2] == ("profiles", other)}
             faults += [fault for fault in _resolve(source, other, ())[2] if fault.where in places]
     if faults or experiment is None:
-        raise ConfigError(sorted(dict.fromkeys(faults), key=_line))
+        raise ConfigError(sorted(dict.fromkeys(_without_renamed(faults)), key=_line))
     return Loaded(
         experiment=experiment,
         name=source.path.stem,
@@ -92,8 +99,30 @@ def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = (),
     )
 
 
+def _without_renamed(faults: Sequence[Fault]) -> list[Fault]:
+    """The faults without those that say a field is missing where another says that it is there under another name."""
+    meant = {match[1] for fault in faults if (match := re.search(r"did you mean (\w+)\?", fault.message))}
+    return [f for f in faults if not (f.message.startswith("is missing") and f.field.rpartition(".")[2] in meant)]
+
+
+def _image_faults(
+    data: Mapping[str, Any], located: Located, fault_of_image: Callable[[str], str | None]
+) -> list[Fault]:
+    """What is wrong with the images that the base and the axes name."""
+    named: list[tuple[tuple[str, ...], Any]] = []
+    for side in ("content", "style"):
+        values = _mapping(data.get("axes")).get(side)
+        named.append((("transfer", side), _mapping(data.get("transfer")).get(side)))
+        named += [(("axes", side, str(i)), value) for i, value in enumerate(values if isinstance(values, list) else [])]
+    faults = [(path, fault_of_image(value)) for path, value in named if isinstance(value, str) and value]
+    return [located.fault(path, sentence) for path, sentence in faults if sentence]
+
+
 def _resolve(
-    source: Source, profile: str | None, words: Sequence[str]
+    source: Source,
+    profile: str | None,
+    words: Sequence[str],
+    fault_of_image: Callable[[str], str | None] = lambda name_or_path: None,
 ) -> tuple[Experiment | None, Located, list[Fault]]:
     """The experiment with one profile and the overrides, where its fields stand, and everything wrong with it."""
     data, located = copy.deepcopy(source.data), source.located.copy()
@@ -115,7 +144,8 @@ def _resolve(
         found = list(problems(error, Experiment))
         if error.errors()[0]["type"] != GRID:
             found += _hidden_problems(data, found)
-        return None, located, overrides.faults + [located.fault(problem.path, problem.message) for problem in found]
+        faults = overrides.faults + [located.fault(problem.path, problem.message) for problem in found]
+        return None, located, faults + _image_faults(data, located, fault_of_image)
 
 
 def _varies(data: Mapping[str, Any]) -> set[str]:

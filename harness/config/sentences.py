@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from harness.config.fields import info_at, members, models_of, nearest, unknown_name
-from harness.config.layers import LAYERS
+from harness.config.layers import LAYERS, nearest_layer
 from harness.config.located import Path
 from harness.config.transfer import CROSS_FIELD
 from harness.config.yaml_source import flow
@@ -124,7 +124,8 @@ def _hint(given: Any, path: Path, info: FieldInfo | None) -> str:
     if field.endswith("_layers"):
         if isinstance(given, str | list):
             layers = [given] if isinstance(given, str) else [item for item in given if isinstance(item, str)]
-            return f"did you mean {{{', '.join(f'{layer}: 1' for layer in layers)}}}?" if layers else ""
+            meant = ", ".join(f"{nearest_layer(layer) or layer}: 1" for layer in layers)
+            return f"did you mean {{{meant}}}?" if meant else ""
         return ""
     if annotation in (float, int) or annotation is None:
         return _number_hint(given, integer=annotation is int)

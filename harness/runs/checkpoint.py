@@ -31,7 +31,7 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: RunFolder, checkpoint: Checkpoint) -> None:
-    """Write a row's checkpoint atomically.
+    """Write an active row's checkpoint atomically.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.

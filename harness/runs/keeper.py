@@ -80,10 +80,13 @@ class Keeper(pl.Callback):
         for row in sorted(self.open_rows):
             if statuses[row] is not RowStatus.RUNNING or pl_module.evaluation[row] >= pl_module.steps:
                 self.finish(pl_module, row, statuses[row])
-        if self.stop.requested or time.monotonic() - self._saved > self.checkpoint_every_s:
-            self.save(pl_module)
-        if self.stop.requested:
-            pl_module.optimizer.drop(list(pl_module.optimizer.active))
+        # Lightning fetches one batch ahead, so that this is called once more after the rows have left: their state is
+        # then empty and must not be saved over the checkpoints.
+        if pl_module.optimizer.active:
+            if self.stop.requested or time.monotonic() - self._saved > self.checkpoint_every_s:
+                self.save(pl_module)
+            if self.stop.requested:
+                pl_module.optimizer.drop(list(pl_module.optimizer.active))
         self.tracker.poke()
 
     def write(self, module: StyleTransfer) -> None:
