@@ -60,7 +60,7 @@ class Recipe:
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is orthogonalised by five Newton-Schulz iterations (Jordan et al. 2024, "Muon").
 
-    After 900 steps of the default recipe it left 0.22 of the variance unexplained where Adam left 0.42.
+    In a first trial of 900 steps it left 0.22 of the variance unexplained where Adam left 0.42.
 
     # Deviates from Muon: the step is relative to the norm of the weights, which BatchNorm makes free of scale.
     """

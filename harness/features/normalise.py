@@ -133,7 +133,7 @@ def compared_filters(state: Mapping[str, Tensor], means: Mapping[str, Tensor]) -
     a thousandfold in it (with Wang et al.'s encoder the pictures turn to noise, seen): it is left out of the maps, and
     still feeds the next layer.
 
-    # Deviates from Gatys et al. 2016, section 2: there every filter is compared; all of VGG-19's were found to fire.
+    # Deviates from Gatys et al. 2016, section 2: there every filter is compared.
     """
     kept = {}
     for layer in (layer for layer in LAYERS if f"{layer}.weight" in state):
