@@ -83,12 +83,15 @@ def run_distillation(request: Training) -> None:
     else:
         request.work.mkdir(parents=True, exist_ok=True)
         state = _train(console, request, recipe, teacher, targets, training, device)
+    output = None
+    if not request.evaluate:
+        output = save_network(request.work, state, targets, [_whole(path, device) for path in calibration])
+        state = load_state(WeightsFile(output)).state  # the numbers on the card are those of the file, float16
     state = {name: tensor.to(device) for name, tensor in state.items()}
     with console.status(f"measuring on {len(held_out)} held-out images"):
         result = unexplained(state, teacher, [_whole(path, device) for path in held_out], targets)
     console.print(_table(result, targets))
-    if not request.evaluate:
-        output = save_network(request.work, state, targets, [_whole(path, device) for path in calibration])
+    if output is not None:
         card = make_card(recipe, result, targets, loaded.sha256, len(training), [path.name for path in held_out])
         write_atomically(request.work / "embedded.md", card)
         console.print(f"Wrote {output} and its card. To embed it, copy both into harness/features/.", soft_wrap=True)

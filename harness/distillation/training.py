@@ -60,7 +60,8 @@ class Recipe:
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is orthogonalised by five Newton-Schulz iterations (Jordan et al. 2024, "Muon").
 
-    In a first trial of 900 steps it left 0.22 of the variance unexplained where Adam left 0.42.
+    In a first trial (900 steps, one seed, an earlier recipe) it left 0.22 of the variance unexplained at rate 0.02 and
+    diverged at 0.05; Adam left 0.42 and 0.36 at 4e-3 and 8e-3.
 
     # Deviates from Muon: the step is relative to the norm of the weights, which BatchNorm makes free of scale.
     """
