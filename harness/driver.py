@@ -1,204 +1,272 @@
-"""Carry out an experiment: its cells as runs, its figure, its table.
+"""Carry out a study: ask for trials, batch their runs, keep every worker busy, tell what became of them.
 
-cells ─► jobs (files found, hashed, id) ─► done, linked or left ─► batches ─► run folders ─► figure
+    session.ask ─► job ─► waiting ─► task ─► worker ─► run folder ─► session.tell
+
+The one loop behind ``harness run`` (whose trials are a grid's cells) and ``harness sweep`` (whose trials are sampled).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-import yaml
+from harness.engines.contract import Advanced, End, Ended, Engine, Event, Finished, Measured, Noted, Task
+from harness.errors import HarnessError, RunError
+from harness.jobs import Job
+from harness.runs.store import Manifest, RunFolder, Status, record_trial, with_ended_trials
+from harness.studies.session import Asked, StudySession
 
-from harness.config import Loaded
-from harness.downloads import Progress
-from harness.errors import StorageError, UsageError
-from harness.images.files import image_hash
-from harness.jobs import Job, make_jobs
-from harness.runs.prepare import Row
-from harness.runs.provenance import provenance
-from harness.runs.store import Manifest, RunFolder, Status, write_atomically
+MAX_DEATHS = 3
+"""A run whose worker has died so often without getting further is told as failed."""
 
-OF_ONE_GRID = (
-    "figure.png", "figure.pdf", "curves.png", "curves.pdf", "claims.json", "claims.md", "experiment.yaml",
-)  # fmt: skip
-"""Files of an experiment's folder that another grid would replace."""
+PATIENCE_S = 60.0
+"""How long workers may take to checkpoint when they are asked to stop."""
+
+
+class Observer(Protocol):
+    """Who wants to know what happens; the progress display does."""
+
+    def took(self, job: Job) -> None:
+        """A trial was asked for and has to be computed."""
+
+    def advanced(self, event: Advanced) -> None:
+        """A row has come further."""
+
+    def ended(self, job: Job, manifest: Manifest) -> None:
+        """A run has ended: done, failed or pruned."""
+
+    def noted(self, sentence: str) -> None:
+        """Something that the user should know."""
+
+    def looked(self) -> None:
+        """Time has passed."""
 
 
 @dataclass(frozen=True)
-class Options:
-    """How an experiment is carried out; nothing here changes a picture beyond rounding.
+class Settings:
+    """What every task of a study has in common.
 
     Attributes:
-        out: the folder of all experiments' folders.
-        device: ``cpu`` or ``cuda:N``.
-        threads: of the CPU.
+        task: a task without rows.
+        objectives: the metrics whose values are told.
+        prunes: whether the study has a pruner.
         retry_failed: compute failed runs again.
-        fresh: forget these cells' runs and compute them again.
-        checkpoint_every_s: seconds between checkpoints.
     """
 
-    out: Path = Path("runs")
-    device: str = "cpu"
-    threads: int = 1
+    task: Task
+    objectives: tuple[str, ...]
+    prunes: bool = False
     retry_failed: bool = False
-    fresh: bool = False
-    checkpoint_every_s: float = 30.0
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is done and what is left.
-
-    Attributes:
-        folder: the experiment's folder.
-        jobs: every cell's.
-        done: finished before.
-        linked: finished in another experiment's folder, and linked.
-        failed: failed before, and not asked to be tried again.
-        batches: what is left, by batches.
-    """
-
-    folder: Path
-    jobs: Sequence[Job]
-    done: Sequence[Job] = ()
-    linked: Mapping[str, Path] = field(default_factory=dict)
-    failed: Sequence[Job] = ()
-    batches: Sequence[Sequence[Job]] = ()
-
-
-def make_plan(
-    loaded: Loaded, options: Options, max_rows: Callable[[Job], int], progress: Progress | None = None
-) -> Plan:
-    """Decide what has to be computed; nothing is written.
-
-    Raises:
-        ConfigError: see ``make_jobs``.
-        UsageError: the experiment's folder belongs to another file.
-    """
-    folder = options.out / loaded.name
-    _check_owner(folder, loaded)
-    jobs = make_jobs(loaded, options.out, progress)
-    done, failed, left = [], [], []
-    linked: dict[str, Path] = {}
-    for job in jobs:
-        status = job.status
-        if options.fresh:
-            left.append(job)
-        elif status is Status.DONE:
-            done.append(job)
-        elif status is Status.FAILED and not options.retry_failed:
-            failed.append(job)
-        elif not job.row.folder.exists() and (elsewhere := _finished_elsewhere(options.out, job)):
-            linked[job.row.id] = elsewhere
-            done.append(job)
-        else:
-            left.append(job)
-    batches: list[list[Job]] = []
-    for job in left:
-        open_batch = next((b for b in batches if b[0].batch_key == job.batch_key and len(b) < max_rows(job)), None)
-        if open_batch is None:
-            batches.append([job])
-        else:
-            open_batch.append(job)
-    return Plan(folder, jobs, done, linked, failed, batches)
-
-
-def _finished_elsewhere(out: Path, job: Job) -> Path | None:
-    for path in sorted(out.glob(f"*/{job.row.id}")):
-        manifest = RunFolder(path).manifest() if path.is_dir() and not path.is_symlink() else None
-        if manifest is not None and manifest.status is Status.DONE:
-            return path
-    return None
-
-
-def _check_owner(folder: Path, loaded: Loaded) -> None:
-    """Refuse a folder that belongs to another file of the same name."""
-    try:
-        owner = Path(yaml.safe_load((folder / "experiment.yaml").read_text())["file"])
-    except (OSError, KeyError, TypeError, yaml.YAMLError):
-        return
-    if owner.exists() and owner.resolve() != loaded.source.resolve():
-        raise UsageError(
-            f"{folder} holds the runs of {owner}, not of {loaded.source.resolve()}; choose another folder with --out, "
-            "or give the file another name."
-        )
-
-
-def open_experiment(loaded: Loaded, plan: Plan, options: Options) -> Path | None:
-    """Make the experiment's folder ready: its experiment.yaml, links, and fresh folders where asked for.
-
-    Another grid of the same file first moves the earlier figure, claims and experiment.yaml to ``earlier/<hash>/``.
-
-    Returns:
-        Where they are kept, if they were moved.
-    """
-    try:
-        plan.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{plan.folder} could not be made ({error.strerror}); choose another folder with --out."
-        ) from error
-    data = {"file": str(loaded.source.resolve()), **loaded.data}
-    path = plan.folder / "experiment.yaml"
-    earlier = None
-    if path.exists() and yaml.safe_load(path.read_text()) != json.loads(json.dumps(data)):
-        earlier = plan.folder / "earlier" / hash_of(path)
-        earlier.mkdir(parents=True, exist_ok=True)
-        for name in OF_ONE_GRID:
-            if (plan.folder / name).exists():
-                (plan.folder / name).replace(earlier / name)
-    write_atomically(path, yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=False, allow_unicode=True))
-    for job in plan.jobs:
-        if job.row.folder.is_symlink() and not job.row.folder.exists():
-            job.row.folder.unlink()  # what it pointed to was deleted
-        if job.row.id in plan.linked and not job.row.folder.exists():
-            job.row.folder.symlink_to(os.path.relpath(plan.linked[job.row.id], plan.folder))
-    if options.fresh:
-        _forget([job.row.folder for job in plan.jobs])
-    return earlier
-
-
-def _forget(folders: Sequence[Path]) -> None:
-    """Take runs' folders away, all of them or, where one is in use, none; a linked one only loses its link."""
-    with ExitStack() as held:
-        for folder in folders:
-            if folder.exists() and not folder.is_symlink():
-                held.enter_context(RunFolder(folder))
-        for folder in folders:
-            if folder.is_symlink():
-                folder.unlink()
-            elif folder.exists():
-                shutil.rmtree(folder)
-
-
-def hash_of(path: Path) -> str:
-    """Eight hex digits that name a file's content."""
-    return image_hash(path)[:8]
-
-
-def run_plan(
-    plan: Plan,
-    options: Options,
-    run: Callable[[Sequence[Row], str], list[Manifest]],
-) -> Iterator[Manifest]:
-    """Carry out a plan's batches one after the other, yielding every run as it ends.
+class Driver:
+    """One study's loop.
 
     Args:
-        plan: what to do.
-        options: how.
-        run: carries out one batch's rows under a title.
+        session: asks and tells.
+        engine: computes.
+        make_job: from a trial to its run.
+        max_rows: how many rows like a job's a batch may have on a worker.
+        settings: of every task.
+        observer: is told what happens.
     """
-    for number, jobs in enumerate(plan.batches, 1):
-        title = f"{plan.folder.name}, batch {number} of {len(plan.batches)} on {options.device}"
-        rows = []
-        details = provenance(options.device, options.threads, len(jobs))
-        for job in jobs:
-            own = {**job.row.manifest.provenance, **details, "seeds": {"start": job.row.transfer["seed"]}}
-            rows.append(replace(job.row, manifest=replace(job.row.manifest, provenance=own)))
-        yield from run(rows, title)
+
+    def __init__(
+        self,
+        session: StudySession,
+        engine: Engine,
+        make_job: Callable[[Asked], Job],
+        max_rows: Callable[[Job, str], int],
+        settings: Settings,
+        observer: Observer,
+    ) -> None:
+        self.session = session
+        self.engine = engine
+        self.make_job = make_job
+        self.max_rows = max_rows
+        self.settings = settings
+        self.observer = observer
+        self._waiting: list[Job] = []
+        self._running: dict[int, list[Job]] = {}
+        self._trials: dict[str, list[Asked]] = {}
+        self._deaths: dict[str, tuple[int, int]] = {}
+        self._limits: dict[tuple[str, str], int] = {}
+
+    def run(self, extra: Sequence[Job] = ()) -> None:
+        """Carry out the study until nothing is left.
+
+        Args:
+            extra: runs to compute that no trial asks for: their folders were deleted after they were told.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C, with everything checkpointed.
+            HarnessError: a task could not be carried out; what the other workers had is checkpointed.
+        """
+        self._waiting += extra
+        for job in extra:
+            self.observer.took(job)
+        try:
+            while True:
+                while (asked := self.session.ask()) is not None:
+                    self._take(asked)
+                self._feed()
+                if not self._running:
+                    assert not self._waiting and self.session.is_finished, "the study waits for a trial nobody computes"
+                    return
+                self._handle(self.engine.events(timeout_s=0.25))
+                self.observer.looked()
+        except (KeyboardInterrupt, HarnessError):
+            self._stop()
+            raise
+
+    def _take(self, asked: Asked) -> None:
+        """A trial's run: told at once where it has ended before, else computed."""
+        job = self.make_job(asked)
+        trials = self._trials.setdefault(job.row.id, [])
+        trials.append(asked)
+        if len(trials) > 1 and any(job.row.id == other.row.id for other in self._in_work()):
+            return  # the same transfer twice at a time: computed once, told twice
+        manifest = job.folder.manifest()
+        status = manifest.status if manifest else Status.WAITING
+        told = {Status.DONE} | ({Status.PRUNED} if self.settings.prunes else set())
+        if not self.settings.retry_failed:
+            told.add(Status.FAILED)
+        if manifest is not None and status in told:
+            manifest = record_trial(job.folder, job.row.manifest.trials)
+            self._tell(job, manifest)
+        else:
+            self._waiting.append(job)
+            self.observer.took(job)
+
+    def _in_work(self) -> list[Job]:
+        return [*self._waiting, *(job for jobs in self._running.values() for job in jobs)]
+
+    def _feed(self) -> None:
+        """Give every idle worker a batch of what can share one."""
+        for worker in self.engine.idle:
+            if not self._waiting:
+                return
+            first = self._waiting[0]
+            alike = [job for job in self._waiting if job.batch_key == first.batch_key]
+            jobs = alike[: self._num_rows(first, len(alike), worker)]
+            self._waiting = [job for job in self._waiting if job not in jobs]
+            number = self.engine.submit(replace(self.settings.task, rows=tuple(job.row for job in jobs)))
+            self._running[number] = jobs
+
+    def _num_rows(self, job: Job, num_alike: int, worker: str) -> int:
+        """How many of the waiting rows a worker gets at once.
+
+        On the CPU a batch gains nothing (a row is computed as fast alone), so that with several workers each gets one
+        row at a time and none waits for another's; on GPUs the rows are shared out evenly, within the memory.
+        """
+        num_workers = len(self.engine.workers)
+        if worker.startswith("cpu") and num_workers > 1:
+            return 1
+        most = min(self.max_rows(job, worker), self._limits.get((job.batch_key, worker), num_alike))
+        return max(1, min(most, math.ceil(num_alike / num_workers)))
+
+    def _handle(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, Advanced):
+                self.observer.advanced(event)
+            elif isinstance(event, Measured):
+                self._report(event)
+            elif isinstance(event, Finished):
+                self._finish(event)
+            elif isinstance(event, Noted):
+                self.observer.noted(event.sentence)
+            elif isinstance(event, Ended):
+                self._end(event)
+
+    def _report(self, event: Measured) -> None:
+        """Ask the pruner about a row at a rung."""
+        value = event.metrics.get(self.settings.objectives[0])
+        trials = self._trials.get(event.run_id, [])
+        if value is None or not trials:
+            return
+        if all([self.session.report(asked.number, value, event.evaluation) for asked in trials]):
+            self.engine.prune([event.run_id])
+
+    def _finish(self, event: Finished) -> None:
+        for jobs in self._running.values():
+            for job in jobs:
+                if job.row.id == event.run_id:
+                    jobs.remove(job)
+                    self._tell(job, event.manifest)
+                    self.observer.ended(job, event.manifest)
+                    return
+
+    def _tell(self, job: Job, manifest: Manifest) -> None:
+        """Tell every trial that this run belongs to what became of it."""
+        objectives = self.settings.objectives
+        missing = [name for name in objectives if manifest.metrics.get(name) is None]
+        on_the_way: dict[int | str, float] = {
+            rung: metrics[objectives[0]]
+            for rung, metrics in manifest.rungs.items()
+            if metrics.get(objectives[0]) is not None
+        }
+        for asked in self._trials.pop(job.row.id, []):
+            if manifest.status is Status.PRUNED:
+                self.session.prune(asked.number, on_the_way)
+            elif manifest.status is Status.DONE and not missing:
+                self.session.complete(asked.number, [manifest.metrics[name] for name in objectives], on_the_way)
+            else:
+                self.session.fail(asked.number, manifest.reason or f"{', '.join(missing)} could not be measured")
+
+    def _end(self, event: Ended) -> None:
+        """A task is over: whatever of it has not finished waits again, within the rules."""
+        left = self._running.pop(event.task)
+        if event.end is End.ERROR:
+            self._waiting += left
+            error = HarnessError(event.message)
+            error.exit_code = event.exit_code or 1
+            raise error
+        if event.end is End.OUT_OF_MEMORY:
+            if len(left) == 1:
+                raise RunError(event.message)
+            self._halve(left, event.worker)
+        if event.end is End.DIED:
+            self.observer.noted(event.message)
+            if len(left) > 1:
+                self._halve(left, event.worker)  # the kernel kills whoever takes too much memory
+            left = [job for job in left if not self._has_died_too_often(job, event.message)]
+        self._waiting = left + self._waiting
+
+    def _halve(self, jobs: Sequence[Job], worker: str) -> None:
+        self._limits[jobs[0].batch_key, worker] = math.ceil(len(jobs) / 2)
+        self.observer.noted(
+            f"{worker} gets at most {math.ceil(len(jobs) / 2)} such rows at a time from now on; no trial is lost."
+        )
+
+    def _has_died_too_often(self, job: Job, message: str) -> bool:
+        """Count a death; beyond ``MAX_DEATHS`` without progress the run is left as failed, with the reason."""
+        manifest = job.folder.manifest()
+        reached = manifest.attempts[-1].last if manifest and manifest.attempts else 0
+        before, deaths = self._deaths.get(job.row.id, (0, 0))
+        deaths = 1 if reached > before else deaths + 1
+        self._deaths[job.row.id] = (reached, deaths)
+        if deaths < MAX_DEATHS or manifest is None:
+            return False
+        with RunFolder(job.row.folder) as folder:
+            failed = replace(manifest, status=Status.FAILED, reason=f"{MAX_DEATHS} workers died over it; {message}")
+            failed = with_ended_trials(failed)
+            folder.write_manifest(failed)
+        self._tell(job, failed)
+        self.observer.ended(job, failed)
+        return True
+
+    def _stop(self) -> None:
+        """Let every worker checkpoint; tell what still ends."""
+        self.engine.stop()
+        until = time.monotonic() + PATIENCE_S
+        while self._running and time.monotonic() < until:
+            for event in self.engine.events(timeout_s=0.25):
+                if isinstance(event, Finished):
+                    self._finish(event)
+                elif isinstance(event, Ended):
+                    self._running.pop(event.task, None)
+                elif isinstance(event, Noted):
+                    self.observer.noted(event.sentence)

@@ -8,6 +8,7 @@
     │   └── DeviceError          a device that is not there
     ├── DownloadError            a download that was refused, cut off or has the wrong hash
     ├── RunError                 a run that failed
+    │   └── OutOfMemory          too many rows at once for the device; fewer may do
     └── StorageError             a folder or disk that cannot be written
 
 Library code raises; only ``harness.cli`` prints and exits. A message is one or more whole sentences for the user: what
@@ -50,6 +51,10 @@ class DownloadError(HarnessError):
 
 class RunError(HarnessError):
     """A run failed; the message names it."""
+
+
+class OutOfMemory(RunError):
+    """The device's memory does not suffice for so many rows at once; fewer may do."""
 
 
 class StorageError(HarnessError):

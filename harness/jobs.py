@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.config import Cell, Loaded, StartFile, canonical_json, hashed_fields, run_id
+from harness.config.sweep import LoadedSweep
 from harness.downloads import Progress
 from harness.errors import ConfigError, Fault, HarnessError, UsageError
 from harness.features.sources import WeightsSource, describe, source_hash
@@ -20,22 +21,33 @@ from harness.metrics import MINIMUM_SIDE_PX
 from harness.runs.prepare import Row, weights_source
 from harness.runs.store import Manifest, RunFolder, Status
 
+Part = Literal["grid", "repeat", "again"]
+AGAIN = "-again"
+"""Ends the id of a run that is computed a second time, so that no mirror takes it for the first."""
+
 
 @dataclass(frozen=True)
 class Job:
-    """One cell of an experiment and the run that it is.
+    """One cell of an experiment, or one trial of a sweep, and the run that it is.
 
     Attributes:
         cell: the cell.
         row: the run as plain data.
         height: of the picture, in pixels.
         width: of the picture, in pixels.
+        part: ``grid`` has a panel, ``repeat`` is a cell from another seed, ``again`` the same transfer a second time.
     """
 
     cell: Cell
     row: Row
     height: int
     width: int
+    part: Part = "grid"
+
+    @property
+    def id(self) -> str:
+        """The run id."""
+        return self.row.id.removesuffix(AGAIN)
 
     @property
     def folder(self) -> RunFolder:
@@ -56,20 +68,48 @@ class Job:
         return canonical_json([self.height, self.width, *(t[name] for name in names)])
 
 
+class JobMaker:
+    """Makes jobs of one file's cells; remembers what was read, so that 20 cells read a photograph once.
+
+    Args:
+        loaded: the experiment or sweep.
+        out: the folder of all experiments' folders.
+        progress: told how far a download of weights is.
+    """
+
+    def __init__(self, loaded: Loaded | LoadedSweep, out: Path, progress: Progress | None = None) -> None:
+        self.loaded = loaded
+        self.out = out
+        self.progress = progress
+        self._checked: dict[str, Any] = {}
+
+    def make(self, cell: Cell, part: Part = "grid") -> Job:
+        """Find and hash a cell's images and weights.
+
+        Raises:
+            ConfigError: with everything that is wrong with it, each at its line.
+        """
+        return _make_job(self.loaded, cell, part, self.out, self._checked, self.progress)
+
+
 def make_jobs(loaded: Loaded, out: Path, progress: Progress | None = None) -> list[Job]:
-    """Find and hash every cell's images and weights.
+    """Find and hash every cell's images and weights: the grid's, then those that the claims' spread needs.
 
     Raises:
         ConfigError: with everything that is wrong with any cell, each at its line.
     """
     faults: list[Fault] = []
     jobs: list[Job] = []
-    checked: dict[str, Any] = {}
-    for cell in loaded.cells:
-        try:
-            jobs.append(_make_job(loaded, cell, out, checked, progress))
-        except ConfigError as error:
-            faults += error.faults
+    maker = JobMaker(loaded, out, progress)
+    parts: list[tuple[Part, Sequence[Cell]]] = [
+        ("grid", loaded.cells), ("repeat", loaded.repeats), ("again", loaded.again)
+    ]  # fmt: skip
+    for part, cells in parts:
+        for cell in cells:
+            try:
+                jobs.append(maker.make(cell, part))
+            except ConfigError as error:
+                faults += error.faults
     first: dict[str, Job] = {}
     for job in jobs:
         if (same := first.setdefault(job.row.id, job)) is not job:
@@ -80,8 +120,9 @@ def make_jobs(loaded: Loaded, out: Path, progress: Progress | None = None) -> li
     return jobs
 
 
-def _make_job(loaded: Loaded, cell: Cell, out: Path, checked: dict[str, Any], progress: Progress | None) -> Job:
-    """One cell's job; ``checked`` remembers what was read, so that 20 cells read a photograph once."""
+def _make_job(
+    loaded: Loaded | LoadedSweep, cell: Cell, part: Part, out: Path, checked: dict[str, Any], progress: Progress | None
+) -> Job:
     transfer = cell.transfer.model_dump(mode="json", exclude_none=True)
     faults: list[Fault] = []
 
@@ -119,18 +160,21 @@ def _make_job(loaded: Loaded, cell: Cell, out: Path, checked: dict[str, Any], pr
     files = {name: path for name, (path, _, _) in images.items()}
     hashes = {name: digest for name, (_, digest, _) in images.items()} | {"weights": weights[0]}
     identity = run_id(cell.transfer, {name: hashes[name] for name in hashed_fields(cell.transfer)})
+    definition = loaded.sweep if isinstance(loaded, LoadedSweep) else loaded.experiment
+    own_id, folder = identity, out / loaded.name / identity
+    if part == "again":
+        own_id, folder = identity + AGAIN, out / loaded.name / "repeats" / identity
     manifest = Manifest(
-        identity,
+        own_id,
         loaded.name,
         label=dict(cell.label),
         provenance={"files": {name: {"name": _plain_name(names, name), "sha256": hashes[name]} for name in hashes}},
         tracking={
-            **loaded.experiment.tracking.model_dump(mode="json"),
+            **definition.tracking.model_dump(mode="json"),
             "command": loaded.command(cell),
         },
     )
-    row = Row(identity, out / loaded.name / identity, transfer, files, manifest)
-    return Job(cell, row, height, width)
+    return Job(cell, Row(own_id, folder, transfer, files, manifest), height, width, part)
 
 
 def fault_of_image(name_or_path: str) -> str | None:

@@ -195,10 +195,22 @@ def test_fault_in_file_is_one_sentence(tmp_path, text, sentence):
     assert sentence in faults[0]
 
 
-@pytest.mark.parametrize("key", ["space", "objectives", "sampler", "budget"])
+@pytest.mark.parametrize("key", ["objectives", "sampler", "pruner", "budget"])
 def test_sweep_file_names_the_command(tmp_path, key):
     [fault] = faults_of(tmp_path, f"{GOOD}{key}: {{a: 1}}\n")
     assert fault == f"FILE:8: this is a sweep file (it has {key}); start it with: harness sweep FILE"
+
+
+def test_sweep_file_names_the_fields_to_pin(tmp_path):
+    text = GOOD.replace("axes:\n  alpha: [1e-4, 1e-2]\nfigure: {columns: alpha}\n", "") + (
+        "objectives: [ssim]\nspace: {alpha: {log: [1e-5, 1]}, optimiser.history: {integer: [1, 9]}}\n"
+    )
+    faults = faults_of(tmp_path, text, "transfer.alpha=3", "transfer.sede=1")
+    assert faults == [
+        "FILE:6: this is a sweep file (it has space, objectives); start it with: harness sweep FILE; "
+        "or pin what it searches: transfer.optimiser.history=…",
+        "override 'transfer.sede=1': transfer.sede: there is no field 'sede'; did you mean seed?",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -226,6 +238,10 @@ def test_sweep_file_names_the_command(tmp_path, key):
         ("axes.apha=", "there is no axis 'apha'; did you mean alpha?"),
         ("cases.A.seed=3", "there is no case 'A'"),
         ("figure.colums=alpha", "there is no field 'colums'; did you mean columns?"),
+        ("repeat.0.seeds=[1]", "repeat is a list; give it as a whole: repeat=[…]"),
+        ("repeat=[{seeds: [-1]}]", "repeat.0.seeds: got -1; allowed: a list of integers ≥ 0, such as [1, 2]"),
+        ("repeat=[{where: {alpha: 3}}]", "repeat.0.where.alpha: no cell has alpha 3; allowed: 0.0001, 0.01"),
+        ("budget.trials=3", "budget is a section of sweeps; allowed here: transfer, figure"),
     ],
 )
 def test_fault_in_override_is_one_sentence(tmp_path, word, sentence):

@@ -20,11 +20,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from harness.errors import StorageError
-from harness.figures.curves import LINE_STYLES, PALETTE, _curves, _look, draw_curves
+from harness.figures.arrange import arrange
+from harness.figures.curves import LINE_STYLES, PALETTE, _curves, default_looks, draw_curves
 from harness.figures.files import figure_style
 from harness.figures.grid import GREY_BOX, Tile, draw, draw_grid
 from harness.figures.labels import format_value
-from harness.figures.layout import arrange, fitted
+from harness.figures.layout import fitted
 from harness.figures.text import fit, printable, width_of
 
 FIVE = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
@@ -214,9 +215,13 @@ WORDS = st.one_of(
 @example(captions=[""] * 10 + ["a caption of several lines for the first source", "style"], title="", side=64)
 def test_no_text_overlaps_another_or_a_picture_or_leaves_the_page(captions, title, side):
     names = iter(captions)
-    tiles = [[Tile(noise(1, side, side + 9), next(names)), Tile(None, next(names), next(names))] for _ in range(2)]
-    columns, rows = [next(names), next(names)], [next(names), next(names)]
-    sources = [Tile(noise(2, side, side), next(names)), Tile(noise(3, side, 5 * side), next(names))]
+    above = (noise(4, 30, 70), noise(5, 40, 20))
+    tiles = [
+        [Tile(noise(1, side, side + 9), next(names)), Tile(None, next(names), next(names), above), None]
+        for _ in range(2)
+    ]
+    columns, rows = [next(names), next(names), ""], [next(names), next(names)]
+    sources = [Tile(noise(2, side, side), next(names)), Tile(noise(3, side, 5 * side), next(names)), None]
     with figure_style():
         layout = arrange(tiles, columns, rows, sources, title, 1)
         figure, _ = draw(layout)
@@ -227,7 +232,8 @@ def test_no_text_overlaps_another_or_a_picture_or_leaves_the_page(captions, titl
         np.array([p.box.left, bottom, p.box.left + p.box.width, bottom + p.box.height])
         for p, bottom in zip((p for p in layout.panels if p.shown is not None), heights, strict=True)
     ]
-    for a, b in itertools.chain(itertools.combinations(texts, 2), itertools.product(texts, pictures)):
+    pairs = (itertools.combinations(texts, 2), itertools.product(texts, pictures), itertools.combinations(pictures, 2))
+    for a, b in itertools.chain(*pairs):
         width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
         assert width <= 1 or height <= 1, "two boxes overlap by more than a pixel"
     for x0, y0, x1, y1 in texts:
@@ -359,7 +365,7 @@ HISTORY = [
 @pytest.mark.parametrize("along", ["evaluation", "seconds"])
 def test_curves_show_each_runs_losses_on_log_axes_with_gaps_where_there_is_nothing_to_show(along):
     with figure_style():
-        figure = _curves({"first": HISTORY, "second": HISTORY[1:]}, along)
+        figure = _curves({"first": HISTORY, "second": HISTORY[1:]}, along, default_looks(2))
     assert [axes.get_title() for axes in figure.axes] == ["total", "content", "style"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["first", "second"]
     for axes, expected in zip(figure.axes, [[8, np.nan, 4], [np.nan, 2, 3], [3, 2, 1]], strict=True):
@@ -373,8 +379,7 @@ def test_curves_show_each_runs_losses_on_log_axes_with_gaps_where_there_is_nothi
 
 
 def test_28_runs_look_different():
-    looks = [_look(k) for k in range(len(PALETTE) * len(LINE_STYLES))]
-    assert len({repr(look) for look in looks}) == 28
+    assert len(set(default_looks(28))) == 28 == len(set(PALETTE)) * len({repr(style) for style in LINE_STYLES})
 
 
 @pytest.mark.parametrize(

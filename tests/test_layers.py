@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
-ORDER = ("cli", "driver", "runs", "core", "config")
+ORDER = ("cli", "driver", "engines", "runs", "core", "config")
 LAYER_OF = {
     "harness.__main__": "cli",
     "harness.cli": "cli",
     "harness.driver": "driver",
     "harness.jobs": "driver",
+    "harness.planning": "driver",
+    "harness.experiment_folder": "driver",
+    "harness.results": "driver",
+    "harness.studies": "driver",
+    "harness.claims": "driver",
     "harness.figures": "driver",
+    "harness.engines": "engines",
     "harness.runs": "runs",
     "harness.distillation": "core",
     "harness.objective": "core",
@@ -68,7 +74,29 @@ def test_every_experiment_and_profile_loads_and_its_cells_can_be_pasted(path: Pa
     text = path.read_text()
     assert text.startswith("# ") and f"harness run {path}" in text
     loaded = load_experiment(path)
+    assert all(claim.because.strip() and claim.where for claim in loaded.experiment.claims)
     for profile in (None, *loaded.experiment.profiles):
-        for cell in load_experiment(path, (), profile).cells:
-            (again,) = load_experiment(path, cell.overrides).cells
-            assert canonical_json(again.transfer.model_dump()) == canonical_json(cell.transfer.model_dump())
+        asked = load_experiment(path, (), profile)
+        for cell in (*asked.cells, *asked.repeats):
+            again = load_experiment(path, cell.overrides)
+            assert not again.repeats and not again.again
+            assert [canonical_json(c.transfer.model_dump()) for c in again.cells] == [
+                canonical_json(cell.transfer.model_dump())
+            ]
+
+
+@pytest.mark.parametrize("path", sorted(Path("sweeps").glob("*.yaml")), ids=str)
+def test_every_sweep_and_profile_loads_and_a_trial_can_be_pasted(path: Path) -> None:
+    from harness.config import Choice, canonical_json, choice_names, fields_of, load_experiment, load_sweep, parameters
+
+    text = path.read_text()
+    assert text.startswith("# ") and f"harness sweep {path}" in text
+    for profile in (None, *load_sweep(path).sweep.profiles):
+        loaded = load_sweep(path, (), profile)
+        params = {
+            name: choice_names(dimension)[-1] if isinstance(dimension, Choice) else dimension.low
+            for name, dimension in parameters(loaded.sweep.space).items()
+        }
+        cell = loaded.cell(fields_of(loaded.sweep.space, params), {"trial": 0})
+        (again,) = load_experiment(path, cell.overrides).cells
+        assert canonical_json(again.transfer.model_dump()) == canonical_json(cell.transfer.model_dump())

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -511,26 +510,3 @@ def test_folder_in_use_is_left_alone(experiment: Path, tmp_path: Path) -> None:
         result = harness_run(*words, "--fresh")
     assert result.exit_code == 1 and "in use by another harness process" in result.output
     assert snapshot(tmp_path / "tiny") == before
-
-
-def test_single_threaded_bits_do_not_depend_on_the_pace(
-    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """How many evaluations a training step makes is a matter of speed: one or all give the same picture."""
-    from harness.runs.module import StyleTransfer
-
-    pictures = []
-    for pace_s in (0.0, 100.0):
-        init: Callable[..., None] = StyleTransfer.__init__
-
-        def paced(self: StyleTransfer, *args: Any, init: Callable[..., None] = init, pace_s: float = pace_s) -> None:
-            init(self, *args)
-            self.pace_s = pace_s
-
-        with monkeypatch.context() as patch:
-            patch.setattr(StyleTransfer, "__init__", paced)
-            out = tmp_path / str(pace_s)
-            assert harness_run(experiment, "axes=null", "--out", out).exit_code == 0
-        (run,) = runs_of(out / "tiny").values()
-        pictures.append((pictures_of(run), history_of(run)))
-    assert pictures[0] == pictures[1]

@@ -1,9 +1,10 @@
 """W&B holds what the run folders hold, read back with W&B's own reader; it costs a run neither time nor privacy."""
 
+# ruff: noqa: F811 - fixtures are imported, and then named as arguments
+
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import json
 import os
@@ -11,11 +12,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,37 +22,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from wandb_server import (  # noqa: F401
+    KEY,
+    Server,
+    exit_code,
+    fresh_wandb,
+    mirrored_history,
+    mirrored_run,
+    mirrored_summary,
+    only_what_a_test_sets,
+    records,
+    server,
+)
 
 from harness.errors import UsageError
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracking import Mirror, Mode, NoTracker, Tracker, open_tracker, resolve_mode
 from harness.runs.tracking_mirror import end_service
-from harness.runs.tracking_records import HistoryReader, history_record, run_name, wandb_id
+from harness.runs.tracking_records import HistoryReader, history_record, run_config, run_name, wandb_id
 
 ID = "0123456789ab"
 FULL_ID = f"relative_weight-{ID}"
-KEY = "a" * 40
 ITERATES = (1, 2, 5, 10)
 TRANSFER = {"alpha": 1e-3, "beta": 2.0, "content_layers": {"conv4_2": 1}, "optimiser": {"name": "lbfgs", "history": 20}}
-
-
-@pytest.fixture(autouse=True)
-def only_what_a_test_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith(("WANDB_", "NETRC"))]:
-        monkeypatch.delenv(name)
-    for name, value in {"HOME": str(tmp_path), "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def fresh_wandb(only_what_a_test_sets: None) -> Iterator[None]:
-    """W&B reads its variables once per process: forget them, before and after."""
-    import wandb
-
-    wandb.teardown()
-    yield
-    wandb.teardown()
 
 
 def history_rows(first: int, last: int) -> list[dict[str, float]]:
@@ -112,33 +103,6 @@ def track(folder: RunFolder, status: Status = Status.DONE, **changes: Any) -> st
 
 def wandb_folders(folder: RunFolder, full_id: str = FULL_ID) -> list[Path]:
     return sorted((folder.path.parent / "wandb").glob(f"*{full_id}*"))
-
-
-def records(path: Path) -> list[dict[str, Any]]:
-    """All records of a W&B folder, by W&B's own reader (``wandb leet inspect --json`` without its second of start)."""
-    from wandb.util import get_core_path
-
-    (log,) = path.glob("*.wandb")
-    command = [get_core_path(), "leet", "inspect", "-no-observability", "-json", "-run-file", log, path.parent]
-    told = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in told.stdout.splitlines()]
-
-
-def mirrored_history(path: Path) -> list[dict[str, Any]]:
-    return [record["history"]["item"] for record in records(path) if record["type"] == "history"]
-
-
-def mirrored_run(path: Path) -> dict[str, Any]:
-    return next(record["run"] for record in records(path) if record["type"] == "run")
-
-
-def mirrored_summary(path: Path) -> dict[str, Any]:
-    updates = [record["summary"].get("update", {}) for record in records(path) if record["type"] == "summary"]
-    return {key: value for update in updates for key, value in update.items()}
-
-
-def exit_code(path: Path) -> int:
-    return next(record["exit"].get("exit_code", 0) for record in records(path) if record["type"] == "exit")
 
 
 def assert_losses_equal_history(folder: RunFolder, items: list[dict[str, Any]]) -> None:
@@ -202,6 +166,34 @@ def test_run_is_described_as_its_manifest_says(tmp_path: Path) -> None:
     assert [axis["step_metric"] for axis in axes if axis.get("glob_name") == "*"] == ["evaluation"]
 
 
+def test_configuration_has_what_runs_are_compared_by_as_plain_values() -> None:
+    trial = {"study": "s", "number": 7, "params": {"alpha": 1e-3}, "distributions": {"alpha": "{}"}}
+    label = {"trial": 7, "cases": "A", "content_layers": {"conv4_2": 1.0}, "optimiser.history": 10}
+    transfer = TRANSFER | {
+        "style_layers": {"conv1_1": 0.5, "conv2_1": 0, "conv3_1": 0.5},
+        "start": {"file": "/me/a.png"},
+    }
+    told = run_config(transfer, Manifest(ID, "fig4", label=label, trials=({"study": "earlier", "number": 1}, trial)))
+    plain = {key: value for key, value in told.items() if isinstance(value, str | int | float)}
+    assert plain == {
+        "alpha": 1e-3,
+        "beta": 2.0,
+        "alpha_over_beta": 5e-4,
+        "content_layer": "conv4_2",
+        "style_layers": "conv1_1 conv3_1",
+        "start": "a.png",
+        "cases": "A",
+        "content_layers": '{"conv4_2": 1.0}',
+        "optimiser_history": 10,
+        "experiment": "fig4",
+        "run_id": ID,
+        "study": "s",
+        "trial": 7,
+    }
+    assert told["params"] == {"alpha": 1e-3} and told["transfer"] == transfer and told["label"] == label
+    assert "alpha_over_beta" not in run_config(TRANSFER | {"beta": 0}, Manifest(ID, "fig1")), "no ratio without β"
+
+
 def test_variables_of_wandb_go_before_the_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_PROJECT", "other")
     monkeypatch.setenv("WANDB_TAGS", "mine,figure 4")
@@ -217,8 +209,8 @@ def test_variables_of_wandb_go_before_the_yaml(tmp_path: Path, monkeypatch: pyte
     assert not (folder.path.parent / "wandb").exists()
 
 
-@pytest.mark.parametrize(("status", "code"), [(Status.FAILED, 1), (Status.RUNNING, 255)])
-def test_failed_and_interrupted_runs_are_marked(tmp_path: Path, status: Status, code: int) -> None:
+@pytest.mark.parametrize(("status", "code"), [(Status.FAILED, 1), (Status.RUNNING, 255), (Status.PRUNED, 0)])
+def test_failed_pruned_and_interrupted_runs_are_marked(tmp_path: Path, status: Status, code: int) -> None:
     folder = make_folder(tmp_path)
     track(folder, status, reason="turned NaN at evaluation 7")
     (path,) = wandb_folders(folder)
@@ -368,91 +360,6 @@ def test_unreachable_server_neither_holds_up_nor_loses_a_run(tmp_path: Path) -> 
     (path,) = wandb_folders(folder)
     assert path.name.startswith("offline-run-")
     assert_losses_equal_history(folder, mirrored_history(path))
-
-
-class Server(ThreadingHTTPServer):
-    """The part of W&B's server that a run needs; keeps what it is told."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.runs: dict[str, dict[str, Any]] = {}
-        self.files: dict[str, bytes] = {}
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no news."""
-
-    def query(self, name: str, variables: dict[str, Any]) -> dict[str, Any]:
-        entity = {"id": "e", "name": "me"}
-        project = {"id": "p", "name": "project", "entity": entity}
-        if name == "RunResumeStatus":
-            run = self.runs.get(variables["name"])
-            if run is None:
-                return {"model": {**project, "bucket": None}}
-            lines = run["lines"]
-            bucket = {"id": "b", "name": variables["name"], "displayName": "", "summaryMetrics": "{}", "config": "{}"}
-            bucket |= {"logLineCount": 0, "eventsLineCount": 0, "eventsTail": "[]", "tags": [], "notes": ""}
-            bucket |= {"historyLineCount": len(lines), "historyTail": json.dumps(lines[-1:])}
-            bucket |= {"wandbConfig": '{"t": {}}'}
-            return {"model": {**project, "bucket": bucket}}
-        if name == "UpsertBucket":
-            run = self.runs.setdefault(variables["name"], {"lines": [], "exit_code": None, "told": variables})
-            bucket = {"id": "b", "name": variables["name"], "displayName": variables["displayName"] or ""}
-            bucket |= {"historyLineCount": len(run["lines"]), "description": None, "config": "{}", "sweepName": None}
-            return {"upsertBucket": {"bucket": {**bucket, "project": project}, "inserted": not run["lines"]}}
-        if name == "CreateRunFiles":
-            files = [{"name": file, "uploadUrl": f"{self.url}/upload/{file}"} for file in variables["files"]]
-            return {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": files}}
-        return {}
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def log_message(self, *args: Any) -> None:
-        """Keep quiet."""
-
-    def body(self) -> bytes:
-        data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        return gzip.decompress(data) if self.headers.get("Content-Encoding") == "gzip" else data
-
-    def answer(self, data: dict[str, Any]) -> None:
-        text = json.dumps(data).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def do_PUT(self) -> None:
-        self.server.files[self.path.removeprefix("/upload/")] = self.body()
-        self.answer({})
-
-    def do_POST(self) -> None:
-        told = json.loads(self.body())
-        if self.path == "/graphql":
-            return self.answer({"data": self.server.query(told.get("operationName", ""), told.get("variables") or {})})
-        run = self.server.runs[self.path.split("/")[-2]]
-        chunk = (told.get("files") or {}).get("wandb-history.jsonl")
-        if chunk:
-            run["lines"][chunk["offset"] :] = chunk["content"]
-        if told.get("complete") is not None:
-            run["exit_code"] = told["exitcode"]
-        self.answer({})
-
-
-@pytest.fixture
-def server(fresh_wandb: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    served = Server()
-    monkeypatch.setenv("WANDB_BASE_URL", served.url)
-    monkeypatch.setenv("WANDB_API_KEY", KEY)
-    yield served
-    served.shutdown()
-    served.server_close()
 
 
 def test_online_run_goes_on_at_its_last_step(tmp_path: Path, server: Server) -> None:

@@ -1,39 +1,14 @@
-"""``harness``: the commands and what they share. Nothing heavy is imported before a command runs."""
+"""``harness``: the commands that compute. Nothing heavy is imported before a command runs."""
 
 from __future__ import annotations
 
-import errno
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from harness import __version__
-from harness.errors import ConfigError, HarnessError
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="""The experiment-tracking research harness for neural style transfer.
-
-Ablations of Gatys, Ecker & Bethge, *Image Style Transfer Using Convolutional Neural Networks* (CVPR 2016).
-""",
-    epilog="""**Begin with**
-
-    harness run experiments/relative_weight.yaml      the paper's figure 4, on this machine
-
-    harness run experiments/single.yaml transfer.content=photo.jpg transfer.style=painting.jpg
-
-    harness explain experiments/relative_weight.yaml  its objective in the paper's terms
-""",
-)
+from harness.cli.base import Wandb, app, reporting
 
 File = Annotated[Path, typer.Argument(metavar="FILE.yaml", help="An experiment.")]
 Overrides = Annotated[
@@ -43,59 +18,28 @@ Overrides = Annotated[
 Profile = Annotated[str | None, typer.Option(help="One of the file's profiles, such as paper.")]
 
 
-class Wandb(StrEnum):
-    """Where W&B runs go."""
-
-    online = "online"
-    offline = "offline"
-    off = "off"
-
-
-@contextmanager
-def reporting() -> Iterator[None]:
-    """Turn every error into its sentence on stderr and its exit code.
-
-    0 done, 1 something ran and failed, 2 wrong usage or configuration, 130 interrupted (and resumable).
-    """
-    try:
-        yield
-    except ConfigError as error:
-        many = f"{len(error.faults)} faults" if len(error.faults) > 1 else "A fault"
-        _fail(f"{many} in the configuration; nothing was run.\n{error}", error.exit_code)
-    except HarnessError as error:
-        _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("Interrupted. Everything up to now is kept; the same command (without --fresh) goes on from there.", 130)
-    except MemoryError:
-        _fail("There is not enough memory for this; ask for a smaller transfer.size or fewer cells at a time.", 1)
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            raise
-        what = f"{error.filename}: " if error.filename else ""
-        _fail(
-            f"{what}{error.strerror or error}. Nothing finished is lost; mend it and run the same command again.",
-            1,
-        )
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(message, file=sys.stderr)
-    raise typer.Exit(code)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        print(f"harness {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    pass
+Out = Annotated[Path, typer.Option(help="Folder of all runs; the file's lie in a folder named after it.")]
+Devices = Annotated[
+    str,
+    typer.Option(help="auto, cpu, cpu:N (N workers), cuda, cuda:0,1 … (a worker each; cuda:0,cuda:0 puts two on one)."),
+]
+EngineName = Annotated[str, typer.Option("--engine", help="local, ray, or a Ray cluster's ray://HOST:PORT.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the Optuna study is kept: a sqlite:///… or postgresql://… address.",
+        show_default="study.journal in the file's folder",
+    ),
+]
+WandbMode = Annotated[
+    Wandb | None,
+    typer.Option("--wandb", help="Where W&B runs go; by default online with an API key, else offline.",
+                 show_default=False),
+]  # fmt: skip
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it costs.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Compute failed runs again.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Forget this file's runs and compute them again.")]
+CheckpointEvery = Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Seconds between checkpoints.")]
 
 
 @app.command(
@@ -107,7 +51,7 @@ def _root(
 
     harness run experiments/relative_weight.yaml --dry-run
 
-    harness run experiments/relative_weight.yaml --profile paper --devices cuda:0
+    harness run experiments/relative_weight.yaml --profile paper --devices cuda:0,1
 
 The same command again computes only what is missing, and goes on where it was interrupted.
 """
@@ -115,33 +59,78 @@ The same command again computes only what is missing, and goes on where it was i
 def run(
     file: File,
     overrides: Overrides = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder of all runs; the experiment's lie in a folder named after it.")
-    ] = Path("runs"),
+    out: Out = Path("runs"),
     profile: Profile = None,
-    devices: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    wandb: Annotated[
-        Wandb | None,
-        typer.Option(help="Where W&B runs go; by default online with an API key, else offline.", show_default=False),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it costs.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute failed runs again.")] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget this experiment's runs and compute them again.")
-    ] = False,
-    checkpoint_every: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.0, help="Seconds between checkpoints.")
-    ] = 30.0,
+    devices: Devices = "auto",
+    engine: EngineName = "local",
+    storage: Storage = None,
+    wandb: WandbMode = None,
+    dry_run: DryRun = False,
+    retry_failed: RetryFailed = False,
+    fresh: Fresh = False,
+    checkpoint_every: CheckpointEvery = 30.0,
 ) -> None:
-    """Carry out an experiment: its runs and its figure. Again: only what is missing."""
+    """Carry out an experiment: its runs, its figure, its claims. Again: only what is missing."""
     with reporting():
-        from harness.cli.run import Request, run_experiment
+        from harness.cli.run import run_experiment
+        from harness.cli.study import Request
 
-        request = Request(
-            file, tuple(overrides or ()), out, profile, devices, wandb.value if wandb else None,
-            dry_run, retry_failed, fresh, checkpoint_every,
+        num_unfinished = run_experiment(
+            Request(
+                file, tuple(overrides or ()), out, profile, devices, engine, storage, wandb.value if wandb else None,
+                dry_run, retry_failed, fresh, checkpoint_every,
+            )
         )  # fmt: skip
-        num_unfinished = run_experiment(request)
+    if num_unfinished:
+        raise typer.Exit(1)
+
+
+SweepFile = Annotated[Path, typer.Argument(metavar="FILE.yaml", help="A sweep.")]
+SweepOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[key=value]...", help="Override any field: budget.trials=80 transfer.size=384"),
+]
+
+
+@app.command(
+    epilog="""**Examples**
+
+    harness sweep sweeps/pareto.yaml
+
+    harness sweep sweeps/pareto.yaml budget.trials=80              goes on from 40
+
+    harness sweep sweeps/pareto.yaml transfer.start=noise          that field is not searched
+
+    harness sweep sweeps/pareto.yaml --devices cuda:0,1 --storage postgresql://me@host/studies
+
+The same command again goes on. Any trial's words behind `harness run FILE` repeat it.
+"""
+)
+def sweep(
+    file: SweepFile,
+    overrides: SweepOverrides = None,
+    out: Out = Path("runs"),
+    profile: Profile = None,
+    devices: Devices = "auto",
+    engine: EngineName = "local",
+    storage: Storage = None,
+    wandb: WandbMode = None,
+    dry_run: DryRun = False,
+    retry_failed: RetryFailed = False,
+    fresh: Fresh = False,
+    checkpoint_every: CheckpointEvery = 30.0,
+) -> None:
+    """Search with Optuna over any fields of a transfer. Again: goes on."""
+    with reporting():
+        from harness.cli.study import Request
+        from harness.cli.sweep import run_sweep
+
+        num_unfinished = run_sweep(
+            Request(
+                file, tuple(overrides or ()), out, profile, devices, engine, storage, wandb.value if wandb else None,
+                dry_run, retry_failed, fresh, checkpoint_every,
+            )
+        )  # fmt: skip
     if num_unfinished:
         raise typer.Exit(1)
 
@@ -214,6 +203,9 @@ def distill(
         from harness.cli.distill import Training, run_distillation
 
         run_distillation(Training(teacher, tuple(images), work, steps, evaluate, weights, device))
+
+
+from harness.cli import results_commands  # noqa: E402, F401 - registers its commands, behind those above
 
 
 def main() -> None:

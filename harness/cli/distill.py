@@ -14,7 +14,6 @@ from rich.table import Table
 from torch import Tensor
 
 from harness.cli.console import make_console
-from harness.cli.devices import choose_device
 from harness.distillation.targets import (
     HELD_OUT_OF,
     Targets,
@@ -24,6 +23,7 @@ from harness.distillation.targets import (
     unexplained,
 )
 from harness.distillation.training import Recipe, train
+from harness.engines.devices import parse_device
 from harness.errors import ImageError, UsageError
 from harness.features.normalise import mean_activations, rescale
 from harness.features.sources import WeightsFile
@@ -60,7 +60,8 @@ def run_distillation(request: Training) -> None:
         WeightsError: the teacher cannot be read.
     """
     console = make_console()
-    device_name, threads = choose_device(request.device)
+    spec = parse_device(request.device)
+    device_name, threads = spec.device, spec.threads
     torch.set_num_threads(threads)
     device = torch.device(device_name)
     paths = find_images(request.images)

@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from harness.driver import Options, Plan
+from harness.cli.tables import duration
+from harness.engines.devices import DeviceSpec
 from harness.features.vgg import map_shape
 from harness.jobs import Job
 from harness.objective.rows import Objective
+from harness.planning import Plan
 from harness.runs.module import is_log_spaced
 from harness.runs.prepare import load_network, row_objective_of
-from harness.runs.progress import duration
 
 MEMORY_SHARE = 0.5
 """Part of the free memory that a batch may take."""
@@ -34,26 +35,29 @@ def _image_bytes(job: Job) -> int:
 
 
 class MaxRows:
-    """How many rows like a job's a batch may have on a device: its free memory over a row's, at least one.
+    """How many rows like a job's a batch may have on a worker: its device's free memory over a row's, at least one.
 
     Args:
-        device: ``cpu`` or ``cuda:N``.
+        workers: all workers' names; two on one card share its memory.
     """
 
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self._found: dict[str, int] = {}
+    def __init__(self, workers: Sequence[str]) -> None:
+        self.workers = workers
+        self._found: dict[tuple[str, str], int] = {}
 
-    def __call__(self, job: Job) -> int:
+    def __call__(self, job: Job, worker: str) -> int:
         """Measured once for all jobs that can share a batch."""
-        if job.batch_key not in self._found:
+        key = (job.batch_key, worker)
+        if key not in self._found:
             one_pass = pass_bytes(job)
-            if self.device.startswith("cuda"):
-                free, needed = torch.cuda.mem_get_info(self.device)[0], row_bytes(job) + one_pass
+            device = worker.split("#")[0]
+            if device.startswith("cuda"):
+                sharing = sum(other.split("#")[0] == device for other in self.workers)
+                free, needed = torch.cuda.mem_get_info(device)[0] / sharing, row_bytes(job) + one_pass
             else:
-                free, needed = available_bytes() - one_pass, row_bytes(job)
-            self._found[job.batch_key] = max(1, int(MEMORY_SHARE * free / needed))
-        return self._found[job.batch_key]
+                free, needed = available_bytes() / len(self.workers) - one_pass, row_bytes(job)
+            self._found[key] = max(1, int(MEMORY_SHARE * free / needed))
+        return self._found[key]
 
 
 def available_bytes() -> int:
@@ -77,10 +81,10 @@ def pass_bytes(job: Job) -> int:
     return num_values * (8 if job.row.transfer["precision"] == "float64" else 4)
 
 
-def evaluation_seconds(job: Job, options: Options) -> float:
-    """Time of one evaluation of one row, measured: the second of two, on noise."""
-    torch.set_num_threads(options.threads)
-    device = torch.device(options.device)
+def evaluation_seconds(job: Job, spec: DeviceSpec) -> float:
+    """Time of one evaluation of one row on a device, measured: the second of two, on noise."""
+    torch.set_num_threads(spec.threads)
+    device = torch.device(spec.device)
     objective = row_objective_of(job.row.transfer)
     network = load_network(job.row.transfer, (*objective.weighed_content(), *objective.weighed_style())).to(device)
     noise = torch.rand(3, job.height, job.width, generator=torch.Generator().manual_seed(0)).to(device)
@@ -96,37 +100,52 @@ def evaluation_seconds(job: Job, options: Options) -> float:
     return elapsed
 
 
-def estimate(plan: Plan, options: Options) -> Table:
+def estimate(plan: Plan, folder: Path, devices: Sequence[DeviceSpec]) -> Table:
     """The answer to ``--dry-run``; nothing is written."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    left = [job for batch in plan.batches for job in batch]
-    table.add_row("cells", str(len(plan.jobs)))
+    repeats = len(plan.jobs) - len(plan.grid)
+    table.add_row("cells", str(len(plan.grid)) + (f", and {repeats} repeats for the claims" if repeats else ""))
     table.add_row("done", f"{len(plan.done)}" + (f", {len(plan.linked)} of them elsewhere" if plan.linked else ""))
     table.add_row(
         "failed before", f"{len(plan.failed)}" + (" (--retry-failed computes them again)" if plan.failed else "")
     )
-    begun = [job for job in left if _behind(job)]
+    begun = [job for job in plan.left if _behind(job)]
     at = ", ".join(f"{job.row.id} at evaluation {_behind(job)}" for job in begun)
-    table.add_row("left", str(len(left)) + (f", {len(begun)} of them begun: {at}" if begun else ""))
-    for number, batch in enumerate(plan.batches, 1):
-        size = f"{batch[0].width}×{batch[0].height} px, {batch[0].row.transfer['steps']} evaluations"
-        rows = "1 row" if len(batch) == 1 else f"{len(batch)} rows"
-        table.add_row(f"batch {number}", f"{rows}, {size}")
-        table.add_row("", ", ".join(job.row.id for job in batch))
-    if left:
-        memory = max(len(batch) * row_bytes(batch[0]) + pass_bytes(batch[0]) for batch in plan.batches)
-        table.add_row("memory", f"about {memory / 2**20:.0f} MiB for the largest batch, and 1 GiB for Python and torch")
-        table.add_row(
-            "disk",
-            f"about {_disk_bytes(left) / 2**20:.0f} MiB, and {_checkpoint_bytes(plan) / 2**20:.0f} MiB while it runs",
-        )
-        seconds = sum(
-            evaluation_seconds(batch[0], options) * sum(job.row.transfer["steps"] - _behind(job) for job in batch)
-            for batch in plan.batches
-        )
-        table.add_row("time", f"about {duration(seconds)} on {options.device} (one evaluation measured just now)")
-    table.add_row("folder", str(plan.folder))
+    table.add_row("left", str(len(plan.left)) + (f", {len(begun)} of them begun: {at}" if begun else ""))
+    kinds: dict[str, list[Job]] = {}
+    for job in plan.left:
+        kinds.setdefault(job.batch_key, []).append(job)
+    for number, jobs in enumerate(kinds.values(), 1):
+        size = f"{jobs[0].width}×{jobs[0].height} px, {jobs[0].row.transfer['steps']} evaluations"
+        rows = "1 row" if len(jobs) == 1 else f"{len(jobs)} rows"
+        table.add_row(f"batch {number}", f"{rows} that can share one, {size}")
+        table.add_row("", ", ".join(job.row.id for job in jobs))
+    add_cost(table, list(kinds.values()), devices)
+    table.add_row("folder", str(folder))
     return table
+
+
+def add_cost(table: Table, kinds: Sequence[Sequence[Job]], devices: Sequence[DeviceSpec]) -> None:
+    """Add memory, disk and time of jobs, given by what can share a batch."""
+    if not kinds:
+        return
+    memory = max(_batch_bytes(jobs, devices) for jobs in kinds)
+    table.add_row("memory", f"about {memory / 2**20:.0f} MiB for the largest batch, and 1 GiB for Python and torch")
+    disk = sum(_disk_bytes(jobs) for jobs in kinds)
+    table.add_row("disk", f"about {disk / 2**20:.0f} MiB, and {memory / 2**20:.0f} MiB while it runs")
+    seconds = sum(
+        evaluation_seconds(jobs[0], devices[0]) * sum(job.row.transfer["steps"] - _behind(job) for job in jobs)
+        for jobs in kinds
+    )
+    workers = f"{devices[0].device}" if len(devices) == 1 else f"{len(devices)} workers"
+    table.add_row("time", f"about {duration(seconds / len(devices))} on {workers} (one evaluation measured just now)")
+
+
+def _batch_bytes(jobs: Sequence[Job], devices: Sequence[DeviceSpec]) -> int:
+    """Memory of what the workers have at a time: a row each on several CPU workers, else all rows on the first."""
+    if len(devices) > 1 and devices[0].device == "cpu":
+        return len(devices) * (row_bytes(jobs[0]) + pass_bytes(jobs[0]))
+    return len(jobs) * row_bytes(jobs[0]) + pass_bytes(jobs[0])
 
 
 def _behind(job: Job) -> int:
@@ -143,7 +162,3 @@ def _disk_bytes(jobs: Sequence[Job]) -> int:
         num_images = 1 + sum(is_log_spaced(evaluation, steps) for evaluation in range(1, steps + 1))
         total += 2 * num_images * 3 * job.height * job.width + 100 * steps
     return total
-
-
-def _checkpoint_bytes(plan: Plan) -> int:
-    return max(len(batch) * row_bytes(batch[0]) for batch in plan.batches)

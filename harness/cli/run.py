@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
 from harness.cli.console import make_console
-from harness.cli.devices import choose_device
 from harness.cli.downloads import DownloadProgress
-from harness.cli.estimate import MaxRows, estimate
-from harness.config import load_experiment
-from harness.driver import Options, Plan, make_plan, open_experiment, run_plan
-from harness.figures.experiment import draw_experiment
-from harness.jobs import fault_of_image
-from harness.runs.batch import Execution, run_batch
-from harness.runs.keeper import Keeper
-from harness.runs.prepare import Row
-from harness.runs.progress import Progress, duration
-from harness.runs.store import Manifest, Status
-from harness.runs.tracking import open_tracker, resolve_mode
+from harness.cli.estimate import estimate
+from harness.cli.progress import name_of
+from harness.cli.study import Request, Work, carry_out, conclude, write_cells
+from harness.cli.tables import duration
+from harness.config import canonical_json, load_experiment
+from harness.engines.devices import DeviceSpec, parse_devices
+from harness.experiment_folder import ExperimentFolder, forget, link_finished
+from harness.jobs import Job, fault_of_image
+from harness.planning import Options, Plan, make_plan
+from harness.runs.store import Status
+from harness.runs.tracking import Mode, resolve_mode
+from harness.studies.grid import GridSession, open_grid
+from harness.studies.naming import study_name
+from harness.studies.rebuild import make_record, rebuild, trial_records
+from harness.studies.session import Asked
+from harness.studies.storage import forget_study, hold_study, open_storage
 
 COLUMNS = ("total", "content", "style", "ssim", "reference_content", "reference_style", "heldout_style", "seconds")
-
-
-@dataclass(frozen=True)
-class Request:
-    """The command line of ``harness run``."""
-
-    file: Path
-    overrides: tuple[str, ...] = ()
-    out: Path = Path("runs")
-    profile: str | None = None
-    devices: str = "auto"
-    wandb: str | None = None
-    dry_run: bool = False
-    retry_failed: bool = False
-    fresh: bool = False
-    checkpoint_every_s: float = 30.0
+OBJECTIVES = ("reference_content", "reference_style")
+"""What an experiment's trials are told as, so that Optuna's dashboard can show the trade-off."""
 
 
 def run_experiment(request: Request) -> int:
@@ -53,77 +45,127 @@ def run_experiment(request: Request) -> int:
     """
     console = make_console()
     loaded = load_experiment(request.file, request.overrides, request.profile, fault_of_image)
-    device, threads = choose_device(request.devices)
-    options = Options(
-        request.out, device, threads, request.retry_failed, request.fresh, request.checkpoint_every_s
-    )  # fmt: skip
+    options = Options(request.out, request.retry_failed, request.fresh)
     with DownloadProgress(console) as downloads:
-        progress = partial(downloads.advance, "weights")
-        plan = make_plan(loaded, options, MaxRows(device), progress)
+        plan = make_plan(loaded, options, partial(downloads.advance, "weights"))
+    devices = parse_devices(request.devices, len(plan.left))
+    folder = ExperimentFolder(loaded, request.out)
     if request.dry_run:
-        console.print(estimate(plan, options))
+        console.print(estimate(plan, folder.path, devices))
         return 0
-    mode = resolve_mode(request.wandb, plan.folder / "wandb")
-    earlier = open_experiment(loaded, plan, options)
-    if earlier is not None:
-        console.print(f"This is another grid than last time; its figure is kept in {earlier}.", soft_wrap=True)
-    left = sum(len(batch) for batch in plan.batches)
-    if plan.done:
-        linked = f" ({len(plan.linked)} of them linked from other experiments)" if plan.linked else ""
-        console.print(f"{len(plan.done)} of {len(plan.jobs)} runs are done already{linked}; {left} to compute.")
-    if left:
-        tracker = open_tracker(mode, plan.folder / "wandb")
-
-        def run(rows: Sequence[Row], title: str) -> list[Manifest]:
-            names = [_name(row.manifest.label) for row in rows]
-            execution = Execution(device, threads, checkpoint_every_s=options.checkpoint_every_s)
-
-            def callbacks(keeper: Keeper) -> list[Any]:
-                return [Progress(console, keeper, names, title)]
-
-            return run_batch(rows, execution, callbacks, tracker)
-
-        try:
-            list(run_plan(plan, options, run))
-        finally:
-            warning = tracker.close()
-        for note in filter(None, (mode.note, warning)):
-            console.print(note, soft_wrap=True, markup=False)
-    figure = draw_experiment(loaded.experiment, plan.jobs, plan.folder)
-    _report(console, plan, figure)
+    mode = resolve_mode(request.wandb, folder.path / "wandb")
+    folder.make()
+    with hold_study(folder.path):
+        if folder.is_a_sweeps:
+            _repeat_trial(console, request, plan, devices, mode, folder)
+            return sum(job.status is not Status.DONE for job in plan.jobs)
+        earlier = folder.open()
+        if earlier is not None:
+            console.print(f"This is another grid than last time; its figure is kept in {earlier}.", soft_wrap=True)
+        link_finished(plan.jobs, plan.linked)
+        if request.fresh:
+            forget([job.row.folder for job in plan.jobs])
+        if plan.done:
+            linked = f" ({len(plan.linked)} of them linked from other experiments)" if plan.linked else ""
+            console.print(
+                f"{len(plan.done)} of {len(plan.jobs)} runs are done already{linked}; {len(plan.left)} to compute."
+            )
+        storage = open_storage(request.storage, folder.path)
+        work = _work(plan, request, storage, folder)
+        if plan.left or not work.session.is_finished:
+            carry_out(console, request, work, devices, mode, folder)
+        _report(console, plan)
+        conclude(console, folder.path, storage, mode, has_changed=bool(plan.left))
     return sum(job.status is not Status.DONE for job in plan.jobs)
 
 
-def _report(console: Console, plan: Plan, figure: Sequence[Path]) -> None:
-    """The table of what was measured, the figure, and what to do next."""
+def _repeat_trial(
+    console: Console, request: Request, plan: Plan, devices: Sequence[DeviceSpec], mode: Mode, folder: ExperimentFolder
+) -> None:
+    """One trial of a sweep, pinned by overrides: the sweep's study, definition and figures are left as they are."""
+    if request.fresh:
+        forget([job.row.folder for job in plan.jobs])
+    link_finished(plan.jobs, plan.linked)
+    if plan.left:
+        session = open_grid(InMemoryStorage(), folder.path.name, [_params(job) for job in plan.left], OBJECTIVES)
+        work = Work(session, lambda asked: plan.left[asked.cell or 0], len(plan.left), (), OBJECTIVES)
+        carry_out(console, request, work, devices, mode, folder)
+    else:
+        console.print(f"{len(plan.jobs)} of {len(plan.jobs)} runs are done already; 0 to compute.")
+    _report(console, plan)
+    for job in plan.jobs:
+        console.print(f"Picture: {job.folder.image_path}", soft_wrap=True)
+    console.print(f"Next:    harness compare {folder.path}, with the sweep's other trials", soft_wrap=True)
+
+
+def _work(plan: Plan, request: Request, storage: BaseStorage, folder: ExperimentFolder) -> Work:
+    """The experiment's study: a trial for every run of the plan."""
+    cells = [_params(job) for job in plan.jobs]
+    name = study_name(folder.path.name, {"runs": [job.row.id for job in plan.jobs]}, {"cells": cells}, OBJECTIVES)
+    if request.fresh:
+        forget_study(storage, name)
+    rebuild(storage, name, trial_records(folder.path, name))
+    session = open_grid(storage, name, cells, OBJECTIVES, request.retry_failed)
+    write_cells(folder, name, request, plan.jobs)
+
+    def make_job(asked: Asked) -> Job:
+        assert asked.cell is not None
+        job = plan.jobs[asked.cell]
+        record = make_record(asked, name, OBJECTIVES)
+        return replace(job, row=replace(job.row, manifest=replace(job.row.manifest, trials=(record,))))
+
+    told = _told(session, request.retry_failed)
+    extra = [job for job in plan.left if canonical_json(_params(job)) in told]
+    return Work(session, make_job, len(plan.left), extra, OBJECTIVES)
+
+
+def _params(job: Job) -> dict[str, Any]:
+    """A run as a trial's parameters: what sets it apart."""
+    return {**job.cell.label, **({"again": True} if job.part == "again" else {})}
+
+
+def _told(session: GridSession, retry_failed: bool) -> set[str]:
+    """The cells that no trial asks for any more; their folders may be gone nevertheless."""
+    told = set()
+    for trial in session.study.get_trials(deepcopy=False):
+        cell = canonical_json({name: json.loads(value) for name, value in trial.params.items()})
+        if trial.state.is_finished() and not (retry_failed and trial.state is TrialState.FAIL):
+            told.add(cell)
+        else:
+            told.discard(cell)
+    return told
+
+
+def _report(console: Console, plan: Plan) -> None:
+    """The table of what was measured, and what to do about what was not."""
     table = Table(box=None, pad_edge=False)
     table.add_column("run")
     for column in ("", *COLUMNS):
         table.add_column(column, justify="right" if column else "left")
-    for job in plan.jobs:
+    for job in plan.grid:
         manifest = job.folder.manifest()
         metrics = manifest.metrics if manifest else {}
         values = [_number(column, metrics.get(column)) for column in COLUMNS]
-        table.add_row(job.row.id, _name(job.cell.label), *values)
+        table.add_row(job.row.id, name_of(job.cell.label), *values)
     console.print(table)
-    failed = [job for job in plan.jobs if job.status is Status.FAILED]
+    others = len(plan.jobs) - len(plan.grid)
+    if others:
+        done = sum(job.status is Status.DONE for job in plan.jobs if job.part != "grid")
+        console.print(f"and {done} of {others} repeats of these, for the claims' spread")
+    _say_unfinished(console, plan.jobs)
+
+
+def _say_unfinished(console: Console, jobs: Sequence[Job]) -> None:
+    failed = [job for job in jobs if job.status is Status.FAILED]
     for job in failed:
         manifest = job.folder.manifest()
-        console.print(f"{job.row.id} ({_name(job.cell.label)}) failed: {manifest.reason if manifest else ''}")
-    for job in plan.jobs:
-        if job.status in (Status.WAITING, Status.RUNNING):
-            console.print(f"{job.row.id} ({_name(job.cell.label)}) {job.status.value}; run the same command again.")
+        reason = manifest.reason if manifest else ""
+        console.print(f"{job.row.id} ({name_of(job.cell.label)}) failed: {reason}", soft_wrap=True, markup=False)
+    for job in jobs:
+        if job.status in (Status.WAITING, Status.RUNNING, Status.PRUNED):
+            console.print(f"{job.row.id} ({name_of(job.cell.label)}) {job.status.value}; run the same command again.")
     if failed:
         console.print("Add --retry-failed to compute failed runs again.")
-    for path in figure:
-        console.print(f"Figure: {path}", soft_wrap=True)
-    console.print(f"Runs:   {plan.folder}", soft_wrap=True)
-
-
-def _name(label: Any) -> str:
-    return (
-        ", ".join(f"{value}" if field == "cases" else f"{field}={value}" for field, value in label.items()) or "single"
-    )
 
 
 def _number(column: str, value: float | None) -> str:

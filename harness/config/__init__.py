@@ -1,37 +1,71 @@
-"""Configuration: what a transfer and an experiment say, read from YAML with every fault in one report.
+"""Configuration: what a transfer, an experiment and a sweep say, read from YAML with every fault in one report.
 
 Nothing here imports torch or numpy, or opens any file but the YAML it is given.
 """
 
+from harness.config.claims import LOSSES, MEASURES, METRICS, PICTURE_MEASURES, Claim, Repeat, matches, value_key
+from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
 from harness.config.experiment import Experiment, Figure, Tracking
 from harness.config.grid import Cell
 from harness.config.identity import NUMERICS, canonical_json, hashed_fields, run_id
 from harness.config.layers import LAYERS, LayerName
-from harness.config.loading import Loaded, load_experiment
+from harness.config.loading import Loaded, load_experiment, load_sweep
 from harness.config.located import Located
+from harness.config.search import Budget, MedianPruner, NoPruner, Nsga2, Qmc, Random, SuccessiveHalving, Tpe
+from harness.config.space import choice_names, fields_of, parameters, params_of
+from harness.config.sweep import LoadedSweep, Sweep
 from harness.config.transfer import Adam, Convention, Lbfgs, StartFile, Transfer, WeightsFile, WeightsUrl
 from harness.config.yaml_source import dump_yaml
 
 __all__ = [
-    "LAYERS",
-    "NUMERICS",
-    "Adam",
-    "Cell",
-    "Convention",
+    "LOSSES",
+    "MEASURES",
+    "METRICS",
+    "PICTURE_MEASURES",
+    "Claim",
+    "Repeat",
+    "matches",
+    "value_key",
+    "Choice",
+    "Dimension",
+    "Integer",
+    "Log",
+    "Simplex",
+    "Uniform",
     "Experiment",
     "Figure",
-    "LayerName",
-    "Lbfgs",
-    "Loaded",
-    "Located",
-    "StartFile",
     "Tracking",
+    "Cell",
+    "NUMERICS",
+    "canonical_json",
+    "hashed_fields",
+    "run_id",
+    "LAYERS",
+    "LayerName",
+    "Loaded",
+    "load_experiment",
+    "load_sweep",
+    "Located",
+    "Budget",
+    "MedianPruner",
+    "NoPruner",
+    "Nsga2",
+    "Qmc",
+    "Random",
+    "SuccessiveHalving",
+    "Tpe",
+    "choice_names",
+    "fields_of",
+    "parameters",
+    "params_of",
+    "LoadedSweep",
+    "Sweep",
+    "Adam",
+    "Convention",
+    "Lbfgs",
+    "StartFile",
     "Transfer",
     "WeightsFile",
     "WeightsUrl",
-    "canonical_json",
     "dump_yaml",
-    "hashed_fields",
-    "load_experiment",
-    "run_id",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -9,10 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from harness.config.claims import Claim, Repeat, matches
 from harness.config.fields import nearest
 from harness.config.grid import Axes, Cases, Cell, enumerate_cells, override_words, varied
+from harness.config.identity import canonical_json
+from harness.config.located import Path
 from harness.config.sentences import GRID, Problem
-from harness.config.transfer import Strict, Text, Transfer
+from harness.config.transfer import CROSS_FIELD, Strict, Text, Transfer, number
 
 CASES = "cases"
 """What a figure's columns or rows are called when they are the experiment's cases."""
@@ -25,6 +29,7 @@ class Figure(Strict):
         columns: the axis along the columns, or ``cases``; by default the first thing that varies.
         rows: the axis along the rows; whatever else varies makes further rows.
         show: the inputs to show before the pictures.
+        wrap: that many panels to a line, where nothing is named as rows; each then carries its own label.
     """
 
     columns: Text | None = None
@@ -33,6 +38,15 @@ class Figure(Strict):
         tuple[Literal["content", "style"], ...],
         Field(description="a list of content and style, such as [content, style]"),
     ] = ("content", "style")
+    wrap: Annotated[int, number("integer", ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _wrap_or_rows(self) -> Figure:
+        """Panels are laid out in rows of a meaning or wrapped, not both."""
+        if self.wrap is not None and self.rows is not None:
+            sentence = f"{self.wrap} panels to a line, yet {self.rows} has the rows; drop wrap or rows"
+            raise PydanticCustomError(CROSS_FIELD, "fields contradict", {"faults": [(("wrap", "rows"), sentence)]})
+        return self
 
 
 class Tracking(Strict):
@@ -86,6 +100,11 @@ def _figure_problems(columns: str | None, rows: str | None, possible: Sequence[s
     return found
 
 
+def _key(cell: Cell) -> str:
+    """One spelling for equal transfers."""
+    return canonical_json(cell.transfer.model_dump())
+
+
 class Experiment(Strict):
     """What one file in ``experiments/`` says.
 
@@ -94,6 +113,8 @@ class Experiment(Strict):
         axes: values of any dotted fields of the transfer; the grid is their product.
         cases: named combinations of fields; each is carried out for every cell of the axes.
         figure: the layout of the picture grid.
+        claims: the sentences it must bear out.
+        repeat: cells to carry out once more, for the claims.
         tracking: project, tags and notes for W&B.
         profiles: partial experiments that ``--profile`` lays over this one.
     """
@@ -108,6 +129,13 @@ class Experiment(Strict):
         Field(description="a mapping of labels to fields, such as {A: {start: content}, B: {start: style}}"),
     ] = {}
     figure: Annotated[Figure, Field(description="{columns: …, rows: …, show: […]}")] = Figure()
+    claims: Annotated[
+        tuple[Claim, ...],
+        Field(description="a list of {says: …, where: …, measure: …, expect: …, because: …}"),
+    ] = ()
+    repeat: Annotated[
+        tuple[Repeat, ...], Field(description="a list of {where: …, seeds: […]}, such as [{seeds: [1, 2]}]")
+    ] = ()
     tracking: Annotated[Tracking, Field(description="{project: …, tags: […], notes: …}")] = Tracking()
     profiles: Annotated[
         dict[Text, dict[str, Any]],
@@ -139,6 +167,36 @@ class Experiment(Strict):
         free = [part for part in self.varies() if part not in rows and part != self.figure.columns]
         columns = self.figure.columns or (free.pop(0) if free else None)
         return columns, (*rows, *free)
+
+    def repeats(self) -> list[Cell]:
+        """The cells of ``repeat`` that have seeds, each seed's a cell with ``seed`` at the end of its label.
+
+        A transfer that stands in the grid or among the repeats already is left out, and so is everything where the
+        grid is a single cell.
+        """
+        cells = self.cells() if self.repeat else []
+        known = {_key(cell) for cell in cells}
+        found: list[Cell] = []
+        for index, repeat in enumerate(self.repeat if len(cells) > 1 else ()):
+            for cell, (k, seed) in itertools.product(cells, enumerate(repeat.seeds or ())):
+                if matches(repeat.where, cell.label):
+                    again = self._from_seed(cell, seed, ("repeat", str(index), "seeds", str(k)))
+                    if _key(again) not in known:
+                        known.add(_key(again))
+                        found.append(again)
+        return found
+
+    def again(self) -> list[Cell]:
+        """The cells to compute a second time as they are; none where the grid is a single cell."""
+        cells = self.cells() if self.repeat else []
+        wanted = [repeat for repeat in self.repeat if repeat.seeds is None and len(cells) > 1]
+        return [cell for cell in cells if any(matches(repeat.where, cell.label) for repeat in wanted)]
+
+    def _from_seed(self, cell: Cell, seed: int, source: Path) -> Cell:
+        transfer = cell.transfer.model_copy(update={"seed": seed})
+        label = {part: value for part, value in cell.label.items() if part != "seed"} | {"seed": seed}
+        words = override_words(transfer, self.transfer, varied(self.axes, self.cases))
+        return Cell(label, transfer, {**cell.sources, "seed": source}, words)
 
     def cells(self) -> list[Cell]:
         """Every cell, cases outermost, the last axis fastest; one cell with an empty label where nothing varies.

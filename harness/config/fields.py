@@ -31,6 +31,8 @@ def members(annotation: Any) -> list[Any]:
 def models_of(annotation: Any) -> dict[str, type[BaseModel]]:
     """The models an annotation allows, by their discriminator tag ("" where there is none)."""
     found: dict[str, type[BaseModel]] = {}
+    if get_origin(annotation) is tuple:  # a list: the models of its items
+        return models_of(get_args(annotation)[0])
     for member in members(annotation):
         base, *marks = get_args(member) if get_origin(member) is Annotated else (member,)
         if isinstance(base, type) and issubclass(base, BaseModel):
@@ -57,11 +59,13 @@ def info_at(model: type[BaseModel], location: Iterable[str | int]) -> tuple[Fiel
     holder: type[BaseModel] | None = model
     options: dict[str, type[BaseModel]] = {}
     for step in location:
-        if isinstance(step, str) and step.startswith("<"):
+        if isinstance(step, int):  # an item of a list
+            continue
+        if step.startswith("<"):
             holder = options.get(step)
             continue
         holder = holder or options.get("")
-        info = holder.model_fields.get(str(step)) if holder else None
+        info = holder.model_fields.get(step) if holder else None
         if info is None:
             return None, holder
         options = models_of(info.annotation)
@@ -71,8 +75,9 @@ def info_at(model: type[BaseModel], location: Iterable[str | int]) -> tuple[Fiel
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The one of ``names`` that was probably meant, by difflib."""
-    close = get_close_matches(name.lower().replace("-", "_"), list(names), n=1, cutoff=0.6)
-    return close[0] if close else None
+    written = {known.lower(): known for known in names}
+    close = get_close_matches(name.lower().replace("-", "_"), written, n=1, cutoff=0.6)
+    return written[close[0]] if close else None
 
 
 def unknown_name(name: str, names: Iterable[str], kind: str = "field") -> str:

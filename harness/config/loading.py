@@ -1,25 +1,23 @@
-"""Read an experiment: file, then profile, then overrides, with every fault in one report."""
+"""Read an experiment or a sweep: file, then profile, then overrides, with every fault in one report."""
 
 from __future__ import annotations
 
-import copy
 import os
-import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from harness.config.experiment import CASES, Experiment, grid_problems
-from harness.config.fields import unknown_name
+from harness.config.experiment import Experiment
 from harness.config.grid import Cell, override_words
 from harness.config.located import Located
-from harness.config.overrides import SECTIONS, Overrides, fields_of, merge_profile
+from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, varied_fields
 from harness.config.reading import Source, read_source
-from harness.config.sentences import GRID, Problem, problems
+from harness.config.resolving import FaultOfImage, laid_over, mapping, resolve_all
+from harness.config.sweep import LoadedSweep, Sweep
 from harness.config.transfer import Transfer
 from harness.errors import ConfigError, Fault
 
@@ -33,6 +31,8 @@ class Loaded:
         name: the file's stem; its runs lie in ``<out>/<name>``.
         source: the file.
         cells: every cell; its ``overrides`` are relative to the file alone.
+        repeats: cells of the grid from other seeds, for the claims.
+        again: cells of the grid to be computed a second time as they are.
         located: where each field was written.
         data: the resolved experiment as plain data with all defaults, without profiles (``experiment.yaml``).
     """
@@ -41,6 +41,8 @@ class Loaded:
     name: str
     source: Path
     cells: tuple[Cell, ...]
+    repeats: tuple[Cell, ...]
+    again: tuple[Cell, ...]
     located: Located
     data: Mapping[str, Any]
 
@@ -57,9 +59,9 @@ def load_experiment(
     path: str | os.PathLike[str],
     overrides: Sequence[str] = (),
     profile: str | None = None,
-    fault_of_image: Callable[[str], str | None] = lambda name_or_path: None,
+    fault_of_image: FaultOfImage = lambda name_or_path: None,
 ) -> Loaded:
-    """Read and check an experiment.
+    """Read and check an experiment, or a sweep of which every searched field is pinned by overrides.
 
     Paths of images and weights are kept as they are given, relative to the working directory. The profiles that were
     not asked for are checked as well.
@@ -74,147 +76,95 @@ def load_experiment(
     Raises:
         ConfigError: with every fault found, by line, those of overrides last.
     """
-    source = read_source(Path(path))
-    profiles = {name: part for name, part in _mapping(source.data.get("profiles")).items() if isinstance(part, dict)}
-    faults = list(source.faults)
-    if profile is not None and profile not in profiles:
-        faults.append(Fault(f"--profile {profile}", "", unknown_name(profile, profiles, "profile")))
-        profile = None
-    experiment, located, found = _resolve(source, profile, overrides, fault_of_image)
-    unread = {(fault.where, fault.field) for fault in source.faults}  # values that YAML could not give
-    faults += [fault for fault in found if (fault.where, fault.field) not in unread]
-    for other in profiles:
-        if other != profile:
-            places = {place for known, place in source.located.places.items() if known[:2] == ("profiles", other)}
-            faults += [fault for fault in _resolve(source, other, ())[2] if fault.where in places]
-    if faults or experiment is None:
-        raise ConfigError(sorted(dict.fromkeys(_without_renamed(faults)), key=_line))
+    source = replace(read_source(Path(path)), sections=EXPERIMENT_SECTIONS)
+    if source.is_sweep:
+        source = _pinned(replace(source, sections=SWEEP_SECTIONS + EXPERIMENT_SECTIONS), overrides, profile)
+    experiment, located = resolve_all(source, Experiment, profile, overrides, fault_of_image)
+    base, fields = _file_transfer(source), varied_fields(source.data)
+
+    def relative(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+        return tuple(replace(cell, overrides=override_words(cell.transfer, base, fields)) for cell in cells)
+
     return Loaded(
         experiment=experiment,
         name=source.path.stem,
         source=source.path,
-        cells=_cells(experiment, source.data),
+        cells=relative(experiment.cells()),
+        repeats=relative(experiment.repeats()),
+        again=relative(experiment.again()),
         located=located,
         data=experiment.model_dump(mode="json", exclude={"profiles"}),
     )
 
 
-def _without_renamed(faults: Sequence[Fault]) -> list[Fault]:
-    """The faults without those that say a field is missing where another says that it is there under another name."""
-    meant = {match[1] for fault in faults if (match := re.search(r"did you mean (\w+)\?", fault.message))}
-    return [f for f in faults if not (f.message.startswith("is missing") and f.field.rpartition(".")[2] in meant)]
+def load_sweep(
+    path: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    fault_of_image: FaultOfImage = lambda name_or_path: None,
+) -> LoadedSweep:
+    """Read and check a sweep; an override of a field of the transfer takes it out of ``space``.
+
+    Args:
+        path: a YAML file.
+        overrides: ``key=value`` words, applied from left to right after the profile.
+        profile: one of the file's profiles.
+        fault_of_image: see ``load_experiment``.
+
+    Raises:
+        ConfigError: with every fault found, by line, those of overrides last.
+    """
+    source = replace(read_source(Path(path)), sections=SWEEP_SECTIONS)
+    if not source.is_sweep and "transfer" in source.data:
+        sentence = f"this is an experiment (it has no space to search); start it with: harness run {path}"
+        raise ConfigError([*source.faults, Fault(source.located.document, "", sentence)])
+    _refuse_pinned(source, overrides, profile)
+    sweep, located = resolve_all(source, Sweep, profile, overrides, fault_of_image)
+    return LoadedSweep(
+        sweep=sweep,
+        name=source.path.stem,
+        source=source.path,
+        located=located,
+        data=sweep.model_dump(mode="json", exclude={"profiles"}),
+        file_transfer=_file_transfer(source),
+        file_space=tuple(mapping(source.data.get("space"))),
+    )
 
 
-def _image_faults(
-    data: Mapping[str, Any], located: Located, fault_of_image: Callable[[str], str | None]
-) -> list[Fault]:
-    """What is wrong with the images that the base and the axes name."""
-    named: list[tuple[tuple[str, ...], Any]] = []
-    for side in ("content", "style"):
-        values = _mapping(data.get("axes")).get(side)
-        named.append((("transfer", side), _mapping(data.get("transfer")).get(side)))
-        named += [(("axes", side, str(i)), value) for i, value in enumerate(values if isinstance(values, list) else [])]
-    faults = [(path, fault_of_image(value)) for path, value in named if isinstance(value, str) and value]
-    return [located.fault(path, sentence) for path, sentence in faults if sentence]
+def _pinned(source: Source, words: Sequence[str], profile: str | None) -> Source:
+    """A sweep's source that overrides have made a single transfer.
+
+    Raises:
+        ConfigError: something is left to search.
+    """
+    data, _, overrides = laid_over(source, _known(source, profile), words)
+    left = data.get("space")
+    if mapping(source.data.get("space")) and left == {}:
+        return source
+    keys = ", ".join(key for key in SWEEP_ONLY if key in source.data)
+    sentence = f"this is a sweep file (it has {keys}); start it with: harness sweep {source.path}"
+    if mapping(left):
+        sentence += f"; or pin what it searches: {' '.join(f'transfer.{field}=…' for field in mapping(left))}"
+    first = next(key for key in SWEEP_ONLY if key in source.data)
+    raise ConfigError([Fault(source.located.where((first,)), "", sentence), *source.faults, *overrides.faults])
 
 
-def _resolve(
-    source: Source,
-    profile: str | None,
-    words: Sequence[str],
-    fault_of_image: Callable[[str], str | None] = lambda name_or_path: None,
-) -> tuple[Experiment | None, Located, list[Fault]]:
-    """The experiment with one profile and the overrides, where its fields stand, and everything wrong with it."""
-    data, located = copy.deepcopy(source.data), source.located.copy()
-    for section in {*SECTIONS, "profiles"} - {"transfer"}:
-        if section in data and data[section] is None:  # all its lines are commented out
-            del data[section]
-    varied_before = _varies(data)
-    if profile is not None:
-        merge_profile(data, located, profile)
-        varied_before |= _varies(data)
-    overrides = Overrides(data, located)
-    for word in words:
-        overrides.apply(word)
-    overrides.finish()
-    _forget_pinned(data, varied_before)
+def _refuse_pinned(source: Source, words: Sequence[str], profile: str | None) -> None:
+    """Refuse overrides that leave a sweep nothing to search."""
+    data, located, _ = laid_over(source, _known(source, profile), words)
+    if words and mapping(source.data.get("space")) and data.get("space", {}) == {}:
+        sentence = f"the overrides leave nothing to search; carry out this transfer with: harness run {source.path}"
+        raise ConfigError([Fault(located.where(("space",)), "", f"{sentence}, and the same words")])
+
+
+def _known(source: Source, profile: str | None) -> str | None:
+    """The profile if it is one; else none (it is reported elsewhere)."""
+    return profile if isinstance(mapping(source.data.get("profiles")).get(profile or ""), dict) else None
+
+
+def _file_transfer(source: Source) -> Transfer | None:
+    """What the file alone says; None where that is no valid transfer."""
     try:
-        return Experiment.model_validate(data), located, overrides.faults
-    except ValidationError as error:
-        found = list(problems(error, Experiment))
-        if error.errors()[0]["type"] != GRID:
-            found += _hidden_problems(data, found)
-        faults = overrides.faults + [located.fault(problem.path, problem.message) for problem in found]
-        return None, located, faults + _image_faults(data, located, fault_of_image)
-
-
-def _varies(data: Mapping[str, Any]) -> set[str]:
-    """What a figure may name: the axes, and the cases if there are any."""
-    return {*_mapping(data.get("axes")), *((CASES,) if data.get("cases") else ())}
-
-
-def _forget_pinned(data: dict[str, Any], varied_before: set[str]) -> None:
-    """Let the figure forget an axis that overrides have pinned or taken away."""
-    gone = varied_before - _varies(data)
-    if isinstance(figure := data.get("figure"), dict):
-        data["figure"] = {
-            key: value
-            for key, value in figure.items()
-            if not (key in ("columns", "rows") and isinstance(value, str) and value in gone)
-        }
-
-
-def _hidden_problems(data: Mapping[str, Any], found: Sequence[Problem]) -> list[Problem]:
-    """What pydantic did not get to, because some field is faulty: faults between fields, in cells, in the figure."""
-    faulty = {problem.path[1] for problem in found if problem.path[0] == "transfer" and len(problem.path) > 1}
-    base = {"content": "astronaut", "style": "astronaut"} | {
-        field: value for field, value in _mapping(data.get("transfer")).items() if field not in faulty
-    }
-    hidden: list[Problem] = []
-    while True:
-        try:
-            Transfer.model_validate(base)
-            break
-        except ValidationError as error:
-            between = list(problems(error, Transfer))
-            if not any(problem.involved for problem in between):
-                return hidden
-            for problem in between:
-                if not faulty.intersection(problem.involved):
-                    hidden.append(Problem(("transfer", *problem.path), problem.message))
-                base = {field: value for field, value in base.items() if field not in problem.involved}
-                faulty.update(problem.involved)
-    axes = {
-        field: values for field, values in _mapping(data.get("axes")).items() if isinstance(values, list) and values
-    }
-    cases = {label: case for label, case in _mapping(data.get("cases")).items() if isinstance(case, dict)}
-    unsound = {problem.path[0] for problem in found} & {"axes", "cases"}  # then the figure cannot be judged
-    figure = {} if unsound else _mapping(data.get("figure"))
-    columns, rows = (name if isinstance(name := figure.get(side), str) else None for side in ("columns", "rows"))
-    faulty -= set(axes)
-    return hidden + [
-        problem
-        for problem in grid_problems(base, axes, cases, columns, rows)
-        if not faulty.intersection(problem.involved)
-    ]
-
-
-def _cells(experiment: Experiment, file_data: Mapping[str, Any]) -> tuple[Cell, ...]:
-    """The cells, with the words that make each of them from the file alone."""
-    try:
-        base = Transfer.model_validate(file_data.get("transfer"))
+        return Transfer.model_validate(source.data.get("transfer"))
     except ValidationError:
-        base = None
-    fields = fields_of(file_data.get("axes"), file_data.get("cases"))
-    return tuple(replace(cell, overrides=override_words(cell.transfer, base, fields)) for cell in experiment.cells())
-
-
-def _line(fault: Fault) -> float:
-    """Sort key: the line in the file; overrides after it."""
-    line = re.search(r":(\d+)\Z", fault.where)
-    return int(line.group(1)) if line and not fault.where.startswith("override ") else float("inf")
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    """A mapping as it is, anything else as an empty one (it is reported elsewhere)."""
-    return value if isinstance(value, dict) else {}
+        return None

@@ -1,12 +1,13 @@
 """``key=value`` words and profiles laid over the data of a file.
 
-Words take effect from left to right. Setting a field of the transfer pins it: it leaves ``axes`` and ``cases``. Nothing
-behind ``=`` (or ``null``) takes an axis, a case or a figure's field away.
+Words take effect from left to right. Setting a field of the transfer pins it: it leaves ``axes``, ``cases`` and
+``space``; a pinned ``seed`` takes the repeats from other seeds away. Nothing behind ``=`` (or ``null``) takes an axis,
+a case, a searched field or a figure's field away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,10 +19,18 @@ from harness.config.transfer import Transfer
 from harness.config.yaml_source import parse_word
 from harness.errors import Fault
 
-MERGED_SECTIONS = ("transfer", "figure", "tracking")
+NAMED_SECTIONS = ("sampler", "pruner")
+"""Sections whose other fields depend on their ``name``: with another name they are forgotten."""
+
+MERGED_SECTIONS = ("transfer", "figure", "tracking", "budget", *NAMED_SECTIONS)
 """Sections that a profile changes field by field; every other value is replaced as a whole."""
 
-SECTIONS = (*MERGED_SECTIONS, "axes", "cases")
+SWEEP_ONLY = ("space", "objectives", "sampler", "pruner", "budget")
+EXPERIMENT_SECTIONS = ("transfer", "figure", "tracking", "axes", "cases", "claims", "repeat")
+SWEEP_SECTIONS = ("transfer", "figure", "tracking", *SWEEP_ONLY)
+LIST_SECTIONS = ("claims", "repeat", "objectives")
+
+_ENTRY = {"axes": "axis", "cases": "case", "space": "searched field"}
 
 
 def merge_profile(data: dict[str, Any], located: Located, name: str) -> None:
@@ -30,6 +39,8 @@ def merge_profile(data: dict[str, Any], located: Located, name: str) -> None:
     for section, value in data["profiles"][name].items():
         source: Path = ("profiles", name, section)
         if section in MERGED_SECTIONS and isinstance(value, dict) and isinstance(data.get(section, {}), dict):
+            if section in NAMED_SECTIONS and "name" in value:
+                data[section] = {}  # another algorithm has other fields
             for field, inner in value.items():
                 data[section] = {**data.get(section, {}), field: inner}
                 located.adopt((section, field), (*source, field), places)
@@ -41,12 +52,19 @@ def merge_profile(data: dict[str, Any], located: Located, name: str) -> None:
 
 
 class Overrides:
-    """Applies override words to one document; ``faults`` is what was wrong with them."""
+    """Applies override words to one document.
 
-    def __init__(self, data: dict[str, Any], located: Located) -> None:
-        """Work on ``data`` and ``located`` in place."""
+    Attributes:
+        faults: what was wrong with the words.
+        replaced: sections that words set as a whole.
+    """
+
+    def __init__(self, data: dict[str, Any], located: Located, sections: Sequence[str] = EXPERIMENT_SECTIONS) -> None:
+        """Work on ``data`` and ``located`` in place; words may change ``sections``."""
         self.data = data
         self.located = located
+        self.sections = sections
+        self.replaced: list[str] = []
         self.faults: list[Fault] = []
         self.pinned_case = False
 
@@ -63,10 +81,15 @@ class Overrides:
             self.faults += [Fault(where, key, fault.message) for fault in faults]
             return
         section, *steps = key.split(".")
-        if section not in SECTIONS:
-            self._fault(where, "", _unknown_section(key, text))
+        if section not in self.sections:
+            self._fault(where, "", _unknown_section(key, text, self.sections))
         elif not steps:
             self._set_section(where, section, value)
+        elif section in LIST_SECTIONS:
+            self._fault(where, key, f"{section} is a list; give it as a whole: {section}=[…]")
+        elif section in NAMED_SECTIONS and isinstance(self.data.get(section), str):
+            self.data[section] = {"name": self.data[section]}
+            self._set_entry(where, section, ".".join(steps), value)
         elif not isinstance(self.data.get(section, {}), dict):
             pass  # the section itself is faulty, and reported as such
         elif section == "transfer":
@@ -101,21 +124,27 @@ class Overrides:
         else:
             self.data[section] = value
             self.located.replace((section,), where)
+            self.replaced.append(section)
 
     def _set_transfer(self, where: str, field: str, value: Any) -> None:
         if sentence := unknown_field(field):
             self._fault(where, f"transfer.{field}", sentence)
             return
         axes, cases = self.data.get("axes"), self.data.get("cases")
-        whole = [held for held in fields_of(axes, cases) if field.startswith(held + ".")]
+        whole = [held for held in varied_fields(self.data) if field.startswith(held + ".")]
         if whole:
-            sentence = f"{whole[0]} varies as a whole; give transfer.{whole[0]}=… or axes.{whole[0]}=[…]"
+            other = f"space.{whole[0]}={{…}}" if whole[0] in (self.data.get("space") or ()) else f"axes.{whole[0]}=[…]"
+            sentence = f"{whole[0]} varies as a whole; give transfer.{whole[0]}=… or {other}"
             self._fault(where, f"transfer.{field}", sentence)
             return
         if isinstance(axes, dict):
             self.data["axes"] = {held: values for held, values in axes.items() if not overlaps(held, field)}
         if isinstance(cases, dict):
             self.data["cases"] = {label: self._unpinned(case, field) for label, case in cases.items()}
+        if isinstance(space := self.data.get("space"), dict):
+            self.data["space"] = {held: values for held, values in space.items() if not overlaps(held, field)}
+        if field == "seed" and isinstance(repeat := self.data.get("repeat"), list):
+            self.data["repeat"] = [r for r in repeat if not (isinstance(r, dict) and r.get("seeds") is not None)]
         self.data["transfer"] = set_field(self.data.get("transfer", {}), field, value)
         self.located.replace(("transfer", *field.split(".")), where)
 
@@ -137,24 +166,25 @@ class Overrides:
 
     def _set_entry(self, where: str, section: str, name: str, value: Any) -> None:
         entries = self.data.get(section, {})
+        if section in NAMED_SECTIONS and name == "name":
+            entries = {}  # another algorithm has other fields
         if value is not None:
             self.data[section] = {**entries, name: value}
             self.located.replace((section, name), where)
         elif name in entries:
             self.data[section] = {held: inner for held, inner in entries.items() if held != name}
             self.located.remove((section, name))
-        elif section in ("axes", "cases"):
-            self._fault(
-                where, f"{section}.{name}", unknown_name(name, entries, {"axes": "axis", "cases": "case"}[section])
-            )
+        elif section in _ENTRY:
+            self._fault(where, f"{section}.{name}", unknown_name(name, entries, _ENTRY[section]))
 
 
-def fields_of(axes: Any, cases: Any) -> list[str]:
-    """Every dotted field that axes or cases set, whatever state they are in."""
-    fields = list(axes) if isinstance(axes, dict) else []
+def varied_fields(data: Mapping[str, Any]) -> list[str]:
+    """Every dotted field that axes, cases or the space set, whatever state they are in."""
+    axes, cases, space = (data.get(section) for section in ("axes", "cases", "space"))
+    fields = [*axes] if isinstance(axes, dict) else []
     for case in cases.values() if isinstance(cases, dict) else ():
         fields += list(case) if isinstance(case, dict) else []
-    return fields
+    return fields + [*space] if isinstance(space, dict) else fields
 
 
 def _resolved(base: Mapping[str, Any], case: Any) -> str:
@@ -168,13 +198,16 @@ def _resolved(base: Mapping[str, Any], case: Any) -> str:
         return repr(raw)
 
 
-def _unknown_section(key: str, text: str) -> str:
+def _unknown_section(key: str, text: str, sections: Sequence[str]) -> str:
     """The sentence about a word that begins with no section."""
     section = key.split(".")[0]
     if section == "profiles":
         return "profiles are chosen by --profile NAME, not by an override"
+    if section in (*EXPERIMENT_SECTIONS, *SWEEP_SECTIONS):
+        kind = "sweeps" if section in SWEEP_ONLY else "experiments"
+        return f"{section} is a section of {kind}; allowed here: {', '.join(sections)}"
     field, dot, inner = key.partition(".")
-    close = field if field in FIELDS else nearest(field, FIELDS) if nearest(section, SECTIONS) is None else None
+    close = field if field in FIELDS else nearest(field, FIELDS) if nearest(section, sections) is None else None
     if close:
         return f"fields of the transfer begin with transfer.; did you mean transfer.{close}{dot}{inner}={text}?"
-    return unknown_name(section, SECTIONS, "section")
+    return unknown_name(section, sections, "section")

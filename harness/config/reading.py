@@ -1,4 +1,4 @@
-"""From a path to the data of an experiment's file, if it is one at all."""
+"""From a path to the data of an experiment's or a sweep's file, if it is one at all."""
 
 from __future__ import annotations
 
@@ -9,30 +9,43 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.located import Located
+from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY
 from harness.config.yaml_source import parse_document
 from harness.errors import ConfigError, Fault
 
 MAX_BYTES = 1_000_000
 """A configuration is a few kilobytes; anything much larger is another kind of file."""
 
-SWEEP_KEYS = ("space", "objectives", "sampler", "pruner", "budget")
-
 
 @dataclass(frozen=True)
 class Source:
-    """A file that was read: its data, where each value stands, and what is wrong with it as YAML."""
+    """A file that was read.
+
+    Attributes:
+        path: the file.
+        data: what it says.
+        located: where each value stands.
+        faults: what is wrong with it as YAML.
+        sections: those that overrides may change.
+    """
 
     path: Path
     data: dict[str, Any]
     located: Located
     faults: tuple[Fault, ...]
+    sections: tuple[str, ...] = EXPERIMENT_SECTIONS
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether it has anything that only sweeps have."""
+        return any(key in self.data for key in SWEEP_ONLY)
 
 
 def read_source(path: Path) -> Source:
-    """Read the file of an experiment.
+    """Read the file of an experiment or a sweep.
 
     Raises:
-        ConfigError: there is no such file, it is not YAML, or not an experiment's.
+        ConfigError: there is no such file, it is not YAML, or not a mapping.
     """
     text = _text(path)
     data, located, faults = parse_document(text, str(path))
@@ -43,9 +56,6 @@ def read_source(path: Path) -> Source:
         faults.append(Fault(str(path), "", "is empty; an experiment needs transfer: {content: …, style: …}"))
     elif data is not None and not isinstance(data, dict):
         faults.append(Fault(located.document, "", "a mapping that begins with transfer: is expected, not this"))
-    elif data and (keys := [key for key in SWEEP_KEYS if key in data]):
-        sentence = f"this is a sweep file (it has {', '.join(keys)}); start it with: harness sweep {path}"
-        raise ConfigError([Fault(located.where((keys[0],)), "", sentence)])
     if not isinstance(data, dict):
         raise ConfigError(faults)
     return Source(path, data, located, tuple(faults))
@@ -85,8 +95,8 @@ def _text(path: Path) -> str:
 
 
 def _nearest_file(path: Path) -> str:
-    """A file of a similar name beside it, or in ``experiments``."""
-    folders = dict.fromkeys((path.parent, Path("experiments")))
+    """A file of a similar name beside it, or in ``experiments`` or ``sweeps``."""
+    folders = dict.fromkeys((path.parent, Path("experiments"), Path("sweeps")))
     files = {found.stem: found for folder in reversed(folders) if folder.is_dir() for found in folder.glob("*.yaml")}
     close = get_close_matches(path.stem, files, n=1, cutoff=0.6)
     return f"; did you mean {files[close[0]]}?" if close else ""

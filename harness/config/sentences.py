@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -19,7 +19,9 @@ from harness.config.transfer import CROSS_FIELD
 from harness.config.yaml_source import flow
 
 GRID = "grid"
-"""Type of the pydantic error that carries an experiment's own ``Problem``s, as ``ctx["problems"]``."""
+SPACE = "space"
+"""Types of the pydantic errors that carry ``Problem``s of our own, as ``ctx["problems"]``: those found once every field
+is valid by itself, and those of one section."""
 
 _FILE_ENDINGS = {
     "weights": (".pth", ".pt", ".safetensors"),
@@ -29,6 +31,8 @@ _ENTRIES = {
     "axes": "a list of one value or more, such as [1, 2]",
     "cases": "a mapping of fields to values, such as {start: content}",
     "profiles": "a partial experiment, such as {transfer: {size: 512}}",
+    "claims": "{says: …, where: …, measure: …, expect: …, because: …}",
+    "repeat": "{where: …, seeds: […]}",
 }
 _TRUTHS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false", 1: "true", 0: "false"}
 
@@ -71,19 +75,27 @@ def allowed(info: FieldInfo | None) -> str:
         return ""
     if info.description:
         return info.description
+    for member in members(info.annotation):  # of what may be left out, the part that may not
+        for mark in get_args(member)[1:] if get_origin(member) is Annotated else ():
+            if isinstance(mark, FieldInfo) and mark.description:
+                return mark.description
     choices = choices_of(info.annotation)
     return f"one of {', '.join(choices)}" if len(choices) > 1 else "".join(choices)
 
 
 def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem]:
     """Every fault pydantic found in ``model``."""
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    around = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
+    for detail in details:
+        if detail["type"] == "too_short" and detail["loc"] in around:
+            continue  # it is short only of its faulty items, which have sentences of their own
         if detail["type"] == CROSS_FIELD:
             prefix = tuple(map(str, detail["loc"]))
             for fields, sentence in detail["ctx"]["faults"]:
                 yield Problem((*prefix, fields[0]), sentence, fields)
             continue
-        if detail["type"] == GRID:
+        if detail["type"] in (GRID, SPACE):
             yield from detail["ctx"]["problems"]
             continue
         location = detail["loc"]
@@ -118,6 +130,8 @@ def _allowed_inside(path: Path) -> str:
 def _hint(given: Any, path: Path, info: FieldInfo | None) -> str:
     """The likely intention, where there is one."""
     field, annotation = path[-1], info.annotation if info else None
+    if type(None) in get_args(annotation):  # it may be left out
+        [annotation, *_] = [get_args(member)[0] for member in members(annotation) if get_args(member)] or [annotation]
     if annotation is bool:
         word = given.lower() if isinstance(given, str) else given
         return f"did you mean {_TRUTHS[word]}?" if word in _TRUTHS else ""
@@ -131,7 +145,7 @@ def _hint(given: Any, path: Path, info: FieldInfo | None) -> str:
         return _number_hint(given, integer=annotation is int)
     if annotation is str:
         return "put it in quotes" if isinstance(given, int | float) and not isinstance(given, bool) else ""
-    if isinstance(given, dict) and field == "optimiser":
+    if isinstance(given, dict) and field in ("optimiser", "sampler", "pruner"):
         given = given.get("name")
     if isinstance(given, dict):
         return "give either file or url, not both" if {"file", "url"} <= given.keys() else ""

@@ -103,10 +103,11 @@ def parse_word(text: str, where: str) -> tuple[Any, list[Fault]]:
         node = yaml.compose(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError) as error:
         return None, [Fault(where, "", f"{_syntax_sentence(error, text)[1]}; put special characters in quotes")]
+    plain = text.strip(" \t\r\n")  # no other blanks: a no-break space may be part of a name
     if node is None:
-        return (None, []) if not text.strip() else (text.strip(), [])
+        return (None, []) if not plain else (plain, [])
     if isinstance(node, yaml.ScalarNode) and node.style is None and node.tag == _TAG + "str":
-        return text.strip(), []
+        return plain, []
     reader = _Reader(where, Located(where))
     value = reader.read(node, ())
     return value, [Fault(where, fault.field, fault.message) for fault in reader.faults]

@@ -1,12 +1,18 @@
-"""Figures for papers: labelled grids of pictures, loss curves. PNG and PDF, the same bytes every time.
+"""Figures for papers: labelled grids of pictures, loss curves, fronts. PNG and PDF, the same bytes every time.
 
-    grid      Tile(image, caption, reason);
-              draw_grid(tiles, column_labels, row_labels, sources, title, path_png, path_pdf, scale)
-    curves    draw_curves(histories, path_png, path_pdf, along)
-    labels    format_value(value): numbers, layers and names as they stand in a figure
-    layout    where everything in a grid goes, in whole pixels
-    text      wrapping and shrinking text to a width
-    files     one style whatever the user's matplotlibrc, and the saving of both files
+    results     draw_results(results): everything there is to draw of an experiment or a sweep
+    experiment  draw_experiment(results): figure, curves, curves_by_second
+    front       draw_front(results): a sweep with several objectives
+    search      draw_search(results): a sweep with one
+    trials      what a sweep's trials came to; non_dominated(values)
+    placing     where pictures stand around a front
+    grid        Tile(image, caption, reason, above); draw_grid(tiles, …, path_png, path_pdf, scale)
+    curves      draw_curves(histories, path_png, path_pdf, along, looks)
+    axes        scales and the numbers along them
+    labels      values, layers, starts and cases as they stand in a figure
+    layout      tiles and labels in whole pixels; arrange: where they go in a grid
+    text        wrapping and shrinking text to a width
+    files       one style whatever the user's matplotlibrc, and the saving of both files
 
 Importing ``harness.figures`` imports no matplotlib; its modules do.
 """

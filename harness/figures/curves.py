@@ -16,10 +16,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from harness.figures.axes import set_scale
 from harness.figures.files import figure_style, save
 from harness.figures.text import DPI, fit, font
 
 Along = Literal["evaluation", "seconds"]
+Look = tuple[int, int]
+"""Numbers of a line's colour and of its line style."""
 
 LOSSES = ("total", "content", "style")
 
@@ -39,6 +42,7 @@ def draw_curves(
     path_png: Path,
     path_pdf: Path,
     along: Along = "evaluation",
+    looks: Sequence[Look] | None = None,
 ) -> None:
     """Draw the losses of some runs and write PNG and PDF; the same arguments give the same bytes.
 
@@ -50,6 +54,7 @@ def draw_curves(
         path_png: where the PNG goes.
         path_pdf: where the PDF goes.
         along: the horizontal axis.
+        looks: of each run; by default each has its own colour and, where there are more runs than colours, line style.
 
     Raises:
         ValueError: no runs.
@@ -58,10 +63,15 @@ def draw_curves(
     if not histories:
         raise ValueError("Curves need at least one run.")
     with figure_style():
-        save(_curves(histories, along), path_png, path_pdf)
+        save(_curves(histories, along, looks or default_looks(len(histories))), path_png, path_pdf)
 
 
-def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]], along: Along) -> Figure:
+def default_looks(num_runs: int) -> list[Look]:
+    """All colours with one line style, then with the next."""
+    return [(k % len(PALETTE), k // len(PALETTE) % len(LINE_STYLES)) for k in range(num_runs)]
+
+
+def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]], along: Along, looks: Sequence[Look]) -> Figure:
     blocks = fit(list(histories), [WIDTH_PX - 6 * SIZE_PX] * len(histories), SIZE_PX, max_lines=1)
     labels = [" ".join(block.lines) for block in blocks]
     entry_px = max(block.width_px for block in blocks) + (HANDLE + SPACING + 0.8) * SIZE_PX
@@ -70,31 +80,33 @@ def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]], along: Along
     figure = Figure(figsize=(WIDTH_PX / DPI, (PANELS_PX + legend_px) / DPI), facecolor="white", layout="constrained")
     panels = figure.subplots(1, len(LOSSES))
     for axes, loss in zip(panels, LOSSES, strict=True):
-        drawn = [_draw_line(axes, history, along, loss, number) for number, history in enumerate(histories.values())]
+        drawn = [
+            _draw_line(axes, history, along, loss, look)
+            for history, look in zip(histories.values(), looks, strict=True)
+        ]
         _dress(axes, loss, along, empty=not any(drawn))
+    handles = [
+        Line2D([], [], linewidth=1.8, label=label, **_style(look)) for label, look in zip(labels, looks, strict=True)
+    ]
     figure.legend(
-        handles=[Line2D([], [], linewidth=1.8, label=label, **_look(k)) for k, label in enumerate(labels)],
+        handles=handles,
         loc="outside lower center", ncols=num_columns, prop=font(blocks[0].size_px), frameon=False,
         handlelength=HANDLE, columnspacing=SPACING,
     )  # fmt: skip
     return figure
 
 
-def _draw_line(axes: Axes, history: Sequence[Mapping[str, float]], along: Along, loss: str, number: int) -> bool:
+def _draw_line(axes: Axes, history: Sequence[Mapping[str, float]], along: Along, loss: str, look: Look) -> bool:
     """Draw one run; False where it has nothing that a logarithmic axis can show."""
     x = np.array([row.get(along, np.nan) for row in history], dtype=np.float64)
     y = np.array([row.get(loss, np.nan) for row in history], dtype=np.float64)
     shown = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
-    axes.plot(np.where(shown, x, np.nan), np.where(shown, y, np.nan), linewidth=1.4, **_look(number))
+    axes.plot(np.where(shown, x, np.nan), np.where(shown, y, np.nan), linewidth=1.4, **_style(look))
     return bool(shown.any())
 
 
-def _look(number: int) -> dict[str, Any]:
-    """Colour and line style of the run of that number."""
-    return {
-        "color": PALETTE[number % len(PALETTE)],
-        "linestyle": LINE_STYLES[number // len(PALETTE) % len(LINE_STYLES)],
-    }
+def _style(look: Look) -> dict[str, Any]:
+    return {"color": PALETTE[look[0]], "linestyle": LINE_STYLES[look[1]]}
 
 
 def _dress(axes: Axes, loss: str, along: Along, empty: bool) -> None:
@@ -114,5 +126,5 @@ def _dress(axes: Axes, loss: str, along: Along, empty: bool) -> None:
         axes.set_xticks([])
         axes.set_yticks([])
     else:
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        set_scale(axes.xaxis, "log")
+        set_scale(axes.yaxis, "log")

@@ -4,108 +4,188 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal
 
 from harness.config import Experiment, canonical_json
-from harness.config.experiment import CASES
-from harness.figures.curves import draw_curves
+from harness.errors import ImageError
+from harness.figures.curves import LINE_STYLES, PALETTE, Along, Look, default_looks, draw_curves
+from harness.figures.files import both
 from harness.figures.grid import Tile, draw_grid
-from harness.figures.labels import escape, format_value
-from harness.images.files import read_image
-from harness.images.resize import fit_area, resize, to_array, to_tensor
-from harness.jobs import Job
+from harness.figures.labels import escape, labels, weight_caption
+from harness.figures.layout import Pixels, Tiles
+from harness.results import Results, Run
 from harness.runs.store import Status
 
-SYMBOLS = {"alpha": r"$\alpha$", "beta": r"$\beta$"}
+Side = Literal["content", "style"]
+Grid = Sequence[Sequence[Run | None]]
+
+CURVES: tuple[tuple[str, Along], ...] = (("curves", "evaluation"), ("curves_by_second", "seconds"))
+
+_SHORT = {Status.RUNNING: "in progress, or interrupted", Status.PRUNED: "pruned"}
+"""What stands in a missing picture's place where a status's own sentence is too long for it."""
 
 
-def draw_experiment(experiment: Experiment, jobs: Sequence[Job], folder: Path) -> list[Path]:
-    """Draw ``figure`` (the pictures) and ``curves`` (the losses), each as PNG and PDF, from the run folders.
+def draw_experiment(results: Results) -> list[Path]:
+    """Draw ``figure`` (the pictures), ``curves`` and ``curves_by_second`` (the losses), each as PNG and PDF.
+
+    The figure's columns and rows are the experiment's; runs that are not done are drawn as missing, with the reason.
+    Images that all pictures share stand at the left; those that vary along the rows beside their row, along the
+    columns above their column, along both above each picture.
 
     Args:
-        experiment: says what runs along columns and rows, and which source images to show.
-        jobs: its cells' runs; those that are not done are drawn as missing, with the reason.
-        folder: the experiment's.
+        results: of an experiment; only runs of the grid are drawn.
 
     Returns:
         The files written.
 
     Raises:
+        ValueError: a sweep's results.
         StorageError: a file cannot be written.
     """
+    experiment = results.definition
+    if not isinstance(experiment, Experiment):
+        raise ValueError(f"{results.name} is a sweep; harness.figures.results.draw_results draws either.")
+    png, pdf = both(results.folder, "figure")
+    if experiment.figure.wrap and experiment.figure.rows is None:
+        tiles, sources = _wrapped(results, experiment, experiment.figure.wrap)
+        draw_grid(tiles, (), (), sources, "", png, pdf)
+    else:
+        tiles, sources, column_labels, row_labels = _by_rows_and_columns(results, experiment)
+        draw_grid(tiles, column_labels, row_labels, sources, "", png, pdf)
+    return [png, pdf] + _draw_curves(results, experiment)
+
+
+def tile(run: Run, caption: str, above: tuple[Pixels, ...] = ()) -> Tile:
+    """A run's picture, or why there is none."""
+    if run.status is not Status.DONE:
+        reason = f"failed: {run.reason}" if run.status is Status.FAILED and run.reason else run.reason
+        return Tile(None, caption, escape(reason or _SHORT.get(run.status, run.status.value)), above)
+    try:
+        return Tile(run.image(), caption, "", above)
+    except ImageError:
+        return Tile(None, caption, "done, but its image.png is missing", above)
+
+
+def source_tile(run: Run, side: Side, caption: str) -> Tile:
+    """The photograph or the painting of a run."""
+    try:
+        return Tile(run.source(side), caption)
+    except ImageError:
+        return Tile(None, caption, "its file is missing")
+
+
+def shared_sources(runs: Sequence[Run], show: Sequence[Side]) -> dict[Side, Tile]:
+    """The photograph and the painting, each where all runs have the same."""
+    return {side: source_tile(runs[0], side, side) for side in show if len({_image(run, side) for run in runs}) == 1}
+
+
+def _wrapped(results: Results, experiment: Experiment, wrap: int) -> tuple[Tiles, list[Tile | None]]:
+    """Panels in the experiment's order, that many to a line, each with its own label."""
+    runs = results.runs
+    shared = shared_sources(runs, experiment.figure.show)
+    own = [side for side in experiment.figure.show if side not in shared]
+    texts = _labels(results, experiment, _unsaid(experiment.varies(), runs), runs)
+    tiles: list[Tile | None] = [
+        tile(run, "\n".join(filter(None, (text, weight_caption(run.transfer)))), _above(run, own))
+        for run, text in zip(runs, texts, strict=True)
+    ]
+    tiles += [None] * (-len(tiles) % wrap if len(tiles) > wrap else 0)
+    return [tiles[k : k + wrap] for k in range(0, len(tiles), wrap)], list(shared.values())
+
+
+def _by_rows_and_columns(
+    results: Results, experiment: Experiment
+) -> tuple[Tiles, list[Tile | None], list[str], list[str]]:
+    """Tiles, sources, column labels and row labels of the experiment's layout."""
+    runs, show = results.runs, experiment.figure.show
     column, rows = experiment.layout()
     columns = () if column is None else (column,)
-    column_keys, row_keys = _values(jobs, columns), _values(jobs, rows)
-    by_place = {(_key(job, rows), _key(job, columns)): job for job in jobs}
-    tiles = [[_tile(by_place.get((row, column_key))) for column_key in column_keys] for row in row_keys]
-    # The captions say α/β already, so a column of its own for α needs no label.
-    column_labels = ["" if column == "alpha" else _label(columns, values) for values in column_keys.values()]
-    row_labels = [_label(rows, values) for values in row_keys.values()]
-    png, pdf = folder / "figure.png", folder / "figure.pdf"
-    draw_grid(tiles, column_labels, row_labels, _sources(experiment, jobs), "", png, pdf)
-    histories = {
-        _label(tuple(job.cell.label), tuple(job.cell.label.values())) or job.row.id: job.folder.history()
-        for job in jobs
-    }
-    histories = {label: history for label, history in histories.items() if history}
-    written = [png, pdf]
-    if histories:
-        draw_curves(histories, folder / "curves.png", folder / "curves.pdf")
-        written += [folder / "curves.png", folder / "curves.pdf"]
+    heads, sides = {_key(run, columns): run for run in runs}, {_key(run, rows): run for run in runs}
+    by_place = {(_key(run, rows), _key(run, columns)): run for run in runs}
+    grid = [[by_place.get((side, head)) for head in heads] for side in sides]
+    shared = shared_sources(runs, show)
+    along_rows = [side for side in show if side not in shared and _is_constant_in_each(grid, side)]
+    others = [side for side in show if side not in shared and side not in along_rows]
+    along_columns = [side for side in others if _is_constant_in_each(list(zip(*grid, strict=True)), side)]
+    everywhere = [side for side in others if side not in along_columns]
+
+    tiles = [
+        [
+            Tile(None, "", "not in the grid")
+            if run is None
+            else tile(run, weight_caption(run.transfer), _above(run, (along_columns if i == 0 else []) + everywhere))
+            for run in line
+        ]
+        for i, line in enumerate(grid)
+    ]
+    sources: list[Tile | None] = [*shared.values()]
+    if along_rows:
+        sources += [None] * (-len(sources) % len(grid))
+    for side in along_rows:
+        sources += [source_tile(next(run for run in line if run), side, side) for line in grid]
+    column_labels = _labels(results, experiment, _unsaid(columns, runs), list(heads.values()))
+    row_labels = _labels(results, experiment, _unsaid(rows, runs), list(sides.values()))
+    return tiles, sources, column_labels if any(column_labels) else [], row_labels if any(row_labels) else []
+
+
+def _draw_curves(results: Results, experiment: Experiment) -> list[Path]:
+    texts = _labels(results, experiment, experiment.varies(), results.runs)
+    texts = [text or run.id for run, text in zip(results.runs, texts, strict=True)]
+    histories = {text: run.history() for run, text in zip(results.runs, texts, strict=True)}
+    histories = {text: history for text, history in histories.items() if history}
+    looks = _looks(results.runs, experiment)
+    shown = {text: looks[number] for number, text in enumerate(texts)}
+    written = []
+    for name, along in CURVES if histories else ():
+        png, pdf = both(results.folder, name)
+        draw_curves(histories, png, pdf, along, [shown[text] for text in histories])
+        written += [png, pdf]
     return written
 
 
-def _key(job: Job, parts: Sequence[str]) -> str:
-    return canonical_json([job.cell.label[part] for part in parts])
+def _looks(runs: Sequence[Run], experiment: Experiment) -> list[Look]:
+    """Colours and line styles: a run's own, or, where a grid has few enough, its row's colour and its column's line."""
+    column, rows = experiment.layout()
+    of_column, of_row = (
+        [list(dict.fromkeys(keys)).index(key) for key in keys]
+        for keys in ([_key(run, parts) for run in runs] for parts in ((column,) if column else (), rows))
+    )
+    if max(of_column) and max(of_row):
+        if max(of_row) < len(PALETTE) and max(of_column) < len(LINE_STYLES):
+            return list(zip(of_row, of_column, strict=True))
+        if max(of_column) < len(PALETTE) and max(of_row) < len(LINE_STYLES):
+            return list(zip(of_column, of_row, strict=True))
+    return default_looks(len(runs))
 
 
-def _values(jobs: Sequence[Job], parts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """The distinct values of some parts of the labels by their keys, in the experiment's order."""
-    return {_key(job, parts): tuple(job.cell.label[part] for part in parts) for job in jobs}
+def _labels(results: Results, experiment: Experiment, parts: Sequence[str], runs: Sequence[Run]) -> list[str]:
+    return labels(parts, [_values(run, parts) for run in runs], experiment.cases)
 
 
-def _label(parts: Sequence[str], values: Sequence[Any]) -> str:
-    """Fields and values as they stand in a figure."""
-    texts = []
-    for part, value in zip(parts, values, strict=True):
-        field = SYMBOLS.get(part, part.replace("_", " "))
-        texts.append(escape(str(value)) if part == CASES else f"{field} = {format_value(value)}")
-    return ", ".join(texts)
+def _unsaid(parts: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
+    """The parts that the captions' α/β does not say already: it does while only one of the two varies."""
+    num_varying = sum(len({run.transfer[field] for run in runs}) > 1 for field in ("alpha", "beta"))
+    return tuple(part for part in parts if num_varying > 1 or part not in ("alpha", "beta"))
 
 
-def _tile(job: Job | None) -> Tile:
-    if job is None:
-        return Tile(None, "", "not in the grid")
-    transfer = job.cell.transfer
-    ratio = format_value(transfer.alpha / transfer.beta) if transfer.beta else "no style term"
-    caption = rf"$\alpha/\beta$ = {ratio}"
-    status, manifest = job.status, job.folder.manifest()
-    if status is not Status.DONE:
-        return Tile(None, caption, escape(manifest.reason if manifest and manifest.reason else status.value))
-    return Tile(_bytes(read_image(job.folder.image_path)), caption, "")
+def _values(run: Run, parts: Sequence[str]) -> list[Any]:
+    return [run.label[part] for part in parts]
 
 
-def _sources(experiment: Experiment, jobs: Sequence[Job]) -> list[Tile]:
-    """The photograph and the painting where all pictures share them, at the size at which they were used."""
-    tiles = []
-    for side in experiment.figure.show:
-        files = {job.row.files[side] for job in jobs}
-        if len(files) > 1:
-            continue
-        job = jobs[0]
-        image = to_tensor(read_image(next(iter(files))))
-        if side == "content":
-            image = resize(image, job.height, job.width)
-        else:
-            image = resize(
-                image, *fit_area(image.shape[1], image.shape[2], job.height * job.width, job.cell.transfer.style_scale)
-            )
-        tiles.append(Tile(_bytes(to_array(image)), side, ""))
-    return tiles
+def _key(run: Run, parts: Sequence[str]) -> str:
+    return canonical_json(_values(run, parts))
 
 
-def _bytes(image: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.rint(image * 255).astype(np.uint8)
+def _image(run: Run, side: Side) -> str:
+    """What tells a run's photograph or painting from another: not its file, which holds it at the run's size."""
+    return canonical_json(run.transfer[side])
+
+
+def _is_constant_in_each(lines: Grid, side: Side) -> bool:
+    return all(len({_image(run, side) for run in line if run}) == 1 for line in lines)
+
+
+def _above(run: Run, sides: Sequence[Side]) -> tuple[Pixels, ...]:
+    """The sources that a picture has for itself; one whose file is missing is left out."""
+    found = (source_tile(run, side, "").image for side in sides)
+    return tuple(image for image in found if image is not None)

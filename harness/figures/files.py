@@ -32,6 +32,11 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
+def both(folder: Path, name: str) -> tuple[Path, Path]:
+    """A figure's PNG and PDF."""
+    return folder / f"{name}.png", folder / f"{name}.pdf"
+
+
 @contextmanager
 def figure_style() -> Iterator[None]:
     """Matplotlib's defaults with this harness's settings, for as long as a figure is made and saved."""

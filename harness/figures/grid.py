@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from harness.figures.arrange import arrange
 from harness.figures.files import figure_style, save
-from harness.figures.layout import Box, Label, Layout, Pixels, Tile, arrange, baselines
+from harness.figures.layout import Box, Label, Layout, Pixels, Tile, Tiles, baselines
 from harness.figures.text import DPI, font
 
 __all__ = ["Tile", "draw_grid"]
@@ -25,10 +26,10 @@ GREY_BOX = "#ebebeb"
 
 
 def draw_grid(
-    tiles: Sequence[Sequence[Tile]],
+    tiles: Tiles,
     column_labels: Sequence[str],
     row_labels: Sequence[str],
-    sources: Sequence[Tile],
+    sources: Sequence[Tile | None],
     title: str,
     path_png: Path,
     path_pdf: Path,
@@ -41,9 +42,11 @@ def draw_grid(
 
     Args:
         tiles: rows of equally many tiles. Pictures may differ in size; each keeps its pixels, centred in its cell.
+            None leaves a place empty, among the sources too.
         column_labels: one above each column, or none at all.
         row_labels: one at the left of each row, reading upwards, or none at all.
-        sources: the photograph and the style image, a little apart at the left; scaled to their row's height.
+        sources: the photograph and the style image, a little apart at the left, as many to a column as there are rows;
+            scaled to their row's height.
         title: above everything; may be empty.
         path_png: where the PNG goes.
         path_pdf: where the PDF goes.
@@ -65,12 +68,17 @@ def draw_grid(
     with figure_style():
         layout = arrange(tiles, column_labels, row_labels, sources, title, int(scale))
         figure, images = draw(layout)
+        save_drawn(figure, images, path_png, path_pdf)
 
-        def put_native_images() -> None:
-            for image, native in images:
-                image.set_data(native)
 
-        save(figure, path_png, path_pdf, before_pdf=put_native_images)
+def save_drawn(figure: Figure, images: Sequence[tuple[AxesImage, Pixels]], path_png: Path, path_pdf: Path) -> None:
+    """Write what ``draw`` gave: the PNG with the pixels it shows, the PDF with the images' own."""
+
+    def put_native_images() -> None:
+        for image, native in images:
+            image.set_data(native)
+
+    save(figure, path_png, path_pdf, before_pdf=put_native_images)
 
 
 def draw(layout: Layout) -> tuple[Figure, list[tuple[AxesImage, Pixels]]]:

@@ -1,4 +1,4 @@
-r"""How values stand in a figure: ratios as powers of ten, layers by the paper's names.
+r"""How values stand in a figure: ratios as powers of ten, layers by the paper's names, starts and seeds in words.
 
 Texts are matplotlib's: ``$…$`` is mathematics, ``\$`` a dollar.
 """
@@ -7,10 +7,23 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
+from harness.config.experiment import CASES
 from harness.config.layers import LAYERS
+
+Cases = Mapping[str, Mapping[str, Any]]
+
+_SYMBOLS = {"alpha": r"$\alpha$", "beta": r"$\beta$", "noise_sigma": r"$\sigma$", "style_scale": "style scale"}
+_STARTS = {"content": "from the photograph", "style": "from the painting", "noise": "from noise"}
+_UNITS = {"size": "px", "steps": "evaluations"}
+_JOINED = "\N{NO-BREAK SPACE}"
+"""Between words that one line should hold."""
+
+_NAMELESS_CHARACTERS = 2
+"""A case's name this short (the paper's A, B, C) says nothing by itself: what it sets stands beside it."""
 
 _DOLLAR = re.compile(r"(?<!\\)\$")
 
@@ -70,3 +83,92 @@ def _layers(weights: Mapping[str, float]) -> str:
             return names
         return f"{names}: {_number(share)}" if len(used) == 1 else f"{names}: {_number(share)} each"
     return ", ".join(f"{short[layer]}: {_number(weight)}" for layer, weight in used.items())
+
+
+def label(parts: Sequence[str], values: Sequence[Any], cases: Cases) -> str:
+    """A place in a figure in words, as short as it can be said: ``style layers conv1_1, conv2_1, seed 1``.
+
+    Args:
+        parts: names of a label's parts: ``cases`` or dotted fields of a transfer.
+        values: their values.
+        cases: the experiment's.
+    """
+    return ", ".join(_part(part, value, cases) for part, value in zip(parts, values, strict=True))
+
+
+def labels(parts: Sequence[str], rows: Sequence[Sequence[Any]], cases: Cases) -> list[str]:
+    """Places in a figure in words; where two would read alike (the same layers, other weights), by their exact values.
+
+    Args:
+        parts: names of a label's parts.
+        rows: the parts' values, for each place.
+        cases: the experiment's.
+    """
+    texts = [label(parts, values, cases) for values in rows]
+    if len(set(texts)) == len(texts):
+        return texts
+    return [
+        ", ".join(f"{_name(part)} = {format_value(value)}" for part, value in zip(parts, values, strict=True))
+        for values in rows
+    ]
+
+
+def weight_caption(transfer: Mapping[str, Any], significant_digits: int = 4) -> str:
+    r"""What stands under a picture: ``$\alpha/\beta$ = $10^{-3}$``, or which side alone was optimised."""
+    alpha, beta = transfer["alpha"], transfer["beta"]
+    if not beta:
+        return "content only"
+    if not alpha:
+        return "style only"
+    return rf"$\alpha/\beta$ = {format_value(float(f'{alpha / beta:.{significant_digits}g}'))}"
+
+
+def _name(part: str) -> str:
+    return _SYMBOLS.get(part, part.replace("_", " "))
+
+
+def _part(part: str, value: Any, cases: Cases) -> str:
+    """One part of a label in words."""
+    if part == CASES:
+        return _case(str(value), cases)
+    if part in ("content_layers", "style_layers") and isinstance(value, Mapping):
+        used = [layer for layer in LAYERS if value.get(layer)]
+        side = part.removesuffix("_layers")
+        return f"{side} layer{'s' * (len(used) > 1)} {_layer_names(used)}" if used else f"no {side} layer"
+    if part == "start":
+        if isinstance(value, Mapping):
+            return f"from {escape(PurePath(str(value.get('file', value))).name)}"
+        return _STARTS.get(str(value), f"from {escape(str(value))}")
+    if part in ("content", "style"):
+        return image_name(str(value))
+    if part in _UNITS:
+        return f"{format_value(value)}{_JOINED}{_UNITS[part]}"
+    if part == "normalised":
+        return "normalised" if value else "not normalised"
+    if part == "seed":
+        return f"seed{_JOINED}{value}"
+    if part in ("pooling", "padding", "weights", "convention") and isinstance(value, str):
+        return f"{escape(value).replace('_', ' ')} {part}"
+    if "." in part and part.split(".")[1] in LAYERS:
+        return f"{part.split('.')[0].replace('_layers', '')} {part.split('.')[1]}: {format_value(value)}"
+    return _JOINED.join((_name(part), "=", format_value(value)))
+
+
+def image_name(given: str) -> str:
+    """An image's name or its file's, in words: ``starry night``."""
+    return escape(PurePath(given).stem.replace("_", " "))
+
+
+def _case(name: str, cases: Cases) -> str:
+    fields = {field: value for field, value in cases.get(name, {}).items() if field not in ("alpha", "beta")}
+    if len(name) > _NAMELESS_CHARACTERS or not fields:
+        return escape(name)
+    return f"{escape(name)}: {label(tuple(fields), tuple(fields.values()), {})}"
+
+
+def _layer_names(layers: Sequence[str]) -> str:
+    """Names in full; of the paper's own conv1_1, conv2_1, … four or more by the first and the last."""
+    first_of_blocks = [f"conv{k}_1" for k in range(1, len(layers) + 1)]
+    if len(layers) > 3 and list(layers) == first_of_blocks:
+        return _JOINED.join((layers[0], "…", layers[-1]))
+    return ", ".join(layers)

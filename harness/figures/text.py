@@ -1,7 +1,8 @@
 """Text that fits: measured with the font it is drawn in, wrapped between words, shrunk before it is cut.
 
-Lengths are pixels of the PNG. ``$…$`` is never broken. A character that the font lacks becomes U+FFFD, and mathematics
-that does not parse is shown as it was typed: a figure does not fail because of a file's name.
+Lengths are pixels of the PNG. ``$…$`` is never broken, nor are words joined by a no-break space while there is another
+way. A character that the font lacks becomes U+FFFD, and mathematics that does not parse is shown as it was typed: a
+figure does not fail because of a file's name.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ MARGIN = 0.97
 
 FONT_FILE = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 
-_TOKEN = re.compile(r"(?:\$(?:\\.|[^$\\])+\$|\\.|\S)+")
+_TOKEN = re.compile(r"(?:\$(?:\\.|[^$\\])+\$|\\.|[\S\N{NO-BREAK SPACE}])+")
 _BREAK_AFTER = "_/-,.:="
 
 
@@ -70,6 +71,7 @@ def _renderer() -> RendererAgg:
     return RendererAgg(1, 1, DPI)
 
 
+@functools.lru_cache(maxsize=4096)
 def width_of(line: str, size_px: float) -> float:
     """Width in pixels of one line."""
     math = is_math_text(line)

@@ -6,6 +6,7 @@ A batch is a list of runs that can share a tensor: network, H × W, optimiser an
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 
-from harness.errors import RunError
+from harness.errors import OutOfMemory
 from harness.features.vgg import VGG19
 from harness.images.files import read_image
 from harness.images.resize import fit_area, resize, to_tensor
@@ -26,7 +27,7 @@ from harness.metrics import Reference
 from harness.objective.rows import Objective, RowObjective
 from harness.optim import BatchedAdam, BatchedLBFGS, BatchedOptimizer
 from harness.runs.checkpoint import load_checkpoint
-from harness.runs.keeper import Keeper
+from harness.runs.keeper import Keeper, Listener
 from harness.runs.module import StyleTransfer, UntilDone
 from harness.runs.prepare import (
     Prepared,
@@ -38,8 +39,8 @@ from harness.runs.prepare import (
     row_objective_of,
     start_image,
 )
-from harness.runs.signals import stop_on_signals
-from harness.runs.store import Manifest, RunFolder, Status
+from harness.runs.signals import Asked, stop_on_signals
+from harness.runs.store import Manifest, RunFolder, Status, record_trial, with_trials
 from harness.runs.tracking import AnyTracker, NoTracker
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -54,12 +55,16 @@ class Execution:
         threads: of the CPU.
         microbatch: rows that go through the network at once; 0 means one on the CPU, all on a GPU.
         checkpoint_every_s: seconds between checkpoints.
+        rungs: evaluations at which the comparable numbers are measured on the way.
+        lock_wait_s: how long a folder in use is waited for: a worker whose driver was killed writes its checkpoint.
     """
 
     device: str = "cpu"
     threads: int = 1
     microbatch: int = 0
     checkpoint_every_s: float = 30.0
+    rungs: tuple[int, ...] = ()
+    lock_wait_s: float = 15.0
 
 
 def run_batch(
@@ -67,6 +72,8 @@ def run_batch(
     execution: Execution,
     make_callbacks: Callable[[Keeper], Sequence[pl.Callback]] = lambda keeper: (),
     tracker: AnyTracker | None = None,
+    asked: Asked | None = None,
+    listener: Listener | None = None,
 ) -> list[Manifest]:
     """Carry out a batch: resume or begin every row, optimise, and leave finished run folders.
 
@@ -75,34 +82,46 @@ def run_batch(
         execution: device, threads, microbatch.
         make_callbacks: further callbacks, such as the progress display, which reads the keeper.
         tracker: mirrors the run folders in W&B.
+        asked: through which rows, or the batch, can be ended early from another thread.
+        listener: is told of rungs and ends.
 
     Returns:
-        Each row's manifest as it was left: done or failed.
+        Each row's manifest as it was left: done, failed or pruned.
 
     Raises:
         StorageError: a folder is in use or cannot be written.
-        RunError: the memory does not suffice.
-        KeyboardInterrupt: after Ctrl-C or SIGTERM, with everything checkpointed.
+        OutOfMemory: the memory does not suffice.
+        KeyboardInterrupt: after Ctrl-C, SIGTERM or a request to stop, with everything checkpointed.
     """
+    asked, listener = asked or Asked(), listener or Listener()
     torch.set_num_threads(execution.threads)
     # TF32's 10 bits of mantissa would break the promise that a row's gradient is that of its solo run to 1e-5.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     with ExitStack() as held:
+        held.enter_context(stop_on_signals(asked))
         left = []
+        until = time.monotonic() + execution.lock_wait_s
         for row in rows:
             folder = RunFolder(row.folder)
             folder.create(row.transfer, row.manifest)
-            held.enter_context(folder)
+            folder.wait_for(until - time.monotonic(), lambda: asked.stop)
+            held.callback(folder.release)
             manifest = folder.manifest()
-            if manifest is None or manifest.status is not Status.DONE:  # another process may have finished it meanwhile
-                left.append((row, folder))
-        if left:
+            if manifest is not None and manifest.status is Status.DONE:  # perhaps by another process meanwhile
+                listener.ended(row.id, record_trial(folder, row.manifest.trials))
+                continue
+            if manifest is not None and row.manifest.trials:
+                folder.write_manifest(with_trials(manifest, row.manifest.trials))
+            left.append((row, folder))
+        if left and not asked.stop:
             try:
-                _compute(left, execution, make_callbacks, tracker or NoTracker(), held)
-            except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+                _compute(left, execution, make_callbacks, tracker or NoTracker(), asked, listener)
+            except (MemoryError, RuntimeError) as error:
                 if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
                     raise
-                raise RunError(_too_large(rows)) from error
+                raise OutOfMemory(_too_large(rows)) from error
+    if asked.stop:
+        raise KeyboardInterrupt
     return [RunFolder(row.folder).manifest() or row.manifest for row in rows]
 
 
@@ -111,7 +130,8 @@ def _compute(
     execution: Execution,
     make_callbacks: Callable[[Keeper], Sequence[pl.Callback]],
     tracker: AnyTracker,
-    held: ExitStack,
+    asked: Asked,
+    listener: Listener,
 ) -> None:
     """Carry out the rows whose folders are held."""
     rows, folders = [row for row, _ in left], [folder for _, folder in left]
@@ -121,22 +141,23 @@ def _compute(
         row_objective_of(row.transfer, prepared.content_of[i], prepared.style_of[i]) for i, row in enumerate(rows)
     ]
     module = _make_module(rows, prepared, objectives, execution, device, dtype)
-    stop = held.enter_context(stop_on_signals())
     measure = partial(_measure, objectives, _References(rows, prepared))
-    keeper = Keeper(folders, measure, tracker, execution.checkpoint_every_s, stop)
+    keeper = Keeper(
+        [row.id for row in rows], folders, measure, tracker, execution.checkpoint_every_s, asked, execution.rungs,
+        listener,
+    )  # fmt: skip
     _resume(module, keeper, [row.manifest.provenance for row in rows])
     try:
         _fit(module, [keeper, *make_callbacks(keeper)], device)
     except SystemExit:  # what Lightning makes of a second Ctrl-C
-        if not stop.requested:
+        if not asked.stop:
             raise
-    if stop.requested:
-        raise KeyboardInterrupt
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch says that memory has run out; on the CPU it has no type of its own for that."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    words = ("can't allocate memory", "could not create a", "STATUS_ALLOC_FAILED")  # torch, oneDNN, cuBLAS and cuDNN
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def _too_large(rows: Sequence[Row]) -> str:
@@ -187,6 +208,7 @@ def _make_module(
         partial(make_optimizer, rows[0].transfer["optimiser"], bounds),
         rows[0].transfer["steps"],
         execution.microbatch or (1 if device.type == "cpu" else len(rows)),
+        rungs=execution.rungs,
     )
 
 

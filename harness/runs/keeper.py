@@ -1,10 +1,10 @@
-"""The callback that keeps a batch's run folders: history, iterates, checkpoints, finished and failed rows."""
+"""The callback that keeps a batch's run folders: history, iterates, checkpoints; finished, failed and pruned rows."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,37 +17,56 @@ from harness.images.resize import to_array, to_tensor
 from harness.optim import RowStatus
 from harness.runs.checkpoint import Checkpoint, save_checkpoint
 from harness.runs.module import Record, StyleTransfer, is_log_spaced
-from harness.runs.signals import Stop
-from harness.runs.store import Attempt, RunFolder, Status
+from harness.runs.signals import Asked
+from harness.runs.store import Attempt, Manifest, RunFolder, Status, with_ended_trials
 from harness.runs.tracking import AnyTracker
 
 Measure = Callable[[int, Tensor], Mapping[str, Any]]
+
+
+class Listener:
+    """Who wants to know what happens to a batch's rows; this one does not."""
+
+    def measured(self, row_id: str, evaluation: int, metrics: Mapping[str, Any]) -> None:
+        """A row's comparable numbers at a rung are known."""
+
+    def ended(self, row_id: str, manifest: Manifest) -> None:
+        """A row has ended, or was found done."""
 
 
 class Keeper(pl.Callback):
     """Writes everything that the run folders hold while a batch is fitted.
 
     Args:
-        folders: the batch's, held by their locks.
+        ids: the rows' ids.
+        folders: theirs, held by their locks.
         measure: from a row and its (3, H, W) picture in [0, 1] to the comparable numbers.
         tracker: mirrors the folders.
         checkpoint_every_s: seconds between checkpoints.
-        stop: set by a signal: checkpoint and end.
+        asked: looked at before and after every training step.
+        rungs: evaluations at which a row's best iterate is measured on the way.
+        listener: is told of rungs and ends.
     """
 
     def __init__(
         self,
+        ids: Sequence[str],
         folders: Sequence[RunFolder],
         measure: Measure,
         tracker: AnyTracker,
         checkpoint_every_s: float,
-        stop: Stop,
+        asked: Asked,
+        rungs: Collection[int] = (),
+        listener: Listener | None = None,
     ) -> None:
+        self.ids = ids
         self.folders = folders
         self.measure = measure
         self.tracker = tracker
         self.checkpoint_every_s = checkpoint_every_s
-        self.stop = stop
+        self.asked = asked
+        self.rungs = frozenset(rungs)
+        self.listener = listener or Listener()
         self.open_rows = set(range(len(folders)))
         self.latest: list[dict[str, float]] = [{} for _ in folders]
         self._seconds_before = [0.0 for _ in folders]
@@ -55,11 +74,13 @@ class Keeper(pl.Callback):
         self._saved = self._started
 
     def resume(self, row: int, evaluation: int, provenance: Mapping[str, Any]) -> None:
-        """Roll a folder back to its checkpoint and open a new attempt; 0 evaluations begin it."""
+        """Roll a folder back to its checkpoint and open a new attempt; 0 evaluations begin it.
+
+        What was measured at rungs before the checkpoint is told once more: whoever asks now may not have heard it.
+        """
         folder = self.folders[row]
         folder.remove_temporary_files()
-        manifest = folder.manifest()
-        assert manifest is not None
+        manifest = self._manifest(folder)
         history = folder.history()
         attempts = list(manifest.attempts)
         if attempts and history:  # what the last attempt computed, also what was lost with its process
@@ -68,9 +89,19 @@ class Keeper(pl.Callback):
         kept = [line for line in history if line["evaluation"] <= evaluation]
         self._seconds_before[row] = kept[-1]["seconds"] if kept else 0.0
         attempts.append(Attempt(evaluation + 1, evaluation))
-        changes: dict[str, Any] = {"attempts": tuple(attempts), "provenance": dict(provenance)}
-        folder.write_manifest(replace(manifest, status=Status.RUNNING, reason="", **changes))
+        rungs = {rung: metrics for rung, metrics in manifest.rungs.items() if int(rung) <= evaluation}
+        changes: dict[str, Any] = {"attempts": tuple(attempts), "provenance": dict(provenance), "rungs": rungs}
+        folder.write_manifest(replace(manifest, status=Status.RUNNING, reason="", metrics={}, **changes))
+        folder.image_path.unlink(missing_ok=True)  # of a pruned run
         self.tracker.add(folder)
+        for rung, metrics in rungs.items():
+            if int(rung) in self.rungs:
+                self.listener.measured(self.ids[row], int(rung), metrics)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *unused: Any) -> None:
+        """Let go what was asked for while the last training step was written down."""
+        assert isinstance(pl_module, StyleTransfer)
+        self.let_go(pl_module)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *unused: Any) -> None:
         """Write what was measured; finish rows that are done or failed; checkpoint when it is time."""
@@ -80,14 +111,23 @@ class Keeper(pl.Callback):
         for row in sorted(self.open_rows):
             if statuses[row] is not RowStatus.RUNNING or pl_module.evaluation[row] >= pl_module.steps:
                 self.finish(pl_module, row, statuses[row])
+            elif pl_module.evaluation[row] in self.rungs and pl_module.optimizer.active:
+                self.measure_rung(pl_module, row)
+        self.let_go(pl_module)
         # Lightning fetches one batch ahead, so that this is called once more after the rows have left: their state is
         # then empty and must not be saved over the checkpoints.
-        if pl_module.optimizer.active:
-            if self.stop.requested or time.monotonic() - self._saved > self.checkpoint_every_s:
-                self.save(pl_module)
-            if self.stop.requested:
-                pl_module.optimizer.drop(list(pl_module.optimizer.active))
+        if pl_module.optimizer.active and time.monotonic() - self._saved > self.checkpoint_every_s:
+            self.save(pl_module)
         self.tracker.poke()
+
+    def let_go(self, module: StyleTransfer) -> None:
+        """Take out the rows that were asked for; where the end was, checkpoint and take out all."""
+        for row in sorted(self.open_rows & set(module.optimizer.active)):
+            if self.ids[row] in self.asked.pruned and module.evaluation[row] > 0:
+                self.prune(module, row)
+        if self.asked.stop and module.optimizer.active:
+            self.save(module)
+            module.optimizer.drop(list(module.optimizer.active))
 
     def write(self, module: StyleTransfer) -> None:
         """Append what the module has measured to the histories, and write the iterates that are kept."""
@@ -124,51 +164,91 @@ class Keeper(pl.Callback):
             "gradient_share/content": values.get("gradient_share/content", math.nan),
         }
 
-    def save(self, module: StyleTransfer) -> None:
-        """Checkpoint every open row, and say in its manifest how far it has come."""
-        for row in sorted(self.open_rows):
+    def save(self, module: StyleTransfer, rows: Iterable[int] | None = None) -> None:
+        """Checkpoint these rows (left out: every open one), and say in their manifests how far they have come."""
+        for row in sorted(self.open_rows) if rows is None else rows:
             folder, evaluation = self.folders[row], module.evaluation[row]
             folder.flush_history()  # a checkpoint is never ahead of its history, also after a power cut
             save_checkpoint(folder, Checkpoint(evaluation, module.optimizer.row_state(row)))
             self._close_attempt(folder, evaluation)
-        self._saved = time.monotonic()
+        if rows is None:
+            self._saved = time.monotonic()
 
     def finish(self, module: StyleTransfer, row: int, status: RowStatus = RowStatus.RUNNING) -> None:
-        """Leave a row's folder finished: picture, numbers, manifest; then its checkpoint and history can go.
-
-        The picture is the best iterate: without a line search the last one need not be it.
-        """
+        """Leave a row's folder finished: picture, numbers, manifest; then its checkpoint can go."""
         folder = self.folders[row]
-        picture = module.optimizer.best_images[row].detach().clamp(0, 1).float().cpu()
         self._close_attempt(folder, module.evaluation[row])
-        manifest = folder.manifest()
-        assert manifest is not None
         reason = "" if status is RowStatus.RUNNING else status.value  # also of a row that ended early
         if status is RowStatus.FAILED:
-            folder.write_manifest(replace(manifest, status=Status.FAILED, reason=reason))
+            manifest = self._end(row, Status.FAILED, reason, {})
         else:
-            write_png(folder.image_path, to_array(picture))
-            picture = to_tensor(read_image(folder.image_path))  # as saved, so that the numbers can be computed again
-            history = folder.history()
-            best = min((line for line in history), key=lambda line: (line["total"] != line["total"], line["total"]))
-            metrics = {
-                **self.measure(row, picture),
-                "total": best["total"],
-                "content": best["content"],
-                "style": best["style"],
-                "evaluations": module.evaluation[row],
-                "seconds": history[-1]["seconds"],
-            }
-            metrics = {name: None if value != value else value for name, value in metrics.items()}  # NaN: not measured
-            folder.write_manifest(replace(manifest, status=Status.DONE, reason=reason, metrics=metrics))
+            manifest = self._end(row, Status.DONE, reason, self._metrics(module, row, self._write_picture(module, row)))
         folder.checkpoint_path.unlink(missing_ok=True)
+        self._leave(module, row, manifest)
+
+    def prune(self, module: StyleTransfer, row: int) -> None:
+        """Let a row go: like a finished one, but its checkpoint stays, so that it can be carried to the end later."""
+        self.save(module, [row])
+        reason = f"It was given up at evaluation {module.evaluation[row]} of {module.steps}."
+        metrics = self._metrics(module, row, self._write_picture(module, row))
+        self._leave(module, row, self._end(row, Status.PRUNED, reason, metrics))
+
+    def measure_rung(self, module: StyleTransfer, row: int) -> None:
+        """Measure a row's best iterate, which ``measure`` rounds to 8 bits, and keep and tell the numbers."""
+        evaluation, folder = module.evaluation[row], self.folders[row]
+        metrics = self._metrics(module, row, self._best(module, row))
+        manifest = self._manifest(folder)
+        folder.write_manifest(replace(manifest, rungs={**manifest.rungs, str(evaluation): metrics}))
+        self.listener.measured(self.ids[row], evaluation, metrics)
+
+    def _best(self, module: StyleTransfer, row: int) -> Tensor:
+        """A row's best iterate (3, H, W) in [0, 1] on the CPU: without a line search the last one need not be it."""
+        return module.optimizer.best_images[row].detach().clamp(0, 1).float().cpu()
+
+    def _write_picture(self, module: StyleTransfer, row: int) -> Tensor:
+        """Write the best iterate; returns it as saved, so that the numbers can be computed again from the file."""
+        path = self.folders[row].image_path
+        write_png(path, to_array(self._best(module, row)))
+        return to_tensor(read_image(path))
+
+    def _metrics(self, module: StyleTransfer, row: int, picture: Tensor) -> dict[str, Any]:
+        """The comparable numbers, and the losses where they were lowest; None for what could not be measured."""
+        history = self.folders[row].history()
+        best = min((line for line in history), key=lambda line: (line["total"] != line["total"], line["total"]))
+        metrics = {
+            **self.measure(row, picture),
+            "total": best["total"],
+            "content": best["content"],
+            "style": best["style"],
+            "evaluations": module.evaluation[row],
+            "seconds": history[-1]["seconds"],
+        }
+        return {name: None if value != value else value for name, value in metrics.items()}  # NaN: not measured
+
+    def _end(self, row: int, status: Status, reason: str, metrics: Mapping[str, Any]) -> Manifest:
+        """Write the manifest that ends a run, the trials that asked for it included."""
+        folder = self.folders[row]
+        ended = replace(self._manifest(folder), status=status, reason=reason, metrics=dict(metrics))
+        ended = with_ended_trials(ended)
+        folder.write_manifest(ended)
+        return ended
+
+    def _leave(self, module: StyleTransfer, row: int, manifest: Manifest) -> None:
+        """Take a row that has ended out of the batch, and say so."""
         self.open_rows.discard(row)
         if row in module.optimizer.active:
             module.optimizer.drop([row])
-        self.tracker.finish(folder)
+        self.tracker.finish(self.folders[row])
+        self.listener.ended(self.ids[row], manifest)
 
     def _close_attempt(self, folder: RunFolder, evaluation: int) -> None:
-        manifest = folder.manifest()
-        assert manifest is not None and manifest.attempts
+        manifest = self._manifest(folder)
+        assert manifest.attempts
         attempts = (*manifest.attempts[:-1], replace(manifest.attempts[-1], last=evaluation))
         folder.write_manifest(replace(manifest, attempts=attempts))
+
+    @staticmethod
+    def _manifest(folder: RunFolder) -> Manifest:
+        manifest = folder.manifest()
+        assert manifest is not None
+        return manifest

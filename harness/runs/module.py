@@ -6,7 +6,7 @@ Shapes: B slots of the batch, b rows of one pass through the network, H × W pix
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,7 @@ class StyleTransfer(pl.LightningModule):
         steps: evaluations of every row.
         microbatch: rows that go through the network at once.
         pace_s: how long a training step aims to take, in seconds.
+        rungs: evaluations at which a training step ends, so that a row's numbers can be taken just there.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class StyleTransfer(pl.LightningModule):
         steps: int,
         microbatch: int = 1,
         pace_s: float = 0.5,
+        rungs: Collection[int] = (),
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -91,6 +93,7 @@ class StyleTransfer(pl.LightningModule):
         """Evaluations that each row has behind it."""
         self.microbatch = microbatch
         self.pace_s = pace_s
+        self.rungs = frozenset(rungs)
         self.records: list[Record] = []
         self._indices: dict[tuple[int, ...], Tensor] = {}
 
@@ -120,7 +123,8 @@ class StyleTransfer(pl.LightningModule):
                 finished |= {row for row in self.optimizer.active if statuses[row] is not RowStatus.RUNNING}
             if finished:
                 self.optimizer.drop(sorted(finished))
-            if time.monotonic() >= until:
+            at_rung = not self.rungs.isdisjoint(self.evaluation[row] for row in self.optimizer.active)
+            if at_rung or time.monotonic() >= until:
                 return
 
     def evaluate_active(self) -> Tensor:

@@ -1,37 +1,52 @@
-"""Ctrl-C and SIGTERM while a batch is fitted: the training step ends, everything is checkpointed, then it stops."""
+"""What a batch is asked while it is fitted: to end (Ctrl-C, SIGTERM, its driver), or to let some rows go.
+
+Whoever asks does so from another thread or a signal's handler; the batch looks at every training step.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
 
 @dataclass
-class Stop:
-    """Whether a signal has asked for the end; a second Ctrl-C is not held back."""
+class Asked:
+    """What has been asked of a batch; both are plain assignments, so that they are safe between threads.
 
-    requested: bool = False
+    Attributes:
+        stop: the training step ends, everything is checkpointed, then the batch ends.
+        pruned: ids of rows that are to leave the batch; those of other batches do no harm.
+    """
+
+    stop: bool = False
+    pruned: frozenset[str] = frozenset()
+
+    def prune(self, run_ids: Iterable[str]) -> None:
+        """Ask for more rows to leave; one thread at a time."""
+        self.pruned = self.pruned | frozenset(run_ids)
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a request; outside the main thread signals stay as they are."""
-    stop = Stop()
+def stop_on_signals(asked: Asked) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into a request to stop; a second Ctrl-C is not held back.
+
+    Outside the main thread signals stay as they are.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield
         return
 
     def request(number: int, frame: FrameType | None) -> None:
-        stop.requested = True
+        asked.stop = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -4,8 +4,8 @@
              manifest.json          status, reason, metrics, attempts, provenance
              history.csv            evaluation, seconds, total, content, style, style/<layer>…
              iterates/000100.png    the image at which evaluation 100 was measured
-             image.png              the best iterate (gone until the run is done)
-             checkpoint.safetensors image, optimiser state, evaluation, best iterate (gone when done)
+             image.png              the best iterate (gone until the run is done or pruned)
+             checkpoint.safetensors image, optimiser state, evaluation, best iterate (gone when done or failed)
 
 history.csv is appended, and rolled back to the checkpoint on resume; everything else is written by temporary file and
 one rename. A folder in use is held by an flock, which the kernel frees when its process dies.
@@ -20,18 +20,20 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
 from harness.errors import StorageError
 
-SCHEMA = 1
-"""Version of the manifest; older ones are read by ``_upgrade``."""
+SCHEMA = 2
+"""Version of the manifest; 1 had no ``trials`` and no ``rungs``, and is read as having none."""
 
 
 class Status(enum.Enum):
@@ -41,6 +43,7 @@ class Status(enum.Enum):
     RUNNING = "is being computed, or was interrupted and will be resumed"
     DONE = "is done"
     FAILED = "failed"
+    PRUNED = "was pruned: its sweep gave it up before its last evaluation"
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,15 @@ class Manifest:
         id: the run id.
         experiment: the experiment's name.
         status: what became of the run.
-        reason: why it failed; empty otherwise.
+        reason: why it failed, was pruned or ended early; empty otherwise.
         label: what differs from the experiment's other runs, e.g. ``{"alpha": 0.001}``.
-        metrics: the comparable numbers; empty until the run is done.
+        metrics: the comparable numbers; empty until the run is done or pruned.
         attempts: in order.
         provenance: versions, commit, device, threads, batch, seeds, files.
         tracking: project, tags and notes for W&B, and the words that repeat the run.
+        trials: for each study that asked for this run: study, number, params, distributions, objectives; and, once the
+            run has ended, state (``COMPLETE``, ``PRUNED``, ``FAIL``) and values. A deleted study is rebuilt from them.
+        rungs: evaluation, as text, to the comparable numbers of the best iterate then, where they were asked for.
         schema: version of this file.
     """
 
@@ -80,6 +86,8 @@ class Manifest:
     attempts: tuple[Attempt, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     tracking: dict[str, Any] = field(default_factory=dict)
+    trials: tuple[dict[str, Any], ...] = ()
+    rungs: dict[str, dict[str, Any]] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -97,7 +105,8 @@ class Manifest:
             raise ValueError(f"schema {data['schema']} is newer than this harness reads ({SCHEMA})")
         data["status"] = Status[data["status"].upper()]
         data["attempts"] = tuple(Attempt(a["from"], a["to"]) for a in data["attempts"])
-        return cls(**data)
+        data["trials"] = tuple(data.get("trials", ()))  # schema 1 had none
+        return cls(**{**data, "schema": SCHEMA})
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -118,6 +127,21 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         raise StorageError(
             f"{path} could not be written ({error.strerror}); free some space, or choose another folder with --out."
         ) from error
+
+
+def lock_file(file: TextIO) -> bool:
+    """Take an open file's flock until it is closed; False where another process holds it.
+
+    It is tried for 0.1 s: ``harness status`` tries a lock for microseconds, to see whether it is held.
+    """
+    for attempt in range(5):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if attempt < 4:
+                time.sleep(0.025)
+    return False
 
 
 def _csv_text(rows: Sequence[Mapping[str, float]], header: bool) -> str:
@@ -245,10 +269,8 @@ class RunFolder:
 
     def acquire(self) -> bool:
         """Take the folder's lock; False when another process holds it."""
-        lock = open(self.path / ".lock", "w")  # noqa: SIM115 - held until release()
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        lock = open(self.path / ".lock", "a")  # noqa: SIM115 - held until release()
+        if not lock_file(lock):
             lock.close()
             return False
         self._lock = lock
@@ -260,12 +282,79 @@ class RunFolder:
             self._lock.close()
             self._lock = None
 
+    def wait_for(self, seconds: float, is_given_up: Callable[[], bool] = lambda: False) -> None:
+        """Take the folder's lock until ``release()``, waiting at most so long where another process holds it.
+
+        Raises:
+            StorageError: it is still in use.
+            KeyboardInterrupt: it was given up meanwhile.
+        """
+        until = time.monotonic() + seconds
+        while not self.acquire():
+            if is_given_up():
+                raise KeyboardInterrupt
+            if time.monotonic() >= until:
+                raise StorageError(f"{self.path} is in use by another harness process; wait for it, or stop it.")
+            time.sleep(0.05)
+
     def __enter__(self) -> RunFolder:
-        if not self.acquire():
-            raise StorageError(f"{self.path} is in use by another harness process; wait for it, or stop it.")
+        self.wait_for(0.0)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+STATES = {Status.DONE: "COMPLETE", Status.PRUNED: "PRUNED", Status.FAILED: "FAIL"}
+"""Optuna's names for what became of a trial."""
+
+
+def with_trials(manifest: Manifest, trials: Iterable[Mapping[str, Any]]) -> Manifest:
+    """The manifest with more trials' records; one of the same study and number is replaced."""
+    merged = {(record["study"], record["number"]): record for record in (*manifest.trials, *map(dict, trials))}
+    return replace(manifest, trials=tuple(merged.values()))
+
+
+def with_ended_trials(manifest: Manifest) -> Manifest:
+    """The manifest of a run that has ended, with state, values and intermediate values of each trial that had none.
+
+    A trial that has ended keeps its state: one that was pruned stays so when its run is later carried to the end. An
+    objective that could not be measured is a failed trial, as Optuna has it for NaN.
+    """
+    trials = []
+    for record in manifest.trials:
+        if "state" not in record:
+            values = [manifest.metrics.get(name) for name in record["objectives"]]
+            state = "FAIL" if None in values and manifest.status is Status.DONE else STATES[manifest.status]
+            name = record["objectives"][0] if len(record["objectives"]) == 1 else ""  # of several nothing is reported
+            on_the_way = {rung: m[name] for rung, m in manifest.rungs.items() if m.get(name) is not None}
+            ended = {"state": state, "values": values if state == "COMPLETE" else None, "intermediate": on_the_way}
+            record = {**record, **ended}
+        trials.append(record)
+    return replace(manifest, trials=tuple(trials))
+
+
+def record_trial(folder: RunFolder, trials: Iterable[Mapping[str, Any]], wait_s: float = 15.0) -> Manifest:
+    """Add trials to a run that has ended, under its lock unless it is held; nothing is written where all is there.
+
+    Returns:
+        The manifest as it is then; of a run that is being computed again, without these trials.
+
+    Raises:
+        StorageError: the folder is in use, or has no manifest.
+    """
+    with ExitStack() as held:
+        if folder._lock is None:
+            folder.wait_for(wait_s)
+            held.callback(folder.release)
+        manifest = folder.manifest()
+        if manifest is None:
+            raise StorageError(f"{folder.path} has no manifest.json; run the same command again.")
+        if manifest.status not in STATES:
+            return manifest
+        recorded = with_ended_trials(with_trials(manifest, trials))
+        if recorded.to_json() != manifest.to_json():
+            folder.write_manifest(recorded)
+        return recorded

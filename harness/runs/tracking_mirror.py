@@ -196,8 +196,18 @@ class Mirror:
 
     def _remove_other_folders(self) -> None:
         """Delete the W&B folders of this id from earlier attempts: all they hold is in the run folder."""
-        own = self.sync_folder
-        name = re.compile(rf"(offline-)?run-\d{{8}}_\d{{6}}-{re.escape(self._id)}(-\d+)?")
-        for path in wandb_folder(self.directory).glob(f"*run-*-{self._id}*"):
-            if name.fullmatch(path.name) and (own is None or path.name != own.name):
-                shutil.rmtree(path, ignore_errors=True)
+        remove_folders(self.directory, self._id, self.sync_folder)
+
+
+def remove_folders(directory: Path, identity: str, own: Path | None) -> None:
+    """Delete the W&B folders of an id except its own one.
+
+    Args:
+        directory: the experiment's ``wandb`` folder.
+        identity: a W&B id.
+        own: the folder to keep.
+    """
+    name = re.compile(rf"(offline-)?run-\d{{8}}_\d{{6}}-{re.escape(identity)}(-\d+)?")
+    for path in wandb_folder(directory).glob(f"*run-*-{identity}*"):
+        if name.fullmatch(path.name) and (own is None or path.name != own.name):
+            shutil.rmtree(path, ignore_errors=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import math
 import os
 import re
@@ -26,8 +27,10 @@ DEFAULT_PROJECT = "neural-style-transfer"
 DEFAULT_JOB_TYPE = "transfer"
 NUM_NAME_CHARACTERS = 128  # W&B's limit for ids, names and groups
 NUM_TAG_CHARACTERS = 64  # and for a tag
-EXIT_CODES = {Status.DONE: 0, Status.FAILED: 1, Status.RUNNING: 255, Status.WAITING: 255}
-"""What W&B shows as finished, failed and killed."""
+COMPARED = ("alpha", "beta", "start", "seed", "content", "style", "size")
+"""The fields that are copied to the top of the configuration, beside what the experiment varies."""
+EXIT_CODES = {Status.DONE: 0, Status.PRUNED: 0, Status.FAILED: 1, Status.RUNNING: 255, Status.WAITING: 255}
+"""What W&B shows as finished, failed and killed; a pruned run ended as its sweep meant it to."""
 
 
 def wandb_id(experiment: str, run_id: str) -> str:
@@ -49,6 +52,8 @@ def run_config(transfer: Mapping[str, Any], manifest: Manifest) -> dict[str, Any
     """The run's configuration; in W&B's tables ``transfer.alpha`` is then called as on the command line."""
     told_otherwise = {"project", "tags", "notes", "job_type", "command"}  # a command line tells of the machine
     config: dict[str, Any] = {
+        **comparable(transfer),
+        **{field.replace(".", "_"): plain(value) for field, value in manifest.label.items()},
         "experiment": manifest.experiment,
         "run_id": manifest.id,
         "label": dict(manifest.label),
@@ -56,7 +61,38 @@ def run_config(transfer: Mapping[str, Any], manifest: Manifest) -> dict[str, Any
         "provenance": dict(manifest.provenance),
     }
     others = {key: value for key, value in manifest.tracking.items() if key not in told_otherwise}
+    if manifest.trials:
+        trial = manifest.trials[-1]
+        config |= {"study": trial["study"], "trial": trial["number"], "params": dict(trial["params"])}
     return config | ({"tracking": others} if others else {})
+
+
+def comparable(transfer: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs are compared by, as one plain value each, so that W&B can group, filter and plot by it.
+
+    ``transfer`` has the same and all the rest; there a layer is a key, and keys cannot be grouped by.
+
+    Returns:
+        ``alpha_over_beta`` (left out for β = 0), ``content_layer``, ``style_layers``, ``start``, …
+    """
+    found: dict[str, Any] = {}
+    if transfer.get("beta"):
+        found["alpha_over_beta"] = transfer["alpha"] / transfer["beta"]
+    for field, name in (("content_layers", "content_layer"), ("style_layers", "style_layers")):
+        layers = [layer for layer, weight in transfer.get(field, {}).items() if weight]
+        found[name] = " ".join(layers) or "none"
+    for field in COMPARED:
+        if field in transfer:
+            value = plain(transfer[field])
+            found[field] = Path(value).name if field in ("content", "style") else value
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A value as W&B can group by it: numbers, texts and truths as they are, a file by its name, the rest as JSON."""
+    if isinstance(value, Mapping) and "file" in value:
+        return Path(value["file"]).name
+    return value if isinstance(value, str | int | float) or value is None else json.dumps(value, ensure_ascii=False)
 
 
 def init_arguments(experiment: str, manifest: Manifest) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""What a claim expects of numbers: the arithmetic that decides, each expectation from plain floats to an outcome.
+
+A bound is compared as it stands: no tolerance, no rounding, ties as the sign says (``>`` fails at equality, ``≥`` and
+``≤`` hold). Where the arithmetic has no meaning (a ratio of negative numbers, a spread relative to 0) nothing is
+decided.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.claims.measures import CannotMeasureError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of comparing numbers with a bound.
+
+    Attributes:
+        holds: whether the expectation is met.
+        quantity: the number that was held against the bound; None where a ratio is unbounded (its divisor is 0).
+        margin: by how much it holds (> 0, or 0 where equality suffices) or fails; None where the quantity is.
+        remark: what the quantity alone does not say; empty otherwise.
+    """
+
+    holds: bool
+    quantity: float | None
+    margin: float | None
+    remark: str = ""
+
+
+def changes(
+    direction: Literal["rises", "falls"], means: Sequence[float], by: float | None, factor: float | None
+) -> Outcome:
+    """Strictly in one direction at every step, and from first to last by ≥ ``by`` or ≥ ``factor`` times.
+
+    Where a step goes the wrong way or stands still, the margin is the worst step: ≤ 0.
+
+    Raises:
+        CannotMeasureError: fewer than two steps, or a ratio of numbers below 0.
+    """
+    if len(means) < 2:
+        raise CannotMeasureError("There is one value along the axis; a direction needs at least two.")
+    sign = 1 if direction == "rises" else -1
+    steps = [sign * (after - before) for before, after in zip(means, means[1:], strict=False)]
+    smallest = min(steps)
+    low, high = (means[0], means[-1]) if sign > 0 else (means[-1], means[0])
+    total = _exceeds(high, low, by, factor, equality_suffices=True)
+    if smallest <= 0:
+        place = steps.index(smallest)
+        wrong = "stands still" if smallest == 0 else "goes the other way"
+        return Outcome(False, total.quantity, smallest, f"{wrong} at step {place + 1} of {len(steps)}")
+    return Outcome(True, smallest, smallest, "the smallest step") if by is None and factor is None else total
+
+
+def within(values: Sequence[float], by: float) -> Outcome:
+    """(max − min)/|median| ≤ ``by``; the median of an even number is the mean of the middle two.
+
+    Raises:
+        CannotMeasureError: fewer than two values, or a median of 0 with values that differ.
+    """
+    if len(values) < 2:
+        raise CannotMeasureError("There is one number; a spread needs at least two.")
+    spread, median = max(values) - min(values), statistics.median(values)
+    if median == 0 and spread > 0:
+        raise CannotMeasureError("The median is 0: a spread relative to it has no meaning.")
+    quantity = spread / abs(median) if spread else 0.0
+    return Outcome(quantity <= by, quantity, by - quantity)
+
+
+def greater(of: float, than: float | None, by: float | None, factor: float | None) -> Outcome:
+    """``of`` > ``than`` + ``by``, or ``of`` > ``than`` · ``factor``; without ``than``, ``of`` > ``by``.
+
+    Raises:
+        CannotMeasureError: a ratio of numbers below 0, or without ``than``.
+    """
+    if than is None:
+        if factor is not None:
+            raise CannotMeasureError("A factor needs something to be a multiple of: name it as than.")
+        return Outcome(of > (by or 0.0), of, of - (by or 0.0))
+    return _exceeds(of, than, by, factor, equality_suffices=False)
+
+
+def equal(of: Sequence[float], than: Sequence[float] | None, by: float) -> Outcome:
+    """Every value of ``of`` is within ``by`` of every value of ``than``, or of 0: single runs, for means can cancel."""
+    quantity = max(abs(a - b) for a in of for b in (than if than is not None else (0.0,)))
+    return Outcome(quantity <= by, quantity, by - quantity)
+
+
+def _exceeds(high: float, low: float, by: float | None, factor: float | None, *, equality_suffices: bool) -> Outcome:
+    """``high`` against ``low``: by a ratio where there is a factor, else by a difference."""
+    if factor is None:
+        quantity, bound = high - low, by or 0.0
+        return Outcome(quantity >= bound if equality_suffices else quantity > bound, quantity, quantity - bound)
+    if min(high, low) < 0:
+        raise CannotMeasureError(f"A ratio of {high:.3g} to {low:.3g} has no meaning; bound the difference instead.")
+    if low == 0:
+        return Outcome(high > 0, None, None, "the ratio is unbounded, its divisor is 0")
+    ratio = high / low
+    if math.isinf(ratio):
+        return Outcome(True, None, None, "the ratio is unbounded, its divisor is nearly 0")
+    return Outcome(ratio >= factor if equality_suffices else ratio > factor, ratio, ratio - factor)

@@ -1,0 +1,226 @@
+"""Whether an experiment's runs bear out its claims.
+
+Runs of the grid and its repeats whose labels differ in ``seed`` alone are one cell, measured several times. A label
+part that a claim does not name makes groups: the claim must hold in each, and the worst stands for it. A run that is
+missing or failed leaves the claim undecided rather than decided by those that happened to survive. No bound is adapted.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+from harness.claims.expectations import Outcome, changes, equal, greater, within
+from harness.claims.measures import SET_MEASURES, CannotMeasureError, Measuring
+from harness.claims.records import Finding, Number, State, Verdict, name_of
+from harness.config import Experiment, canonical_json
+from harness.config.claims import Claim, matches, value_key, values_of
+from harness.errors import HarnessError
+from harness.results import Results, Run
+from harness.runs.store import Status
+
+NO_RUNS = "The experiment has no runs."
+DIRECTIONS = ("rises", "falls")
+SEED = "seed"
+SEEDS_NEEDED = 3
+"""Where noise is the start, fewer cannot tell an effect from a lucky start (issue 3 of this project asks for three)."""
+
+
+def judge(results: Results) -> list[Verdict]:
+    """Measure every claim of an experiment; a sweep makes none.
+
+    Nothing is raised because of runs or pictures that are missing: the verdict says so.
+    """
+    if not isinstance(results.definition, Experiment):
+        return []
+    measuring = Measuring(results)
+    return [_judge(claim, results.all_runs, measuring) for claim in results.definition.claims]
+
+
+def _judge(claim: Claim, all_runs: Sequence[Run], measuring: Measuring) -> Verdict:
+    runs = [run for run in all_runs if run.part != "again"]
+    parts = list(dict.fromkeys(part for run in runs for part in run.label))
+    named = dict.fromkeys([*([claim.along] if claim.along else []), *(claim.of or {}), *(claim.than or {})])
+    findings: list[Finding] = []
+    used: list[Run] = []
+    try:
+        if unknown := [part for part in named if part not in parts]:
+            raise CannotMeasureError(f"{unknown[0]} does not vary in this grid.")
+        for group, members in _groups(claim, _in_question(claim, runs, measuring), parts, list(named)):
+            comparison = _Comparison(claim, members, measuring, group)
+            findings.append(comparison.finding())
+            used += comparison.used
+    except CannotMeasureError as error:
+        findings.append(Finding({}, State.NOT_MEASURED, remark=str(error)))
+    return Verdict(claim, tuple(findings), tuple(_notes(claim, used)))
+
+
+def _in_question(claim: Claim, runs: Sequence[Run], measuring: Measuring) -> Sequence[Run]:
+    """The runs that a claim is about, before they are grouped.
+
+    ``of`` of a claim about a direction says where it must hold: each of its cells makes a group of its own, for a mean
+    over them could rise where one of them falls. Without ``of``, a measure of repeated transfers is about those that
+    were repeated.
+    """
+    if claim.expect in DIRECTIONS or claim.than is None and claim.of is None:
+        return _selected(claim, claim.of, runs, measuring)
+    return runs
+
+
+def _groups(
+    claim: Claim, runs: Sequence[Run], parts: Sequence[str], named: Sequence[str]
+) -> list[tuple[dict[str, Any], list[Run]]]:
+    """The runs by the values of every part that the claim does not name; a spread that names none is over all."""
+    if claim.expect in DIRECTIONS:  # what ``of`` gives several values makes groups, see ``_in_question``
+        named = [part for part in named if part == claim.along or len(values_of((claim.of or {})[part])) == 1]
+    pooled = not named and (claim.expect == "within" or claim.measure in SET_MEASURES)
+    apart = [] if pooled else [part for part in parts if part not in named and part != SEED]
+    groups: dict[str, tuple[dict[str, Any], list[Run]]] = {}
+    for run in runs:
+        group = {part: run.label[part] for part in apart if part in run.label}
+        groups.setdefault(value_key(group), (group, []))[1].append(run)
+    return list(groups.values())
+
+
+def _selected(claim: Claim, selector: Mapping[str, Any] | None, runs: Sequence[Run], measuring: Measuring) -> list[Run]:
+    """The runs that a selector names; every combination of its values must be among them."""
+    selector = selector or {}
+    for values in itertools.product(*(values_of(selected) for selected in selector.values())):
+        wanted = dict(zip(selector, values, strict=True))
+        found = [run for run in runs if matches(wanted, _label(run))]
+        if not found:
+            raise CannotMeasureError(f"This grid has no run with {name_of(wanted)}." if wanted else NO_RUNS)
+        if not any(measuring.applies(claim.measure, run) for run in found):
+            which = f"No run with {name_of(wanted)}" if wanted else "No run"
+            raise CannotMeasureError(f"{which} was computed a second time.")
+    return [run for run in runs if matches(selector, _label(run)) and measuring.applies(claim.measure, run)]
+
+
+class _Comparison:
+    """One claim in one group of runs; ``used`` are the runs whose numbers were asked for."""
+
+    def __init__(self, claim: Claim, runs: Sequence[Run], measuring: Measuring, group: Mapping[str, Any]) -> None:
+        self.claim, self.runs, self.measuring, self.group = claim, runs, measuring, group
+        self.along = claim.along if claim.expect in DIRECTIONS else None
+        self.used: list[Run] = []
+        self.problems: list[str] = []
+
+    def finding(self) -> Finding:
+        """Measure what is selected and hold it against the bound."""
+        of: tuple[Number, ...] = ()
+        than: tuple[Number, ...] | None = None
+        try:
+            of_selector = None if self.along else self.claim.of  # along an axis, it has chosen the groups already
+            chosen = _selected(self.claim, of_selector, self.runs, self.measuring)
+            others: list[Run] = []
+            if self.claim.than is not None:
+                others = _selected(self.claim, self.claim.than, self.runs, self.measuring)
+                if both := [run for run in chosen if any(run is other for other in others)]:
+                    raise CannotMeasureError(f"of and than both select {both[0].name}.")
+            of = self.numbers(chosen)
+            than = self.numbers(others) if self.claim.than is not None else None
+            if self.problems:
+                raise CannotMeasureError(_several(self.problems))
+            outcome = self.outcome(of, than)
+        except HarnessError as error:
+            return Finding(self.group, State.NOT_MEASURED, of, than or (), remark=str(error))
+        state = State.HOLDS if outcome.holds else State.DOES_NOT_HOLD
+        return Finding(self.group, state, of, than or (), outcome.quantity, outcome.margin, outcome.remark)
+
+    def numbers(self, runs: Sequence[Run]) -> tuple[Number, ...]:
+        """The runs' numbers by cells; along an axis in its order, see ``_rank``."""
+        cells: dict[str, list[Run]] = {}
+        for run in runs:
+            is_set = self.claim.measure in SET_MEASURES
+            cell = {self.along: _label(run)[self.along]} if self.along else {} if is_set else _unseeded(run)
+            cells.setdefault(value_key(cell), []).append(run)
+        ordered = list(cells.values())
+        if self.along:
+            listed = values_of((self.claim.of or {}).get(self.along, ()))
+            ordered = [ordered[k] for k in _rank([_label(cell[0])[self.along] for cell in ordered], listed)]
+        return tuple(number for cell in ordered if (number := self.number(cell)) is not None)
+
+    def number(self, cell: Sequence[Run]) -> Number | None:
+        """One cell's number; None where it has none. What could not be measured is kept in ``problems``."""
+        self.used += cell
+        shared = {
+            part: value
+            for part, value in _label(cell[0]).items()
+            if (part != SEED or self.along == SEED) and all(matches({part: [value]}, _label(run)) for run in cell)
+        }
+        if self.claim.measure in SET_MEASURES:
+            parts = [(partial(self.measuring.of_set, self.claim.measure, cell), [run.id for run in cell])]
+        else:
+            parts = [(partial(self.measuring.of_run, self.claim.measure, run), [run.id]) for run in cell]
+        values, run_ids = [], []
+        for measure, measured in parts:
+            try:
+                values.append(measure())
+                run_ids += measured
+            except HarnessError as error:
+                self.problems.append(str(error))
+        return Number(shared, tuple(values), tuple(run_ids)) if values else None
+
+    def outcome(self, of: Sequence[Number], than: Sequence[Number] | None) -> Outcome:
+        """The claim's expectation of the numbers."""
+        claim = self.claim
+        if claim.expect == "rises" or claim.expect == "falls":  # mypy does not narrow by membership
+            return changes(claim.expect, [number.mean for number in of], claim.by, claim.factor)
+        if claim.expect == "within":
+            return within([value for number in of for value in number.values], claim.by or 0.0)
+        if claim.expect == "greater_than":
+            return greater(_mean(of), _mean(than) if than is not None else None, claim.by, claim.factor)
+        others = [value for number in than for value in number.values] if than is not None else None
+        return equal([value for number in of for value in number.values], others, claim.by or 0.0)
+
+
+def _mean(numbers: Sequence[Number]) -> float:
+    """Mean over cells of the means over seeds: a cell that was repeated counts once."""
+    return fmean(number.mean for number in numbers)
+
+
+def _label(run: Run) -> dict[str, Any]:
+    """A run's label, with its seed also where only its repeats name theirs."""
+    return {**run.label, SEED: run.label.get(SEED, run.transfer.get(SEED))}
+
+
+def _unseeded(run: Run) -> dict[str, Any]:
+    return {part: value for part, value in run.label.items() if part != SEED}
+
+
+def _rank(values: Sequence[Any], listed: Sequence[Any]) -> list[int]:
+    """The order of the steps: numbers by size, others as the claim lists them, or else as the experiment does.
+
+    So the way an axis of numbers is written, in the file or by an override, decides nothing.
+    """
+    places = list(range(len(values)))
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return sorted(places, key=lambda k: values[k])
+    keys = [value_key(value) for value in listed]
+    return sorted(places, key=lambda k: keys.index(value_key(values[k]))) if keys else places
+
+
+def _several(problems: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(problems))
+    more = f" (and {len(distinct) - 1} more)" if len(distinct) > 1 else ""
+    return f"{distinct[0]}{more}"
+
+
+def _notes(claim: Claim, runs: Sequence[Run]) -> Iterable[str]:
+    """What weakens a verdict: few seeds, different sizes, numbers that were optimised, runs that ended early."""
+    seeds: dict[str, set[Any]] = {}
+    for run in runs:
+        if run.transfer.get("start") == "noise":
+            rest = {field: value for field, value in run.transfer.items() if field != SEED}
+            seeds.setdefault(canonical_json(rest), set()).add(run.transfer.get(SEED))
+    if seeds and (fewest := min(map(len, seeds.values()))) < SEEDS_NEEDED:
+        yield f"Noise is the start, and a cell was measured over {fewest} of the {SEEDS_NEEDED} seeds that this needs."
+    if len({run.transfer.get("size") for run in runs}) > 1:
+        yield "The pictures have different sizes, on which sums over positions and distances in pixels depend."
+    if claim.measure == "heldout_style" and any(run.metrics.get("heldout_style_optimised") for run in runs):
+        yield "heldout_style was not held out: a run optimised one of its layers."
+    for run in {run.id: run for run in runs if run.status is Status.DONE and run.reason}.values():
+        yield f"{run.name} ended early: {run.reason}"

@@ -1,0 +1,158 @@
+"""``harness compare``: a table of finished runs over the comparable numbers, and what differs between them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.cli.compared import (
+    COLUMNS,
+    OPTIMISED,
+    Line,
+    by_size,
+    differing,
+    find_runs,
+    make_lines,
+    over_seeds,
+    sort_lines,
+)  # fmt: skip
+from harness.cli.console import make_console
+from harness.cli.tables import MISSING, duration, fitting, line, num_of, shown
+from harness.config import canonical_json
+from harness.config.claims import LOSSES
+from harness.errors import UsageError
+from harness.results import Part
+from harness.runs.store import write_atomically
+
+LAYER_FIELDS = ("content_layers", "style_layers")
+"""A terminal shows these mappings whole; a CSV file has a column for each layer, to be plotted."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The command line of ``harness compare``.
+
+    Attributes:
+        paths: folders of experiments, sweeps or single runs.
+        csv: also written there.
+        sort: a number or a field, with ``-`` in front from the largest.
+        all_runs: also the repeats, which have no panel.
+        over_seeds: one line for the runs that differ in nothing but their seed.
+    """
+
+    paths: tuple[Path, ...]
+    csv: Path | None = None
+    sort: str | None = None
+    all_runs: bool = False
+    over_seeds: bool = False
+
+
+def compare_runs(comparison: Comparison) -> None:
+    """Print the table, one for each size of pictures, and write it as CSV where that is asked for.
+
+    Raises:
+        UsageError: a path is no such folder, nothing is done, or there is no such number to sort by.
+        StorageError: the CSV file cannot be written.
+    """
+    console = make_console()
+    parts: tuple[Part, ...] = ("grid",)
+    if comparison.over_seeds:
+        parts = ("grid", "repeat")  # a second computation of the same transfer is no further seed
+    if comparison.all_runs:
+        parts = ("grid", "repeat", "again")
+    runs, notes = find_runs(comparison.paths, parts)
+    lines = over_seeds(runs) if comparison.over_seeds else make_lines(runs)
+    if comparison.sort is not None:
+        lines = sort_lines(lines, comparison.sort)
+    tables = by_size(lines)
+    if len(tables) > 1:
+        sizes = ", ".join(f"{size} px" for size in tables)
+        console.print(line(f"Numbers compare at one size only; there are {sizes}, so each has a table of its own.\n"))
+    for size, some in tables.items():
+        console.print(line(f"{num_of(len(some), 'line' if comparison.over_seeds else 'run')} at {size} px"))
+        for table in fitting(console, COLUMNS, lambda columns, some=some: _table(some, columns)):  # type: ignore[misc]
+            console.print(table)
+        console.print()
+    _explain(console, lines, notes)
+    if comparison.csv is not None:
+        _write_csv(comparison.csv, [one for some in tables.values() for one in some])
+        size_note = " (all sizes, in the column size: compare within one only)" if len(tables) > 1 else ""
+        console.print(line(f"Written: {comparison.csv}{size_note}"))
+
+
+def _explain(console: Console, lines: Sequence[Line], notes: Sequence[str]) -> None:
+    if any(one.is_optimised for one in lines):
+        console.print(line("* the run optimised one of these layers: not held out."))
+    if any(one.spreads for one in lines):
+        console.print(line("± half the spread (largest less smallest) over the seeds."))
+    for note in notes:
+        console.print(line(note))
+
+
+def _table(lines: Sequence[Line], columns: Sequence[str]) -> Table:
+    fields = _fields(lines)
+    table = Table(box=None, pad_edge=False)
+    for header in ("run", *fields):
+        table.add_column(Text(header), overflow="fold")
+    for name in columns:
+        table.add_column(Text(name.replace("_", "\n", 1)), justify="right", no_wrap=True, vertical="bottom")
+    for one in lines:
+        values = [Text(_field(one, name)) for name in fields]
+        table.add_row(one.runs[0].id, *values, *(_number(one, name) for name in columns))
+    return table
+
+
+def _fields(lines: Sequence[Line]) -> list[str]:
+    """What differs, layers' mappings whole."""
+    names = [name.split(".")[0] if name.split(".")[0] in LAYER_FIELDS else name for name in differing(lines)]
+    return list(dict.fromkeys(names))
+
+
+def _field(one: Line, name: str) -> str:
+    return shown(one.runs[0].transfer.get(name) if name in LAYER_FIELDS else one.fields.get(name))
+
+
+def _number(one: Line, name: str) -> str:
+    value = one.numbers[name]
+    if value is None:
+        return MISSING
+    text = f"{value:.4g}"
+    if name in one.spreads:
+        text += f" ± {one.spreads[name] / 2:.2g}"
+    elif name == "seconds":
+        text = duration(value)
+    return f"{text}*" if name == "heldout_style" and one.is_optimised else text
+
+
+def _write_csv(path: Path, lines: Sequence[Line]) -> None:
+    """Every line with all its numbers; what a run does not have is blank."""
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--csv {path}: there is no folder {path.parent}; make it, or choose another.")
+    fields = [*differing(lines), *(["size"] if len(by_size(lines)) > 1 else [])]
+    numbers = [*COLUMNS, *(f"loss/{loss}" for loss in LOSSES)]
+    rows: list[dict[str, Any]] = []
+    for one in lines:
+        row: dict[str, Any] = {"id": " ".join(run.id for run in one.runs)}
+        row |= {name: _plain(one.fields.get(name)) for name in fields}
+        for name in numbers:
+            row[name] = one.numbers[name]
+            if any(other.spreads for other in lines):
+                row[f"{name}_spread"] = one.spreads.get(name)
+        rows.append(row | {OPTIMISED: one.is_optimised})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
+
+
+def _plain(value: Any) -> Any:
+    return canonical_json(value) if isinstance(value, dict | list) else value

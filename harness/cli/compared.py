@@ -1,0 +1,179 @@
+"""Which runs a comparison is about, and its rows: finished runs of experiments' and runs' folders, by size."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.config import canonical_json
+from harness.config.claims import LOSSES, METRICS
+from harness.config.fields import unknown_name
+from harness.errors import StorageError, UsageError
+from harness.results import CELLS, Part, Run, load
+from harness.runs.store import RunFolder, Status
+
+COLUMNS: tuple[str, ...] = (*METRICS, "evaluations", "seconds")
+"""The comparable numbers, in the order of the tables."""
+
+OPTIMISED = "heldout_style_optimised"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a comparison: a run, or the runs of one transfer from several seeds.
+
+    Attributes:
+        runs: one or several, all done.
+        fields: the experiment's name if there are several; ``cases`` and ``trial`` of the label; ``part``; the
+            transfer's fields.
+        numbers: the comparable ones, means over the runs; None where a run has none.
+        spreads: largest less smallest value; empty for a single run.
+        is_optimised: whether a run optimised the layers of ``heldout_style``, which are then not held out.
+    """
+
+    runs: tuple[Run, ...]
+    fields: Mapping[str, Any]
+    numbers: Mapping[str, float | None]
+    spreads: Mapping[str, float]
+    is_optimised: bool
+
+    @property
+    def size_px(self) -> int:
+        """The longer side of its pictures."""
+        return int(self.runs[0].transfer["size"])
+
+
+def find_runs(paths: Sequence[Path], parts: Collection[Part]) -> tuple[list[Run], list[str]]:
+    """The finished runs of some folders, each once, and a sentence for what was left out.
+
+    Args:
+        paths: folders of experiments, sweeps or single runs.
+        parts: which of an experiment's runs are wanted.
+
+    Raises:
+        UsageError: a path is no such folder, or nothing is done.
+    """
+    found: dict[Path, Run] = {}
+    notes: list[str] = []
+    for path in paths:
+        is_run = (path / "manifest.json").exists() and not (path / CELLS).exists()
+        runs = [load_run(path)] if is_run else [run for run in load(path).all_runs if run.part in parts]
+        num_unfinished = 0
+        for run in runs:
+            try:
+                is_done = run.status is Status.DONE
+            except StorageError as error:
+                notes.append(str(error))
+                continue
+            num_unfinished += not is_done
+            if is_done:
+                found.setdefault(run.folder.path.resolve(), run)
+        if num_unfinished:
+            notes.append(
+                f"{num_unfinished} of {len(runs)} runs of {path} are not done and left out; see harness status {path}."
+            )
+    if not found:
+        raise UsageError("\n".join([*notes, "There is nothing to compare yet: no run is done."]))
+    return list(found.values()), notes
+
+
+def load_run(path: Path) -> Run:
+    """Read one run's folder, such as ``runs/relative_weight/98f30cfb3a16``.
+
+    Raises:
+        UsageError: it is not such a folder.
+        StorageError: its manifest cannot be read.
+    """
+    folder = RunFolder(path)
+    manifest = folder.manifest()
+    if manifest is None:
+        raise UsageError(f"{path} is not a run's folder (it has no manifest.json).")
+    try:
+        transfer = folder.transfer()
+        if not isinstance(transfer, dict):
+            raise ValueError("it is not a mapping")
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{path / 'transfer.yaml'} cannot be read ({error}); compute the run again.") from error
+    words = tuple(shlex.split(manifest.tracking.get("command", ""))[3:])  # behind `harness run FILE`
+    return Run(manifest.id, manifest.label, "grid", transfer, words, folder, {})
+
+
+def make_lines(runs: Sequence[Run]) -> list[Line]:
+    """A line for each run."""
+    several = len({_experiment(run) for run in runs}) > 1
+    return [_line((run,), several) for run in runs]
+
+
+def over_seeds(runs: Sequence[Run]) -> list[Line]:
+    """A line for the runs that differ in nothing but their seed."""
+    several = len({_experiment(run) for run in runs}) > 1
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        key = canonical_json([_experiment(run), {**run.transfer, "seed": None}])
+        groups.setdefault(key, []).append(run)
+    lines = [_line(tuple(group), several) for group in groups.values()]
+    return [
+        replace(line, fields={k: v for k, v in line.fields.items() if k != "seed"} | {"seeds": len(line.runs)})
+        for line in lines
+    ]
+
+
+def _line(runs: tuple[Run, ...], several_experiments: bool) -> Line:
+    run = runs[0]
+    fields: dict[str, Any] = {"experiment": _experiment(run)} if several_experiments else {}
+    fields |= {part: value for part, value in run.label.items() if part in ("cases", "trial")} | {"part": run.part}
+    numbers: dict[str, float | None] = {}
+    spreads: dict[str, float] = {}
+    for name in (*COLUMNS, *(f"loss/{loss}" for loss in LOSSES)):
+        values = [run.metrics.get(name.removeprefix("loss/")) for run in runs]
+        known = [value for value in values if value is not None]
+        numbers[name] = None
+        if len(known) == len(values):
+            numbers[name] = values[0] if len(values) == 1 else statistics.fmean(known)
+            spreads |= {name: max(known) - min(known)} if len(known) > 1 else {}
+    return Line(runs, {**fields, **run.fields}, numbers, spreads, any(run.metrics.get(OPTIMISED) for run in runs))
+
+
+def _experiment(run: Run) -> str:
+    return run.manifest.experiment if run.manifest else ""
+
+
+def differing(lines: Sequence[Line]) -> list[str]:
+    """The fields in which lines differ, the label's first, then the transfer's; never ``size``: see ``by_size``."""
+    names = dict.fromkeys(name for line in lines for name in line.fields if name != "size")
+    heads = list(dict.fromkeys(name.split(".")[0] for name in names))
+    ordered = sorted(names, key=lambda name: heads.index(name.split(".")[0]))  # a mapping's entries side by side
+    return [name for name in ordered if len({canonical_json([line.fields.get(name)]) for line in lines}) > 1]
+
+
+def by_size(lines: Sequence[Line]) -> dict[int, list[Line]]:
+    """Lines by the size of their pictures, smallest first: tables compare one size only."""
+    sizes = sorted({line.size_px for line in lines})
+    return {size: [line for line in lines if line.size_px == size] for size in sizes}
+
+
+def sort_lines(lines: Sequence[Line], name: str) -> list[Line]:
+    """Lines by a number or a field, smallest first; ``-ssim``: largest first. Those without it come last.
+
+    Raises:
+        UsageError: there is no such number or field.
+    """
+    key = name.removeprefix("-")
+    known = list(dict.fromkeys([*COLUMNS, *(n for line in lines for n in (*line.numbers, *line.fields))]))
+    if key not in known:
+        allowed = [*COLUMNS, *differing(lines)]
+        raise UsageError(f"--sort {name}: {unknown_name(key, allowed, 'number or field')}.")
+
+    def value(line: Line) -> Any:
+        return line.numbers.get(key) if key in line.numbers else line.fields.get(key)
+
+    having = [line for line in lines if value(line) is not None]
+    is_number = all(isinstance(value(line), int | float) for line in having)
+    having.sort(key=lambda line: value(line) if is_number else canonical_json(value(line)), reverse=name != key)
+    return having + [line for line in lines if value(line) is None]

@@ -1,0 +1,190 @@
+"""``harness dashboard``: Optuna Dashboard on an experiment's study, and the way to its W&B view."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import join
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from optuna.storages import BaseStorage
+from optuna_dashboard import wsgi
+
+from harness.cli.console import make_console
+from harness.config import Experiment
+from harness.errors import UsageError
+from harness.results import Results, load
+from harness.runs.tracking import resolve_mode
+from harness.runs.tracking_workspace import offline_advice, save_workspace
+from harness.studies.artifacts import artifact_store, mirror_study
+from harness.studies.rebuild import rebuild, trial_records
+from harness.studies.storage import hold_study, open_storage
+
+HOST = "127.0.0.1"
+"""Optuna Dashboard has no login and can delete studies, so that nobody else on the network may reach it."""
+NUM_PORTS = 20  # how many are tried, from the one that was asked for
+
+
+def _wait_for_ever() -> None:
+    threading.Event().wait()
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line of ``harness dashboard``."""
+
+    path: Path
+    port: int = 8080
+    browser: bool = True
+    wandb: str | None = None
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True  # an open browser page must not hold up the end
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """The page asks every few seconds; a line for each would bury what was printed."""
+
+
+def show_dashboard(request: Request, wait: Callable[[], object] = _wait_for_ever) -> None:
+    """Serve Optuna Dashboard until Ctrl-C, and say how to open the W&B view.
+
+    Args:
+        request: the command line.
+        wait: returns, or raises KeyboardInterrupt, when it is to end.
+
+    Raises:
+        UsageError: the path is no experiment's folder, or no port is free.
+    """
+    console = make_console()
+    results = load(request.path)
+    storage = open_storage(results.storage, results.folder)
+    notes = [bring_back(results, storage), mirror_study(results, storage)]
+    with serve(storage, results.folder, request.port) as url:
+        port = int(url.rsplit(":", 1)[1])
+        lines = [f"Port {request.port} is in use; this is the next free one."] if port != request.port else []
+        address = f"{url}/dashboard{_page(results, storage)}"
+        lines += [f"Optuna Dashboard: {address}", *_what_to_look_at(results)]
+        for line in (*filter(None, notes), *lines):
+            console.print(line, soft_wrap=True, markup=False)
+        if request.browser and _has_display():
+            webbrowser.open(address)
+        console.print("Ctrl-C ends it; the runs stay as they are.")
+        try:
+            for line in wandb_view(results, request):  # after the address: a W&B server that is away takes 20 s
+                console.print(line, soft_wrap=True, markup=False)
+            wait()
+        except KeyboardInterrupt:
+            console.print("Ended.")
+
+
+def bring_back(results: Results, storage: BaseStorage) -> str:
+    """Rebuild a study that is not in its storage from the run folders; returns a sentence where that was done."""
+    if any(study.study_name == results.study for study in storage.get_all_studies()):
+        return ""
+    parallel = None if isinstance(results.definition, Experiment) else results.definition.budget.parallel
+    with hold_study(results.folder):
+        num_trials = rebuild(storage, results.study, trial_records(results.folder, results.study), parallel)
+    if not num_trials:
+        return ""
+    again = join(["harness", "sweep", str(results.file)])
+    waits = f" The last {parallel} count as running until `{again}` goes on with it." if parallel else ""
+    return f"The study was not in its storage; its {num_trials} trials were brought back from the run folders.{waits}"
+
+
+@contextmanager
+def serve(storage: BaseStorage, folder: Path, port: int) -> Iterator[str]:
+    """Serve a storage's studies, with their images, on this machine only.
+
+    Args:
+        storage: what to show.
+        folder: the experiment's; its ``artifacts`` are served.
+        port: the first to try.
+
+    Yields:
+        The address, as ``http://127.0.0.1:8080``.
+
+    Raises:
+        UsageError: neither this port nor the next ones are free.
+    """
+    server = _bind(wsgi(storage, artifact_store(folder)), port)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{HOST}:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def wandb_view(results: Results, request: Request) -> list[str]:
+    """Build the W&B view when online; otherwise what to do, as lines for the terminal."""
+    directory = results.folder / "wandb"
+    mode = resolve_mode(request.wandb, directory)
+    if mode.name == "off":
+        return []
+    advice = offline_advice(directory, join(["harness", "dashboard", str(request.path)]))
+    if mode.name == "offline":
+        login = ["sign in once:                        wandb login"] if mode.note else []
+        return _indented("W&B view: the runs are tracked offline.", login + advice) if advice else []
+    try:
+        project = os.environ.get("WANDB_PROJECT") or results.definition.tracking.project
+        url = save_workspace(project, results.name, varied(results), directory)
+    except Exception as error:  # any kind: W&B must never stop the dashboard
+        told = " ".join(str(error).split()) or type(error).__name__
+        return _indented(f"The W&B view could not be built ({told}).", advice)
+    return [f"W&B view:         {url}", *_indented("Some runs are not uploaded yet.", advice if advice else [])]
+
+
+def varied(results: Results) -> tuple[str, ...]:
+    """What sets the runs apart, as their W&B configuration calls it."""
+    definition = results.definition
+    names = definition.varies() if isinstance(definition, Experiment) else tuple(definition.space)
+    return tuple(name.replace(".", "_") for name in names)
+
+
+def _indented(title: str, lines: list[str]) -> list[str]:
+    return [title, *(f"  {line}" for line in lines)] if lines else []
+
+
+def _bind(app: Any, first: int) -> WSGIServer:
+    for port in range(first, min(first + NUM_PORTS, 65536)):
+        try:
+            return make_server(HOST, port, app, server_class=_Server, handler_class=_QuietHandler)
+        except PermissionError as error:
+            raise UsageError(f"Port {port} is reserved for the system; choose one above 1023 with --port.") from error
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    raise UsageError(f"Ports {first} to {port} of {HOST} are all in use; choose another with --port.")
+
+
+def _page(results: Results, storage: BaseStorage) -> str:
+    """The study's page, or the list of studies where it is not in the storage."""
+    try:
+        return f"/studies/{storage.get_study_id_from_name(results.study)}"
+    except KeyError:
+        return ""
+
+
+def _what_to_look_at(results: Results) -> list[str]:
+    pages = ["the figure and the claims under Note, every trial's image and command under Trials"]
+    if results.is_sweep:
+        pages.append("the front or the search's course, and what matters most, under Analytics")
+    return [f"  {page}" for page in pages]
+
+
+def _has_display() -> bool:
+    """Whether a browser has somewhere to open; without a display Python would start one in the terminal."""
+    return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

@@ -1,0 +1,118 @@
+"""The commands that read what was computed: status, compare, figure, dashboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.base import Wandb, app, reporting
+
+Folders = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[PATH]", help="Folders of experiments or sweeps, or of all of them.", show_default="runs"),
+]
+
+
+@app.command(
+    epilog="""**Examples**
+
+    harness status                               every experiment and sweep below runs
+
+    harness status runs/relative_weight          its grid: done, running, failed (and why), missing
+
+    harness status runs/relative_weight --watch  again every 2 s until all has ended, or Ctrl-C
+"""
+)
+def status(
+    paths: Folders = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every 2 s until all runs have ended.")] = False,
+) -> None:
+    """How far experiments and sweeps have come: the grid with its holes, what failed and why."""
+    code = 0
+    with reporting():
+        from harness.cli.status import show_status, watch_status
+
+        folders = paths or [Path("runs")]
+        if watch:
+            code = watch_status(folders)
+        else:
+            show_status(folders)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command(
+    epilog="""**Examples**
+
+    harness compare runs/relative_weight
+
+    harness compare runs/initialisation runs/layer_weights --sort ssim --csv table.csv
+
+    harness compare runs/initialisation --over-seeds
+
+    harness compare runs/a/98f30cfb3a16 runs/b/5de0a1b2c3d4   two runs
+
+What differs between the runs stands before the numbers. Numbers compare at one size only: each size has its own table.
+"""
+)
+def compare(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments, sweeps or runs.")],
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table there too.")] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="NAME", help="By this number or field; -NAME: the largest first.")
+    ] = None,
+    all_runs: Annotated[bool, typer.Option("--all", help="Also the repeats, which have no panel.")] = False,
+    over_seeds: Annotated[
+        bool,
+        typer.Option("--over-seeds", help="One line for runs that differ in their seed alone: mean ± half spread."),
+    ] = False,
+) -> None:
+    """A table of finished runs over the comparable numbers, with what differs between them."""
+    with reporting():
+        from harness.cli.compare import Comparison, compare_runs
+
+        compare_runs(Comparison(tuple(paths), csv, sort, all_runs, over_seeds))
+
+
+@app.command(
+    epilog="""**Example**
+
+    harness figure runs/relative_weight
+"""
+)
+def figure(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments or sweeps.")],
+) -> None:
+    """Draw the figures and judge the claims again, from the run folders alone."""
+    with reporting():
+        from harness.cli.figure import draw_again
+
+        draw_again(paths)
+
+
+@app.command(
+    epilog="""**Examples**
+
+    harness dashboard runs/relative_weight
+
+    harness dashboard runs/pareto --port 9000 --no-browser
+
+From another machine: `ssh -L 8080:127.0.0.1:8080 HOST`, then open the same address here.
+"""
+)
+def dashboard(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="An experiment's or sweep's folder.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The first port to try, on 127.0.0.1.")] = 8080,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    wandb: Annotated[
+        Wandb | None,
+        typer.Option(help="The W&B view: built when online, explained when offline.", show_default=False),
+    ] = None,
+) -> None:
+    """Optuna Dashboard on an experiment's study, with its images and figure; and how to open the W&B view."""
+    with reporting():
+        from harness.cli.dashboard import Request, show_dashboard
+
+        show_dashboard(Request(path, port, not no_browser, wandb.value if wandb else None))

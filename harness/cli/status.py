@@ -1,0 +1,217 @@
+"""``harness status``: an experiment's grid or a sweep's trials with what is done, running, failed and missing."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from harness.cli.console import make_console
+from harness.cli.signs import SIGNS, cell, named
+from harness.cli.standing import Overall, Standing, State, counted, overall
+from harness.cli.tables import duration, fitting, line, num_of, short_path, shown_label
+from harness.cli.trials import trials
+from harness.config import Experiment, canonical_json
+from harness.config.sweep import Sweep
+from harness.errors import HarnessError
+from harness.results import CELLS, experiments_in, load
+
+REFRESH_S = 2.0
+NUM_REASONS = 20
+"""So many failed or running ones are named; of the others there is the count."""
+
+
+def show_status(paths: Sequence[Path]) -> None:
+    """Print how far experiments and sweeps have come; of a folder that holds several, an overview.
+
+    Raises:
+        UsageError: a path is no such folder.
+    """
+    console = make_console()
+    console.print(_picture(paths, console)[0])
+
+
+def watch_status(paths: Sequence[Path]) -> int:
+    """Show the same, refreshed every 2 s, until everything has ended or Ctrl-C.
+
+    Returns:
+        The exit code: 0 all done, 1 something failed, 130 Ctrl-C.
+
+    Raises:
+        UsageError: a path is no such folder.
+    """
+    console = make_console()
+    picture, overalls = _picture(paths, console)
+    before = _summary(overalls)
+    try:
+        with Live(picture, console=console, auto_refresh=False, transient=False) as live:
+            if not console.is_terminal:
+                console.print(picture)
+            while not all(one.is_ended for one in overalls):
+                time.sleep(REFRESH_S)
+                try:
+                    picture, overalls = _picture(paths, console)
+                except HarnessError:  # another grid is being written just now: the next look sees it whole
+                    continue
+                if console.is_terminal:
+                    live.update(picture, refresh=True)
+                elif (now := _summary(overalls)) != before:
+                    console.print(*now, sep="\n", soft_wrap=True)
+                    before = now
+            live.update(picture if console.is_terminal else Text(), refresh=True)
+    except KeyboardInterrupt:
+        return 130
+    return 1 if any(one.num_failed for one in overalls) else 0
+
+
+def _summary(overalls: Sequence[Overall]) -> list[str]:
+    """What is printed again, without a terminal, when it has changed."""
+    return [f"{one.results.name}: {counted(one.standings)}" for one in overalls]
+
+
+def _picture(paths: Sequence[Path], console: Console) -> tuple[Group, list[Overall]]:
+    parts: list[RenderableType] = []
+    overalls: list[Overall] = []
+    for path in paths:
+        if parts:
+            parts.append("")
+        if not (path / CELLS).exists() and (inside := experiments_in(path)):
+            table, found = _overview(inside)
+            parts += [table, Text(f"Look at one: harness status {inside[0]}", overflow="fold")]
+            overalls += found
+        else:
+            one = overall(load(path))
+            parts += _experiment(one, console)
+            overalls.append(one)
+    return Group(*parts), overalls
+
+
+def _overview(folders: Sequence[Path]) -> tuple[Table, list[Overall]]:
+    """A line for each experiment and sweep in a folder."""
+    table = Table(box=None, pad_edge=False)
+    for header in ("", "", "runs", *(state.value for state in State if state is not State.DAMAGED), "claims"):
+        table.add_column(header, justify="left" if header in ("", "claims") else "right", overflow="fold")
+    overalls = []
+    for folder in folders:
+        try:
+            one = overall(load(folder))
+        except HarnessError as error:
+            table.add_row(folder.name, Text(str(error), style="red"))
+            continue
+        counts = Counter(standing.state for standing in one.standings)
+        numbers = [str(counts[state] or "") for state in State if state is not State.DAMAGED]
+        kind = "sweep" if one.results.is_sweep else "experiment"
+        table.add_row(folder.name, kind, str(len(one.standings)), *numbers, _claims(folder))
+        overalls.append(one)
+    return table, overalls
+
+
+def _experiment(one: Overall, console: Console) -> list[RenderableType]:
+    results, folder = one.results, one.results.folder
+    kind = "sweep" if results.is_sweep else "experiment"
+    of = f" of {one.num_planned}" if one.num_planned > len(one.grid) else ""
+    parts: list[RenderableType] = [
+        line(f"{results.name}, {kind} of {short_path(results.file)}, study {results.study}", "bold"),
+        line(f"{num_of(len(one.grid), 'trial' if results.is_sweep else 'run')}{of}: {counted(one.grid)}"),
+    ]
+    for part, what in (("repeat", "other seeds, for the claims"), ("again", "the same a second time")):
+        some = [standing for standing in one.standings if standing.run.part == part]
+        if some:
+            parts.append(line(f"{num_of(len(some), 'run')} more ({what}): {counted(some)}"))
+    parts.append("")
+    if isinstance(results.definition, Sweep):
+        parts += trials(one, results.definition)
+    else:
+        parts += _grid(one, results.definition, console)
+    parts += ["", *_details(one)]
+    if claims := _claims(folder):
+        parts.append(line(f"Claims: {claims}; see {folder / 'claims.md'}"))
+    parts.append(line(_next_step(one)))
+    return parts
+
+
+def _grid(one: Overall, definition: Experiment, console: Console) -> list[RenderableType]:
+    """Rows × columns as in the figure, with a legend of the signs that occur."""
+    column, rows = definition.layout()
+    by_place = {(_key(s, rows), _key(s, (column,) if column else ())): s for s in one.grid}
+    row_heads = {_key(s, rows): shown_label(_part(s, rows)) if rows else "" for s in one.grid}
+    columns = (column,) if column else ()
+    column_heads = {_key(s, columns): shown_label(_part(s, columns)) if columns else "" for s in one.grid}
+
+    def make_table(keys: Sequence[str]) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        for head in ([""] if rows else []) + [column_heads[key] for key in keys]:
+            table.add_column(Text(head), overflow="fold")
+        for row, head in row_heads.items():
+            cells = [cell(by_place.get((row, key))) for key in keys]
+            table.add_row(*([Text(head)] if rows else []), *cells)
+        return table
+
+    legend = "   ".join(
+        f"{SIGNS[state][0]} {state.value}" for state in State if any(s.state is state for s in one.grid)
+    )
+    return [*fitting(console, list(column_heads), make_table), line(legend, "dim")]
+
+
+def _part(standing: Standing, parts: Sequence[str]) -> dict[str, Any]:
+    return {part: standing.run.label.get(part) for part in parts}
+
+
+def _key(standing: Standing, parts: Sequence[str]) -> str:
+    return canonical_json(_part(standing, parts))
+
+
+def _details(one: Overall) -> list[RenderableType]:
+    """Those being computed, those that failed and why, and the time."""
+    parts: list[RenderableType] = []
+    for standing in [s for s in one.standings if s.state is State.RUNNING][:NUM_REASONS]:
+        age = "" if standing.age_s is None else f", last heard of {duration(standing.age_s)} ago"
+        left = "" if standing.left_s is None else f", about {duration(standing.left_s)} left"
+        at = f"evaluation {standing.num_evaluations} of {standing.steps}"
+        parts.append(line(f"{named(standing)} is being computed: {at}{age}{left}"))
+    told = [s for s in one.standings if s.state in (State.FAILED, State.DAMAGED)]
+    for standing in told[:NUM_REASONS]:
+        verb = "failed" if standing.state is State.FAILED else "is damaged"
+        parts.append(line(f"{named(standing)} {verb}: {standing.why or 'no reason was kept'}"))
+    if len(told) > NUM_REASONS:
+        parts.append(line(f"… and {len(told) - NUM_REASONS} more"))
+    if one.used_s:
+        left = f"; about {duration(one.left_s)} left at the present speed" if one.left_s is not None else ""
+        parts.append(line(f"Time: about {duration(one.used_s)} computed{left}."))
+    return parts
+
+
+def _claims(folder: Path) -> str:
+    """``3 hold, 1 does not hold``, from claims.json; empty where there is none."""
+    try:
+        verdicts = [claim["verdict"] for claim in json.loads((folder / "claims.json").read_text())["claims"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return ", ".join(f"{num} {verdict}" for verdict, num in Counter(map(str, verdicts)).items())
+
+
+def _next_step(one: Overall) -> str:
+    results = one.results
+    states = {standing.state for standing in one.standings}
+    command = results.command or shlex.join(
+        ["harness", "sweep" if results.is_sweep else "run", short_path(results.file)]
+    )
+    same = "" if results.command else "   (with the overrides and profile of last time, if there were any)"
+    if State.RUNNING in states or results.is_in_use():
+        return f"A process is working on it. Follow it: harness status {results.folder} --watch"
+    if not one.is_ended:
+        return f"Nothing is working on it now. Go on: {command}{same}"
+    if State.DAMAGED in states:
+        return f"Move the damaged folder away, then: {command}{same}"
+    if State.FAILED in states:
+        return f"Compute failed runs again: {command} --retry-failed{same}"
+    return f"Compare the runs: harness compare {results.folder}"

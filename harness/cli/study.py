@@ -1,0 +1,146 @@
+"""What ``harness run`` and ``harness sweep`` share: workers, the loop with its display, and what is left at the end."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from harness.claims import claims_table, judge, write_claims
+from harness.cli.estimate import MaxRows
+from harness.cli.progress import StudyProgress
+from harness.config.sweep import LoadedSweep
+from harness.driver import Driver, Settings
+from harness.engines import open_engine
+from harness.engines.contract import Task
+from harness.engines.devices import DeviceSpec
+from harness.experiment_folder import ExperimentFolder
+from harness.figures.results import draw_results
+from harness.jobs import Job
+from harness.results import Results, load
+from harness.runs.tracking import Mode
+from harness.runs.tracking_summary import write_summary
+from harness.studies.artifacts import mirror_study
+from harness.studies.session import Asked, StudySession
+from harness.studies.storage import without_password
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line of ``harness run`` and ``harness sweep``."""
+
+    file: Path
+    overrides: tuple[str, ...] = ()
+    out: Path = Path("runs")
+    profile: str | None = None
+    devices: str = "auto"
+    engine: str = "local"
+    storage: str | None = None
+    wandb: str | None = None
+    dry_run: bool = False
+    retry_failed: bool = False
+    fresh: bool = False
+    checkpoint_every_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be carried out.
+
+    Attributes:
+        session: asks and tells.
+        make_job: from a trial to its run.
+        num_runs: how many are expected, for the display.
+        extra: runs to compute that no trial asks for any more.
+        objectives: the metrics whose values are told.
+        rungs: evaluations at which the pruner is asked; empty without one.
+    """
+
+    session: StudySession
+    make_job: Callable[[Asked], Job]
+    num_runs: int
+    extra: Sequence[Job] = ()
+    objectives: tuple[str, ...] = ("reference_content", "reference_style")
+    rungs: tuple[int, ...] = ()
+
+
+def carry_out(
+    console: Console, request: Request, work: Work, devices: Sequence[DeviceSpec], mode: Mode, folder: ExperimentFolder
+) -> None:
+    """Compute everything that is missing.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, with everything checkpointed.
+        HarnessError: a batch could not be carried out.
+    """
+    task = Task((), request.checkpoint_every_s, work.rungs, mode.name, folder.path / "wandb")
+    settings = Settings(task, work.objectives, bool(work.rungs), request.retry_failed)
+    with interrupted_by_sigterm():
+        engine = open_engine(request.engine, devices, folder.path / "logs")
+        try:
+            names = ", ".join(engine.workers)
+            title = f"{folder.path.name} on {names if len(engine.workers) < 5 else f'{len(engine.workers)} workers'}"
+            with StudyProgress(console, title, work.num_runs) as progress:
+                Driver(work.session, engine, work.make_job, MaxRows(engine.workers), settings, progress).run(work.extra)
+        finally:
+            engine.close()
+
+
+def write_cells(folder: ExperimentFolder, study: str, request: Request, jobs: Sequence[Job]) -> None:
+    """Write which runs belong together, and the command that goes on with them."""
+    words = ["harness", "sweep" if isinstance(folder.loaded, LoadedSweep) else "run", str(request.file)]
+    words += request.overrides
+    words += ["--profile", request.profile] if request.profile else []
+    words += ["--out", str(request.out)] if request.out != Path("runs") else []
+    storage = request.storage and without_password(request.storage)
+    words += ["--storage", storage] if storage else []
+    folder.write_cells(study, storage, shlex.join(words), jobs)
+
+
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM means what Ctrl-C means."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def conclude(console: Console, folder: Path, storage: Any, mode: Mode, has_changed: bool) -> Results:
+    """Draw, judge and mirror what the run folders hold; returns it."""
+    results = load(folder)
+    drawn = draw_results(results)
+    verdicts = judge(results)
+    if verdicts:
+        write_claims(results, verdicts)
+        console.print(claims_table(verdicts))
+    if problem := mirror_study(results, storage):
+        console.print(problem, soft_wrap=True, markup=False)
+    if has_changed:
+        warning = write_summary(results, mode.name, folder / "wandb")
+        for note in filter(None, (mode.note, warning)):
+            console.print(note, soft_wrap=True, markup=False)
+    for path in drawn:
+        if path.suffix == ".png":
+            console.print(f"Figure: {path}", soft_wrap=True)
+    if verdicts:
+        console.print(f"Claims: {folder / 'claims.md'}", soft_wrap=True)
+    console.print(f"Runs:   {folder}", soft_wrap=True)
+    console.print(f"Next:   harness compare {folder}, or harness dashboard {folder}", soft_wrap=True)
+    return results

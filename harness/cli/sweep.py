@@ -1,0 +1,233 @@
+"""``harness sweep``: search with Optuna, and say what was found."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+from rich.console import Console
+from rich.table import Table
+
+from harness.cli.console import make_console
+from harness.cli.downloads import DownloadProgress
+from harness.cli.estimate import add_cost
+from harness.cli.progress import name_of
+from harness.cli.study import Request, Work, carry_out, conclude, write_cells
+from harness.config import Cell
+from harness.config.dimensions import Choice, Simplex
+from harness.config.loading import load_sweep
+from harness.config.space import fields_of
+from harness.config.sweep import LoadedSweep
+from harness.engines.devices import DeviceSpec, parse_devices
+from harness.experiment_folder import ExperimentFolder, finished_elsewhere, forget, link_finished
+from harness.figures.trials import non_dominated
+from harness.jobs import Job, JobMaker, fault_of_image
+from harness.results import Results
+from harness.runs.store import RunFolder, Status
+from harness.runs.tracking import resolve_mode
+from harness.studies.naming import study_name
+from harness.studies.rebuild import make_record, rebuild, trial_records
+from harness.studies.search import SearchSession, open_search
+from harness.studies.session import LOST, Asked, as_json
+from harness.studies.storage import forget_study, hold_study, open_storage
+
+NUM_SHOWN = 12
+"""Trials in the table at the end."""
+
+
+def run_sweep(request: Request) -> int:
+    """Carry out a search.
+
+    Returns:
+        How many of its trials failed or are not told.
+    """
+    console = make_console()
+    loaded = load_sweep(request.file, request.overrides, request.profile, fault_of_image)
+    folder = ExperimentFolder(loaded, request.out)
+    folder.check_owner()
+    with DownloadProgress(console) as downloads:
+        maker = JobMaker(loaded, request.out, partial(downloads.advance, "weights"))
+        examples = [maker.make(cell) for cell in example_cells(loaded)]  # every file that a trial may name is read now
+    budget = loaded.sweep.budget
+    devices = parse_devices(request.devices, min(budget.parallel, budget.trials))
+    if request.dry_run:
+        console.print(_estimate(loaded, request, folder, examples, devices))
+        return 0
+    mode = resolve_mode(request.wandb, folder.path / "wandb")
+    folder.make()
+    with hold_study(folder.path):
+        earlier = folder.open()
+        if earlier is not None:
+            console.print(f"This is another search than last time; its figures are kept in {earlier}.", soft_wrap=True)
+        storage = open_storage(request.storage, folder.path)
+        session = _open_session(loaded, request, storage, folder, examples[0])
+        trials = Trials(loaded, request, folder, maker, session)
+        counts = session.counts()
+        num_left, num_told = counts.open + counts.left, counts.complete + counts.pruned + counts.failed
+        if num_told:
+            console.print(f"{num_told} of {budget.trials} trials are told already; {num_left} to go.")
+        extra = [job for job in trials.jobs.values() if trials.is_lost(job)]
+        work = Work(session, trials.take, num_left + len(extra), extra, loaded.sweep.objectives, loaded.sweep.rungs())
+        if num_left or extra:
+            carry_out(console, request, work, devices, mode, folder)
+        trials.write()
+        results = conclude(console, folder.path, storage, mode, has_changed=bool(num_left or extra))
+        _report(console, results)
+    counts = session.counts()
+    return counts.failed + counts.open + counts.left
+
+
+def _open_session(
+    loaded: LoadedSweep, request: Request, storage: BaseStorage, folder: ExperimentFolder, example: Job
+) -> SearchSession:
+    """The sweep's study, brought up to date with the run folders."""
+    sweep = loaded.sweep
+    hashes = {name: file["sha256"] for name, file in example.row.manifest.provenance["files"].items()}
+    data = loaded.data
+    name = study_name(
+        loaded.name, {**data["transfer"], "files": hashes}, data["space"], sweep.objectives, data["sampler"],
+        data["pruner"],
+    )  # fmt: skip
+    records = trial_records(folder.path, name)
+    if request.fresh:
+        forget([path.parent for path in folder.path.glob("*/manifest.json") if _is_of(path, name)])
+        forget_study(storage, name)
+        records = []
+    rebuild(storage, name, records, sweep.budget.parallel)
+    return open_search(
+        storage, name, sweep.space, sweep.objectives, sweep.sampler, sweep.budget, sweep.pruner, request.retry_failed
+    )
+
+
+def _is_of(path: Path, study: str) -> bool:
+    manifest = RunFolder(path.parent).manifest()
+    return manifest is not None and any(record["study"] == study for record in manifest.trials)
+
+
+def example_cells(loaded: LoadedSweep) -> list[Cell]:
+    """Cells that between them have both ends of every range and all choices, one differing from the first in each."""
+    values: dict[str, list[Any]] = {}
+    for field, dimension in loaded.sweep.space.items():
+        if isinstance(dimension, Choice):
+            values[field] = list(dimension.choice)
+        elif isinstance(dimension, Simplex):
+            values[field] = [dict.fromkeys(dimension.simplex, 1 / len(dimension.simplex))]
+        else:
+            values[field] = [dimension.low, dimension.high]
+    first = {field: found[0] for field, found in values.items()}
+    others = [{**first, field: value} for field, found in values.items() for value in found[1:]]
+    return [loaded.cell(fields, {"example": number}) for number, fields in enumerate([first, *others])]
+
+
+class Trials:
+    """The trials of a sweep as jobs, written to cells.json as they are asked.
+
+    Args:
+        loaded: the sweep.
+        request: the command line.
+        folder: the sweep's.
+        maker: makes the jobs.
+        session: has the trials that were asked before.
+    """
+
+    def __init__(
+        self, loaded: LoadedSweep, request: Request, folder: ExperimentFolder, maker: JobMaker, session: SearchSession
+    ) -> None:
+        self.loaded = loaded
+        self.request = request
+        self.folder = folder
+        self.maker = maker
+        self.session = session
+        self.jobs: dict[int, Job] = {}
+        self._complete: set[int] = set()
+        for trial in session.study.get_trials(deepcopy=False):
+            if LOST not in trial.user_attrs and trial.state.is_finished():
+                fields = fields_of(loaded.sweep.space, trial.params)
+                self.jobs[trial.number] = self._job(
+                    Asked(
+                        trial.number, trial.params, as_json(trial), fields, None, trial.user_attrs, trial.system_attrs
+                    )
+                )
+                if trial.state is TrialState.COMPLETE:
+                    self._complete.add(trial.number)
+
+    def take(self, asked: Asked) -> Job:
+        """A new trial's job; a run that another experiment has finished is linked."""
+        job = self._job(asked)
+        elsewhere = None if job.row.folder.exists() else finished_elsewhere(self.request.out, job)
+        link_finished([job], {job.row.id: elsewhere} if elsewhere else {})
+        self.jobs[asked.number] = job
+        self.write()
+        return job
+
+    def write(self) -> None:
+        """Write cells.json."""
+        jobs = [self.jobs[number] for number in sorted(self.jobs)]
+        write_cells(self.folder, self.session.name, self.request, jobs)
+
+    def is_lost(self, job: Job) -> bool:
+        """Whether a trial was told as complete while its run folder is gone."""
+        return job.status is not Status.DONE and job.cell.label["trial"] in self._complete
+
+    def _job(self, asked: Asked) -> Job:
+        job = self.maker.make(self.loaded.cell(asked.fields, {"trial": asked.number, **asked.fields}))
+        record = make_record(asked, self.session.name, self.loaded.sweep.objectives)
+        return replace(job, row=replace(job.row, manifest=replace(job.row.manifest, trials=(record,))))
+
+
+def _estimate(
+    loaded: LoadedSweep, request: Request, folder: ExperimentFolder, examples: list[Job], devices: list[DeviceSpec]
+) -> Table:
+    """The answer to ``--dry-run``; nothing is written."""
+    budget = loaded.sweep.budget
+    told = _num_told(folder)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_row("trials", f"{budget.trials}, {budget.parallel} at a time")
+    table.add_row("done", str(told))
+    table.add_row("left", str(max(0, budget.trials - told)))
+    for field, dimension in loaded.sweep.space.items():
+        table.add_row("space" if field == next(iter(loaded.sweep.space)) else "", f"{field}: {dimension}")
+    left = max(0, budget.trials - told)
+    add_cost(table, [[examples[0]] * left] if left else [], devices)
+    table.add_row("folder", str(folder.path))
+    return table
+
+
+def _num_told(folder: ExperimentFolder) -> int:
+    """Trials that have ended, by the run folders; the study is not opened."""
+    paths = folder.path.glob("*/manifest.json")
+    texts = [path.read_text() for path in paths]
+    return sum('"state":' in text for text in texts)
+
+
+def _report(console: Console, results: Results) -> None:
+    """The best trials: the front, or those with the lowest values."""
+    objectives = results.definition.objectives  # type: ignore[union-attr]
+    done = [run for run in results.runs if run.status is Status.DONE]
+    values: list[list[float]] = [[run.metrics[name] for name in objectives] for run in done]
+    if len(objectives) > 1:
+        best = [done[index] for index in non_dominated(values)]
+        title = f"{len(best)} of {len(done)} trials are on the front"
+    else:
+        best, title = done, f"{len(done)} trials are done"
+    best = sorted(best, key=lambda run: run.metrics[objectives[0]])
+    counts = {status: sum(run.status is status for run in results.runs) for status in (Status.PRUNED, Status.FAILED)}
+    title += "".join(f", {number} {status.name.lower()}" for status, number in counts.items() if number)
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table.add_column("trial", justify="right")
+    for column in (*objectives, "what it is", "run"):
+        table.add_column(column, justify="right" if column in objectives else "left")
+    step = max(1, len(best) // NUM_SHOWN) if len(objectives) > 1 else 1
+    for run in best[::step][:NUM_SHOWN]:
+        label: dict[str, Any] = {key: value for key, value in run.label.items() if key != "trial"}
+        numbers = [f"{run.metrics[name]:.4g}" for name in objectives]
+        table.add_row(str(run.label["trial"]), *numbers, name_of(label), run.id)
+    console.print(table)
+    if best:
+        again = shlex.join(["harness", "run", str(results.file), *best[0].overrides])
+        console.print(f"The first of them again: {again}", soft_wrap=True, markup=False)

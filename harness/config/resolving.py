@@ -1,0 +1,235 @@
+"""File, profile and overrides to one validated definition (an experiment or a sweep), with every fault found."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from harness.config.experiment import CASES, Experiment, grid_problems
+from harness.config.fields import unknown_name
+from harness.config.located import Located, Path
+from harness.config.overrides import SWEEP_ONLY, Overrides, merge_profile
+from harness.config.reading import Source
+from harness.config.selectors import selector_problems
+from harness.config.sentences import GRID, Problem, problems
+from harness.config.space_checks import shape_problems
+from harness.config.sweep import Sweep
+from harness.config.transfer import Transfer
+from harness.errors import ConfigError, Fault
+
+Definition = TypeVar("Definition", Experiment, Sweep)
+FaultOfImage = Callable[[str], str | None]
+
+STAND_IN = "astronaut"
+"""Takes the place of an image that is missing or faulty while the rest is checked."""
+
+
+@dataclass(frozen=True)
+class Resolved(Generic[Definition]):
+    """What came of a source: the definition (None where there are faults), where its fields stand, and the faults."""
+
+    definition: Definition | None
+    located: Located
+    faults: list[Fault]
+
+
+def resolve_all(
+    source: Source,
+    model: type[Definition],
+    profile: str | None,
+    words: Sequence[str],
+    fault_of_image: FaultOfImage,
+) -> tuple[Definition, Located]:
+    """The definition with one profile and the overrides; the profiles not asked for are checked as well.
+
+    Raises:
+        ConfigError: with every fault found, by line, those of overrides last.
+    """
+    profiles = {name: part for name, part in mapping(source.data.get("profiles")).items() if isinstance(part, dict)}
+    faults = list(source.faults)
+    if profile is not None and profile not in profiles:
+        faults.append(Fault(f"--profile {profile}", "", unknown_name(profile, profiles, "profile")))
+        profile = None
+    resolved = resolve(source, model, profile, words, fault_of_image)
+    unread = {(fault.where, fault.field) for fault in source.faults}  # values that YAML could not give
+    faults += [fault for fault in resolved.faults if (fault.where, fault.field) not in unread]
+    faults += selector_faults(source.data, source.located, ("claims", "repeat"))
+    for other in profiles:
+        if other != profile:
+            places = {place for known, place in source.located.places.items() if known[:2] == ("profiles", other)}
+            faults += [fault for fault in resolve(source, model, other, ()).faults if fault.where in places]
+    if faults or resolved.definition is None:
+        raise ConfigError(sorted(dict.fromkeys(_without_renamed(faults)), key=_line))
+    return resolved.definition, resolved.located
+
+
+def laid_over(source: Source, profile: str | None, words: Sequence[str]) -> tuple[dict[str, Any], Located, Overrides]:
+    """The data of a file with a profile and the overrides over it, nothing of it validated."""
+    data, located = copy.deepcopy(source.data), source.located.copy()
+    for section in [name for name, value in data.items() if value is None and name != "transfer"]:
+        del data[section]  # all its lines are commented out
+    if profile is not None:
+        merge_profile(data, located, profile)
+    overrides = Overrides(data, located, source.sections)
+    for word in words:
+        overrides.apply(word)
+    overrides.finish()
+    return data, located, overrides
+
+
+def resolve(
+    source: Source,
+    model: type[Definition],
+    profile: str | None,
+    words: Sequence[str],
+    fault_of_image: FaultOfImage = lambda name_or_path: None,
+) -> Resolved[Definition]:
+    """The definition with one profile and the overrides, and everything wrong with it."""
+    varied_before = _varies(source.data)
+    with_profile, profile_located, _ = laid_over(source, profile, ())
+    varied_before |= _varies(with_profile)
+    data, located, overrides = laid_over(source, profile, words)
+    _forget_pinned(data, varied_before)
+    if source.is_sweep and model is Experiment:  # a sweep of which every field is pinned
+        data = {name: value for name, value in data.items() if name not in SWEEP_ONLY}
+    faults = list(overrides.faults)
+    if profile is not None:
+        own = tuple(source.data["profiles"][profile])
+        faults += selector_faults(with_profile, profile_located, own)
+    faults += selector_faults(data, located, tuple(overrides.replaced))
+    try:
+        return Resolved(model.model_validate(data), located, faults)
+    except ValidationError as error:
+        found = list(problems(error, model))
+        if error.errors()[0]["type"] != GRID:
+            found += (_hidden_in_sweep if model is Sweep else _hidden_in_experiment)(data, found)
+        faults += [located.fault(problem.path, problem.message) for problem in found]
+        return Resolved(None, located, faults + _image_faults(data, located, fault_of_image))
+
+
+def selector_faults(data: Mapping[str, Any], located: Located, sections: tuple[str, ...]) -> list[Fault]:
+    """What claims and repeats name and the experiment does not have."""
+    return [located.fault(problem.path, problem.message) for problem in selector_problems(data, sections)]
+
+
+def _without_renamed(faults: Sequence[Fault]) -> list[Fault]:
+    """The faults without those that say a field is missing where another says that it is there under another name."""
+    meant = {match[1] for fault in faults if (match := re.search(r"did you mean (\w+)\?", fault.message))}
+    return [f for f in faults if not (f.message.startswith("is missing") and f.field.rpartition(".")[2] in meant)]
+
+
+def _line(fault: Fault) -> float:
+    """Sort key: the line in the file; overrides after it."""
+    line = re.search(r":(\d+)\Z", fault.where)
+    return int(line.group(1)) if line and not fault.where.startswith("override ") else float("inf")
+
+
+def _image_faults(data: Mapping[str, Any], located: Located, fault_of_image: FaultOfImage) -> list[Fault]:
+    """What is wrong with the images that the base, the axes and the space name."""
+    named: list[tuple[Path, Any]] = []
+    for side in ("content", "style"):
+        named.append((("transfer", side), mapping(data.get("transfer")).get(side)))
+        chosen = mapping(mapping(data.get("space")).get(side)).get("choice")
+        for path, values in (
+            (("axes", side), mapping(data.get("axes")).get(side)),
+            (("space", side, "choice"), chosen),
+        ):
+            named += [((*path, str(i)), value) for i, value in enumerate(values if isinstance(values, list) else [])]
+    faults = [(path, fault_of_image(value)) for path, value in named if isinstance(value, str) and value]
+    return [located.fault(path, sentence) for path, sentence in faults if sentence]
+
+
+def _varies(data: Mapping[str, Any]) -> set[str]:
+    """What a figure may name: the axes, and the cases if there are any."""
+    return {*mapping(data.get("axes")), *((CASES,) if data.get("cases") else ())}
+
+
+def _forget_pinned(data: dict[str, Any], varied_before: set[str]) -> None:
+    """Let the figure forget an axis that overrides have pinned or taken away."""
+    gone = varied_before - _varies(data)
+    if isinstance(figure := data.get("figure"), dict):
+        data["figure"] = {
+            key: value
+            for key, value in figure.items()
+            if not (key in ("columns", "rows") and isinstance(value, str) and value in gone)
+        }
+
+
+def _sound_base(data: Mapping[str, Any], faulty: set[str]) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """The transfer without its faulty fields, made valid, and the faults between fields that this showed.
+
+    Args:
+        data: the definition.
+        faulty: fields of the transfer known to be wrong; those that contradict each other are added.
+    """
+    base = {"content": STAND_IN, "style": STAND_IN} | {
+        field: value for field, value in mapping(data.get("transfer")).items() if field not in faulty
+    }
+    hidden: list[Problem] = []
+    while True:
+        try:
+            Transfer.model_validate(base)
+            return base, hidden
+        except ValidationError as error:
+            between = list(problems(error, Transfer))
+            if not any(problem.involved for problem in between):
+                return None, hidden
+            for problem in between:
+                if not faulty.intersection(problem.involved):
+                    hidden.append(Problem(("transfer", *problem.path), problem.message))
+                base = {field: value for field, value in base.items() if field not in problem.involved}
+                faulty.update(problem.involved)
+
+
+def _faulty_fields(found: Sequence[Problem]) -> set[str]:
+    return {problem.path[1] for problem in found if problem.path[0] == "transfer" and len(problem.path) > 1}
+
+
+def _hidden_in_experiment(data: Mapping[str, Any], found: Sequence[Problem]) -> list[Problem]:
+    """What pydantic did not get to, because some field is faulty: faults between fields, in cells, in the figure."""
+    faulty = _faulty_fields(found)
+    base, hidden = _sound_base(data, faulty)
+    if base is None:
+        return hidden
+    axes = {field: values for field, values in mapping(data.get("axes")).items() if isinstance(values, list) and values}
+    cases = {label: case for label, case in mapping(data.get("cases")).items() if isinstance(case, dict)}
+    unsound = {problem.path[0] for problem in found} & {"axes", "cases"}  # then the figure cannot be judged
+    figure = {} if unsound else mapping(data.get("figure"))
+    columns, rows = (name if isinstance(name := figure.get(side), str) else None for side in ("columns", "rows"))
+    faulty -= set(axes)
+    return hidden + [
+        problem
+        for problem in grid_problems(base, axes, cases, columns, rows)
+        if not faulty.intersection(problem.involved)
+    ]
+
+
+def _hidden_in_sweep(data: Mapping[str, Any], found: Sequence[Problem]) -> list[Problem]:
+    """The same for a sweep: faulty sections and dimensions make way for sound ones, and their faults do not count."""
+    faulty = _faulty_fields(found)
+    base, hidden = _sound_base(data, faulty)
+    if base is None:
+        return hidden
+    sections = {problem.path[0] for problem in found} - {"transfer", "space"}
+    space = mapping(data.get("space"))
+    wrong = {problem.path[1] for problem in shape_problems(space)}
+    stand_in = {"objectives": ["ssim"], "space": {"seed": {"integer": [0, 1]}}}
+    sound = {name: value for name, value in data.items() if name in Sweep.model_fields and name not in sections}
+    sound |= {"transfer": base}
+    sound["space"] = {field: value for field, value in space.items() if field not in wrong} or stand_in["space"]
+    try:
+        Sweep.model_validate({**stand_in, **sound})
+    except ValidationError as error:
+        involved = (faulty | sections) - set(space)
+        hidden += [problem for problem in problems(error, Sweep) if not involved.intersection(problem.involved)]
+    return hidden
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A mapping as it is, anything else as an empty one (it is reported elsewhere)."""
+    return value if isinstance(value, dict) else {}

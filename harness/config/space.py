@@ -1,0 +1,95 @@
+"""Between a search space's fields and Optuna's parameters; pure Python, nothing of Optuna.
+
+Every field is one parameter of its name, but for a simplex over k layers, which is k parameters
+``style_layers.conv1_1`` … u_i in (0, 1): with w_i = −ln u_i / Σ_j −ln u_j the weights are uniform on the simplex
+(normalised exponential variables: Devroye 1986, Non-Uniform Random Variate Generation, ch. V, theorem 4.1).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from harness.config.dimensions import Choice, Dimension, Simplex, Uniform
+from harness.config.identity import canonical_json
+
+UNIT = Uniform(uniform=(1e-9, 1 - 1e-9))
+"""What each u_i of a simplex is drawn from: (0, 1) without the ends, at which the logarithms are infinite or all 0."""
+
+WEIGHT_DIGITS = 12
+"""Significant digits of a simplex's weights: logarithms differ in the last digit between machines, ids must not."""
+
+
+def parameters(space: Mapping[str, Dimension]) -> dict[str, Dimension]:
+    """Optuna's parameters of a space, in its order; never a ``Simplex``.
+
+    The values of a ``Choice`` are Optuna's as canonical JSON strings: see ``choice_names``.
+    """
+    found: dict[str, Dimension] = {}
+    for field, dimension in space.items():
+        if isinstance(dimension, Simplex):
+            found.update({f"{field}.{layer}": UNIT for layer in dimension.simplex})
+        else:
+            found[field] = dimension
+    return found
+
+
+def choice_names(dimension: Choice) -> tuple[str, ...]:
+    """The choices as Optuna has them: canonical JSON, in the order they are written."""
+    return tuple(canonical_json(value) for value in dimension.choice)
+
+
+def fields_of(space: Mapping[str, Dimension], params: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a transfer's dotted fields that a trial's parameters mean.
+
+    Args:
+        space: the search space.
+        params: a value for each of ``parameters(space)``.
+
+    Raises:
+        KeyError: a parameter is missing.
+    """
+    fields: dict[str, Any] = {}
+    for field, dimension in space.items():
+        if isinstance(dimension, Simplex):
+            shares = {layer: -math.log(params[f"{field}.{layer}"]) for layer in dimension.simplex}
+            total = math.fsum(shares.values())
+            fields[field] = {layer: float(f"{share / total:.{WEIGHT_DIGITS}g}") for layer, share in shares.items()}
+        elif isinstance(dimension, Choice):
+            fields[field] = json.loads(params[field])
+        else:
+            fields[field] = params[field]
+    return fields
+
+
+def params_of(space: Mapping[str, Dimension], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters that mean these fields: the inverse of ``fields_of``.
+
+    A simplex's weights are scaled to sum to 1, and come back to about nine digits: u_i = exp(−k w_i), one of many.
+
+    Raises:
+        ValueError: a value that the space does not hold.
+        KeyError: a field is missing.
+    """
+    params: dict[str, Any] = {}
+    for field, dimension in space.items():
+        value = fields[field]
+        if isinstance(dimension, Simplex):
+            total = math.fsum(value.values()) if isinstance(value, Mapping) else 0.0
+            if not total > 0 or set(value) - set(dimension.simplex):
+                raise ValueError(f"{field}: {value!r} is no weighting of {', '.join(dimension.simplex)}")
+            for layer in dimension.simplex:
+                u = math.exp(-len(dimension.simplex) * value.get(layer, 0.0) / total)
+                params[f"{field}.{layer}"] = min(max(u, UNIT.low), UNIT.high)
+        elif isinstance(dimension, Choice):
+            name = canonical_json(value)
+            if name not in choice_names(dimension):
+                raise ValueError(f"{field}: {name} is none of {', '.join(choice_names(dimension))}")
+            params[field] = name
+        elif dimension.low <= value <= dimension.high:
+            params[field] = value
+        else:
+            raise ValueError(f"{field}: {value!r} is not between {dimension.low!r} and {dimension.high!r}")
+    return params

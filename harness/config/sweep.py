@@ -1,0 +1,185 @@
+"""A sweep: a base transfer, the space to search, what to minimise, and how."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from harness.config.claims import METRICS, Metric
+from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
+from harness.config.experiment import Figure, Tracking
+from harness.config.fields import set_field
+from harness.config.grid import Cell, override_words
+from harness.config.located import Located
+from harness.config.search import (
+    Budget,
+    MedianPruner,
+    NoPruner,
+    Nsga2,
+    Pruner,
+    Qmc,
+    Random,
+    Sampler,
+    SuccessiveHalving,
+    Tpe,
+    rungs_of,
+)  # fmt: skip
+from harness.config.sentences import GRID, Problem, problems
+from harness.config.space_checks import read_space, value_problems
+from harness.config.transfer import Strict, Text, Transfer
+from harness.errors import ConfigError, Fault
+
+__all__ = [
+    "Budget", "Choice", "Dimension", "Integer", "LoadedSweep", "Log", "MedianPruner", "NoPruner", "Nsga2", "Pruner",
+    "Qmc", "Random", "Sampler", "Simplex", "SuccessiveHalving", "Sweep", "Tpe", "Uniform",
+]  # fmt: skip
+
+
+class Sweep(Strict):
+    """What one file in ``sweeps/`` says.
+
+    Attributes:
+        transfer: the base; the space replaces its fields.
+        space: the dimension of each dotted field to search.
+        objectives: the comparable numbers to minimise, each once.
+        sampler: who chooses the trials.
+        budget: how many.
+        pruner: who ends hopeless ones early; with one objective only.
+        figure: the inputs shown beside the pictures.
+        tracking: project, tags and notes for W&B.
+        profiles: partial sweeps that ``--profile`` lays over this one.
+    """
+
+    transfer: Annotated[Transfer, Field(description="transfer: {content: …, style: …}")]
+    space: Annotated[
+        dict[Text, Dimension],
+        BeforeValidator(read_space),
+        Field(description="space: {field: dimension}, such as {alpha: {log: [1e-5, 1e-1]}}"),
+    ]
+    objectives: Annotated[
+        tuple[Metric, ...], Field(min_length=1, description=f"a list of one or more of {', '.join(METRICS)}")
+    ]
+    sampler: Sampler = Tpe()
+    budget: Annotated[Budget, Field(description="{trials: …, parallel: …}")] = Budget()
+    pruner: Pruner = NoPruner()
+    figure: Annotated[Figure, Field(description="{show: […]}")] = Figure()
+    tracking: Annotated[Tracking, Field(description="{project: …, tags: […], notes: …}")] = Tracking()
+    profiles: Annotated[
+        dict[Text, dict[str, Any]],
+        Field(description="a mapping of names to partial sweeps, such as {paper: {transfer: {size: 512}}}"),
+    ] = {}
+
+    @model_validator(mode="after")
+    def _search_is_sound(self) -> Sweep:
+        """Every value of the space is a valid field, and what is asked of Optuna can be done."""
+        found = [*value_problems(self.base(), self.space), *self._search_problems()]
+        if found:
+            raise PydanticCustomError(GRID, "the search has faults", {"problems": found})
+        return self
+
+    def base(self) -> dict[str, Any]:
+        """The base transfer as it was written, without the defaults."""
+        return self.transfer.model_dump(exclude_unset=True)
+
+    def rungs(self) -> tuple[int, ...]:
+        """Loss evaluations at which the objective is measured on the way, rising; none without a pruner."""
+        return rungs_of(self.pruner, self.min_steps())
+
+    def min_steps(self) -> int:
+        """The fewest loss evaluations any trial has."""
+        dimension = self.space.get("steps")
+        if isinstance(dimension, Choice):
+            return int(min(dimension.choice))
+        return dimension.low if isinstance(dimension, Integer) else self.transfer.steps
+
+    def _search_problems(self) -> Iterator[Problem]:
+        """Faults between sections; ``involved`` names the sections, or the transfer's fields."""
+        for index, name in enumerate(self.objectives):
+            if name in self.objectives[:index]:
+                yield Problem(("objectives", str(index)), f"{name} stands there twice; keep one", ("objectives",))
+        for side in ("columns", "rows", "wrap"):
+            if getattr(self.figure, side) is not None:
+                yield Problem(
+                    ("figure", side), "a sweep's figure is its front, not a grid; drop this line", ("figure",)
+                )
+        if isinstance(self.pruner, NoPruner):
+            return
+        if len(self.objectives) > 1:
+            sentence = (
+                f"prunes by one objective and there are {len(self.objectives)}; drop pruner, or keep one objective"
+            )
+            yield Problem(("pruner",), sentence, ("pruner", "objectives"))
+        steps, involved = self.min_steps(), ("pruner", "steps")
+        if isinstance(self.pruner, MedianPruner) and self.pruner.rungs is not None:
+            for index, rung in enumerate(self.pruner.rungs):
+                path = ("pruner", "rungs", str(index))
+                if rung >= steps:
+                    yield Problem(path, f"got {rung}; a rung lies below transfer.steps, which is {steps}", involved)
+                elif rung < self.pruner.warmup:
+                    sentence = (
+                        f"got {rung}; nothing is pruned before warmup, {self.pruner.warmup}: drop it or lower warmup"
+                    )
+                    yield Problem(path, sentence, ("pruner",))
+        elif not self.rungs():
+            first = "min_resource" if isinstance(self.pruner, SuccessiveHalving) else "warmup"
+            sentence = f"nothing would be pruned: no rung lies below transfer.steps, which is {steps}; lower {first}"
+            yield Problem(("pruner", first), sentence, involved)
+
+
+@dataclass(frozen=True)
+class LoadedSweep:
+    """A sweep as it was asked for.
+
+    Attributes:
+        sweep: file, profile and overrides together.
+        name: the file's stem; its runs lie in ``<out>/<name>``.
+        source: the file.
+        located: where each field was written.
+        data: the resolved sweep as plain data with all defaults, without profiles (``experiment.yaml``).
+        file_transfer: the transfer that the file alone says; None where that is none by itself.
+        file_space: the dotted fields that the file alone searches.
+    """
+
+    sweep: Sweep
+    name: str
+    source: Path
+    located: Located
+    data: Mapping[str, Any]
+    file_transfer: Transfer | None
+    file_space: tuple[str, ...]
+
+    def cell(self, fields: Mapping[str, Any], label: Mapping[str, Any]) -> Cell:
+        """The transfer in which the fields of the space have these values, with the words that repeat it.
+
+        Args:
+            fields: a value for each field of the space, such as ``fields_of(sweep.space, trial.params)``.
+            label: what sets it apart.
+
+        Raises:
+            ConfigError: they make no valid transfer.
+        """
+        raw = self.sweep.base()
+        for field, value in fields.items():
+            raw = set_field(raw, field, value)
+        try:
+            transfer = Transfer.model_validate(raw)
+        except ValidationError as error:
+            raise ConfigError(
+                [self.located.fault(("space", *problem.path), problem.message) for problem in problems(error, Transfer)]
+            ) from error
+        words = override_words(transfer, self.file_transfer, self.file_space)
+        return Cell(dict(label), transfer, {field: ("space", field) for field in fields}, words)
+
+    def fault(self, cell: Cell, field: str, message: str) -> Fault:
+        """A fault found later (an image that is not there, …) in a dotted field of a cell's transfer."""
+        return self.located.fault(cell.path(field), message)
+
+    def command(self, cell: Cell) -> str:
+        """The shell command that carries out one cell."""
+        return shlex.join(["harness", "run", str(self.source), *cell.overrides])

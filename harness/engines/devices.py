@@ -1,0 +1,104 @@
+"""From ``--devices`` to what the workers compute on: ``auto``, ``cpu``, ``cpu:2``, ``cuda``, ``cuda:0,1``.
+
+Torch is imported only where a GPU is asked for, or may be there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.errors import DeviceError
+
+ALLOWED = "auto, cpu, cpu:N (N workers), cuda (all GPUs), cuda:N and cuda:N,N… (the same one twice: two workers on it)"
+
+
+@dataclass(frozen=True)
+class DeviceSpec:
+    """What one worker computes on.
+
+    Attributes:
+        device: ``cpu`` or ``cuda:N``.
+        threads: of the CPU.
+    """
+
+    device: str
+    threads: int
+
+
+def parse_devices(given: str, num_rows_left: int) -> list[DeviceSpec]:
+    """The workers that ``--devices`` asks for, at least one and no more than there are rows for them.
+
+    ``auto`` takes all GPUs; without one, a single-threaded worker on each core, as a batch gains nothing on a CPU;
+    where there are fewer rows than cores, that many workers share the cores out. ``OMP_NUM_THREADS`` is the most
+    threads that a worker gets.
+
+    Args:
+        given: ``auto``, ``cpu`` (one worker with all cores), ``cpu:N`` (N single-threaded workers), ``cuda`` (all
+            GPUs), ``cuda:0,1``, ``cuda:0,cuda:0`` (two workers on one).
+        num_rows_left: rows that will have to be computed.
+
+    Raises:
+        DeviceError: there is no such device, or the words are wrong.
+    """
+    rows, threads = max(1, num_rows_left), num_threads()
+    words = given.replace(" ", "")
+    if words == "cpu":
+        return [DeviceSpec("cpu", threads)]
+    if match := re.fullmatch(r"cpu:(\d+)", words):
+        if int(match[1]) < 1:
+            raise DeviceError(
+                f"--devices {given} asks for no worker at all; ask for one or more, such as cpu:{num_cores()}."
+            )
+        return [DeviceSpec("cpu", 1)] * min(int(match[1]), rows)
+    if words == "auto":
+        if indices := list(range(num_gpus())):
+            return _on_gpus(indices[:rows])
+        num_workers = min(num_cores(), rows)
+        return [DeviceSpec("cpu", min(threads, num_cores() // num_workers))] * num_workers
+    if re.fullmatch(r"cuda(:\d+)?(,(cuda:)?\d+)*", words) is None or words.startswith("cuda,"):
+        near = difflib.get_close_matches(given, ["auto", "cpu", "cpu:2", "cuda", "cuda:0", "cuda:0,1"], n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        raise DeviceError(f"--devices {given} is not a device; allowed are {ALLOWED}.{meant}")
+    there = num_gpus()
+    indices = [int(word) for word in re.findall(r"\d+", words)] or list(range(there))
+    if not indices or max(indices) >= there:
+        here = f"the GPUs here are {', '.join(f'cuda:{i}' for i in range(there))}" if there else "there is no GPU here"
+        raise DeviceError(f"--devices {given} was asked for, but {here}; use --devices auto, or cpu.")
+    return _on_gpus(indices[:rows])
+
+
+def parse_device(given: str) -> DeviceSpec:
+    """One device for what has no workers: of several the first; on the CPU with all cores.
+
+    Raises:
+        DeviceError: there is no such device, or the words are wrong.
+    """
+    first = parse_devices(given, 1)[0]
+    return DeviceSpec(first.device, num_threads())
+
+
+def num_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def num_threads() -> int:
+    """``OMP_NUM_THREADS``, else as many as there are cores."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else num_cores()
+
+
+def num_gpus() -> int:
+    """The GPUs that torch can use."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _on_gpus(indices: Sequence[int]) -> list[DeviceSpec]:
+    threads = max(1, min(num_threads(), num_cores() // len(indices)))
+    return [DeviceSpec(f"cuda:{index}", threads) for index in indices]

@@ -1,0 +1,167 @@
+"""Carry out one task in this process; every engine's workers do nothing else.
+
+task ─► carry_out ─► run_batch ─► events by ``send`` as they happen ─► how it ended
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from harness.engines.contract import Advanced, End, Event, Finished, Measured, Noted, Task
+from harness.errors import HarnessError, OutOfMemory
+from harness.runs.batch import Execution, run_batch
+from harness.runs.keeper import Keeper, Listener
+from harness.runs.prepare import Row
+from harness.runs.provenance import provenance
+from harness.runs.signals import Asked
+from harness.runs.store import Manifest
+from harness.runs.tracking import AnyTracker, NoTracker, open_tracker
+from harness.runs.tracking_mode import Mode
+
+__all__ = ["Asked", "KeptTracker", "carry_out"]
+
+ADVANCED_EVERY_S = 0.25
+
+Send = Callable[[Event], None]
+
+
+class KeptTracker:
+    """A worker's tracker, kept open between tasks: one of W&B's services serves them all.
+
+    Args:
+        send: is told the tracker's warning.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._of: tuple[str, Path] | None = None
+        self._tracker: AnyTracker = NoTracker()
+        self._told = ""
+
+    def of(self, task: Task) -> AnyTracker:
+        """The tracker of a task's mode and folder; another one's is closed."""
+        wanted = (task.tracking, task.wandb_folder.absolute())
+        if wanted != self._of:
+            self.close()
+            self._tracker = open_tracker(Mode(task.tracking), wanted[1])  # type: ignore[arg-type]
+            self._of = wanted
+        return self._tracker
+
+    def tell(self) -> None:
+        """Pass on the tracker's warning, once."""
+        if self._tracker.warning and self._tracker.warning != self._told:
+            self._told = self._tracker.warning
+            self._send(Noted(self._told))
+
+    def close(self) -> None:
+        """End what is mirrored, waiting at most as long as the tracker does."""
+        self._tracker.close()
+        self.tell()
+        self._tracker, self._of, self._told = NoTracker(), None, ""
+
+
+class _Reporter(pl.Callback):
+    """Sends how far the rows have come, at most every ``ADVANCED_EVERY_S``."""
+
+    def __init__(self, keeper: Keeper, worker: str, send: Send) -> None:
+        self._keeper = keeper
+        self._worker = worker
+        self._send = send
+        self._next_s = 0.0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *unused: Any) -> None:
+        """Send every open row's latest losses; after the keeper, so that its folder has them."""
+        now = time.monotonic()
+        if now < self._next_s:
+            return
+        self._next_s = now + ADVANCED_EVERY_S
+        for row in sorted(self._keeper.open_rows):
+            latest = self._keeper.latest[row]
+            if latest:
+                losses = {name: latest[name] for name in ("total", "content", "style") if latest[name] == latest[name]}
+                self._send(Advanced(self._worker, self._keeper.ids[row], int(latest["evaluation"]), losses))
+
+
+class _Ends(Listener):
+    """Sends rungs and ends."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def measured(self, row_id: str, evaluation: int, metrics: Mapping[str, Any]) -> None:
+        """A rung's numbers."""
+        self._send(Measured(row_id, evaluation, metrics))
+
+    def ended(self, row_id: str, manifest: Manifest) -> None:
+        """A row's end."""
+        self._send(Finished(row_id, manifest))
+
+
+def carry_out(
+    task: Task,
+    device: str,
+    threads: int,
+    worker: str,
+    send: Send,
+    asked: Asked,
+    trackers: KeptTracker | None = None,
+) -> tuple[End, str, int]:
+    """Carry out a task in this thread; whatever goes wrong comes back as its end.
+
+    Args:
+        task: the batch.
+        device: ``cpu`` or ``cuda:N`` as this process sees it.
+        threads: of the CPU.
+        worker: the name that the events bear.
+        send: takes ``Advanced``, ``Measured``, ``Finished`` and ``Noted``, in this thread; must not raise.
+        asked: through which other threads stop the task or let rows go.
+        trackers: keeps W&B's service between tasks; left out: it is ended with this one.
+
+    Returns:
+        How it ended, the sentence (empty when done), and the exit code. The traceback of an error that is not the
+        harness's own goes to stderr, which is the worker's log.
+    """
+    kept = trackers or KeptTracker(send)
+    execution = Execution(device, threads, checkpoint_every_s=task.checkpoint_every_s, rungs=task.rungs)
+    try:
+        rows = _with_provenance(task, device, threads)
+        run_batch(rows, execution, lambda keeper: [_Reporter(keeper, worker, send)], kept.of(task), asked, _Ends(send))
+        return End.DONE, "", 0
+    except KeyboardInterrupt:
+        return End.STOPPED, End.STOPPED.value, 130
+    except OutOfMemory as error:
+        return End.OUT_OF_MEMORY, str(error), error.exit_code
+    except HarnessError as error:
+        return End.ERROR, str(error), error.exit_code
+    except Exception as error:  # any kind: the worker lives on
+        traceback.print_exc()
+        sys.stderr.flush()
+        told = " ".join(str(error).split())
+        return End.ERROR, f"{type(error).__name__}: {told} (an error that the harness did not foresee).", 1
+    finally:
+        kept.tell()
+        if trackers is None:
+            kept.close()
+        gc.collect()  # Lightning's trainer and module refer to each other; their tensors would stay until much later
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+
+def _with_provenance(task: Task, device: str, threads: int) -> list[Row]:
+    """The task's rows, whose manifests say what they are computed with."""
+    details = provenance(device, threads, len(task.rows))
+    rows = []
+    for row in task.rows:
+        own = {**row.manifest.provenance, **details, "seeds": {"start": row.transfer["seed"]}}
+        rows.append(replace(row, manifest=replace(row.manifest, provenance=own)))
+    return rows

@@ -1,0 +1,182 @@
+"""An experiment's folder: what was asked for, which runs belong to it, and the images they were made from.
+
+runs/<experiment>/   experiment.yaml   the resolved experiment or sweep last asked for
+cells.json        its runs: id, label, folder, transfer, sources
+sources/          photographs and paintings as they were used
+earlier/<hash>/   figure, claims and experiment.yaml of what was asked for before
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import yaml
+
+from harness.config import Loaded
+from harness.config.sweep import LoadedSweep
+from harness.errors import StorageError, UsageError
+from harness.images.files import image_hash, read_image, write_png
+from harness.images.resize import fit_area, resize, to_array, to_tensor
+from harness.jobs import Job
+from harness.results import CELLS
+from harness.runs.store import RunFolder, Status, write_atomically
+
+OF_ONE_GRID = (
+    "figure.png", "figure.pdf", "curves.png", "curves.pdf", "curves_by_second.png", "curves_by_second.pdf",
+    "front.png", "front.pdf", "search.png", "search.pdf", "claims.json", "claims.md", "experiment.yaml", CELLS,
+)  # fmt: skip
+"""Files of an experiment's folder that another grid would replace."""
+
+
+class ExperimentFolder:
+    """The folder of one file's runs.
+
+    Args:
+        loaded: the experiment or sweep.
+        out: the folder of all experiments' folders.
+    """
+
+    def __init__(self, loaded: Loaded | LoadedSweep, out: Path) -> None:
+        self.loaded = loaded
+        self.path = out / loaded.name
+        self._sources: dict[tuple[str, int, int], str] = {}
+
+    def check_owner(self) -> None:
+        """Refuse a folder that belongs to another file of the same name.
+
+        Raises:
+            UsageError: it does.
+        """
+        try:
+            owner = Path(yaml.safe_load((self.path / "experiment.yaml").read_text())["file"])
+        except (OSError, KeyError, TypeError, yaml.YAMLError):
+            return
+        given = self.loaded.source.resolve()
+        if owner.exists() and owner.resolve() != given:
+            raise UsageError(
+                f"{self.path} holds the runs of {owner}, not of {given}; choose another folder with --out, or give the "
+                "file another name."
+            )
+
+    @property
+    def is_a_sweeps(self) -> bool:
+        """Whether the folder holds a sweep while an experiment is loaded: one of its trials, pinned by overrides."""
+        try:
+            return "space" in yaml.safe_load((self.path / "experiment.yaml").read_text()) and "space" not in (
+                self.loaded.data
+            )
+        except (OSError, TypeError, yaml.YAMLError):
+            return False
+
+    def make(self) -> None:
+        """Make the folder itself.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"{self.path} could not be made ({error.strerror}); choose another folder with --out."
+            ) from error
+
+    def open(self) -> Path | None:
+        """Write experiment.yaml; what belongs to another grid of the same file moves to ``earlier/<hash>/``.
+
+        Returns:
+            Where that is kept now, if it was moved.
+        """
+        path = self.path / "experiment.yaml"
+        data = json.loads(json.dumps({"file": str(self.loaded.source.resolve()), **self.loaded.data}))
+        earlier = None
+        if path.exists() and yaml.safe_load(path.read_text()) != data:
+            earlier = self.path / "earlier" / image_hash(path)[:8]
+            earlier.mkdir(parents=True, exist_ok=True)
+            for name in OF_ONE_GRID:
+                if (self.path / name).exists():
+                    (self.path / name).replace(earlier / name)
+        write_atomically(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+        return earlier
+
+    def write_cells(self, study: str, storage: str | None, command: str, jobs: Sequence[Job]) -> None:
+        """Write cells.json, and the source images that are not there yet.
+
+        Args:
+            study: the name of the study.
+            storage: as it was given, without its password; None for the folder's journal.
+            command: that carries this out again.
+            jobs: its runs.
+        """
+        cells = [
+            {
+                "id": job.id,
+                "label": dict(job.cell.label),
+                "part": job.part,
+                "transfer": dict(job.row.transfer),
+                "overrides": list(job.cell.overrides),
+                "folder": str(job.row.folder.relative_to(self.path)),
+                "sources": {side: self._source(job, side) for side in ("content", "style")},
+            }
+            for job in jobs
+        ]
+        data = {"study": study, "storage": storage, "command": command, "cells": cells}
+        write_atomically(self.path / CELLS, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+    def _source(self, job: Job, side: str) -> str:
+        """The photograph, or the painting at the picture's area, as a PNG file in ``sources``; its relative path."""
+        key = (job.row.files[side], job.height, job.width)
+        if key not in self._sources:
+            image = to_tensor(read_image(key[0]))
+            height, width = job.height, job.width
+            if side == "style":
+                height, width = fit_area(image.shape[1], image.shape[2], height * width, 1.0)
+            digest = job.row.manifest.provenance["files"][side]["sha256"][:8]
+            name = f"sources/{digest}-{width}x{height}.png"
+            if not (self.path / name).exists():
+                (self.path / "sources").mkdir(exist_ok=True)
+                write_png(self.path / name, to_array(resize(image, height, width)))
+            self._sources[key] = name
+        return self._sources[key]
+
+
+def link_finished(jobs: Sequence[Job], linked: Mapping[str, Path]) -> None:
+    """Link runs that another experiment has finished; links whose run was deleted are taken away."""
+    for job in jobs:
+        folder = job.row.folder
+        if folder.is_symlink() and not folder.exists():
+            folder.unlink()
+        if job.row.id in linked and not folder.exists():
+            folder.parent.mkdir(exist_ok=True)
+            folder.symlink_to(os.path.relpath(linked[job.row.id], folder.parent))
+
+
+def finished_elsewhere(out: Path, job: Job) -> Path | None:
+    """The folder of another experiment in which this very run is done."""
+    for path in sorted(out.glob(f"*/{job.row.id}")):
+        manifest = RunFolder(path).manifest() if path.is_dir() and not path.is_symlink() else None
+        if manifest is not None and manifest.status is Status.DONE:
+            return path
+    return None
+
+
+def forget(folders: Sequence[Path]) -> None:
+    """Take runs' folders away, all of them or, where one is in use, none; a linked one only loses its link.
+
+    Raises:
+        StorageError: one is in use.
+    """
+    with ExitStack() as held:
+        for folder in folders:
+            if folder.exists() and not folder.is_symlink():
+                held.enter_context(RunFolder(folder))
+        for folder in folders:
+            if folder.is_symlink():
+                folder.unlink()
+            elif folder.exists():
+                shutil.rmtree(folder)

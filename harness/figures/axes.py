@@ -1,0 +1,58 @@
+"""Axes whose numbers can be read: logarithmic ones with 1, 2 and 5 × powers of ten, in the figures' own spelling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from matplotlib.axis import Axis, XAxis
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from harness.figures.labels import format_value
+
+Scale = Literal["log", "linear", "whole"]
+"""``whole``: linear, of whole numbers."""
+
+FEW_DECADES, MANY_DECADES = 0.6, 3
+"""Below the first the ticks are evenly spaced numbers; from the second on only powers of ten are named."""
+
+
+def scale_for(values: Sequence[float]) -> Scale:
+    """Logarithmic where values are positive and span more than a decade."""
+    return "log" if values and min(values) > 0 and max(values) / min(values) > 10 else "linear"
+
+
+def set_scale(axis: Axis, scale: Scale, least: float = -math.inf) -> None:
+    """Give an axis its scale, ticks and their numbers; call it when everything is drawn and the limits stand.
+
+    Args:
+        axis: one of a plot's two.
+        scale: of its numbers.
+        least: a linear axis names no number below it.
+    """
+    setter = axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale
+    setter("log" if scale == "log" else "linear")
+    if scale != "log":
+        locator = MaxNLocator(6, steps=[1, 2, 5, 10], integer=scale == "whole")
+        low, high = axis.get_view_interval()
+        ticks = [tick for tick in locator.tick_values(low, high) if tick >= least]
+        axis.set_major_locator(FixedLocator([tick for tick in ticks if scale != "whole" or tick == round(tick)]))
+    else:
+        low, high = axis.get_view_interval()
+        decades = math.log10(high / low)
+        if decades < FEW_DECADES:
+            axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        else:
+            digits = (1, 2, 5) if decades < MANY_DECADES else (1,)
+            axis.set_major_locator(LogLocator(subs=tuple(map(float, digits)), numticks=99))
+        axis.set_minor_locator(LogLocator(subs=tuple(map(float, range(2, 10))), numticks=99))
+        axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
+
+
+def _tick(value: float) -> str:
+    """A round number, plain where that is short."""
+    value = float(f"{value:.6g}")
+    plain = value == 0 or 1e-3 <= abs(value) < 1e6
+    return f"{value:,g}".replace("-", "\N{MINUS SIGN}") if plain else format_value(value)

@@ -1,0 +1,296 @@
+"""The front of a sweep with several objectives: every trial a dot, the best compromises shown by their pictures."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from harness.errors import ImageError
+from harness.figures.arrange import fitting
+from harness.figures.axes import scale_for, set_scale
+from harness.figures.curves import PALETTE
+from harness.figures.experiment import shared_sources
+from harness.figures.files import both, figure_style
+from harness.figures.grid import draw, save_drawn
+from harness.figures.labels import escape
+from harness.figures.layout import Box, Label, Layout, Pixels, Tile
+from harness.figures.placing import Points, capacity, nearest_point, place, spread
+from harness.figures.text import DPI, TextBlock, fit, font
+from harness.figures.trials import (
+    Outcome,
+    caption_lines,
+    counted,
+    non_dominated,
+    objective_label,
+    objectives_of,
+    outcomes,
+)
+from harness.results import Results
+
+WIDTH_PX, HEIGHT_PX = 1568, 1088
+PLOT = Box(132, 62, 1166, 920)
+SOURCE_PX = 216
+SIZE_PX, SMALL_PX = 21.0, 16.5
+"""Font sizes; 14 and 11 px where the figure is shown 1,000 pixels wide."""
+
+MAX_THUMBNAILS = 12
+THUMBNAILS_PX = (216, 200, 184, 168, 152, 136, 120, 104)
+"""Longer sides of the pictures: the largest is taken at which as many find room as at the smallest."""
+
+GAP_PX, FRAME_PX = 8, 2
+INSET_PX = 10
+"""From the plot's axes to the pictures."""
+
+CLEAR_PX = 44
+"""From the points to the pictures, and to the plot's other two sides."""
+
+FRONT, BEATEN, LEADER = PALETTE[0], "#9a9a9a", "#6e6e6e"
+CAPTION_PX = 138
+"""Width of a caption: a little more than the smallest picture's."""
+
+Rooms = tuple[int, int]
+"""Pixels of the plot left free at the left and at the bottom, for the pictures."""
+
+
+@dataclass(frozen=True)
+class _Thumbnails:
+    """The pictures of some trials of the front, all in cells of one size, each above its caption."""
+
+    trials: Sequence[Outcome]
+    images: Sequence[Pixels]
+    side_px: int
+    captions: Sequence[TextBlock]
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each picture."""
+        return [fitting(image, self.side_px, self.side_px) for image in self.images]
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        """Width and height that a picture and its caption take."""
+        texts = self.captions
+        width = max([*(width for width, _ in self.sizes), *(math.ceil(text.width_px) for text in texts)], default=0)
+        heights = [h + math.ceil(text.height_px) for (_, h), text in zip(self.sizes, texts, strict=True)]
+        return width, max(heights, default=0) + 6
+
+
+def draw_front(results: Results) -> list[Path]:
+    """Draw ``front`` as PNG and PDF: a sweep's complete trials over its first two objectives.
+
+    The trials that no other beats in all objectives are joined by a line and shown by their pictures, with a thin line
+    to the exact point; where there are too many of them, those that lie far from one another.
+
+    Args:
+        results: of a sweep with at least two objectives.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ValueError: fewer objectives, or an experiment's results.
+        StorageError: a file cannot be written.
+    """
+    objectives = objectives_of(results)
+    if len(objectives) < 2:
+        raise ValueError(f"A front needs two objectives, {results.name} has {len(objectives)}.")
+    trials = outcomes(results)
+    complete = [trial for trial in trials if trial.state == "complete"]
+    on_front = [complete[k] for k in non_dominated([trial.values for trial in complete])]
+    on_front.sort(key=lambda trial: (trial.values, trial.number))
+    png, pdf = both(results.folder, "front")
+    with figure_style():
+        thumbnails = _thumbnails(on_front)
+        axes = _axes(Figure(figsize=_INCHES, dpi=DPI), complete, objectives, _rooms(thumbnails))
+        points = _pixels(axes, thumbnails.trials)
+        boxes = place(points, thumbnails.cell, _AREA, GAP_PX, _staircase(_pixels(axes, on_front), objectives))
+        pictures = [_picture(size, box) for size, box in zip(thumbnails.sizes, boxes, strict=True)]
+        layout = Layout(WIDTH_PX, HEIGHT_PX, SIZE_PX)
+        for image, picture, caption, box in zip(thumbnails.images, pictures, thumbnails.captions, boxes, strict=True):
+            layout.place(Tile(image), picture, SMALL_PX)
+            layout.labels.append(Label(caption, box.left + box.width / 2, picture.top + picture.height + 5))
+        end = _write_beside(layout, results, _title(trials, on_front, thumbnails))
+        figure, images = draw(layout)
+        axes = _axes(figure, complete, objectives, _rooms(thumbnails))
+        _plot(axes, complete, on_front, end)
+        for point, picture in zip(points, pictures, strict=True):
+            _join(figure, point, picture)
+        save_drawn(figure, images, png, pdf)
+    return [png, pdf]
+
+
+_INCHES = (WIDTH_PX / DPI, HEIGHT_PX / DPI)
+_AREA = Box(PLOT.left + INSET_PX, PLOT.top, PLOT.width - INSET_PX, PLOT.height - INSET_PX)
+
+
+def _thumbnails(on_front: Sequence[Outcome]) -> _Thumbnails:
+    """As many pictures as find room at the smallest size, as large as they can then be."""
+    found = [(trial, image) for trial in on_front if (image := _image(trial)) is not None]
+    if not found:
+        return _Thumbnails([], [], 0, [])
+    places = spread(_unit([trial for trial, _ in found]), MAX_THUMBNAILS)
+    smallest = _captioned([found[k] for k in places], THUMBNAILS_PX[-1])
+    num = min(capacity(smallest.cell, _AREA, GAP_PX), len(places))
+    chosen = [found[k] for k in spread(_unit([trial for trial, _ in found]), num)]
+    sets = (_captioned(chosen, side_px) for side_px in THUMBNAILS_PX)
+    return next((each for each in sets if capacity(each.cell, _AREA, GAP_PX) >= num), smallest)
+
+
+def _captioned(chosen: Sequence[tuple[Outcome, Pixels]], side_px: int) -> _Thumbnails:
+    lines = [caption_lines(trial) for trial, _ in chosen]
+    num_lines = sum(map(len, lines))
+    flat = fit([line for own in lines for line in own], [CAPTION_PX] * num_lines, SMALL_PX, 1)
+    blocks = iter(flat)
+    captions = [
+        TextBlock(tuple(line for _ in own for line in next(blocks).lines), min(block.size_px for block in flat))
+        for own in lines
+    ]
+    return _Thumbnails([trial for trial, _ in chosen], [image for _, image in chosen], side_px, captions)
+
+
+def _rooms(thumbnails: _Thumbnails) -> Rooms:
+    width, height = thumbnails.cell
+    return (INSET_PX + width, INSET_PX + height) if thumbnails.trials else (0, 0)
+
+
+def _unit(trials: Sequence[Outcome]) -> Points:
+    """Trials' values as shares of their range, on the axes' own scales."""
+    columns = []
+    for values in zip(*(trial.values[:2] for trial in trials), strict=True):
+        shown = np.log(values) if scale_for(values) == "log" else np.array(values)
+        columns.append((shown - shown.min()) / (np.ptp(shown) or 1.0))
+    return np.stack(columns, axis=1)
+
+
+def _axes(figure: Figure, complete: Sequence[Outcome], objectives: Sequence[str], rooms: Rooms) -> Axes:
+    """The plot's axes with their limits, under everything else."""
+    bottom = HEIGHT_PX - PLOT.top - PLOT.height
+    axes = figure.add_axes(
+        (PLOT.left / WIDTH_PX, bottom / HEIGHT_PX, PLOT.width / WIDTH_PX, PLOT.height / HEIGHT_PX), zorder=-1
+    )
+    axes.patch.set_visible(False)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for axis, objective in ((axes.xaxis, objectives[0]), (axes.yaxis, objectives[1])):
+        axis.set_label_text(objective_label(objective), fontproperties=font(SIZE_PX))
+    axes.tick_params(which="both", width=0.6, labelsize=font(0.85 * SIZE_PX).get_size_in_points())
+    setters = (axes.set_xlim, axes.set_ylim)
+    for k, (shown, room, length) in enumerate(
+        zip((axes.xaxis, axes.yaxis), rooms, (PLOT.width, PLOT.height), strict=True)
+    ):
+        values = [trial.values[k] for trial in complete]
+        if not values:
+            shown.set_ticks([])
+            continue
+        scale = scale_for(values)
+        limits = _limits(values, ((room + CLEAR_PX) / length, CLEAR_PX / length), log=scale == "log")
+        setters[k](limits)
+        set_scale(shown, scale, 0.0 if min(values) >= 0 else -math.inf)
+        setters[k](limits)
+    return axes
+
+
+def _limits(values: Sequence[float], rooms: tuple[float, float], log: bool) -> tuple[float, float]:
+    """An axis's limits: the values' range with shares of the axis left free before and after it."""
+    low, high = (math.log10(v) if log else v for v in (min(values), max(values)))
+    span = (high - low) or (1.0 if log else abs(high) or 1.0)
+    whole = span / (1 - sum(rooms))
+    start, end = low - rooms[0] * whole, low - rooms[0] * whole + whole
+    return (10**start, 10**end) if log else (start, end)
+
+
+def _pixels(axes: Axes, trials: Sequence[Outcome]) -> Points:
+    """Trials' points in pixels from the figure's top left, (N, 2)."""
+    if not trials:
+        return np.zeros((0, 2))
+    points = axes.transData.transform([trial.values[:2] for trial in trials])
+    return np.stack([points[:, 0], HEIGHT_PX - points[:, 1]], axis=1)
+
+
+def _staircase(points: Points, objectives: Sequence[str]) -> Points:
+    """The corners of the line between what is beaten and what is not; with more objectives no line is drawn."""
+    if not len(points) or len(objectives) > 2:
+        return np.zeros((0, 2))
+    corners = [[point, [following[0], point[1]]] for point, following in itertools.pairwise(points)]
+    return np.array([corner for pair in corners for corner in pair] + [points[-1]])
+
+
+def _picture(size: tuple[int, int], box: Box) -> Box:
+    """Where a picture lies in its cell: at the top, and at the right in the column, where the line to its point is."""
+    at_left = box.left == _AREA.left and box.top + box.height < _AREA.top + _AREA.height
+    return Box(box.left + (box.width - size[0]) // (1 if at_left else 2), box.top, *size)
+
+
+def _image(trial: Outcome) -> Pixels | None:
+    try:
+        return trial.run.image()
+    except ImageError:
+        return None
+
+
+def _plot(axes: Axes, complete: Sequence[Outcome], on_front: Sequence[Outcome], legend_top: float) -> None:
+    """The dots, and the line through those that are not dominated."""
+    beaten = [trial for trial in complete if trial not in on_front]
+    for trials, colour, size, name in ((beaten, BEATEN, 7, "beaten by another"), (on_front, FRONT, 9, "on the front")):
+        if trials:
+            x, y = zip(*(trial.values[:2] for trial in trials), strict=True)
+            axes.plot(x, y, "o", color=colour, markersize=size, markeredgewidth=0, label=name, zorder=3)
+    if on_front and len(on_front[0].values) == 2:
+        x, y = zip(*(trial.values for trial in on_front), strict=True)
+        axes.step(x, y, where="post", color=FRONT, linewidth=1.3, zorder=2)
+    if complete:
+        place_of_legend = (1 + 22 / PLOT.width, 1 - (legend_top - PLOT.top) / PLOT.height)
+        axes.legend(loc="upper left", prop=font(SMALL_PX), frameon=False, bbox_to_anchor=place_of_legend)
+    else:
+        axes.text(
+            0.5, 0.5, "no trial is complete", transform=axes.transAxes, ha="center", va="center",
+            fontproperties=font(SIZE_PX), color=LEADER,
+        )  # fmt: skip
+
+
+def _join(figure: Figure, point: Points, picture: Box) -> None:
+    """A thin line from a trial's point to its picture, and a frame around the picture's own pixels."""
+    x, y = nearest_point(point, picture)
+    figure.add_artist(
+        Line2D(
+            [point[0] / WIDTH_PX, x / WIDTH_PX], [1 - point[1] / HEIGHT_PX, 1 - y / HEIGHT_PX],
+            color=LEADER, linewidth=0.8, zorder=-2,
+        )
+    )  # fmt: skip
+    frame = Rectangle(
+        ((picture.left - FRAME_PX) / WIDTH_PX, 1 - (picture.top + picture.height + FRAME_PX) / HEIGHT_PX),
+        (picture.width + 2 * FRAME_PX) / WIDTH_PX, (picture.height + 2 * FRAME_PX) / HEIGHT_PX,
+        color=FRONT, linewidth=0, transform=figure.transFigure, zorder=-0.5,
+    )  # fmt: skip
+    frame.set_antialiased(False)
+    figure.add_artist(frame)
+
+
+def _title(trials: Sequence[Outcome], on_front: Sequence[Outcome], thumbnails: _Thumbnails) -> str:
+    num = len(thumbnails.trials)
+    shown = f", {num} of them shown" if num < len(on_front) else ""
+    return f"{counted(trials)}; {len(on_front)} on the front{shown}"
+
+
+def _write_beside(layout: Layout, results: Results, title: str) -> float:
+    """The title above the plot, the photograph and the painting at its right; gives where they end."""
+    (name,) = fit([f"{escape(results.name)} \N{EM DASH} {title}"], [WIDTH_PX - PLOT.left - 30], SIZE_PX, 1)
+    layout.labels.append(Label(name, PLOT.left + name.width_px / 2, 16))
+    shared = shared_sources(results.runs, results.definition.figure.show) if results.runs else {}
+    left, top = PLOT.left + PLOT.width + 30, float(PLOT.top)
+    for tile in shared.values():
+        size = (SOURCE_PX, SOURCE_PX) if tile.image is None else fitting(tile.image, SOURCE_PX, 1.4 * SOURCE_PX)
+        layout.place(tile, Box(left + (SOURCE_PX - size[0]) // 2, round(top), *size), SIZE_PX)
+        (caption,) = fit([tile.caption], [SOURCE_PX], SIZE_PX, 1)
+        layout.labels.append(Label(caption, left + SOURCE_PX / 2, round(top) + size[1] + 6))
+        top = round(top) + size[1] + 26 + math.ceil(caption.height_px)
+    return top

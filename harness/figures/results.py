@@ -1,0 +1,30 @@
+"""The figures of an experiment or a sweep, whichever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.config.sweep import Sweep
+from harness.figures.experiment import draw_experiment
+from harness.figures.front import draw_front
+from harness.figures.search import draw_search
+from harness.results import Results
+
+
+def draw_results(results: Results) -> list[Path]:
+    """Draw what there is to draw, as PNG and PDF, into the results' folder; nothing is computed.
+
+    An experiment's pictures and loss curves; a sweep's front where it has several objectives, else its search.
+
+    Args:
+        results: as ``harness.results.load`` gives them.
+
+    Returns:
+        The files written.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    if not isinstance(results.definition, Sweep):
+        return draw_experiment(results)
+    return draw_front(results) if len(results.definition.objectives) > 1 else draw_search(results)

@@ -1,0 +1,196 @@
+"""A sweep with one objective: the best value so far, every trial's way there, and pictures of the best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from harness.figures.arrange import arrange
+from harness.figures.axes import scale_for, set_scale
+from harness.figures.curves import PALETTE
+from harness.figures.experiment import shared_sources, tile
+from harness.figures.files import both, figure_style
+from harness.figures.grid import draw, save_drawn
+from harness.figures.labels import escape, weight_caption
+from harness.figures.layout import Label, Layout, Panel, Tile
+from harness.figures.text import fit, font
+from harness.figures.trials import (
+    Outcome,
+    counted,
+    objective_label,
+    objectives_of,
+    outcomes,
+    short_number,
+    weights_line,
+)
+from harness.results import Results
+
+RANKS = ("best", "2nd", "3rd", "4th", "5th")
+NARROWEST_PX = 1100
+BEST, PRUNED, OTHERS = PALETTE[0], PALETTE[1], "#a6a6a6"
+
+PLOT_FONTS = 21.0
+"""Height of the plots, in font sizes."""
+
+
+def draw_search(results: Results) -> list[Path]:
+    """Draw ``search`` as PNG and PDF: values by trial number and by evaluation, the best and the first picture.
+
+    Args:
+        results: of a sweep with one objective.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ValueError: more objectives, or an experiment's results.
+        StorageError: a file cannot be written.
+    """
+    objectives = objectives_of(results)
+    if len(objectives) != 1:
+        raise ValueError(f"A search has one objective, {results.name} has {len(objectives)}.")
+    trials = outcomes(results)
+    png, pdf = both(results.folder, "search")
+    with figure_style():
+        layout = _layout(results, trials)
+        figure, images = draw(layout)
+        by_number, by_evaluation = _axes(figure, layout)
+        _plot_numbers(by_number, trials, objectives[0], layout.font_px)
+        _plot_evaluations(by_evaluation, trials, layout.font_px)
+        handles = [
+            Line2D([], [], color=BEST, linewidth=2.0, label="best"),
+            Line2D([], [], color=OTHERS, marker="o", linewidth=1.0, markersize=5, label="complete"),
+            Line2D([], [], color=PRUNED, marker="x", linewidth=1.0, markersize=6, label="pruned"),
+        ]
+        figure.legend(
+            handles=handles, loc="upper right", ncols=3, frameon=False, prop=font(0.9 * layout.font_px),
+            bbox_to_anchor=(1 - layout.font_px / layout.width, 1.0),
+        )  # fmt: skip
+        save_drawn(figure, images, png, pdf)
+    return [png, pdf]
+
+
+def _layout(results: Results, trials: Sequence[Outcome]) -> Layout:
+    """The title, room for the plots, and the pictures below."""
+    complete = sorted((trial for trial in trials if trial.state == "complete"), key=lambda t: (t.values, t.number))
+    tiles: list[Tile] = []
+    if complete:
+        best = complete[: len(RANKS)]
+        first = min(complete, key=lambda trial: trial.number)
+        tiles = [_tile(first, "first")] if first not in best else []
+        tiles += [_tile(trial, rank) for trial, rank in zip(best, RANKS, strict=False)]
+    sources = list(shared_sources(results.runs, results.definition.figure.show).values()) if results.runs else []
+    layout = arrange([tiles or [Tile(None, "no trial is complete")]], (), (), sources, "", 1)
+    size_px = layout.font_px = min(max(layout.font_px, 0.0112 * NARROWEST_PX), 24.0)
+    widened = max(0, NARROWEST_PX - layout.width)
+    height = round(PLOT_FONTS * size_px)
+    layout.panels = [_moved_panel(panel, widened // 2, height) for panel in layout.panels]
+    layout.labels = [_moved_label(text, widened // 2, height) for text in layout.labels]
+    layout.width, layout.height = layout.width + widened, layout.height + height
+    title = f"{escape(results.name)} \N{EM DASH} {counted(trials)}"
+    (block,) = fit([title], [layout.width - 34 * size_px], size_px, 2)
+    layout.labels.append(Label(block, size_px + block.width_px / 2, 0.4 * size_px))
+    return layout
+
+
+def _moved_panel(panel: Panel, right_px: int, down_px: int) -> Panel:
+    box = panel.box
+    return replace(panel, box=replace(box, left=box.left + right_px, top=box.top + down_px))
+
+
+def _moved_label(text: Label, right_px: int, down_px: int) -> Label:
+    """A label that is not rotated, elsewhere."""
+    return replace(text, centre_px=text.centre_px + right_px, start_px=text.start_px + down_px)
+
+
+def _tile(trial: Outcome, rank: str) -> Tile:
+    value = f"{rank}: trial {trial.number}, {short_number(trial.values[0])}"
+    return tile(
+        trial.run, "\n".join(filter(None, (value, weights_line(trial) or weight_caption(trial.run.transfer, 2))))
+    )
+
+
+def _axes(figure: Figure, layout: Layout) -> tuple[Axes, Axes]:
+    """Two plots side by side above the pictures."""
+    size_px, width, height = layout.font_px, layout.width, layout.height
+    left, between = 7.5 * size_px, 6 * size_px
+    plot_width = (width - left - between - 2 * size_px) / 2
+    bottom = height - (PLOT_FONTS - 4.2) * size_px
+    panels = [
+        figure.add_axes((x / width, bottom / height, plot_width / width, (PLOT_FONTS - 6.8) * size_px / height))
+        for x in (left, left + plot_width + between)
+    ]
+    for axes in panels:
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        axes.tick_params(which="both", width=0.6, labelsize=font(0.85 * size_px).get_size_in_points())
+    return panels[0], panels[1]
+
+
+def _plot_numbers(axes: Axes, trials: Sequence[Outcome], objective: str, size_px: float) -> None:
+    """Values by trial number, and the best of the complete ones so far."""
+    complete = [(trial.number, trial.values[0]) for trial in trials if trial.state == "complete"]
+    pruned = [(t.number, list(t.intermediate.values())[-1]) for t in trials if t.state == "pruned" and t.intermediate]
+    axes.plot(*_columns(complete), "o", color=OTHERS, markersize=5, markeredgewidth=0)
+    axes.plot(*_columns(pruned), "x", color=PRUNED, markersize=6)
+    if complete:
+        numbers, best = _columns(complete)
+        for k in range(1, len(best)):
+            best[k] = min(best[k], best[k - 1])
+        axes.step([*numbers, trials[-1].number], [*best, best[-1]], where="post", color=BEST, linewidth=2.0)
+    axes.set_xlabel("trial", fontproperties=font(size_px))
+    axes.set_ylabel(objective_label(objective), fontproperties=font(0.9 * size_px))
+    axes.set_xlim(-0.7, max((trial.number for trial in trials), default=0) + 0.7)
+    set_scale(axes.xaxis, "whole", 0)
+    _scale_values(axes, [value for _, value in complete + pruned])
+
+
+def _plot_evaluations(axes: Axes, trials: Sequence[Outcome], size_px: float) -> None:
+    """Values measured on the way, by evaluation; a complete trial's last one is its value."""
+    ways = [(trial, _way(trial)) for trial in trials]
+    complete = [trial for trial in trials if trial.state == "complete"]
+    best = min(complete, key=lambda trial: (trial.values, trial.number), default=None)
+    for trial, way in ways:
+        if not way:
+            continue
+        colour = BEST if trial is best else PRUNED if trial.state == "pruned" else OTHERS
+        width, order = (2.0, 4) if trial is best else (1.0, 3 if trial.state == "pruned" else 2)
+        axes.plot(*_columns(way), color=colour, linewidth=width, zorder=order)
+        axes.plot(
+            *_columns(way[-1:]), "x" if trial.state == "pruned" else "o", color=colour, markersize=5, zorder=order
+        )
+    axes.set_xlabel("evaluation", fontproperties=font(size_px))
+    if not any(way for _, way in ways):
+        axes.set_xticks([])
+    else:
+        set_scale(axes.xaxis, scale_for([evaluation for _, way in ways for evaluation, _ in way]), 0)
+    _scale_values(axes, [value for _, way in ways for _, value in way])
+
+
+def _way(trial: Outcome) -> list[tuple[float, float]]:
+    way = [(float(evaluation), value) for evaluation, value in trial.intermediate.items()]
+    steps = float(trial.run.transfer["steps"])
+    if trial.state == "complete" and (not way or way[-1][0] < steps):
+        way.append((steps, trial.values[0]))
+    return way
+
+
+def _scale_values(axes: Axes, values: Sequence[float]) -> None:
+    if values:
+        set_scale(axes.yaxis, scale_for(values), 0.0 if min(values) >= 0 else -math.inf)
+    else:
+        axes.text(
+            0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", va="center", color="#5f5f5f",
+            fontproperties=font(18),
+        )  # fmt: skip
+        axes.set_yticks([])
+
+
+def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]

@@ -1,0 +1,79 @@
+"""What an experiment asks for: done, linked from elsewhere, failed, or left to compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.config import Loaded
+from harness.downloads import Progress
+from harness.experiment_folder import ExperimentFolder, finished_elsewhere
+from harness.jobs import Job, make_jobs
+from harness.runs.store import Status
+
+
+@dataclass(frozen=True)
+class Options:
+    """What of an experiment is computed.
+
+    Attributes:
+        out: the folder of all experiments' folders.
+        retry_failed: compute failed runs again.
+        fresh: forget these cells' runs and compute them again.
+    """
+
+    out: Path = Path("runs")
+    retry_failed: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done and what is left.
+
+    Attributes:
+        jobs: every cell's; those of the grid first.
+        done: finished before.
+        linked: finished in another experiment's folder, by run id.
+        failed: failed before, and not asked to be tried again.
+        left: to compute.
+    """
+
+    jobs: Sequence[Job]
+    done: Sequence[Job] = ()
+    linked: Mapping[str, Path] = field(default_factory=dict)
+    failed: Sequence[Job] = ()
+    left: Sequence[Job] = ()
+
+    @property
+    def grid(self) -> list[Job]:
+        """The jobs that have a panel in the figure."""
+        return [job for job in self.jobs if job.part == "grid"]
+
+
+def make_plan(loaded: Loaded, options: Options, progress: Progress | None = None) -> Plan:
+    """Decide what has to be computed; nothing is written.
+
+    Raises:
+        ConfigError: see ``make_jobs``.
+        UsageError: the experiment's folder belongs to another file.
+    """
+    ExperimentFolder(loaded, options.out).check_owner()
+    jobs = make_jobs(loaded, options.out, progress)
+    done, failed, left = [], [], []
+    linked: dict[str, Path] = {}
+    for job in jobs:
+        status = job.status
+        if options.fresh:
+            left.append(job)
+        elif status is Status.DONE:
+            done.append(job)
+        elif status is Status.FAILED and not options.retry_failed:
+            failed.append(job)
+        elif not job.row.folder.exists() and (elsewhere := finished_elsewhere(options.out, job)):
+            linked[job.row.id] = elsewhere
+            done.append(job)
+        else:
+            left.append(job)
+    return Plan(jobs, done, linked, failed, left)

@@ -1,0 +1,199 @@
+"""A W&B run for a whole experiment: its runs as one table, its figure and its claims, beside the runs in their group.
+
+It is written anew as a whole each time, from the run folders. Like the mirrors of single runs it never stops anything:
+what goes wrong becomes a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.runs.store import Manifest, RunFolder, Status
+from harness.runs.tracking_mirror import end_service, mirror_settings, remove_folders
+from harness.runs.tracking_mode import ModeName, import_wandb, sync_command, wandb_folder
+from harness.runs.tracking_records import NUM_NAME_CHARACTERS, comparable, init_arguments, plain, wandb_id
+
+SUMMARY = "summary"
+"""Its job type, and the end of its id."""
+RUNS = "runs"
+"""The key of the table of runs."""
+
+FIGURES = ("figure", "front", "search", "curves")
+"""What may have been drawn: an experiment's grid and curves, a sweep's front or course."""
+CLAIM_COLUMNS = ("says", "where", "measured", "bound", "verdict", "margin", "because", "notes", "changed")
+
+logger = logging.getLogger("harness.tracking")
+
+
+class SummarisedRun(Protocol):
+    """What the summary needs of a run (``harness.results.Run``)."""
+
+    @property
+    def id(self) -> str:
+        """The run id."""
+
+    @property
+    def label(self) -> Mapping[str, Any]:
+        """What sets it apart."""
+
+    @property
+    def part(self) -> str:
+        """``grid``, ``repeat`` or ``again``."""
+
+    @property
+    def transfer(self) -> Mapping[str, Any]:
+        """Resolved, as plain data."""
+
+    @property
+    def folder(self) -> RunFolder:
+        """Its files."""
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """None where it has not begun."""
+
+    @property
+    def status(self) -> Status:
+        """What became of it."""
+
+    @property
+    def reason(self) -> str:
+        """Why it failed or ended early."""
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """The comparable numbers."""
+
+
+class Summarised(Protocol):
+    """What the summary needs of an experiment (``harness.results.Results``)."""
+
+    @property
+    def folder(self) -> Path:
+        """Of the experiment."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def definition(self) -> Any:
+        """The experiment or sweep, with its ``tracking``."""
+
+    @property
+    def all_runs(self) -> Sequence[SummarisedRun]:
+        """Its runs."""
+
+
+def write_summary(results: Summarised, mode: ModeName, directory: Path) -> str:
+    """Write an experiment's summary run, replacing an earlier one.
+
+    Args:
+        results: the experiment as its folders have it.
+        mode: online, offline or off.
+        directory: the experiment's ``wandb`` folder.
+
+    Returns:
+        What went wrong, as a sentence (also logged); empty where nothing did.
+    """
+    if mode == "off":
+        return ""
+    try:
+        _write(results, mode, directory)
+        return ""
+    except Exception as error:  # any kind: W&B must never stop a run
+        end_service()
+        told = " ".join(str(error).split()) or type(error).__name__
+    if mode == "online":
+        failed = write_summary(results, "offline", directory)
+        command = sync_command(directory, "all")
+        sentence = f"W&B did not take the experiment's summary ({told}); to upload it: `{command}`."
+        sentence = failed or sentence
+    else:
+        sentence = f"W&B's summary of the experiment was not written ({told}); the run folders hold everything."
+    logger.warning(sentence)
+    return sentence
+
+
+def table_of_runs(results: Summarised) -> tuple[list[str], list[list[Any]]]:
+    """The columns and rows of the table of runs: what sets them apart, status, numbers; a row per run.
+
+    The last column is the final image's path, None where there is none.
+    """
+    labels = _union(run.label for run in results.all_runs)
+    numbers = _union(run.metrics for run in results.all_runs)
+    ratio = [] if "alpha_over_beta" in labels else ["alpha_over_beta"]
+    rows = []
+    for run in results.all_runs:
+        image = run.folder.image_path
+        compared = comparable(run.transfer)
+        rows.append(
+            [
+                run.id,
+                run.part,
+                *(plain(run.label.get(name)) for name in labels),
+                *(compared.get(name) for name in ratio),
+                run.status.name.lower(),
+                *(run.metrics.get(name) for name in numbers),
+                run.reason,
+                str(image) if image.exists() else None,
+            ]
+        )
+    return ["run", "part", *labels, *ratio, "status", *numbers, "reason", "image"], rows
+
+
+def _union(mappings: Any) -> list[str]:
+    return list(dict.fromkeys(name for mapping in mappings for name in mapping))
+
+
+def _write(results: Summarised, mode: ModeName, directory: Path) -> None:
+    wandb = import_wandb()
+    tracking = results.definition.tracking.model_dump(mode="json")
+    identity = wandb_id(results.name, SUMMARY)
+    root = wandb_folder(directory)
+    root.mkdir(parents=True, exist_ok=True)
+    called = init_arguments(results.name, Manifest(SUMMARY, results.name, tracking=tracking))
+    run = wandb.init(
+        id=identity,
+        config={"experiment": results.name},
+        mode=mode,
+        resume="allow" if mode == "online" else None,
+        dir=str(root.parent),
+        reinit="create_new",
+        settings=wandb.Settings(**mirror_settings()),
+        **(called | {"name": f"{called['name']} {SUMMARY}"[:NUM_NAME_CHARACTERS], "job_type": SUMMARY}),
+    )
+    columns, rows = table_of_runs(results)
+    for row in rows:
+        row[-1] = wandb.Image(row[-1]) if row[-1] else None
+    record: dict[str, Any] = {RUNS: wandb.Table(columns=columns, data=rows, allow_mixed_types=True)}
+    for name in FIGURES:
+        figure = results.folder / f"{name}.png"
+        if figure.exists():
+            record[name] = wandb.Image(str(figure), caption=results.name)
+    claims = _claims(results.folder / "claims.json")
+    if claims:
+        columns = [column for column in CLAIM_COLUMNS if any(column in claim for claim in claims)]
+        cells = [[plain(claim.get(column)) for column in columns] for claim in claims]
+        record["claims"] = wandb.Table(columns=columns, data=cells, allow_mixed_types=True)
+    run.log(record)
+    run.summary.update(_counts(results))
+    run.finish(exit_code=0)
+    remove_folders(directory, identity, Path(run.settings.sync_dir))
+    end_service()
+
+
+def _claims(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    data = json.loads(path.read_text())
+    found = data.get("claims", []) if isinstance(data, dict) else data
+    return [claim for claim in found if isinstance(claim, dict)]
+
+
+def _counts(results: Summarised) -> dict[str, int]:
+    return {f"num_{status.name.lower()}": sum(run.status is status for run in results.all_runs) for status in Status}

@@ -1,0 +1,124 @@
+"""An experiment's or a sweep's folder, written by hand: what ``harness.load`` reads, without computing anything.
+
+    folder = make_results_folder(tmp_path / "fig4", [{"label": {"alpha": a}, "metrics": {"ssim": a}} for a in (0.1, 1)])
+    results = harness.results.load(folder)
+
+A cell is a mapping; everything in it may be left out: ``label``, ``part`` (``grid``, ``repeat``, ``again``), ``id``,
+``status`` (``done``; a ``waiting`` one has no folder), ``reason``, ``metrics``, ``transfer`` (fields that differ from
+the experiment's; the label's own are taken by themselves), ``image``, ``content``, ``style`` ((H, W, 3), floats in
+[0, 1] or uint8), ``history`` (a list of lines), ``iterates`` (evaluation to picture), ``provenance``, ``trials``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from harness.config import canonical_json
+from harness.config.fields import FIELDS, set_field
+from harness.config.transfer import Transfer
+from harness.config.yaml_source import flow
+from harness.images.files import png_bytes, write_png
+from harness.runs.store import Attempt, Manifest, RunFolder, Status, write_atomically
+
+EXPERIMENT = {"transfer": {"content": "astronaut", "style": "strokes", "size": 16, "steps": 3}}
+PROVENANCE = {
+    "started": "2026-01-02T03:04:05+00:00",
+    "versions": {"python": "3.11.7", "harness": "0.1.0", "torch": "2.6.0"},
+    "commit": "0123456789abcdef",
+    "device": "cpu",
+    "device_name": "x86_64",
+    "threads": 1,
+    "batch": 1,
+    "files": {},
+}
+
+
+def picture(seed: int = 0, height: int = 16, width: int = 16) -> np.ndarray:
+    """Noise, (height, width, 3) uint8."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def make_results_folder(
+    path: Path, cells: Sequence[Mapping[str, Any]], experiment_yaml: Mapping[str, Any] | None = None
+) -> Path:
+    """Write an experiment's folder with its runs, and give its path."""
+    experiment = {**EXPERIMENT, **(experiment_yaml or {})}
+    (path / "sources").mkdir(parents=True, exist_ok=True)
+    rows = [_write_cell(path, dict(cell), experiment) for cell in cells]
+    data = {"file": str(path.with_suffix(".yaml").name), **json.loads(json.dumps(experiment))}
+    write_atomically(path / "experiment.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+    cells_json = {"study": f"{path.name}-00000000", "storage": None, "cells": rows}
+    write_atomically(path / "cells.json", json.dumps(cells_json, indent=2) + "\n")
+    return path
+
+
+def _write_cell(path: Path, cell: dict[str, Any], experiment: Mapping[str, Any]) -> dict[str, Any]:
+    label, part = cell.get("label", {}), cell.get("part", "grid")
+    case = experiment.get("cases", {}).get(label.get("cases"), {})
+    own = {field: value for field, value in {**case, **label}.items() if field.split(".")[0] in FIELDS}
+    raw = dict(experiment["transfer"])
+    for field, value in {**own, **cell.get("transfer", {})}.items():
+        raw = set_field(raw, field, value)
+    transfer = Transfer.model_validate(raw).model_dump(mode="json", exclude_none=True)
+    identity = cell.get("id") or hashlib.sha256(canonical_json([label, transfer]).encode()).hexdigest()[:12]
+    folder = RunFolder(path / ("repeats" if part == "again" else "") / identity)
+    status = Status[cell.get("status", "done").upper()]
+    if status is not Status.WAITING:
+        _write_run(folder, identity, path.name, cell, transfer, status)
+    return {
+        "id": identity,
+        "label": label,
+        "part": part,
+        "transfer": transfer,
+        "overrides": [f"transfer.{field}={flow(value)}" for field, value in own.items()],
+        "folder": str(folder.path.relative_to(path)),
+        "sources": {
+            "content": _write_source(path, cell.get("content", picture(101))),
+            "style": _write_source(path, cell.get("style", picture(102))),
+        },
+    }
+
+
+def _write_run(
+    folder: RunFolder, identity: str, name: str, cell: Mapping[str, Any], transfer: Mapping[str, Any], status: Status
+) -> None:
+    metrics = cell.get("metrics", {}) if status is Status.DONE else {}
+    history = cell.get("history", [{"evaluation": 1, "seconds": 0.5, "total": 3.0, "content": 1.0, "style": 2.0}])
+    manifest = Manifest(
+        identity,
+        name,
+        status,
+        cell.get("reason", ""),
+        dict(cell.get("label", {})),
+        dict(metrics),
+        (Attempt(1, int(history[-1]["evaluation"]) if history else 0),),
+        {**PROVENANCE, "seeds": {"start": transfer["seed"]}, **cell.get("provenance", {})},
+        {"project": "harness", "job_type": "transfer", "tags": [], "notes": "", "command": f"harness run {name}.yaml"},
+        tuple(cell.get("trials", ())),
+    )
+    folder.create(transfer, manifest)
+    folder.append_history(history)
+    for evaluation, iterate in cell.get("iterates", {}).items():
+        write_png(folder.iterate_path(evaluation), _floats(iterate))
+    if status is Status.DONE:
+        write_png(folder.image_path, _floats(cell.get("image", picture(zlib.crc32(identity.encode())))))
+
+
+def _write_source(path: Path, image: np.ndarray) -> str:
+    """The image's file by its content's hash, relative to the experiment's folder."""
+    content = png_bytes(_floats(image))
+    name = f"sources/{hashlib.sha256(content).hexdigest()[:16]}.png"
+    write_atomically(path / name, content)
+    return name
+
+
+def _floats(image: np.ndarray) -> np.ndarray:
+    return image / 255 if image.dtype == np.uint8 else image

@@ -1,0 +1,233 @@
+"""What a notebook gets from a folder, and what it is told where there is nothing to get."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from results_folder import make_results_folder, picture
+
+import harness
+from harness.errors import ImageError, StorageError, UsageError
+
+GRID = {"axes": {"alpha": [0.01, 1.0], "start": ["noise", "content"]}, "figure": {"columns": "alpha", "rows": "start"}}
+HISTORY = [{"evaluation": k, "seconds": 0.5 * k, "total": 3.0 - k, "content": 1.0, "style": 2.0 - k} for k in (1, 2)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four cells, one of them failed and one not begun; a repeat; one computed twice."""
+    cells = [
+        {
+            "id": "aaaaaaaaaaaa",
+            "label": {"alpha": 0.01, "start": "noise"},
+            "metrics": {"ssim": 0.5, "total": 1.0, "content": 2.0, "style": 3.0},
+            "image": picture(1),
+            "content": picture(2, 8, 16),
+            "iterates": {1: picture(3), 2: picture(4)},
+            "history": HISTORY,
+        },
+        {"id": "abbbbbbbbbbb", "label": {"alpha": 1.0, "start": "noise"}, "metrics": {"ssim": 0.75, "total": 4.0}},
+        {"id": "cccccccccccc", "label": {"alpha": 0.01, "start": "content"}, "status": "failed", "reason": "it is NaN"},
+        {"id": "dddddddddddd", "label": {"alpha": 1.0, "start": "content"}, "status": "waiting"},
+        {
+            "id": "eeeeeeeeeeee",
+            "label": {"alpha": 0.01, "start": "noise", "seed": 1},
+            "part": "repeat",
+            "metrics": {"ssim": 0.25},
+        },
+        {"id": "aaaaaaaaaaaa", "label": {"alpha": 0.01, "start": "noise"}, "part": "again", "image": picture(1)},
+    ]
+    return make_results_folder(tmp_path / "grid", cells, GRID)
+
+
+def test_importing_harness_imports_nothing_heavy_and_load_no_torch(folder: Path) -> None:
+    script = f"""
+import sys
+from harness import load
+heavy = {{"torch", "numpy", "optuna", "wandb", "yaml"}} & set(sys.modules)
+assert not heavy, heavy
+load({str(folder)!r}).table()
+heavy = {{"torch", "optuna", "wandb", "matplotlib"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_runs_images_histories_and_iterates_are_as_in_the_files(folder: Path) -> None:
+    results = harness.load(folder)
+    assert [run.id[0] for run in results.runs] == ["a", "a", "c", "d"]
+    assert [run.part for run in results.all_runs] == ["grid"] * 4 + ["repeat", "again"]
+    run = results.runs[0]
+    np.testing.assert_array_equal(run.image(), picture(1))
+    np.testing.assert_array_equal(run.source("content"), picture(2, 8, 16))
+    np.testing.assert_array_equal(run.start(), picture(3))
+    assert run.history() == HISTORY
+    iterates = run.iterates()
+    assert list(iterates) == [1, 2] and len(iterates) == 2
+    np.testing.assert_array_equal(iterates[2], picture(4))
+
+
+def test_iterates_are_read_only_when_they_are_asked_for(folder: Path) -> None:
+    run = harness.load(folder).runs[0]
+    run.folder.iterate_path(1).write_bytes(b"not an image")
+    iterates = run.iterates()
+    np.testing.assert_array_equal(iterates[2], picture(4))
+    with pytest.raises(ImageError):
+        iterates[1]
+    with pytest.raises(KeyError, match=r"evaluation 7; there are \[1, 2\]"):
+        iterates[7]
+
+
+@pytest.mark.parametrize(
+    ("look_up", "wanted"),
+    [
+        (lambda results: results.run("aaaa"), "aaaaaaaaaaaa"),
+        (lambda results: results.run("eee"), "eeeeeeeeeeee"),
+        (lambda results: results.run(alpha=1, start="noise"), "abbbbbbbbbbb"),
+        (lambda results: results.run({"alpha": 0.01}, start="content"), "cccccccccccc"),
+        (lambda results: results.run("alpha=1.0, start=content"), "dddddddddddd"),
+        (lambda results: results.run(seed=1), "eeeeeeeeeeee"),
+    ],
+)
+def test_a_run_is_found_by_id_label_or_name(
+    folder: Path, look_up: Callable[..., harness.results.Run], wanted: str
+) -> None:
+    found = look_up(harness.load(folder))
+    assert found.id == wanted and found.part != "again"
+
+
+def test_a_lookup_that_fits_none_or_several_says_what_there_is(folder: Path) -> None:
+    results = harness.load(folder)
+    with pytest.raises(UsageError, match=r"2 runs of grid fit 'alpha=0.01'.*aaaaaaaaaaaa \(alpha=0.01, start=noise\)"):
+        results.run(alpha=0.01)
+    with pytest.raises(UsageError, match=r"No run of grid fits 'zzz'; .*dddddddddddd \(alpha=1.0, start=content\)"):
+        results.run("zzz")
+
+
+def test_a_case_is_found_by_its_name(tmp_path: Path) -> None:
+    cells = [{"label": {"cases": name}} for name in ("A", "B")]
+    cases = {"cases": {"A": {"start": "content"}, "B": {"start": "style"}}}
+    results = harness.load(make_results_folder(tmp_path / "cases", cells, cases))
+    assert results.run("B").transfer["start"] == "style"
+    assert [(row["cases"], row["start"]) for row in results.table()] == [("A", "content"), ("B", "style")]
+
+
+def test_table_has_the_same_keys_for_every_run_and_only_the_fields_that_differ(folder: Path) -> None:
+    rows = harness.load(folder).table()
+    assert len(rows) == 6
+    keys = [
+        "id",
+        "part",
+        "status",
+        "reason",
+        "start",
+        "seed",
+        "alpha",
+        "ssim",
+        "loss/total",
+        "loss/content",
+        "loss/style",
+    ]
+    assert all(list(row) == keys for row in rows)
+    assert list(rows[0].values()) == ["aaaaaaaaaaaa", "grid", "done", "", "noise", 0, 0.01, 0.5, 1.0, 2.0, 3.0]
+    assert list(rows[2].values()) == ["cccccccccccc", "grid", "failed", "it is NaN", "content", 0, 0.01] + [None] * 4
+    assert rows[3]["status"] == "waiting" and rows[1]["loss/style"] is None
+
+
+def test_layers_weights_are_fields_of_their_own(tmp_path: Path) -> None:
+    layers = [{"conv1_1": 1.0}, {"conv1_1": 0.5, "conv2_1": 0.5}]
+    folder = make_results_folder(
+        tmp_path / "x", [{"label": {"style_layers": some}} for some in layers], {"axes": {"style_layers": layers}}
+    )
+    rows = harness.load(folder).table()
+    assert [(row["style_layers.conv1_1"], row["style_layers.conv2_1"]) for row in rows] == [(1.0, None), (0.5, 0.5)]
+    assert "style_layers" not in rows[0]
+
+
+def test_reprs_say_what_it_is_and_how_far(folder: Path) -> None:
+    text = repr(harness.load(folder))
+    assert text.startswith("<Results of the experiment grid: 2 of 4 runs are done\n")
+    assert "<Run cccccccccccc (alpha=0.01, start=content): failed>" in text and text.endswith(">")
+
+
+def test_a_picture_that_is_not_there_is_a_sentence(folder: Path) -> None:
+    results = harness.load(folder)
+    with pytest.raises(
+        ImageError, match=r"Run dddddddddddd \(alpha=1.0, start=content\) has no picture: it has not begun"
+    ):
+        results.run("ddd").image()
+    results.run("aaaa").sources["style"].unlink()
+    with pytest.raises(ImageError):
+        results.run("aaaa").source("style")
+
+
+def _without_cells(folder: Path) -> Path:
+    (folder / "cells.json").unlink()
+    return folder
+
+
+def _truncated(folder: Path) -> Path:
+    (folder / "cells.json").write_text((folder / "cells.json").read_text()[:100])
+    return folder
+
+
+def _of_another_shape(folder: Path) -> Path:
+    (folder / "cells.json").write_text(json.dumps({"cells": [{"id": 3}]}))
+    return folder
+
+
+def _not_an_experiment(folder: Path) -> Path:
+    (folder / "experiment.yaml").write_text("file: x.yaml\ntransfer: {content: astronaut, style: strokes, size: big}\n")
+    return folder
+
+
+def _empty(folder: Path) -> Path:
+    (folder.parent / "empty").mkdir()
+    return folder.parent / "empty"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda folder: folder / "nowhere", r"There is no folder .*nowhere; harness run and harness sweep make one"),
+        (lambda folder: folder / "experiment.yaml", r"is not an experiment's folder \(it has no cells.json\)"),
+        (_empty, r"empty is not an experiment's folder \(it has no cells.json\); give one such as"),
+        (lambda folder: folder.parent, r"holds several experiments; name one: .*grid\."),
+        (lambda folder: folder / "aaaaaaaaaaaa", r"is one run's folder; give its experiment's: .*grid\."),
+        (_without_cells, r"has no cells.json; run its experiment again to have it written: what is done is kept"),
+        (_truncated, r"cannot be read \(JSONDecodeError: .*run its experiment again"),
+        (_of_another_shape, r"cannot be read \(KeyError: 'label'\)"),
+        (_not_an_experiment, r"cannot be read \(ValidationError: .*transfer.size"),
+    ],
+)
+def test_what_is_not_an_experiments_folder_is_a_sentence(
+    folder: Path, spoil: Callable[[Path], Path], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence) as caught:
+        harness.load(spoil(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_manifest_spoils_nothing_but_its_own_run(folder: Path) -> None:
+    (folder / "cccccccccccc" / "manifest.json").write_text("{")
+    results = harness.load(folder)
+    assert results.runs[0].metrics["ssim"] == 0.5
+    with pytest.raises(StorageError, match="cccccccccccc/manifest.json cannot be read as a manifest"):
+        results.runs[2].status  # noqa: B018 - reading it is what raises
+
+
+def test_a_run_is_in_use_exactly_while_a_process_holds_its_lock(folder: Path) -> None:
+    run = harness.load(folder).runs[0]
+    assert not run.is_in_use() and not (run.folder.path / ".lock").exists()  # looking leaves nothing behind
+    with run.folder:
+        assert run.is_in_use()
+    assert not run.is_in_use()
+    assert run.folder.acquire()  # looking takes nothing either
+    run.folder.release()
