@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -175,6 +176,17 @@ def have_gone_beyond_their_checkpoints(folder: Path) -> bool:
     return len(ready) == 2 and all(len(history_of(run)) > manifest_of(run)["attempts"][0]["to"] > 0 for run in ready)
 
 
+def workers_of(driver: int) -> list[int]:
+    """The worker processes that a driver has started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == driver and "harness.engines.worker" in (path / "cmdline").read_text():
+                found.append(int(path.name))
+    return found
+
+
 @pytest.mark.parametrize("line_search", ["none", "strong_wolfe"])
 def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path, line_search: str) -> None:
     path = tmp_path / "killed.yaml"
@@ -190,6 +202,8 @@ def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path,
     while not have_gone_beyond_their_checkpoints(tmp_path / "killed" / "killed"):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
+    for worker in workers_of(process.pid):  # before the driver: a worker that loses its driver checkpoints first
+        os.kill(worker, signal.SIGKILL)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     interrupted = runs_of(tmp_path / "killed" / "killed")
@@ -214,7 +228,8 @@ def test_interrupted_run_exits_with_130_and_goes_on_to_the_same_bits(
     command = [sys.executable, "-m", "harness", "run", *words, "--devices", "cpu", "--wandb", "off"]
     command += ["--out", str(tmp_path / "runs")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    while not list((tmp_path / "runs").glob("*/*/history.csv")):
+    histories = tmp_path / "runs"
+    while sum(path.stat().st_size > 0 for path in histories.glob("*/*/history.csv")) < 2:
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
     process.send_signal(number)
@@ -434,7 +449,7 @@ def test_paper_profile_runs_at_512_px_with_a_file_of_torchvisions_kind(tmp_path:
     result = harness_run("experiments/relative_weight.yaml", "--profile", "paper", *images, weights, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     runs = runs_of(tmp_path / "relative_weight").values()
-    assert len(runs) == 4
+    assert len(runs) == 12  # 4 ratios from 3 seeds
     for run in runs:
         assert max(read_image(run / "image.png").shape[:2]) == 512
 
@@ -468,7 +483,7 @@ def test_tracked_run_mirrors_history_and_iterates_in_wandb(
     )
     assert result.exit_code == 0, result.output
     (run,) = runs_of(tmp_path / "tiny").values()
-    (folder,) = (tmp_path / "tiny/wandb").glob("offline-run-*")
+    (folder,) = (tmp_path / "tiny/wandb").glob(f"offline-run-*-tiny-{run.name}")
     (log,) = folder.glob("*.wandb")
     command = [get_core_path(), "leet", "inspect", "-no-observability", "-json", "-run-file", log, folder.parent]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
