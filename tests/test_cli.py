@@ -35,11 +35,11 @@ assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for command in ("run", "sweep", "status", "compare", "figure", "dashboard", "explain", "fetch", "distill"):
+    for command in ("run", "sweep", "status", "compare", "figure", "claims", "dashboard", "explain", "fetch", "distill"):
         assert command in done.stdout
 
 
-@pytest.mark.parametrize("command", ["run", "sweep", "status", "compare", "figure", "dashboard", "explain", "fetch", "distill"])
+@pytest.mark.parametrize("command", ["run", "sweep", "status", "compare", "figure", "claims", "dashboard", "explain", "fetch", "distill"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"], terminal_width=200)
     assert result.exit_code == 0 and f"harness {command}" in result.output and "Example" in result.output

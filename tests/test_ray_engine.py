@@ -259,7 +259,10 @@ if __name__ == "__main__":
 def test_killed_driver_takes_its_actors_and_its_own_ray_with_it(tmp_path: Path) -> None:
     rows_of(tmp_path, LONG)
     (tmp_path / "driver.py").write_text(DRIVER)
-    driver = subprocess.Popen([sys.executable, "driver.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    own_home = {**os.environ, "HOME": str(tmp_path)}  # a Ray that is started here keeps its token there
+    driver = subprocess.Popen(
+        [sys.executable, "driver.py"], cwd=tmp_path, env=own_home, stdout=subprocess.PIPE, text=True
+    )
     with driver:
         assert driver.stdout is not None
         pid, folder = driver.stdout.readline().split(maxsplit=1)

@@ -95,6 +95,25 @@ def figure(
 @app.command(
     epilog="""**Examples**
 
+    harness claims runs/relative_weight
+
+    harness claims runs/relative_weight runs/initialisation --markdown
+"""
+)
+def claims(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments.")],
+    markdown: Annotated[bool, typer.Option("--markdown", help="One Markdown table, as in the README.")] = False,
+) -> None:
+    """The paper's claims as the runs bear them out: measured, bound, verdict."""
+    with reporting():
+        from harness.cli.claims import show_claims
+
+        show_claims(paths, markdown)
+
+
+@app.command(
+    epilog="""**Examples**
+
     harness dashboard runs/relative_weight
 
     harness dashboard runs/pareto --port 9000 --no-browser

@@ -151,7 +151,7 @@ class RayEngine:
             answered, _ = ray.wait(list(awaited), num_returns=len(awaited), timeout=0)
             for ref in answered:
                 worker, call = awaited[ref]
-                if worker.awaited.get(call) is ref:  # else its actor has been replaced meanwhile
+                if worker.awaited.get(call) == ref:  # else its actor has been replaced meanwhile
                     found += self._take(worker, call, ref)
             self._check()
             if time.monotonic() >= until:

@@ -56,12 +56,13 @@ def connect(address: str | None) -> Callable[[], None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="ray")
             ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         given = address or os.environ.get("RAY_ADDRESS", "this machine")
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(
             f"Ray does not answer at {given} ({said}); start it by `ray start --head` and give its address in "
-            "RAY_ADDRESS or as --engine ray://HOST:10001, or leave the address out to use this machine alone."
+            "RAY_ADDRESS or as --engine ray://HOST:10001, or leave the address out to use this machine alone. A cluster "
+            "that asks for a token needs RAY_AUTH_MODE=token and its head's ~/.ray/auth_token here."
         ) from error
     finally:
         if is_main:

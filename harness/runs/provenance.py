@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -62,4 +63,8 @@ def _device_name(device: str) -> str:
         import torch
 
         return torch.cuda.get_device_name(device)
+    with contextlib.suppress(OSError):  # Linux; platform.processor() is empty there
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
