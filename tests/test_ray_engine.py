@@ -27,6 +27,8 @@ from harness.runs.batch import Execution, run_batch
 from harness.runs.prepare import Row
 from harness.runs.store import RunFolder, Status
 
+pytestmark = pytest.mark.timeout(900)  # half a minute on an idle machine; a dozen processes starve on a busy one
+
 LONG = 100_000
 """Evaluations that no test waits for."""
 
@@ -50,7 +52,7 @@ def outcome(row: Row) -> tuple[bytes, list[dict[str, str]]]:
     return (row.folder / "image.png").read_bytes(), lines
 
 
-def until(engine: RayEngine, happened: Callable[[list[Event]], Any], within_s: float = 120) -> list[Event]:
+def until(engine: RayEngine, happened: Callable[[list[Event]], Any], within_s: float = 240) -> list[Event]:
     """The events up to the moment at which ``happened`` is true of them."""
     events: list[Event] = []
     end = time.monotonic() + within_s

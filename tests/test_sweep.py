@@ -136,10 +136,10 @@ def test_deleted_study_comes_back_from_the_run_folders(swept: tuple[Path, Path],
     result = harness_sweep(path, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     assert trials_of(copy) == trials_of(folder) and snapshot(copy) == before
-    whole = tmp_path / "whole"
-    assert harness_sweep(path, "budget.trials=10", "--out", whole).exit_code == 0
-    assert harness_sweep(path, "budget.trials=10", "--out", tmp_path).exit_code == 0
-    assert trials_of(copy) == trials_of(whole / "tiny_sweep")
+    shutil.copytree(folder, tmp_path / "kept" / "tiny_sweep")
+    for out in (tmp_path, tmp_path / "kept"):
+        assert harness_sweep(path, "budget.trials=10", "--out", out).exit_code == 0
+    assert trials_of(copy) == trials_of(tmp_path / "kept" / "tiny_sweep")
 
 
 def test_deleted_run_folder_is_computed_again_to_the_same_bits(swept: tuple[Path, Path], tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_deleted_run_folder_is_computed_again_to_the_same_bits(swept: tuple[Path
 
 
 def test_killed_sweep_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
-    """Workers and drivers are killed at random moments; in the end the study and the pictures are the same."""
+    """A worker and then the driver are killed; in the end the study and the pictures are the same."""
     path = write_sweep(tmp_path, steps=80)
     words = [str(path), "--devices", "cpu:2", "--wandb", "off", "--checkpoint-every", "0.2"]
     command = [sys.executable, "-m", "harness", "sweep", *words, "--out", str(tmp_path / "killed")]
@@ -163,7 +163,7 @@ def test_killed_sweep_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
     while True:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         begun = time.monotonic()
-        while kills < 4 and process.poll() is None:
+        while kills < 2 and process.poll() is None:
             started = list((tmp_path / "killed").glob("*/*/history.csv"))
             if time.monotonic() - begun < 2 or len(started) < kills:
                 time.sleep(0.05)
@@ -178,7 +178,7 @@ def test_killed_sweep_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
         if process.returncode != -signal.SIGKILL:
             break
     assert process.returncode == 0, output
-    assert kills == 4
+    assert kills == 2
     assert harness_sweep(path, "--out", tmp_path / "whole", devices="cpu:2").exit_code == 0
     assert trials_of(tmp_path / "killed/tiny_sweep") == trials_of(tmp_path / "whole/tiny_sweep")
     assert images_of(tmp_path / "killed/tiny_sweep") == images_of(tmp_path / "whole/tiny_sweep")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -18,6 +19,9 @@ from harness.objective.rows import Objective
 from harness.planning import Plan
 from harness.runs.module import is_log_spaced
 from harness.runs.prepare import load_network, row_objective_of
+
+MOST_ROWS = 256
+"""Rows of a batch at most: a bound where the memory is not known. On no GPU has it been tried yet."""
 
 MEMORY_SHARE = 0.5
 """Part of the free memory that a batch may take."""
@@ -53,11 +57,19 @@ class MaxRows:
             device = worker.split("#")[0]
             if device.startswith("cuda"):
                 sharing = sum(other.split("#")[0] == device for other in self.workers)
-                free, needed = torch.cuda.mem_get_info(device)[0] / sharing, row_bytes(job) + one_pass
+                free, needed = free_bytes(device) / sharing, row_bytes(job) + one_pass
             else:
                 free, needed = available_bytes() / len(self.workers) - one_pass, row_bytes(job)
-            self._found[key] = max(1, int(MEMORY_SHARE * free / needed))
+            self._found[key] = max(1, int(min(MOST_ROWS, MEMORY_SHARE * free / needed)))
         return self._found[key]
+
+
+def free_bytes(device: str) -> float:
+    """The free memory of a GPU; of one in a cluster, which cannot be asked from here, no limit: batches are halved."""
+    try:
+        return torch.cuda.mem_get_info(device)[0]
+    except (RuntimeError, AssertionError, ValueError):
+        return math.inf
 
 
 def available_bytes() -> int:

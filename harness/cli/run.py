@@ -17,10 +17,9 @@ from harness.cli.console import make_console
 from harness.cli.downloads import DownloadProgress
 from harness.cli.estimate import estimate
 from harness.cli.progress import name_of
-from harness.cli.study import Request, Work, carry_out, conclude, write_cells
+from harness.cli.study import Request, Work, carry_out, conclude, local_devices, write_cells
 from harness.cli.tables import duration
 from harness.config import canonical_json, load_experiment
-from harness.engines.devices import DeviceSpec, parse_devices
 from harness.experiment_folder import ExperimentFolder, forget, link_finished
 from harness.jobs import Job, fault_of_image
 from harness.planning import Options, Plan, make_plan
@@ -48,7 +47,7 @@ def run_experiment(request: Request) -> int:
     options = Options(request.out, request.retry_failed, request.fresh)
     with DownloadProgress(console) as downloads:
         plan = make_plan(loaded, options, partial(downloads.advance, "weights"))
-    devices = parse_devices(request.devices, len(plan.left))
+    devices = local_devices(request, len(plan.left))
     folder = ExperimentFolder(loaded, request.out)
     if request.dry_run:
         console.print(estimate(plan, folder.path, devices))
@@ -57,7 +56,7 @@ def run_experiment(request: Request) -> int:
     folder.make()
     with hold_study(folder.path):
         if folder.is_a_sweeps:
-            _repeat_trial(console, request, plan, devices, mode, folder)
+            _repeat_trial(console, request, plan, mode, folder)
             return sum(job.status is not Status.DONE for job in plan.jobs)
         earlier = folder.open()
         if earlier is not None:
@@ -73,15 +72,13 @@ def run_experiment(request: Request) -> int:
         storage = open_storage(request.storage, folder.path)
         work = _work(plan, request, storage, folder)
         if plan.left or not work.session.is_finished:
-            carry_out(console, request, work, devices, mode, folder)
+            carry_out(console, request, work, mode, folder)
         _report(console, plan)
         conclude(console, folder.path, storage, mode, has_changed=bool(plan.left))
     return sum(job.status is not Status.DONE for job in plan.jobs)
 
 
-def _repeat_trial(
-    console: Console, request: Request, plan: Plan, devices: Sequence[DeviceSpec], mode: Mode, folder: ExperimentFolder
-) -> None:
+def _repeat_trial(console: Console, request: Request, plan: Plan, mode: Mode, folder: ExperimentFolder) -> None:
     """One trial of a sweep, pinned by overrides: the sweep's study, definition and figures are left as they are."""
     if request.fresh:
         forget([job.row.folder for job in plan.jobs])
@@ -89,7 +86,7 @@ def _repeat_trial(
     if plan.left:
         session = open_grid(InMemoryStorage(), folder.path.name, [_params(job) for job in plan.left], OBJECTIVES)
         work = Work(session, lambda asked: plan.left[asked.cell or 0], len(plan.left), (), OBJECTIVES)
-        carry_out(console, request, work, devices, mode, folder)
+        carry_out(console, request, work, mode, folder)
     else:
         console.print(f"{len(plan.jobs)} of {len(plan.jobs)} runs are done already; 0 to compute.")
     _report(console, plan)

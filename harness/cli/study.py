@@ -19,9 +19,9 @@ from harness.cli.estimate import MaxRows
 from harness.cli.progress import StudyProgress
 from harness.config.sweep import LoadedSweep
 from harness.driver import Driver, Settings
-from harness.engines import open_engine
+from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Task
-from harness.engines.devices import DeviceSpec
+from harness.engines.devices import DeviceSpec, parse_devices
 from harness.experiment_folder import ExperimentFolder
 from harness.figures.results import draw_results
 from harness.jobs import Job
@@ -51,6 +51,17 @@ class Request:
     checkpoint_every_s: float = 30.0
 
 
+def local_devices(request: Request, num_rows: int) -> list[DeviceSpec]:
+    """The workers on this machine, checked before anything is written; a cluster's are not known yet.
+
+    Raises:
+        UsageError: there is no such engine.
+        DeviceError: there are no such devices.
+    """
+    check_engine(request.engine)
+    return parse_devices(request.devices if request.engine == LOCAL else "auto", num_rows)
+
+
 @dataclass(frozen=True)
 class Work:
     """What is to be carried out.
@@ -72,9 +83,7 @@ class Work:
     rungs: tuple[int, ...] = ()
 
 
-def carry_out(
-    console: Console, request: Request, work: Work, devices: Sequence[DeviceSpec], mode: Mode, folder: ExperimentFolder
-) -> None:
+def carry_out(console: Console, request: Request, work: Work, mode: Mode, folder: ExperimentFolder) -> None:
     """Compute everything that is missing.
 
     Raises:
@@ -84,7 +93,7 @@ def carry_out(
     task = Task((), request.checkpoint_every_s, work.rungs, mode.name, folder.path / "wandb")
     settings = Settings(task, work.objectives, bool(work.rungs), request.retry_failed)
     with interrupted_by_sigterm():
-        engine = open_engine(request.engine, devices, folder.path / "logs")
+        engine = open_engine(request.engine, request.devices, work.num_runs, folder.path / "logs")
         try:
             names = ", ".join(engine.workers)
             title = f"{folder.path.name} on {names if len(engine.workers) < 5 else f'{len(engine.workers)} workers'}"

@@ -17,13 +17,13 @@ from harness.cli.console import make_console
 from harness.cli.downloads import DownloadProgress
 from harness.cli.estimate import add_cost
 from harness.cli.progress import name_of
-from harness.cli.study import Request, Work, carry_out, conclude, write_cells
+from harness.cli.study import Request, Work, carry_out, conclude, local_devices, write_cells
 from harness.config import Cell
 from harness.config.dimensions import Choice, Simplex
 from harness.config.loading import load_sweep
 from harness.config.space import fields_of
 from harness.config.sweep import LoadedSweep
-from harness.engines.devices import DeviceSpec, parse_devices
+from harness.engines.devices import DeviceSpec
 from harness.experiment_folder import ExperimentFolder, finished_elsewhere, forget, link_finished
 from harness.figures.trials import non_dominated
 from harness.jobs import Job, JobMaker, fault_of_image
@@ -54,7 +54,7 @@ def run_sweep(request: Request) -> int:
         maker = JobMaker(loaded, request.out, partial(downloads.advance, "weights"))
         examples = [maker.make(cell) for cell in example_cells(loaded)]  # every file that a trial may name is read now
     budget = loaded.sweep.budget
-    devices = parse_devices(request.devices, min(budget.parallel, budget.trials))
+    devices = local_devices(request, min(budget.parallel, budget.trials))
     if request.dry_run:
         console.print(_estimate(loaded, request, folder, examples, devices))
         return 0
@@ -74,7 +74,7 @@ def run_sweep(request: Request) -> int:
         extra = [job for job in trials.jobs.values() if trials.is_lost(job)]
         work = Work(session, trials.take, num_left + len(extra), extra, loaded.sweep.objectives, loaded.sweep.rungs())
         if num_left or extra:
-            carry_out(console, request, work, devices, mode, folder)
+            carry_out(console, request, work, mode, folder)
         trials.write()
         results = conclude(console, folder.path, storage, mode, has_changed=bool(num_left or extra))
         _report(console, results)

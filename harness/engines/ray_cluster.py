@@ -61,8 +61,8 @@ def connect(address: str | None) -> Callable[[], None]:
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(
             f"Ray does not answer at {given} ({said}); start it by `ray start --head` and give its address in "
-            "RAY_ADDRESS or as --engine ray://HOST:10001, or leave the address out to use this machine alone. A cluster "
-            "that asks for a token needs RAY_AUTH_MODE=token and its head's ~/.ray/auth_token here."
+            "RAY_ADDRESS or as --engine ray://HOST:10001, or leave the address out to use this machine alone. A "
+            "cluster that asks for a token needs RAY_AUTH_MODE=token and its head's ~/.ray/auth_token here."
         ) from error
     finally:
         if is_main:
