@@ -80,9 +80,10 @@ def cluster() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"RANK": "1", "SLURM_NTASKS": "4", "RAY_USAGE_STATS_ENABLED": "0"}.items():
             patch.setenv(name, value)
-        cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "include_dashboard": False}
-        )
+        patch.setenv("RAY_worker_niceness", "0")  # 15 is Ray's own, with which nothing moves on a busy machine
+        quick = {"health_check_period_ms": 500}  # a lost node is noticed after five of them, not after 15 s
+        head = {"num_cpus": 0, "num_gpus": 0, "include_dashboard": False, "_system_config": quick}
+        cluster = Cluster(True, head_node_args=head)
         for _ in range(2):
             cluster.add_node(num_cpus=1, num_gpus=0)
         yield cluster
@@ -261,7 +262,8 @@ if __name__ == "__main__":
 def test_killed_driver_takes_its_actors_and_its_own_ray_with_it(tmp_path: Path) -> None:
     rows_of(tmp_path, LONG)
     (tmp_path / "driver.py").write_text(DRIVER)
-    own_home = {**os.environ, "HOME": str(tmp_path)}  # a Ray that is started here keeps its token there
+    # A Ray that is started here keeps its token in the home.
+    own_home = {**os.environ, "HOME": str(tmp_path), "RAY_worker_niceness": "0"}
     driver = subprocess.Popen(
         [sys.executable, "driver.py"], cwd=tmp_path, env=own_home, stdout=subprocess.PIPE, text=True
     )

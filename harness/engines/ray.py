@@ -27,7 +27,7 @@ from harness.engines.ray_cluster import carried_environment, connect, specs_of
 from harness.errors import RunError
 
 PATIENCE_S = 300.0
-"""Seconds to wait while no node has room for a single worker; a cluster that grows by itself takes minutes."""
+"""Seconds to wait while no worker at all is ready; a cluster that grows by itself takes minutes."""
 
 CLOSE_WITHIN_S = 30.0
 """Seconds that batches are given to checkpoint when the engine is closed."""
@@ -272,8 +272,8 @@ class RayEngine:
             self._had_worker = now
         elif now - self._had_worker > PATIENCE_S:
             raise RunError(
-                f"In {PATIENCE_S:.0f} s no node of the Ray cluster had room for a worker ({', '.join(self.workers)}); "
-                "see `ray status` for what is in use, or ask for other --devices."
+                f"In {PATIENCE_S:.0f} s no worker ({', '.join(self.workers)}) became ready on the Ray cluster: no node "
+                "has room for one, or is too busy to start it; see `ray status`, or ask for other --devices."
             )
 
 
