@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.engines.contract import Advanced, End, Ended, Engine, Event, Finished, Measured, Noted, Task
 from harness.errors import HarnessError, RunError
@@ -19,8 +19,9 @@ from harness.jobs import Job
 from harness.runs.store import Manifest, RunFolder, Status, record_trial, with_ended_trials
 from harness.studies.session import Asked, StudySession
 
-MAX_DEATHS = 3
-"""A run whose worker has died so often without getting further is told as failed."""
+MAX_LOSSES = 3
+"""A run that was lost so often without getting further (its worker died, the memory did not suffice for it alone, or an
+error came that the harness did not foresee) is left as failed."""
 
 PATIENCE_S = 60.0
 """How long workers may take to checkpoint when they are asked to stop."""
@@ -52,14 +53,19 @@ class Settings:
     Attributes:
         task: a task without rows.
         objectives: the metrics whose values are told.
-        prunes: whether the study has a pruner.
         retry_failed: compute failed runs again.
     """
 
     task: Task
     objectives: tuple[str, ...]
-    prunes: bool = False
     retry_failed: bool = False
+
+
+@dataclass
+class Interrupt:
+    """Whether a signal has asked for the end."""
+
+    requested: bool = False
 
 
 class Driver:
@@ -72,6 +78,7 @@ class Driver:
         max_rows: how many rows like a job's a batch may have on a worker.
         settings: of every task.
         observer: is told what happens.
+        interrupt: whether the user asks for the end; looked at between events, never in the middle of telling.
     """
 
     def __init__(
@@ -82,7 +89,9 @@ class Driver:
         max_rows: Callable[[Job, str], int],
         settings: Settings,
         observer: Observer,
+        interrupt: Interrupt | None = None,
     ) -> None:
+        self.interrupt = interrupt or Interrupt()
         self.session = session
         self.engine = engine
         self.make_job = make_job
@@ -92,7 +101,9 @@ class Driver:
         self._waiting: list[Job] = []
         self._running: dict[int, list[Job]] = {}
         self._trials: dict[str, list[Asked]] = {}
-        self._deaths: dict[str, tuple[int, int]] = {}
+        self._more_records: dict[str, list[dict[str, Any]]] = {}
+        self._folders: dict[str, RunFolder] = {}
+        self._losses: dict[str, tuple[int, int]] = {}
         self._limits: dict[tuple[str, str], int] = {}
 
     def run(self, extra: Sequence[Job] = ()) -> None:
@@ -118,6 +129,9 @@ class Driver:
                     return
                 self._handle(self.engine.events(timeout_s=0.25))
                 self.observer.looked()
+                if self.interrupt.requested:
+                    self.observer.noted("Stopping: what is under way is being saved. Ctrl-C again abandons it.")
+                    raise KeyboardInterrupt
         except (KeyboardInterrupt, HarnessError):
             self._stop()
             raise
@@ -125,48 +139,53 @@ class Driver:
     def _take(self, asked: Asked) -> None:
         """A trial's run: told at once where it has ended before, else computed."""
         job = self.make_job(asked)
-        trials = self._trials.setdefault(job.row.id, [])
-        trials.append(asked)
-        if len(trials) > 1 and any(job.row.id == other.row.id for other in self._in_work()):
-            return  # the same transfer twice at a time: computed once, told twice
+        self._trials.setdefault(job.row.id, []).append(asked)
+        if any(job.row.id == other.row.id for other in self._in_work()):
+            # The same transfer twice at a time: computed once, told twice; its folder is in use until then.
+            self._more_records.setdefault(job.row.id, []).extend(job.row.manifest.trials)
+            return
         manifest = job.folder.manifest()
-        status = manifest.status if manifest else Status.WAITING
-        told = {Status.DONE} | ({Status.PRUNED} if self.settings.prunes else set())
-        if not self.settings.retry_failed:
-            told.add(Status.FAILED)
-        if manifest is not None and status in told:
+        if manifest is not None and self._has_ended(manifest):
             manifest = record_trial(job.folder, job.row.manifest.trials)
             self._tell(job, manifest)
         else:
             self._waiting.append(job)
             self.observer.took(job)
 
+    def _has_ended(self, manifest: Manifest) -> bool:
+        """Whether a run is to be told as it stands; what another study's pruner gave up is carried on."""
+        if manifest.status is Status.PRUNED:
+            ours = [record for record in manifest.trials if record["study"] == self.session.name]
+            return any(record.get("state") == "PRUNED" for record in ours)
+        return manifest.status is Status.DONE or (manifest.status is Status.FAILED and not self.settings.retry_failed)
+
     def _in_work(self) -> list[Job]:
         return [*self._waiting, *(job for jobs in self._running.values() for job in jobs)]
 
     def _feed(self) -> None:
         """Give every idle worker a batch of what can share one."""
-        for worker in self.engine.idle:
+        idle = self.engine.idle
+        for number_idle, worker in zip(range(len(idle), 0, -1), idle, strict=True):
             if not self._waiting:
                 return
             first = self._waiting[0]
             alike = [job for job in self._waiting if job.batch_key == first.batch_key]
-            jobs = alike[: self._num_rows(first, len(alike), worker)]
+            jobs = alike[: self._num_rows(first, len(alike), worker, number_idle)]
             self._waiting = [job for job in self._waiting if job not in jobs]
             number = self.engine.submit(replace(self.settings.task, rows=tuple(job.row for job in jobs)))
             self._running[number] = jobs
 
-    def _num_rows(self, job: Job, num_alike: int, worker: str) -> int:
+    def _num_rows(self, job: Job, num_alike: int, worker: str, num_idle: int) -> int:
         """How many of the waiting rows a worker gets at once.
 
         On the CPU a batch gains nothing (a row is computed as fast alone), so that with several workers each gets one
-        row at a time and none waits for another's; on GPUs the rows are shared out evenly, within the memory.
+        row at a time and none waits for another's; on GPUs the rows are shared out evenly among those that are idle,
+        within the memory.
         """
-        num_workers = len(self.engine.workers)
-        if worker.startswith("cpu") and num_workers > 1:
+        if worker.startswith("cpu") and len(self.engine.workers) > 1:
             return 1
         most = min(self.max_rows(job, worker), self._limits.get((job.batch_key, worker), num_alike))
-        return max(1, min(most, math.ceil(num_alike / num_workers)))
+        return max(1, min(most, math.ceil(num_alike / num_idle)))
 
     def _handle(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -195,6 +214,8 @@ class Driver:
             for job in jobs:
                 if job.row.id == event.run_id:
                     jobs.remove(job)
+                    if job.row.id in self._more_records:
+                        self._folders[job.row.id] = job.folder
                     self._tell(job, event.manifest)
                     self.observer.ended(job, event.manifest)
                     return
@@ -224,16 +245,15 @@ class Driver:
             error = HarnessError(event.message)
             error.exit_code = event.exit_code or 1
             raise error
-        if event.end is End.OUT_OF_MEMORY:
-            if len(left) == 1:
-                raise RunError(event.message)
-            self._halve(left, event.worker)
-        if event.end is End.DIED:
-            self.observer.noted(event.message)
+        if event.end in (End.OUT_OF_MEMORY, End.DIED, End.UNFORESEEN):
+            if event.end is not End.OUT_OF_MEMORY or len(left) == 1:
+                self.observer.noted(event.message)
             if len(left) > 1:
-                self._halve(left, event.worker)  # the kernel kills whoever takes too much memory
-            left = [job for job in left if not self._has_died_too_often(job, event.message)]
+                self._halve(left, event.worker)  # also after a death: the kernel kills whoever takes too much memory
+            if event.end is not End.OUT_OF_MEMORY or len(left) == 1:
+                left = [job for job in left if not self._is_lost_too_often(job, event)]
         self._waiting = left + self._waiting
+        self._record_more()
 
     def _halve(self, jobs: Sequence[Job], worker: str) -> None:
         self._limits[jobs[0].batch_key, worker] = math.ceil(len(jobs) / 2)
@@ -241,18 +261,33 @@ class Driver:
             f"{worker} gets at most {math.ceil(len(jobs) / 2)} such rows at a time from now on; no trial is lost."
         )
 
-    def _has_died_too_often(self, job: Job, message: str) -> bool:
-        """Count a death; beyond ``MAX_DEATHS`` without progress the run is left as failed, with the reason."""
+    def _record_more(self) -> None:
+        """Write the trials that shared a run into its manifest, now that its worker has let go of the folder."""
+        busy = {job.row.id for job in self._in_work()}
+        for run_id in [run_id for run_id in self._more_records if run_id not in busy]:
+            folder = self._folders.pop(run_id, None)
+            records = self._more_records.pop(run_id)
+            if folder is not None:
+                record_trial(folder, records)
+
+    def _is_lost_too_often(self, job: Job, event: Ended) -> bool:
+        """Count a loss; after ``MAX_LOSSES`` without progress between them the run is left as failed, with the reason.
+
+        Raises:
+            RunError: nothing of it was ever begun, so that the fault is not the row's but the worker's.
+        """
         manifest = job.folder.manifest()
         reached = manifest.attempts[-1].last if manifest and manifest.attempts else 0
-        before, deaths = self._deaths.get(job.row.id, (0, 0))
-        deaths = 1 if reached > before else deaths + 1
-        self._deaths[job.row.id] = (reached, deaths)
-        if deaths < MAX_DEATHS or manifest is None:
+        before, losses = self._losses.get(job.row.id, (0, 0))
+        losses = 1 if reached > before else losses + 1
+        self._losses[job.row.id] = (reached, losses)
+        if losses < MAX_LOSSES:
             return False
+        if manifest is None:
+            raise RunError(event.message)
+        reason = f"it could not be carried on in {MAX_LOSSES} attempts: {event.message}"
         with RunFolder(job.row.folder) as folder:
-            failed = replace(manifest, status=Status.FAILED, reason=f"{MAX_DEATHS} workers died over it; {message}")
-            failed = with_ended_trials(failed)
+            failed = with_ended_trials(replace(manifest, status=Status.FAILED, reason=reason))
             folder.write_manifest(failed)
         self._tell(job, failed)
         self.observer.ended(job, failed)
@@ -268,5 +303,6 @@ class Driver:
                     self._finish(event)
                 elif isinstance(event, Ended):
                     self._running.pop(event.task, None)
+                    self._record_more()
                 elif isinstance(event, Noted):
                     self.observer.noted(event.sentence)

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -52,10 +53,10 @@ class ExperimentFolder:
         Raises:
             UsageError: it does.
         """
-        try:
-            owner = Path(yaml.safe_load((self.path / "experiment.yaml").read_text())["file"])
-        except (OSError, KeyError, TypeError, yaml.YAMLError):
+        data = _read(self.path / "experiment.yaml")
+        if not isinstance(data, dict) or "file" not in data:
             return
+        owner = Path(data["file"])
         given = self.loaded.source.resolve()
         if owner.exists() and owner.resolve() != given:
             raise UsageError(
@@ -66,12 +67,8 @@ class ExperimentFolder:
     @property
     def is_a_sweeps(self) -> bool:
         """Whether the folder holds a sweep while an experiment is loaded: one of its trials, pinned by overrides."""
-        try:
-            return "space" in yaml.safe_load((self.path / "experiment.yaml").read_text()) and "space" not in (
-                self.loaded.data
-            )
-        except (OSError, TypeError, yaml.YAMLError):
-            return False
+        data = _read(self.path / "experiment.yaml")
+        return isinstance(data, dict) and "space" in data and "space" not in self.loaded.data
 
     def make(self) -> None:
         """Make the folder itself.
@@ -95,7 +92,7 @@ class ExperimentFolder:
         path = self.path / "experiment.yaml"
         data = json.loads(json.dumps({"file": str(self.loaded.source.resolve()), **self.loaded.data}))
         earlier = None
-        if path.exists() and yaml.safe_load(path.read_text()) != data:
+        if path.exists() and _read(path) != data:
             earlier = self.path / "earlier" / image_hash(path)[:8]
             earlier.mkdir(parents=True, exist_ok=True)
             for name in OF_ONE_GRID:
@@ -143,6 +140,14 @@ class ExperimentFolder:
                 write_png(self.path / name, to_array(resize(image, height, width)))
             self._sources[key] = name
         return self._sources[key]
+
+
+def _read(path: Path) -> Any:
+    """A YAML file's data; None where it is damaged."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
 
 
 def link_finished(jobs: Sequence[Job], linked: Mapping[str, Path]) -> None:

@@ -177,15 +177,6 @@ def _make_job(
     return Job(cell, Row(own_id, folder, transfer, files, manifest), height, width, part)
 
 
-def fault_of_image(name_or_path: str) -> str | None:
-    """The sentence about an image that cannot be found or read; None for a good one."""
-    try:
-        read_image(find_image(name_or_path))
-    except HarnessError as error:
-        return str(error)
-    return None
-
-
 def _plain_name(names: Mapping[str, str], name: str) -> str:
     """A file's name without its folders, which would tell W&B who and where the user is."""
     return Path(names[name]).name if name in names else name

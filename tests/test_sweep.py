@@ -99,7 +99,7 @@ def test_second_sweep_does_no_work_and_a_larger_budget_goes_on(swept: tuple[Path
     shutil.copytree(folder, copy)
     before, trials = snapshot(copy), trials_of(copy)
     again = harness_sweep(path, "--out", tmp_path)
-    assert again.exit_code == 0 and "8 of 8 trials are told already; 0 to go." in again.output
+    assert again.exit_code == 0 and "8 of 8 trials are done already; 0 to go." in again.output
     assert snapshot(copy) == before
     more = harness_sweep(path, "budget.trials=10", "--out", tmp_path)
     assert more.exit_code == 0, more.output

@@ -157,6 +157,14 @@ def repeat_distance(measuring: Measuring, run: Run) -> float:
     """Max |x − x′| over pixels and channels in 8-bit steps, x′ the same transfer computed a second time; 0 to 255."""
     twin = measuring.twin(run)
     _check_done(twin)
+    ways = [
+        [r.manifest.provenance.get(key) for key in ("device", "threads")] if r.manifest else [] for r in (run, twin)
+    ]
+    if ways[0] != ways[1]:
+        raise CannotMeasureError(
+            f"{run.name} and its repetition were computed on different devices or threads ({ways[0]}, {ways[1]}), "
+            "which round differently; compute both again with --fresh."
+        )
     picture, again = run.image(), twin.image()
     _check_same_size(run, picture, again, "its second computation")
     return float(np.abs(picture.astype(np.int16) - again.astype(np.int16)).max())

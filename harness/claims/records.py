@@ -127,7 +127,7 @@ def bound_text(claim: Claim) -> str:
         case "greater_than":
             if claim.than is None:
                 return f"> {by or 0}"
-            return f"greater, by > {by}" if by else f"greater, > {factor} times" if factor else "greater"
+            return f"greater, by > {by}" if by else f"greater, > {factor} times" if factor else "greater in every run"
 
 
 def name_of(label: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import fmean
 from typing import Any
@@ -172,9 +173,20 @@ class _Comparison:
         if claim.expect == "within":
             return within([value for number in of for value in number.values], claim.by or 0.0)
         if claim.expect == "greater_than":
-            return greater(_mean(of), _mean(than) if than is not None else None, claim.by, claim.factor)
+            outcome = greater(_mean(of), _mean(than) if than is not None else None, claim.by, claim.factor)
+            return _told_apart(outcome, of, than) if not claim.by and not claim.factor else outcome
         others = [value for number in than for value in number.values] if than is not None else None
         return equal([value for number in of for value in number.values], others, claim.by or 0.0)
+
+
+def _told_apart(outcome: Outcome, of: Sequence[Number], than: Sequence[Number] | None) -> Outcome:
+    """Without a bound the spread is one: every single value must be the greater, or the means differ by chance."""
+    if than is None or not outcome.holds:
+        return outcome
+    gap = min(value for number in of for value in number.values) - max(v for number in than for v in number.values)
+    if gap > 0:
+        return outcome
+    return replace(outcome, holds=False, margin=gap, remark="their spreads overlap")
 
 
 def _mean(numbers: Sequence[Number]) -> float:

@@ -72,15 +72,17 @@ def run(
 ) -> None:
     """Carry out an experiment: its runs, its figure, its claims. Again: only what is missing."""
     with reporting():
-        from harness.cli.run import run_experiment
-        from harness.cli.study import Request
+        from harness.cli.request import Request, load_asked
 
-        num_unfinished = run_experiment(
-            Request(
-                file, tuple(overrides or ()), out, profile, devices, engine, storage, wandb.value if wandb else None,
-                dry_run, retry_failed, fresh, checkpoint_every,
-            )
+        request = Request(
+            file, tuple(overrides or ()), out, profile, devices, engine, storage, wandb.value if wandb else None,
+            dry_run, retry_failed, fresh, checkpoint_every,
         )  # fmt: skip
+        loaded = load_asked(request)  # its faults are reported before anything heavy is imported
+
+        from harness.cli.run import run_experiment
+
+        num_unfinished = run_experiment(request, loaded)  # fmt: skip
     if num_unfinished:
         raise typer.Exit(1)
 
@@ -122,15 +124,17 @@ def sweep(
 ) -> None:
     """Search with Optuna over any fields of a transfer. Again: goes on."""
     with reporting():
-        from harness.cli.study import Request
+        from harness.cli.request import Request, load_asked_sweep
+
+        request = Request(
+            file, tuple(overrides or ()), out, profile, devices, engine, storage, wandb.value if wandb else None,
+            dry_run, retry_failed, fresh, checkpoint_every,
+        )  # fmt: skip
+        loaded = load_asked_sweep(request)  # its faults are reported before anything heavy is imported
+
         from harness.cli.sweep import run_sweep
 
-        num_unfinished = run_sweep(
-            Request(
-                file, tuple(overrides or ()), out, profile, devices, engine, storage, wandb.value if wandb else None,
-                dry_run, retry_failed, fresh, checkpoint_every,
-            )
-        )  # fmt: skip
+        num_unfinished = run_sweep(request, loaded)  # fmt: skip
     if num_unfinished:
         raise typer.Exit(1)
 

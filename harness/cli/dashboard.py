@@ -43,6 +43,7 @@ class Request:
     """The command line of ``harness dashboard``."""
 
     path: Path
+    storage: str | None = None
     port: int = 8080
     browser: bool = True
     wandb: str | None = None
@@ -69,7 +70,7 @@ def show_dashboard(request: Request, wait: Callable[[], object] = _wait_for_ever
     """
     console = make_console()
     results = load(request.path)
-    storage = open_storage(results.storage, results.folder)
+    storage = open_storage(request.storage or results.storage, results.folder)
     notes = [bring_back(results, storage), mirror_study(results, storage)]
     with serve(storage, results.folder, request.port) as url:
         port = int(url.rsplit(":", 1)[1])

@@ -11,7 +11,8 @@ from harness.cli.console import make_console
 from harness.cli.downloads import DownloadProgress
 from harness.config import load_experiment
 from harness.features.vgg import map_shape
-from harness.jobs import fault_of_image, make_jobs
+from harness.images.library import fault_of_image
+from harness.jobs import make_jobs
 from harness.objective.conventions import CONVENTIONS
 from harness.objective.explain import Converted, convert, terms_of
 from harness.runs.prepare import load_network, row_objective_of

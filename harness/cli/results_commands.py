@@ -123,6 +123,9 @@ From another machine: `ssh -L 8080:127.0.0.1:8080 HOST`, then open the same addr
 )
 def dashboard(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="An experiment's or sweep's folder.")],
+    storage: Annotated[
+        str | None, typer.Option(help="Where the study is kept, if not where it was when it ran.", show_default=False)
+    ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The first port to try, on 127.0.0.1.")] = 8080,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
     wandb: Annotated[
@@ -134,4 +137,4 @@ def dashboard(
     with reporting():
         from harness.cli.dashboard import Request, show_dashboard
 
-        show_dashboard(Request(path, port, not no_browser, wandb.value if wandb else None))
+        show_dashboard(Request(path, storage, port, not no_browser, wandb.value if wandb else None))

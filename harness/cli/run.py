@@ -17,11 +17,12 @@ from harness.cli.console import make_console
 from harness.cli.downloads import DownloadProgress
 from harness.cli.estimate import estimate
 from harness.cli.progress import name_of
-from harness.cli.study import Request, Work, carry_out, conclude, local_devices, write_cells
+from harness.cli.request import Request
+from harness.cli.study import Work, carry_out, conclude, local_devices, write_cells
 from harness.cli.tables import duration
-from harness.config import canonical_json, load_experiment
+from harness.config import Loaded, canonical_json
 from harness.experiment_folder import ExperimentFolder, forget, link_finished
-from harness.jobs import Job, fault_of_image
+from harness.jobs import Job
 from harness.planning import Options, Plan, make_plan
 from harness.runs.store import Status
 from harness.runs.tracking import Mode, resolve_mode
@@ -36,14 +37,17 @@ OBJECTIVES = ("reference_content", "reference_style")
 """What an experiment's trials are told as, so that Optuna's dashboard can show the trade-off."""
 
 
-def run_experiment(request: Request) -> int:
+def run_experiment(request: Request, loaded: Loaded) -> int:
     """Carry out a request.
+
+    Args:
+        request: the command line.
+        loaded: its experiment.
 
     Returns:
         How many of the experiment's runs are not done.
     """
     console = make_console()
-    loaded = load_experiment(request.file, request.overrides, request.profile, fault_of_image)
     options = Options(request.out, request.retry_failed, request.fresh)
     with DownloadProgress(console) as downloads:
         plan = make_plan(loaded, options, partial(downloads.advance, "weights"))
@@ -60,7 +64,9 @@ def run_experiment(request: Request) -> int:
             return sum(job.status is not Status.DONE for job in plan.jobs)
         earlier = folder.open()
         if earlier is not None:
-            console.print(f"This is another grid than last time; its figure is kept in {earlier}.", soft_wrap=True)
+            console.print(
+                f"This is another grid than last time; its figure is kept in {earlier}.", soft_wrap=True, markup=False
+            )
         link_finished(plan.jobs, plan.linked)
         if request.fresh:
             forget([job.row.folder for job in plan.jobs])
@@ -85,14 +91,17 @@ def _repeat_trial(console: Console, request: Request, plan: Plan, mode: Mode, fo
     link_finished(plan.jobs, plan.linked)
     if plan.left:
         session = open_grid(InMemoryStorage(), folder.path.name, [_params(job) for job in plan.left], OBJECTIVES)
-        work = Work(session, lambda asked: plan.left[asked.cell or 0], len(plan.left), (), OBJECTIVES)
+        num = len(plan.left)
+        work = Work(session, lambda asked: plan.left[asked.cell or 0], num, num, (), OBJECTIVES)
         carry_out(console, request, work, mode, folder)
     else:
-        console.print(f"{len(plan.jobs)} of {len(plan.jobs)} runs are done already; 0 to compute.")
+        console.print(f"{len(plan.done)} of {len(plan.jobs)} runs are done already; 0 to compute.")
     _report(console, plan)
     for job in plan.jobs:
-        console.print(f"Picture: {job.folder.image_path}", soft_wrap=True)
-    console.print(f"Next:    harness compare {folder.path}, with the sweep's other trials", soft_wrap=True)
+        console.print(f"Picture: {job.folder.image_path}", soft_wrap=True, markup=False)
+    console.print(
+        f"Next:    harness compare {folder.path}, with the sweep's other trials", soft_wrap=True, markup=False
+    )
 
 
 def _work(plan: Plan, request: Request, storage: BaseStorage, folder: ExperimentFolder) -> Work:
@@ -113,7 +122,7 @@ def _work(plan: Plan, request: Request, storage: BaseStorage, folder: Experiment
 
     told = _told(session, request.retry_failed)
     extra = [job for job in plan.left if canonical_json(_params(job)) in told]
-    return Work(session, make_job, len(plan.left), extra, OBJECTIVES)
+    return Work(session, make_job, len(plan.left), len(plan.left), extra, OBJECTIVES)
 
 
 def _params(job: Job) -> dict[str, Any]:

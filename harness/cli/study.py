@@ -17,8 +17,9 @@ from rich.console import Console
 from harness.claims import claims_table, judge, write_claims
 from harness.cli.estimate import MaxRows
 from harness.cli.progress import StudyProgress
+from harness.cli.request import Request
 from harness.config.sweep import LoadedSweep
-from harness.driver import Driver, Settings
+from harness.driver import Driver, Interrupt, Settings
 from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Task
 from harness.engines.devices import DeviceSpec, parse_devices
@@ -30,25 +31,7 @@ from harness.runs.tracking import Mode
 from harness.runs.tracking_summary import write_summary
 from harness.studies.artifacts import mirror_study
 from harness.studies.session import Asked, StudySession
-from harness.studies.storage import without_password
-
-
-@dataclass(frozen=True)
-class Request:
-    """The command line of ``harness run`` and ``harness sweep``."""
-
-    file: Path
-    overrides: tuple[str, ...] = ()
-    out: Path = Path("runs")
-    profile: str | None = None
-    devices: str = "auto"
-    engine: str = "local"
-    storage: str | None = None
-    wandb: str | None = None
-    dry_run: bool = False
-    retry_failed: bool = False
-    fresh: bool = False
-    checkpoint_every_s: float = 30.0
+from harness.studies.storage import address_to_keep
 
 
 def local_devices(request: Request, num_rows: int) -> list[DeviceSpec]:
@@ -70,6 +53,7 @@ class Work:
         session: asks and tells.
         make_job: from a trial to its run.
         num_runs: how many are expected, for the display.
+        num_at_once: how many can be under way at a time; no more workers than these are started.
         extra: runs to compute that no trial asks for any more.
         objectives: the metrics whose values are told.
         rungs: evaluations at which the pruner is asked; empty without one.
@@ -78,6 +62,7 @@ class Work:
     session: StudySession
     make_job: Callable[[Asked], Job]
     num_runs: int
+    num_at_once: int
     extra: Sequence[Job] = ()
     objectives: tuple[str, ...] = ("reference_content", "reference_style")
     rungs: tuple[int, ...] = ()
@@ -91,14 +76,17 @@ def carry_out(console: Console, request: Request, work: Work, mode: Mode, folder
         HarnessError: a batch could not be carried out.
     """
     task = Task((), request.checkpoint_every_s, work.rungs, mode.name, folder.path / "wandb")
-    settings = Settings(task, work.objectives, bool(work.rungs), request.retry_failed)
-    with interrupted_by_sigterm():
-        engine = open_engine(request.engine, request.devices, work.num_runs, folder.path / "logs")
+    settings = Settings(task, work.objectives, request.retry_failed)
+    with interrupted_by_signals() as interrupt:
+        engine = open_engine(request.engine, request.devices, work.num_at_once, folder.path / "logs")
         try:
             names = ", ".join(engine.workers)
             title = f"{folder.path.name} on {names if len(engine.workers) < 5 else f'{len(engine.workers)} workers'}"
             with StudyProgress(console, title, work.num_runs) as progress:
-                Driver(work.session, engine, work.make_job, MaxRows(engine.workers), settings, progress).run(work.extra)
+                driver = Driver(
+                    work.session, engine, work.make_job, MaxRows(engine.workers), settings, progress, interrupt
+                )
+                driver.run(work.extra)
         finally:
             engine.close()
 
@@ -109,26 +97,29 @@ def write_cells(folder: ExperimentFolder, study: str, request: Request, jobs: Se
     words += request.overrides
     words += ["--profile", request.profile] if request.profile else []
     words += ["--out", str(request.out)] if request.out != Path("runs") else []
-    storage = request.storage and without_password(request.storage)
+    storage = request.storage and address_to_keep(request.storage)
     words += ["--storage", storage] if storage else []
     folder.write_cells(study, storage, shlex.join(words), jobs)
 
 
 @contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM means what Ctrl-C means."""
+def interrupted_by_signals() -> Iterator[Interrupt]:
+    """Turn Ctrl-C and SIGTERM into a request that the driver looks for; a second Ctrl-C is not held back."""
+    interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield interrupt
         return
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def request(number: int, frame: FrameType | None) -> None:
+        interrupt.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield interrupt
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def conclude(console: Console, folder: Path, storage: Any, mode: Mode, has_changed: bool) -> Results:
@@ -147,9 +138,9 @@ def conclude(console: Console, folder: Path, storage: Any, mode: Mode, has_chang
             console.print(note, soft_wrap=True, markup=False)
     for path in drawn:
         if path.suffix == ".png":
-            console.print(f"Figure: {path}", soft_wrap=True)
+            console.print(f"Figure: {path}", soft_wrap=True, markup=False)
     if verdicts:
-        console.print(f"Claims: {folder / 'claims.md'}", soft_wrap=True)
-    console.print(f"Runs:   {folder}", soft_wrap=True)
-    console.print(f"Next:   harness compare {folder}, or harness dashboard {folder}", soft_wrap=True)
+        console.print(f"Claims: {folder / 'claims.md'}", soft_wrap=True, markup=False)
+    console.print(f"Runs:   {folder}", soft_wrap=True, markup=False)
+    console.print(f"Next:   harness compare {folder}, or harness dashboard {folder}", soft_wrap=True, markup=False)
     return results

@@ -17,37 +17,40 @@ from harness.cli.console import make_console
 from harness.cli.downloads import DownloadProgress
 from harness.cli.estimate import add_cost
 from harness.cli.progress import name_of
-from harness.cli.study import Request, Work, carry_out, conclude, local_devices, write_cells
+from harness.cli.request import Request
+from harness.cli.study import Work, carry_out, conclude, local_devices, write_cells
 from harness.config import Cell
 from harness.config.dimensions import Choice, Simplex
-from harness.config.loading import load_sweep
 from harness.config.space import fields_of
 from harness.config.sweep import LoadedSweep
 from harness.engines.devices import DeviceSpec
 from harness.experiment_folder import ExperimentFolder, finished_elsewhere, forget, link_finished
 from harness.figures.trials import non_dominated
-from harness.jobs import Job, JobMaker, fault_of_image
+from harness.jobs import Job, JobMaker
 from harness.results import Results
 from harness.runs.store import RunFolder, Status
 from harness.runs.tracking import resolve_mode
 from harness.studies.naming import study_name
 from harness.studies.rebuild import make_record, rebuild, trial_records
 from harness.studies.search import SearchSession, open_search
-from harness.studies.session import LOST, Asked, as_json
+from harness.studies.session import LOST, RETRY_OF, Asked, as_json
 from harness.studies.storage import forget_study, hold_study, open_storage
 
 NUM_SHOWN = 12
 """Trials in the table at the end."""
 
 
-def run_sweep(request: Request) -> int:
+def run_sweep(request: Request, loaded: LoadedSweep) -> int:
     """Carry out a search.
+
+    Args:
+        request: the command line.
+        loaded: its sweep.
 
     Returns:
         How many of its trials failed or are not told.
     """
     console = make_console()
-    loaded = load_sweep(request.file, request.overrides, request.profile, fault_of_image)
     folder = ExperimentFolder(loaded, request.out)
     folder.check_owner()
     with DownloadProgress(console) as downloads:
@@ -63,23 +66,37 @@ def run_sweep(request: Request) -> int:
     with hold_study(folder.path):
         earlier = folder.open()
         if earlier is not None:
-            console.print(f"This is another search than last time; its figures are kept in {earlier}.", soft_wrap=True)
+            console.print(
+                f"This is another search than last time; its figures are kept in {earlier}.",
+                soft_wrap=True,
+                markup=False,
+            )
         storage = open_storage(request.storage, folder.path)
         session = _open_session(loaded, request, storage, folder, examples[0])
         trials = Trials(loaded, request, folder, maker, session)
         counts = session.counts()
         num_left, num_told = counts.open + counts.left, counts.complete + counts.pruned + counts.failed
         if num_told:
-            console.print(f"{num_told} of {budget.trials} trials are told already; {num_left} to go.")
-        extra = [job for job in trials.jobs.values() if trials.is_lost(job)]
-        work = Work(session, trials.take, num_left + len(extra), extra, loaded.sweep.objectives, loaded.sweep.rungs())
+            console.print(f"{num_told} of {budget.trials} trials are done already; {num_left} to go.")
+        extra = list({job.row.id: job for job in trials.jobs.values() if trials.is_lost(job)}.values())
+        num_runs = num_left + len(extra)
+        at_once = min(num_runs, budget.parallel + len(extra))
+        work = Work(session, trials.take, num_runs, at_once, extra, loaded.sweep.objectives, loaded.sweep.rungs())
         if num_left or extra:
             carry_out(console, request, work, mode, folder)
         trials.write()
         results = conclude(console, folder.path, storage, mode, has_changed=bool(num_left or extra))
         _report(console, results)
     counts = session.counts()
-    return counts.failed + counts.open + counts.left
+    return _num_failed(session) + counts.open + counts.left
+
+
+def _num_failed(session: SearchSession) -> int:
+    """Trials that failed for good: neither lost with their folders, nor repeated with success."""
+    trials = session.study.get_trials(deepcopy=False)
+    mended = {trial.user_attrs.get(RETRY_OF) for trial in trials if trial.state is not TrialState.FAIL}
+    failed = [trial for trial in trials if trial.state is TrialState.FAIL and LOST not in trial.user_attrs]
+    return sum(trial.number not in mended for trial in failed)
 
 
 def _open_session(
@@ -87,12 +104,7 @@ def _open_session(
 ) -> SearchSession:
     """The sweep's study, brought up to date with the run folders."""
     sweep = loaded.sweep
-    hashes = {name: file["sha256"] for name, file in example.row.manifest.provenance["files"].items()}
-    data = loaded.data
-    name = study_name(
-        loaded.name, {**data["transfer"], "files": hashes}, data["space"], sweep.objectives, data["sampler"],
-        data["pruner"],
-    )  # fmt: skip
+    name = _name_of_study(loaded, example)
     records = trial_records(folder.path, name)
     if request.fresh:
         forget([path.parent for path in folder.path.glob("*/manifest.json") if _is_of(path, name)])
@@ -102,6 +114,14 @@ def _open_session(
     return open_search(
         storage, name, sweep.space, sweep.objectives, sweep.sampler, sweep.budget, sweep.pruner, request.retry_failed
     )
+
+
+def _name_of_study(loaded: LoadedSweep, example: Job) -> str:
+    """Other images under the same names make another study."""
+    hashes = {name: file["sha256"] for name, file in example.row.manifest.provenance["files"].items()}
+    data = loaded.data
+    base = {**data["transfer"], "files": hashes}
+    return study_name(loaded.name, base, data["space"], data["objectives"], data["sampler"], data["pruner"])
 
 
 def _is_of(path: Path, study: str) -> bool:
@@ -159,7 +179,8 @@ class Trials:
     def take(self, asked: Asked) -> Job:
         """A new trial's job; a run that another experiment has finished is linked."""
         job = self._job(asked)
-        elsewhere = None if job.row.folder.exists() else finished_elsewhere(self.request.out, job)
+        is_wanted = not self.request.fresh and not job.row.folder.exists()
+        elsewhere = finished_elsewhere(self.request.out, job) if is_wanted else None
         link_finished([job], {job.row.id: elsewhere} if elsewhere else {})
         self.jobs[asked.number] = job
         self.write()
@@ -185,7 +206,7 @@ def _estimate(
 ) -> Table:
     """The answer to ``--dry-run``; nothing is written."""
     budget = loaded.sweep.budget
-    told = _num_told(folder)
+    told = _num_told(folder, _name_of_study(loaded, examples[0]))
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_row("trials", f"{budget.trials}, {budget.parallel} at a time")
     table.add_row("done", str(told))
@@ -198,11 +219,9 @@ def _estimate(
     return table
 
 
-def _num_told(folder: ExperimentFolder) -> int:
+def _num_told(folder: ExperimentFolder, study: str) -> int:
     """Trials that have ended, by the run folders; the study is not opened."""
-    paths = folder.path.glob("*/manifest.json")
-    texts = [path.read_text() for path in paths]
-    return sum('"state":' in text for text in texts)
+    return sum("state" in record for record in trial_records(folder.path, study))
 
 
 def _report(console: Console, results: Results) -> None:

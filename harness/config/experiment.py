@@ -171,7 +171,7 @@ class Experiment(Strict):
     def repeats(self) -> list[Cell]:
         """The cells of ``repeat`` that have seeds, each seed's a cell with ``seed`` at the end of its label.
 
-        A transfer that stands in the grid or among the repeats already is left out, and so is everything where the
+        A transfer that does not start from noise, or stands there already, is left out, and so is everything where the
         grid is a single cell.
         """
         cells = self.cells() if self.repeat else []
@@ -179,7 +179,9 @@ class Experiment(Strict):
         found: list[Cell] = []
         for index, repeat in enumerate(self.repeat if len(cells) > 1 else ()):
             for cell, (k, seed) in itertools.product(cells, enumerate(repeat.seeds or ())):
-                if matches(repeat.where, cell.label):
+                if (
+                    matches(repeat.where, cell.label) and cell.transfer.start == "noise"
+                ):  # else the seed changes nothing
                     again = self._from_seed(cell, seed, ("repeat", str(index), "seeds", str(k)))
                     if _key(again) not in known:
                         known.add(_key(again))

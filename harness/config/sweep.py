@@ -101,6 +101,9 @@ class Sweep(Strict):
     def _search_problems(self) -> Iterator[Problem]:
         """Faults between sections; ``involved`` names the sections, or the transfer's fields."""
         for index, name in enumerate(self.objectives):
+            if name == "ssim":
+                sentence = "grows with likeness, and objectives are minimised; take pixel_distance"
+                yield Problem(("objectives", str(index)), f"ssim {sentence}", ("objectives",))
             if name in self.objectives[:index]:
                 yield Problem(("objectives", str(index)), f"{name} stands there twice; keep one", ("objectives",))
         for side in ("columns", "rows", "wrap"):

@@ -47,6 +47,7 @@ class End(enum.Enum):
     OUT_OF_MEMORY = "the device's memory does not suffice for so many rows at once"
     DIED = "its worker died"
     ERROR = "it could not be carried out"
+    UNFORESEEN = "an error that the harness did not foresee"
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def carry_out(
         traceback.print_exc()
         sys.stderr.flush()
         told = " ".join(str(error).split())
-        return End.ERROR, f"{type(error).__name__}: {told} (an error that the harness did not foresee).", 1
+        return End.UNFORESEEN, f"{type(error).__name__}: {told} ({End.UNFORESEEN.value}).", 1
     finally:
         kept.tell()
         if trackers is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.downloads import cache_folder, download, has_hash
 from harness.errors import ImageError
 from harness.images.catalogue import DRAWN, PAPER, PHOTOGRAPHS, TEXTURES, NamedImage
+from harness.images.files import read_image
 
 _BY_NAME = {image.name: image for image in (*PHOTOGRAPHS, *TEXTURES, *DRAWN, *PAPER)}
 
@@ -118,3 +119,12 @@ def _unknown(given: str, places: list[Path]) -> str:
     hint = f" Did you mean {nearest[0]}?" if nearest else ""
     folders = " or ".join(str(place.absolute().parent) for place in places)
     return f"{what} (looked in {folders}).{hint} Allowed are the path of an image file or one of: {', '.join(names)}."
+
+
+def fault_of_image(name_or_path: str) -> str | None:
+    """The sentence about an image that cannot be found or read; None for a good one."""
+    try:
+        read_image(find_image(name_or_path))
+    except ImageError as error:
+        return str(error)
+    return None

@@ -64,7 +64,7 @@ class Execution:
     microbatch: int = 0
     checkpoint_every_s: float = 30.0
     rungs: tuple[int, ...] = ()
-    lock_wait_s: float = 15.0
+    lock_wait_s: float = 60.0
 
 
 def run_batch(
@@ -156,7 +156,12 @@ def _compute(
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch says that memory has run out; on the CPU it has no type of its own for that."""
-    words = ("can't allocate memory", "could not create a", "STATUS_ALLOC_FAILED")  # torch, oneDNN, cuBLAS and cuDNN
+    words = (
+        "can't allocate memory",
+        "out of memory",
+        "could not create a",
+        "STATUS_ALLOC_FAILED",
+    )  # torch, oneDNN, cuBLAS and cuDNN
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 

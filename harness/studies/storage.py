@@ -77,10 +77,23 @@ def hold_study(folder: Path) -> Iterator[None]:
 
 def without_password(given: str) -> str:
     """What ``--storage`` said, fit to be printed: a URL's password is replaced by ``***``."""
+    if "://" not in given:
+        return given
     try:
         return sqlalchemy.make_url(given).render_as_string(hide_password=True)
     except (ArgumentError, ValueError):
         return given if "@" not in given else f"{given.partition('://')[0]}://***@{given.rpartition('@')[2]}"
+
+
+def address_to_keep(given: str) -> str:
+    """What ``--storage`` said as it may stand in a file: without its password, a file's path absolute.
+
+    The password then comes from PGPASSWORD or ``.pgpass``, or from ``--storage`` anew.
+    """
+    url = _url_of(given)
+    if url.get_backend_name() == "sqlite":
+        return url.set(database=str(Path(url.database or "").absolute())).render_as_string()
+    return url.set(password=None).render_as_string()
 
 
 def location(storage: BaseStorage) -> str:
