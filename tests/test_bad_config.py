@@ -203,7 +203,7 @@ def test_sweep_file_names_the_command(tmp_path, key):
 
 def test_sweep_file_names_the_fields_to_pin(tmp_path):
     text = GOOD.replace("axes:\n  alpha: [1e-4, 1e-2]\nfigure: {columns: alpha}\n", "") + (
-        "objectives: [ssim]\nspace: {alpha: {log: [1e-5, 1]}, optimiser.history: {integer: [1, 9]}}\n"
+        "objectives: [pixel_distance]\nspace: {alpha: {log: [1e-5, 1]}, optimiser.history: {integer: [1, 9]}}\n"
     )
     faults = faults_of(tmp_path, text, "transfer.alpha=3", "transfer.sede=1")
     assert faults == [

@@ -166,6 +166,22 @@ def test_a_claim_holds_only_if_it_holds_in_every_group_and_the_worst_is_shown(tm
     assert rows_for_table([greater_than])[0][2] == "worst of 2, alpha=1.0: 1 against 3 (by -2)"
 
 
+@pytest.mark.parametrize(("least", "state"), [(0.31, State.HOLDS), (0.29, State.DOES_NOT_HOLD)])
+def test_without_a_bound_every_seed_must_be_the_greater(tmp_path: Path, least: float, state: State) -> None:
+    """The means differ either way; where the seeds overlap, that may be chance."""
+    cells = [
+        {"label": {"alpha": alpha, **({"seed": seed} if seed else {})}, "metrics": {"ssim": value},
+         "part": "repeat" if seed else "grid"}
+        for alpha, values in {0.1: (0.1, 0.2, 0.3), 1.0: (least, 0.5, 0.6)}.items()
+        for seed, value in enumerate(values)
+    ]  # fmt: skip
+    stated_claim = claim(measure="ssim", expect="greater_than", of={"alpha": 1.0}, than={"alpha": 0.1})
+    repeat = [{"seeds": [1, 2]}]
+    (verdict,) = judge(results_of(tmp_path, cells, stated_claim, axes={"alpha": [0.1, 1.0]}, repeat=repeat))
+    assert verdict.state is state
+    assert ("overlap" in verdict.worst.remark) is (state is State.DOES_NOT_HOLD)
+
+
 def test_one_group_that_fails_refutes_though_another_was_not_measured(tmp_path: Path) -> None:
     cells, experiment = grid_of({("A", 0.1): 1, ("A", 1.0): 3, ("B", 0.1): 2, ("B", 1.0): 1})
     stated_claim = claim(measure="total", along="alpha", expect="rises")
@@ -239,7 +255,7 @@ def test_a_deleted_picture_is_a_reason_not_a_traceback(tmp_path: Path) -> None:
         ({"expect": "equal", "than": {"alpha": 1}}, "exactly equal"),
         ({"expect": "equal", "than": {"alpha": 1}, "by": 2}, "differ by ≤ 2"),
         ({"expect": "greater_than", "by": 0}, "> 0"),
-        ({"expect": "greater_than", "than": {"alpha": 1}}, "greater"),
+        ({"expect": "greater_than", "than": {"alpha": 1}}, "greater in every run"),
         ({"expect": "greater_than", "than": {"alpha": 1}, "by": 0.1}, "greater, by > 0.1"),
         ({"expect": "greater_than", "than": {"alpha": 1}, "factor": 2}, "greater, > 2 times"),
     ],
@@ -285,7 +301,7 @@ def test_reports_say_everything_and_have_the_same_bytes_for_the_same_runs(tmp_pa
 
 
 def test_sweep_makes_no_claims(tmp_path: Path) -> None:
-    sweep = {"space": {"alpha": {"log": [0.1, 1.0]}}, "objectives": ["ssim"]}
+    sweep = {"space": {"alpha": {"log": [0.1, 1.0]}}, "objectives": ["pixel_distance"]}
     assert judge(load(make_results_folder(tmp_path / "search", [{"label": {"trial": 0}}], sweep))) == []
 
 

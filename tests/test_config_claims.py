@@ -92,8 +92,15 @@ def test_repeats_are_the_selected_cells_from_each_seed(tmp_path):
 
 def test_repeats_of_several_entries_have_each_transfer_once(tmp_path):
     loaded = load_experiment(written(tmp_path, "repeat: [{seeds: [1, 2]}, {where: {cases: A}, seeds: [2, 3]}]\n"))
-    assert len(set(keys(loaded.repeats))) == len(loaded.repeats) == 8 * 2 + 4
-    assert len(load_experiment(loaded.source, ["axes.seed=[0, 1, 2]"]).repeats) == 3 * 4 / 3  # only seed 3 of A is new
+    assert len(set(keys(loaded.repeats))) == len(loaded.repeats) == 4 * 2  # case A starts from the photograph
+    assert not load_experiment(loaded.source, ["axes.seed=[0, 1, 2]"]).repeats
+
+
+def test_seeds_repeat_only_what_starts_from_noise(tmp_path):
+    """From another start the seed changes nothing: the same picture would be computed again under another id."""
+    loaded = load_experiment(written(tmp_path, "repeat: [{seeds: [1]}]\n"))
+    assert {cell.transfer.start for cell in loaded.cells} == {"content", "noise"}
+    assert {cell.transfer.start for cell in loaded.repeats} == {"noise"}
 
 
 def test_entry_without_seeds_computes_the_selected_cells_a_second_time(tmp_path):
@@ -119,7 +126,7 @@ def test_pasted_words_of_any_cell_give_that_cell_alone(tmp_path):
 def test_pinned_seed_drops_the_repeats_from_other_seeds(tmp_path):
     path = written(tmp_path, "repeat: [{seeds: [1]}, {where: {cases: A}}]\n")
     assert load_experiment(path, ["transfer.seed=7"]).experiment.repeat == (Repeat(where={"cases": "A"}),)
-    assert len(load_experiment(path, ["transfer.seed=7", "repeat=[{seeds: [8]}]"]).repeats) == 8
+    assert len(load_experiment(path, ["transfer.seed=7", "repeat=[{seeds: [8]}]"]).repeats) == 4
     assert load_experiment(path, ["repeat="]).experiment.repeat == ()
 
 

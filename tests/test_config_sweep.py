@@ -41,7 +41,9 @@ profiles:
   paper: {transfer: {size: 99, seed: 5}, sampler: {name: nsga2}, budget: {trials: 80}}
   narrow: {space: {beta: {log: [1, 2]}}}
 """
-ONE = "transfer: {content: a, style: b, steps: 200}\nspace: {alpha: {log: [1e-5, 1e-1]}}\nobjectives: [ssim]\n"
+ONE = (
+    "transfer: {content: a, style: b, steps: 200}\nspace: {alpha: {log: [1e-5, 1e-1]}}\nobjectives: [pixel_distance]\n"
+)
 ALPHA = "{alpha: {log: [1e-5, 1e-1]}}"
 PARAMS = {
     "alpha": 1e-05, "optimiser.history": 7, "noise_sigma": 0.25, "content_layers": '{"conv2_2":1}',
@@ -211,7 +213,7 @@ def test_profile_of_a_sweep_merges_budget_and_replaces_the_sampler(path):
 
 def test_resolved_data_reads_back_as_the_same_sweep(path):
     loaded = load_sweep(
-        path, ["objectives=[ssim]", "pruner={name: median, rungs: [30, 60]}", "space.beta={log: [1e-12, 1]}"]
+        path, ["objectives=[pixel_distance]", "pruner={name: median, rungs: [30, 60]}", "space.beta={log: [1e-12, 1]}"]
     )
     assert "profiles" not in loaded.data
     assert Sweep.model_validate(yaml.safe_load(yaml.safe_dump(dict(loaded.data)))) == loaded.sweep.model_copy(
@@ -300,14 +302,15 @@ def test_fault_of_the_space_is_one_sentence(tmp_path, lines, sentence):
 @pytest.mark.parametrize(
     "text, sentence",
     [
-        ("transfer: {content: a, style: b}\nobjectives: [ssim]\n", "FILE:1: space: is missing; give space: {field:"),
+        ("transfer: {content: a, style: b}\nobjectives: [pixel_distance]\n", "FILE:1: space: is missing; give space: {field:"),
         (ONE.replace(ALPHA, "{}"), "FILE:2: space: is empty; a sweep varies something"),
         (ONE.replace(ALPHA, "[alpha]"), "FILE:2: space: got [alpha]; allowed: a mapping"),
-        (ONE.replace("objectives: [ssim]\n", ""), "FILE:1: objectives: is missing; give a list of one or more of"),
-        (ONE.replace("[ssim]", "[]"), "FILE:3: objectives: got []; allowed: a list of one or more of"),
-        (ONE.replace("[ssim]", "[sim]"), "objectives: got 'sim'; allowed: a list of one or more of"),
-        (ONE.replace("[ssim]", "[ssim, ssim]"), "FILE:3: objectives: ssim stands there twice; keep one"),
-        (ONE.replace("[ssim]", "[total]"), "FILE:3: objectives: got 'total'; allowed"),
+        (ONE.replace("objectives: [pixel_distance]\n", ""), "FILE:1: objectives: is missing; give a list of one or more of"),
+        (ONE.replace("[pixel_distance]", "[]"), "FILE:3: objectives: got []; allowed: a list of one or more of"),
+        (ONE.replace("[pixel_distance]", "[sim]"), "objectives: got 'sim'; allowed: a list of one or more of"),
+        (ONE.replace("[pixel_distance]", "[pixel_distance, pixel_distance]"), "FILE:3: objectives: pixel_distance stands there twice; keep one"),
+        (ONE.replace("[pixel_distance]", "[total]"), "FILE:3: objectives: got 'total'; allowed"),
+        (ONE.replace("[pixel_distance]", "[ssim]"), "FILE:3: objectives: ssim grows with likeness"),
         (ONE + "sampler: tpee\n", "FILE:4: sampler: got {name: tpee}; allowed: {name: tpe, random, nsga2"),
         (ONE + "sampler: {name: random, startup: 3}\n", "FILE:4: sampler.startup: there is no field 'startup'"),
         (ONE + "sampler: {seed: -1}\n", "FILE:4: sampler.seed: got -1; allowed: an integer ≥ 0"),
@@ -322,7 +325,7 @@ def test_fault_of_the_space_is_one_sentence(tmp_path, lines, sentence):
         (ONE + "pruner: {name: median, rungs: [10]}\n", "pruner.rungs: got 10; nothing is pruned before warmup, 20"),
         (ONE + "pruner: {name: median, warmup: 300}\n", "warmup: nothing would be pruned: no rung lies"),
         (ONE + "pruner: {name: successive_halving, min_resource: 200}\n", "nothing would be pruned"),
-        (ONE.replace("[ssim]", "[ssim, total_variation]") + "pruner: median\n", "FILE:4: pruner: prunes by one"),
+        (ONE.replace("[pixel_distance]", "[pixel_distance, total_variation]") + "pruner: median\n", "FILE:4: pruner: prunes by one"),
         (ONE + "figure: {columns: alpha}\n", "FILE:4: figure.columns: a sweep's figure is its front, not a grid"),
         (ONE + "axes: {seed: [1]}\n", "FILE:4: axes: there is no field 'axes'"),
         (ONE + "profiles:\n  p: {budget: {trials: -1}}\n", "FILE:5: budget.trials: got -1"),
@@ -342,7 +345,7 @@ def test_fault_of_a_sweep_is_one_sentence(tmp_path, text, sentence):
         ("space.beta=", "space.beta: there is no searched field 'beta'; allowed: alpha"),
         ("space.alpha={log: [2, 1]}", "space.alpha.log: got [2, 1]; the first must be below the second"),
         ("space.alpha=[1, 2]", "space.alpha: got [1, 2]; allowed: one of {log: [low, high]}"),
-        ("objectives.0=ssim", "objectives is a list; give it as a whole: objectives=[…]"),
+        ("objectives.0=pixel_distance", "objectives is a list; give it as a whole: objectives=[…]"),
         ("budget.trails=3", "budget.trails: there is no field 'trails'; did you mean trials?"),
         ("axes.seed=[1, 2]", "axes is a section of experiments; allowed here: transfer, figure, tracking, space"),
     ],
@@ -358,7 +361,7 @@ transfer: {content: a, style: b, sede: 1, content_layers: {}}
 space:
   beta: {uniform: [1, 1]}
   size: {integer: [8, 64]}
-objectives: [ssim, ssim]
+objectives: [pixel_distance, pixel_distance]
 budget: {trials: x}
 pruner: {name: median, rungs: [1, 900]}
 tracking: {tag: x}
@@ -417,7 +420,9 @@ sections = st.sampled_from(
 def test_whatever_is_written_there_is_never_a_traceback(tmp_path_factory, space, rest):
     path = tmp_path_factory.mktemp("any") / "s.yaml"
     lines = [f"  {field}: {dimension}" for field, dimension in space.items()]
-    path.write_text("\n".join(["transfer: {content: a, style: b}", "objectives: [ssim]", "space:", *lines, *rest]))
+    path.write_text(
+        "\n".join(["transfer: {content: a, style: b}", "objectives: [pixel_distance]", "space:", *lines, *rest])
+    )
     for load in (load_sweep, load_experiment):
         try:
             assert load(path, ["budget.trials=3", "space.seed={integer: [0, 3]}", "sampler.seed=1"])

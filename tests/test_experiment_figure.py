@@ -250,7 +250,7 @@ def test_the_same_folders_give_the_same_bytes(tmp_path):
 
 def test_a_sweep_is_refused_with_a_sentence(tmp_path):
     folder = make_results_folder(
-        tmp_path / "a", [], {"space": {"alpha": {"log": [1e-3, 1e-1]}}, "objectives": ["ssim"]}
+        tmp_path / "a", [], {"space": {"alpha": {"log": [1e-3, 1e-1]}}, "objectives": ["pixel_distance"]}
     )
     assert json.loads((folder / "cells.json").read_text())["cells"] == []
     with pytest.raises(ValueError, match="a is a sweep"):
