@@ -20,6 +20,9 @@ from harness.cli.app import app
 GOOD = "transfer: {content: astronaut, style: strokes, size: 64, steps: 2, weights: embedded}\n"
 
 
+COMMANDS = ("run", "sweep", "status", "compare", "figure", "claims", "dashboard", "explain", "fetch", "distill")
+
+
 def test_help_answers_without_importing_torch() -> None:
     """Nothing heavy: torch alone takes seconds (the time itself is measured by ``python -X importtime``, not here)."""
     script = """
@@ -35,11 +38,11 @@ assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for command in ("run", "sweep", "status", "compare", "figure", "claims", "dashboard", "explain", "fetch", "distill"):
+    for command in COMMANDS:
         assert command in done.stdout
 
 
-@pytest.mark.parametrize("command", ["run", "sweep", "status", "compare", "figure", "claims", "dashboard", "explain", "fetch", "distill"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"], terminal_width=200)
     assert result.exit_code == 0 and f"harness {command}" in result.output and "Example" in result.output
