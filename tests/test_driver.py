@@ -6,6 +6,7 @@ run folders, their locks, the studies and their storage are real.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -264,7 +265,8 @@ class Lab:
 
 @pytest.fixture(autouse=True)
 def _nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What would be waited for in vain is a failure at once."""
+    """What would be waited for in vain is a failure at once; nor is a disk, for no power fails here."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     monkeypatch.setattr(driver_module, "PATIENCE_S", 0.3)
     monkeypatch.setattr(record_trial, "__defaults__", (0.1,))
 
@@ -284,7 +286,7 @@ def test_search_is_asked_again_whenever_a_trial_is_told(tmp_path: Path) -> None:
     lab.search(parallel=2)
     lab.run(computes, "cuda:0", "cuda:1", "cuda:2")
     assert [trial.values for trial in lab.trials] == [[n / 10, n / 10 + 1] for n in range(7)]
-    assert lab.engine.batches[:3] == [("cuda:0", ["r0"]), ("cuda:1", ["r1"]), ("cuda:0", ["r2"])]
+    assert lab.engine.batches[:3] == [("cuda:0", ["r0"]), ("cuda:1", ["r1"]), ("cuda:2", ["r2", "r3"])]
 
 
 def test_what_workers_say_reaches_the_observer(tmp_path: Path) -> None:
