@@ -100,6 +100,7 @@ class Driver:
         self.observer = observer
         self._waiting: list[Job] = []
         self._running: dict[int, list[Job]] = {}
+        self._held: dict[int, set[str]] = {}
         self._trials: dict[str, list[Asked]] = {}
         self._more_records: dict[str, list[dict[str, Any]]] = {}
         self._folders: dict[str, RunFolder] = {}
@@ -146,7 +147,11 @@ class Driver:
             return
         manifest = job.folder.manifest()
         if manifest is not None and self._has_ended(manifest):
-            manifest = record_trial(job.folder, job.row.manifest.trials)
+            if any(job.row.id in ids for ids in self._held.values()):  # its batch goes on: recorded after that
+                self._more_records.setdefault(job.row.id, []).extend(job.row.manifest.trials)
+                self._folders[job.row.id] = job.folder
+            else:
+                manifest = record_trial(job.folder, job.row.manifest.trials)
             self._tell(job, manifest)
         else:
             self._waiting.append(job)
@@ -174,6 +179,7 @@ class Driver:
             self._waiting = [job for job in self._waiting if job not in jobs]
             number = self.engine.submit(replace(self.settings.task, rows=tuple(job.row for job in jobs)))
             self._running[number] = jobs
+            self._held[number] = {job.row.id for job in jobs}
 
     def _num_rows(self, job: Job, num_alike: int, worker: str, num_idle: int) -> int:
         """How many of the waiting rows a worker gets at once.
@@ -188,6 +194,7 @@ class Driver:
         return max(1, min(most, math.ceil(num_alike / num_idle)))
 
     def _handle(self, events: Sequence[Event]) -> None:
+        errors: list[HarnessError] = []
         for event in events:
             if isinstance(event, Advanced):
                 self.observer.advanced(event)
@@ -198,7 +205,12 @@ class Driver:
             elif isinstance(event, Noted):
                 self.observer.noted(event.sentence)
             elif isinstance(event, Ended):
-                self._end(event)
+                try:
+                    self._end(event)
+                except HarnessError as error:  # raised when what came with it has been told
+                    errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _report(self, event: Measured) -> None:
         """Ask the pruner about a row at a rung."""
@@ -240,6 +252,7 @@ class Driver:
     def _end(self, event: Ended) -> None:
         """A task is over: whatever of it has not finished waits again, within the rules."""
         left = self._running.pop(event.task)
+        del self._held[event.task]
         if event.end is End.ERROR:
             self._waiting += left
             error = HarnessError(event.message)
@@ -250,7 +263,7 @@ class Driver:
                 self.observer.noted(event.message)
             if len(left) > 1:
                 self._halve(left, event.worker)  # also after a death: the kernel kills whoever takes too much memory
-            if event.end is not End.OUT_OF_MEMORY or len(left) == 1:
+            else:
                 left = [job for job in left if not self._is_lost_too_often(job, event)]
         self._waiting = left + self._waiting
         self._record_more()
@@ -263,7 +276,7 @@ class Driver:
 
     def _record_more(self) -> None:
         """Write the trials that shared a run into its manifest, now that its worker has let go of the folder."""
-        busy = {job.row.id for job in self._in_work()}
+        busy = {job.row.id for job in self._in_work()}.union(*self._held.values())
         for run_id in [run_id for run_id in self._more_records if run_id not in busy]:
             folder = self._folders.pop(run_id, None)
             records = self._more_records.pop(run_id)
@@ -289,6 +302,8 @@ class Driver:
         with RunFolder(job.row.folder) as folder:
             failed = with_ended_trials(replace(manifest, status=Status.FAILED, reason=reason))
             folder.write_manifest(failed)
+        if job.row.id in self._more_records:
+            self._folders[job.row.id] = job.folder
         self._tell(job, failed)
         self.observer.ended(job, failed)
         return True
@@ -303,6 +318,7 @@ class Driver:
                     self._finish(event)
                 elif isinstance(event, Ended):
                     self._running.pop(event.task, None)
-                    self._record_more()
+                    self._held.pop(event.task, None)
                 elif isinstance(event, Noted):
                     self.observer.noted(event.sentence)
+        self._record_more()

@@ -126,7 +126,10 @@ class ScriptedEngine:
     def stop(self) -> None:
         self.is_stopped = True
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        for work, _ in self._busy.values():
+            for folder in work.folders.values():
+                folder.release()
 
     def is_over(self, number: int) -> bool:
         """Whether a task has ended, and the driver has heard of it."""
@@ -233,9 +236,13 @@ class Lab:
     ) -> None:
         self.engine = ScriptedEngine(script, workers or ("cuda:0",))
         settings = Settings(Task((), rungs=(10,)), self.objectives, retry_failed)
-        Driver(
+        driver = Driver(
             self.session, self.engine, self.make_job, lambda job, worker: max_rows, settings, self.notes, self.interrupt
-        ).run(extra)
+        )
+        try:
+            driver.run(extra)
+        finally:
+            self.engine.close()
 
     def leave(self, seed: int, status: Status, *trials: dict[str, Any], **fields: Any) -> None:
         """A run as another process has left it."""
