@@ -191,7 +191,7 @@ def test_errors_come_back_as_sentences_and_the_worker_lives_on(
     assert not (tmp_path / "logs").exists()
     engine.submit(Task((replace(row, transfer={**row.transfer, "precision": "float7"}),)))
     ended = take(engine)[-1]
-    assert isinstance(ended, Ended) and (ended.end, ended.exit_code) == (End.ERROR, 1)
+    assert isinstance(ended, Ended) and (ended.end, ended.exit_code) == (End.UNFORESEEN, 1)
     (log,) = (tmp_path / "logs").iterdir()
     assert "KeyError: 'float7'" in ended.message and str(log) in ended.message and "Traceback" in log.read_text()
     engine.submit(Task((row,)))

@@ -164,7 +164,7 @@ class LocalEngine:
     def _end(self, place: _Place, event: Ended) -> Ended:
         place.task, place.row_ids = None, ()
         log = place.process.read_log()
-        if event.end is End.ERROR and "Traceback (most recent call last)" in log:
+        if event.end is End.UNFORESEEN and "Traceback (most recent call last)" in log:
             message = f"{event.message} {place.name}'s log has the details: {self._keep_log(place, log)}."
             return Ended(event.task, event.worker, event.end, message, event.exit_code)
         return event

@@ -145,6 +145,6 @@ class Carrier:
                 )
         except BaseException as error:  # the thread ends here: whatever it was, the driver must hear of it
             log.exception("task %d", number)
-            end, exit_code = End.ERROR, 1
+            end, exit_code = End.UNFORESEEN, 1
             message = f"The worker {self.worker} failed with {type(error).__name__}: {error}"
         self._send(Ended(number, self.worker, end, message, exit_code))
