@@ -114,7 +114,7 @@ def test_killed_worker_names_its_log_and_its_row_goes_on_to_the_same_bits(
     tmp_path: Path, make_engine: Callable[[int], LocalEngine]
 ) -> None:
     engine = make_engine(1)
-    words = ("axes=null", "transfer.steps=120", "transfer.size=64")
+    words = ("axes=null", "transfer.steps=500", "transfer.size=64")
     rows = make_rows(tmp_path, *words)
     task = Task(tuple(rows), checkpoint_every_s=0.0)
     engine.submit(task)
@@ -129,7 +129,7 @@ def test_killed_worker_names_its_log_and_its_row_goes_on_to_the_same_bits(
     engine.submit(task)
     assert take(engine)[-1] == Ended(1, "cpu:0", End.DONE)
     first, second = manifest_of(rows[0].folder)["attempts"]
-    assert 1 < second["from"] <= first["to"] + 1 and second["to"] == 120
+    assert 1 < second["from"] <= first["to"] + 1 and second["to"] == 500
     assert_same(rows, in_this_process(tmp_path / "map", *words))
 
 
