@@ -187,12 +187,11 @@ def workers_of(driver: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("line_search", ["none", "strong_wolfe"])
-def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path, line_search: str) -> None:
+def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path) -> None:
     path = tmp_path / "killed.yaml"
     path.write_text(
-        "transfer: {content: chelsea, style: mosaic, size: 64, steps: 500, "
-        f"optimiser: {{name: lbfgs, line_search: {line_search}}}, "
+        "transfer: {content: chelsea, style: mosaic, size: 64, steps: 300, "
+        "optimiser: {name: lbfgs, line_search: strong_wolfe}, "
         "content_layers: {conv2_1: 1}, style_layers: {conv1_1: 0.5, conv2_1: 0.5}}\n"
         "cases: {A: {seed: 0}, B: {start: content}}\n"
     )
@@ -215,7 +214,7 @@ def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path,
     for label, run in runs_of(tmp_path / "killed" / "killed").items():
         uninterrupted = runs_of(tmp_path / "whole" / "killed")[label]
         first, second = manifest_of(run)["attempts"]
-        assert first["from"] == 1 and 1 < second["from"] <= first["to"] and second["to"] == 500
+        assert first["from"] == 1 and 1 < second["from"] <= first["to"] and second["to"] == 300
         assert history_of(run) == history_of(uninterrupted)
         assert pictures_of(run) == pictures_of(uninterrupted)
 
@@ -224,7 +223,7 @@ def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path,
 def test_interrupted_run_exits_with_130_and_goes_on_to_the_same_bits(
     tmp_path: Path, experiment: Path, number: signal.Signals
 ) -> None:
-    words = [str(experiment), "axes.seed=[0]", "transfer.steps=600"]
+    words = [str(experiment), "axes.seed=[0]", "transfer.steps=300"]
     command = [sys.executable, "-m", "harness", "run", *words, "--devices", "cpu", "--wandb", "off"]
     command += ["--out", str(tmp_path / "runs")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -245,7 +244,7 @@ def test_interrupted_run_exits_with_130_and_goes_on_to_the_same_bits(
     for run in runs_of(tmp_path / "runs" / "tiny").values():
         whole = tmp_path / "whole" / "tiny" / run.name
         first, second = manifest_of(run)["attempts"]
-        assert second == {"from": first["to"] + 1, "to": 600}
+        assert second == {"from": first["to"] + 1, "to": 300}
         assert history_of(run) == history_of(whole) and pictures_of(run) == pictures_of(whole)
 
 
@@ -405,7 +404,7 @@ def test_damaged_checkpoint_begins_the_run_again(experiment: Path, tmp_path: Pat
 
 def test_full_disk_is_a_sentence_and_loses_nothing(experiment: Path, tmp_path: Path) -> None:
     """No file may grow beyond 300 kB, so that the first checkpoint fails in the middle, as on a full disk."""
-    words = [str(experiment), "axes=null", "transfer.steps=1000", "--devices", "cpu", "--wandb", "off"]
+    words = [str(experiment), "axes=null", "transfer.steps=200", "--devices", "cpu", "--wandb", "off"]
     command = [
         sys.executable,
         "-m",

@@ -155,7 +155,7 @@ def test_deleted_run_folder_is_computed_again_to_the_same_bits(swept: tuple[Path
 
 def test_killed_sweep_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
     """A worker and then the driver are killed; in the end the study and the pictures are the same."""
-    path = write_sweep(tmp_path, steps=80)
+    path = write_sweep(tmp_path, steps=60)
     words = [str(path), "--devices", "cpu:2", "--wandb", "off", "--checkpoint-every", "0.2"]
     command = [sys.executable, "-m", "harness", "sweep", *words, "--out", str(tmp_path / "killed")]
     chosen = random.Random(5)
@@ -184,7 +184,7 @@ def test_killed_sweep_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
     assert images_of(tmp_path / "killed/tiny_sweep") == images_of(tmp_path / "whole/tiny_sweep")
     for manifest in (tmp_path / "killed/tiny_sweep").glob("*/manifest.json"):
         attempts = json.loads(manifest.read_text())["attempts"]
-        assert attempts[0]["from"] == 1 and attempts[-1]["to"] == 80
+        assert attempts[0]["from"] == 1 and attempts[-1]["to"] == 60
         assert all(b["from"] <= a["to"] + 1 for a, b in zip(attempts, attempts[1:], strict=False))
 
 
