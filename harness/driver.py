@@ -16,7 +16,8 @@ from typing import Any, Protocol
 from harness.engines.contract import Advanced, End, Ended, Engine, Event, Finished, Measured, Noted, Task
 from harness.errors import HarnessError, RunError
 from harness.jobs import Job
-from harness.runs.store import Manifest, RunFolder, Status, record_trial, with_ended_trials
+from harness.runs.store import Manifest, RunFolder, Status
+from harness.runs.trials import record_trial, with_ended_trials
 from harness.studies.session import Asked, StudySession
 
 MAX_LOSSES = 3

@@ -21,7 +21,8 @@ from harness.runs.keeper import Listener
 from harness.runs.module import StyleTransfer
 from harness.runs.prepare import Row
 from harness.runs.signals import Asked
-from harness.runs.store import Manifest, RunFolder, Status, record_trial
+from harness.runs.store import Manifest, RunFolder, Status
+from harness.runs.trials import record_trial
 
 SCHEMA_1 = """{
   "id": "0123456789ab", "experiment": "tiny", "status": "done", "reason": "", "label": {"alpha": 0.1},

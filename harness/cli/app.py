@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.base import Wandb, app, reporting
 
-File = Annotated[Path, typer.Argument(metavar="FILE.yaml", help="An experiment.")]
+if TYPE_CHECKING:
+    from harness.cli.request import Request
+
+File = Annotated[Path, typer.Argument(metavar="FILE.yaml", help="An experiment, or a sweep.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[key=value]...", help="Override any field: transfer.size=384 'axes.alpha=[1e-3,1e-2]'"),
 ]
 Profile = Annotated[str | None, typer.Option(help="One of the file's profiles, such as paper.")]
-
-
 Out = Annotated[Path, typer.Option(help="Folder of all runs; the file's lie in a folder named after it.")]
 Devices = Annotated[
     str,
@@ -42,7 +44,63 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Forget this file's runs an
 CheckpointEvery = Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Seconds between checkpoints.")]
 
 
-@app.command(
+def _computing(carry_out: Callable[[Request], int]) -> Callable[..., None]:
+    """A command with the options that ``run`` and ``sweep`` share.
+
+    Args:
+        carry_out: from what was asked to how many runs are not done.
+    """
+
+    def command(
+        file: File,
+        overrides: Overrides = None,
+        out: Out = Path("runs"),
+        profile: Profile = None,
+        devices: Devices = "auto",
+        engine: EngineName = "local",
+        storage: Storage = None,
+        wandb: WandbMode = None,
+        dry_run: DryRun = False,
+        retry_failed: RetryFailed = False,
+        fresh: Fresh = False,
+        checkpoint_every: CheckpointEvery = 30.0,
+    ) -> None:
+        with reporting():
+            from harness.cli.request import Request
+
+            num_unfinished = carry_out(
+                Request(
+                    file, tuple(overrides or ()), out, profile, devices, engine, storage,
+                    wandb.value if wandb else None, dry_run, retry_failed, fresh, checkpoint_every,
+                )
+            )  # fmt: skip
+        if num_unfinished:
+            raise typer.Exit(1)
+
+    return command
+
+
+def _run(request: Request) -> int:
+    from harness.cli.request import load_asked
+
+    loaded = load_asked(request)  # its faults are reported before anything heavy is imported
+    from harness.cli.run import run_experiment
+
+    return run_experiment(request, loaded)
+
+
+def _sweep(request: Request) -> int:
+    from harness.cli.request import load_asked_sweep
+
+    loaded = load_asked_sweep(request)
+    from harness.cli.sweep import run_sweep
+
+    return run_sweep(request, loaded)
+
+
+app.command(
+    "run",
+    help="Carry out an experiment: its runs, its figure, its claims. Again: only what is missing.",
     epilog="""**Examples**
 
     harness run experiments/relative_weight.yaml
@@ -54,47 +112,12 @@ CheckpointEvery = Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help
     harness run experiments/relative_weight.yaml --profile paper --devices cuda:0,1
 
 The same command again computes only what is missing, and goes on where it was interrupted.
-"""
-)
-def run(
-    file: File,
-    overrides: Overrides = None,
-    out: Out = Path("runs"),
-    profile: Profile = None,
-    devices: Devices = "auto",
-    engine: EngineName = "local",
-    storage: Storage = None,
-    wandb: WandbMode = None,
-    dry_run: DryRun = False,
-    retry_failed: RetryFailed = False,
-    fresh: Fresh = False,
-    checkpoint_every: CheckpointEvery = 30.0,
-) -> None:
-    """Carry out an experiment: its runs, its figure, its claims. Again: only what is missing."""
-    with reporting():
-        from harness.cli.request import Request, load_asked
+""",
+)(_computing(_run))
 
-        request = Request(
-            file, tuple(overrides or ()), out, profile, devices, engine, storage, wandb.value if wandb else None,
-            dry_run, retry_failed, fresh, checkpoint_every,
-        )  # fmt: skip
-        loaded = load_asked(request)  # its faults are reported before anything heavy is imported
-
-        from harness.cli.run import run_experiment
-
-        num_unfinished = run_experiment(request, loaded)  # fmt: skip
-    if num_unfinished:
-        raise typer.Exit(1)
-
-
-SweepFile = Annotated[Path, typer.Argument(metavar="FILE.yaml", help="A sweep.")]
-SweepOverrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[key=value]...", help="Override any field: budget.trials=80 transfer.size=384"),
-]
-
-
-@app.command(
+app.command(
+    "sweep",
+    help="Search with Optuna over any fields of a transfer. Again: goes on.",
     epilog="""**Examples**
 
     harness sweep sweeps/pareto.yaml
@@ -106,37 +129,8 @@ SweepOverrides = Annotated[
     harness sweep sweeps/pareto.yaml --devices cuda:0,1 --storage postgresql://me@host/studies
 
 The same command again goes on. Any trial's words behind `harness run FILE` repeat it.
-"""
-)
-def sweep(
-    file: SweepFile,
-    overrides: SweepOverrides = None,
-    out: Out = Path("runs"),
-    profile: Profile = None,
-    devices: Devices = "auto",
-    engine: EngineName = "local",
-    storage: Storage = None,
-    wandb: WandbMode = None,
-    dry_run: DryRun = False,
-    retry_failed: RetryFailed = False,
-    fresh: Fresh = False,
-    checkpoint_every: CheckpointEvery = 30.0,
-) -> None:
-    """Search with Optuna over any fields of a transfer. Again: goes on."""
-    with reporting():
-        from harness.cli.request import Request, load_asked_sweep
-
-        request = Request(
-            file, tuple(overrides or ()), out, profile, devices, engine, storage, wandb.value if wandb else None,
-            dry_run, retry_failed, fresh, checkpoint_every,
-        )  # fmt: skip
-        loaded = load_asked_sweep(request)  # its faults are reported before anything heavy is imported
-
-        from harness.cli.sweep import run_sweep
-
-        num_unfinished = run_sweep(request, loaded)  # fmt: skip
-    if num_unfinished:
-        raise typer.Exit(1)
+""",
+)(_computing(_sweep))
 
 
 @app.command(

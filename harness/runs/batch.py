@@ -40,8 +40,9 @@ from harness.runs.prepare import (
     start_image,
 )
 from harness.runs.signals import Asked, stop_on_signals
-from harness.runs.store import Manifest, RunFolder, Status, record_trial, with_trials
+from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracking import AnyTracker, NoTracker
+from harness.runs.trials import record_trial, with_trials
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 

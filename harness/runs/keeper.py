@@ -18,8 +18,9 @@ from harness.optim import RowStatus
 from harness.runs.checkpoint import Checkpoint, save_checkpoint
 from harness.runs.module import Record, StyleTransfer, is_log_spaced
 from harness.runs.signals import Asked
-from harness.runs.store import Attempt, Manifest, RunFolder, Status, with_ended_trials
+from harness.runs.store import Attempt, Manifest, RunFolder, Status
 from harness.runs.tracking import AnyTracker
+from harness.runs.trials import with_ended_trials
 
 Measure = Callable[[int, Tensor], Mapping[str, Any]]
 

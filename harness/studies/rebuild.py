@@ -1,4 +1,4 @@
-"""A study from the run folders: each run's manifest names the trials that asked for it (``harness.runs.store``)."""
+"""A study from the run folders: each run's manifest names the trials that asked for it (``harness.runs.trials``)."""
 
 from __future__ import annotations
 
