@@ -84,7 +84,9 @@ class ExperimentFolder:
             ) from error
 
     def open(self) -> Path | None:
-        """Write experiment.yaml; what belongs to another grid of the same file moves to ``earlier/<hash>/``.
+        """Write experiment.yaml; what belongs to another grid or search of the same file moves to ``earlier/<hash>/``.
+
+        A search with another budget is the same one: it goes on.
 
         Returns:
             Where that is kept now, if it was moved.
@@ -92,7 +94,7 @@ class ExperimentFolder:
         path = self.path / "experiment.yaml"
         data = json.loads(json.dumps({"file": str(self.loaded.source.resolve()), **self.loaded.data}))
         earlier = None
-        if path.exists() and _read(path) != data:
+        if path.exists() and not _is_same(_read(path), data):
             earlier = self.path / "earlier" / image_hash(path)[:8]
             earlier.mkdir(parents=True, exist_ok=True)
             for name in OF_ONE_GRID:
@@ -140,6 +142,11 @@ class ExperimentFolder:
                 write_png(self.path / name, to_array(resize(image, height, width)))
             self._sources[key] = name
         return self._sources[key]
+
+
+def _is_same(before: Any, now: Mapping[str, Any]) -> bool:
+    """Whether two experiment.yaml ask for the same runs, or for more trials of the same study."""
+    return isinstance(before, dict) and {**before, "budget": None} == {**now, "budget": None}
 
 
 def _read(path: Path) -> Any:

@@ -102,8 +102,12 @@ def test_second_sweep_does_no_work_and_a_larger_budget_goes_on(swept: tuple[Path
     assert again.exit_code == 0 and "8 of 8 trials are done already; 0 to go." in again.output
     assert snapshot(copy) == before
     more = harness_sweep(path, "budget.trials=10", "--out", tmp_path)
-    assert more.exit_code == 0, more.output
+    assert more.exit_code == 0 and "another search" not in more.output, more.output
+    assert not (copy / "earlier").exists()
     assert trials_of(copy)[:8] == trials and len(trials_of(copy)) == 10
+    other = harness_sweep(path, "sampler.seed=4", "budget.trials=1", "--out", tmp_path)
+    assert other.exit_code == 0 and "another search" in other.output, other.output
+    assert (copy / "earlier").exists()
 
 
 def test_trials_overrides_behind_run_are_the_same_run_and_no_work(swept: tuple[Path, Path]) -> None:

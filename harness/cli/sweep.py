@@ -25,7 +25,7 @@ from harness.config.space import fields_of
 from harness.config.sweep import LoadedSweep
 from harness.engines.devices import DeviceSpec
 from harness.experiment_folder import ExperimentFolder, finished_elsewhere, forget, link_finished
-from harness.figures.trials import non_dominated
+from harness.figures.trials import non_dominated, objectives_of, outcomes
 from harness.jobs import Job, JobMaker
 from harness.results import Results
 from harness.runs.store import RunFolder, Status
@@ -226,27 +226,25 @@ def _num_told(folder: ExperimentFolder, study: str) -> int:
 
 def _report(console: Console, results: Results) -> None:
     """The best trials: the front, or those with the lowest values."""
-    objectives = results.definition.objectives  # type: ignore[union-attr]
-    done = [run for run in results.runs if run.status is Status.DONE]
-    values: list[list[float]] = [[run.metrics[name] for name in objectives] for run in done]
+    objectives, trials = objectives_of(results), outcomes(results)
+    best = [trial for trial in trials if trial.state == "complete"]
+    title = f"{len(best)} trials are done"
     if len(objectives) > 1:
-        best = [done[index] for index in non_dominated(values)]
-        title = f"{len(best)} of {len(done)} trials are on the front"
-    else:
-        best, title = done, f"{len(done)} trials are done"
-    best = sorted(best, key=lambda run: run.metrics[objectives[0]])
-    counts = {status: sum(run.status is status for run in results.runs) for status in (Status.PRUNED, Status.FAILED)}
-    title += "".join(f", {number} {status.name.lower()}" for status, number in counts.items() if number)
+        on_front = [best[index] for index in non_dominated([trial.values for trial in best])]
+        best, title = on_front, f"{len(on_front)} of {len(best)} trials are on the front"
+    best.sort(key=lambda trial: trial.values)
+    counts = {state: sum(trial.state == state for trial in trials) for state in ("pruned", "failed")}
+    title += "".join(f", {number} {state}" for state, number in counts.items() if number)
     table = Table(box=None, pad_edge=False, title=title, title_justify="left")
     table.add_column("trial", justify="right")
     for column in (*objectives, "what it is", "run"):
         table.add_column(column, justify="right" if column in objectives else "left")
     step = max(1, len(best) // NUM_SHOWN) if len(objectives) > 1 else 1
-    for run in best[::step][:NUM_SHOWN]:
-        label: dict[str, Any] = {key: value for key, value in run.label.items() if key != "trial"}
-        numbers = [f"{run.metrics[name]:.4g}" for name in objectives]
-        table.add_row(str(run.label["trial"]), *numbers, name_of(label), run.id)
+    for trial in best[::step][:NUM_SHOWN]:
+        label: dict[str, Any] = {key: value for key, value in trial.run.label.items() if key != "trial"}
+        numbers = [f"{value:.4g}" for value in trial.values]
+        table.add_row(str(trial.number), *numbers, name_of(label), trial.run.id)
     console.print(table)
     if best:
-        again = shlex.join(["harness", "run", str(results.file), *best[0].overrides])
+        again = shlex.join(["harness", "run", str(results.file), *best[0].run.overrides])
         console.print(f"The first of them again: {again}", soft_wrap=True, markup=False)
