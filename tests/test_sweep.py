@@ -251,3 +251,4 @@ def test_study_in_sqlite_is_the_same_study(swept: tuple[Path, Path], tmp_path: P
     assert result.exit_code == 0, result.output
     assert not (tmp_path / "runs/tiny_sweep/study.journal").exists()
     assert trials_of(tmp_path / "runs/tiny_sweep") == trials_of(folder)
+    assert images_of(tmp_path / "runs/tiny_sweep") == images_of(folder)  # one worker, twice
