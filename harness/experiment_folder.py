@@ -1,8 +1,8 @@
 """An experiment's folder: what was asked for, which runs belong to it, and the images they were made from.
 
 runs/<experiment>/   experiment.yaml   the resolved experiment or sweep last asked for
-cells.json        its runs: id, label, folder, transfer, sources
-sources/          photographs and paintings as they were used
+cells.json        its runs: id, label, folder, transfer, evaluations, sources
+sources/          photographs, paintings and masks at the sizes of the pictures
 earlier/<hash>/   figure, claims and experiment.yaml of what was asked for before
 """
 
@@ -21,11 +21,11 @@ import yaml
 from harness.config import Loaded
 from harness.config.sweep import LoadedSweep
 from harness.errors import StorageError, UsageError
-from harness.images.files import image_hash, read_image, write_png
-from harness.images.resize import fit_area, resize, to_array, to_tensor
+from harness.images.files import image_hash
 from harness.jobs import Job
 from harness.results import CELLS
 from harness.runs.store import RunFolder, Status, write_atomically
+from harness.source_images import SourceImages
 
 OF_ONE_GRID = (
     "figure.png", "figure.pdf", "curves.png", "curves.pdf", "curves_by_second.png", "curves_by_second.pdf",
@@ -45,7 +45,7 @@ class ExperimentFolder:
     def __init__(self, loaded: Loaded | LoadedSweep, out: Path) -> None:
         self.loaded = loaded
         self.path = out / loaded.name
-        self._sources: dict[tuple[str, int, int], str] = {}
+        self._sources = SourceImages(self.path)
 
     def check_owner(self) -> None:
         """Refuse a folder that belongs to another file of the same name.
@@ -120,28 +120,13 @@ class ExperimentFolder:
                 "transfer": dict(job.row.transfer),
                 "overrides": list(job.cell.overrides),
                 "folder": str(job.row.folder.relative_to(self.path)),
-                "sources": {side: self._source(job, side) for side in ("content", "style")},
+                "evaluations": job.num_evaluations,
+                "sources": self._sources.write(job),
             }
             for job in jobs
         ]
         data = {"study": study, "storage": storage, "command": command, "cells": cells}
         write_atomically(self.path / CELLS, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
-
-    def _source(self, job: Job, side: str) -> str:
-        """The photograph, or the painting at the picture's area, as a PNG file in ``sources``; its relative path."""
-        key = (job.row.files[side], job.height, job.width)
-        if key not in self._sources:
-            image = to_tensor(read_image(key[0]))
-            height, width = job.height, job.width
-            if side == "style":
-                height, width = fit_area(image.shape[1], image.shape[2], height * width, 1.0)
-            digest = job.row.manifest.provenance["files"][side]["sha256"][:8]
-            name = f"sources/{digest}-{width}x{height}.png"
-            if not (self.path / name).exists():
-                (self.path / "sources").mkdir(exist_ok=True)
-                write_png(self.path / name, to_array(resize(image, height, width)))
-            self._sources[key] = name
-        return self._sources[key]
 
 
 def _is_same(before: Any, now: Mapping[str, Any]) -> bool:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.config import Cell, Loaded, StartFile, canonical_json, hashed_fields, run_id
+from harness.config import Cell, Loaded, canonical_json, hashed_fields, run_id
+from harness.config.located import Path as Steps
+from harness.config.methods import QUILTING
+from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.sweep import LoadedSweep
 from harness.downloads import Progress
-from harness.errors import ConfigError, Fault, HarnessError, UsageError
+from harness.errors import ConfigError, Fault, HarnessError
 from harness.features.sources import WeightsSource, describe, source_hash
-from harness.features.vgg import deepest_of, minimum_size_px
 from harness.features.weights import load_state, require_layers
+from harness.fitting import block_levels, check_blocks, check_content, check_level, check_masks, check_style
 from harness.images.files import image_hash, read_image
 from harness.images.library import find_image
-from harness.images.resize import fit_area, fit_longer_side
-from harness.metrics import MINIMUM_SIDE_PX
+from harness.images.masks import check_mask, check_regions
+from harness.quilting.levels import Level as BlockLevel
+from harness.runs.levels import num_evaluations
 from harness.runs.prepare import Row, weights_source
 from harness.runs.store import Manifest, RunFolder, Status
 
@@ -62,10 +66,28 @@ class Job:
 
     @property
     def batch_key(self) -> str:
-        """Jobs with equal keys can share a batch: network, H × W, optimiser, steps, precision and method agree."""
+        """Jobs with equal keys can share a batch.
+
+        Method and H × W agree, and network, optimiser, levels and precision; of quilted ones what their blocks are.
+        """
         t = self.row.transfer
-        names = ("method", "weights", "pooling", "padding", "normalised", "steps", "optimiser", "precision")
-        return canonical_json([self.height, self.width, *(t[name] for name in names)])
+        if t["method"] == QUILTING:
+            return canonical_json([t["method"], self.height, self.width, *self._blocks])
+        names = ("method", "weights", "pooling", "padding", "normalised", "optimiser", "precision", "steps", "pyramid")
+        first_stage = t["photorealism"]["first_stage"]
+        return canonical_json([self.height, self.width, *(t[name] for name in names), first_stage])
+
+    @property
+    def num_evaluations(self) -> int:
+        """Of the whole run, over all its levels; a quilted picture has one per row of blocks."""
+        if self.row.transfer["method"] == QUILTING:
+            return sum(level.num_rows for level in self._blocks)
+        return num_evaluations(self.row.transfer)
+
+    @property
+    def _blocks(self) -> list[BlockLevel]:
+        """The iterations of a quilted picture."""
+        return block_levels(self.row.transfer["quilting"], self.height, self.width)
 
 
 class JobMaker:
@@ -126,7 +148,7 @@ def _make_job(
     transfer = cell.transfer.model_dump(mode="json", exclude_none=True)
     faults: list[Fault] = []
 
-    def attempt(field: str, read: Callable[..., Any], *given: Any) -> Any:
+    def attempt(field: str | Steps, read: Callable[..., Any], *given: Any) -> Any:
         """What ``read`` gives, or None and a fault at the field."""
         key = f"{read.__name__} {given!r}"
         if key not in checked:
@@ -139,26 +161,44 @@ def _make_job(
             return None
         return checked[key]
 
-    names = {"content": cell.transfer.content, "style": cell.transfer.style}
-    if isinstance(cell.transfer.start, StartFile):
-        names["start"] = cell.transfer.start.file
-    images = {name: found for name, given in names.items() if (found := attempt(name, _read_image, given))}
-    source = weights_source(transfer)
-    weights = attempt("weights", _read_weights, source, progress)
-    if weights is not None:
-        for side in ("content_layers", "style_layers"):
+    names = dict(image_slots(transfer))
+    places = {slot: path_of_slot(transfer, slot) for slot in names}
+    images = {slot: found for slot, given in names.items() if (found := attempt(places[slot], _read_image, given))}
+    for owner, mask in _masks(transfer):
+        if owner in images and mask in images:
+            attempt(places[mask], check_mask, images[mask][0], images[owner][2])
+    segmentations = [f"segmentation.{side}" for side in ("content", "style")]
+    if set(segmentations) <= images.keys() and {"content", "style"} <= images.keys():
+        shapes = (images[side][2] for side in ("content", "style"))
+        attempt("segmentation", check_regions, *(images[slot][0] for slot in segmentations), *shapes)
+    layers: tuple[str, ...] = ()
+    weights = None
+    if transfer["method"] != QUILTING:
+        layers = (*transfer["content_layers"], *transfer["style_layers"])
+        source = weights_source(transfer)
+        weights = attempt("weights", _read_weights, source, progress)
+        for side in ("content_layers", "style_layers") if weights is not None else ():
             for layer in transfer[side]:
                 attempt(side, require_layers, weights[1], [layer], describe(source))
     height = width = 0
     if not faults:
-        layers = (*transfer["content_layers"], *transfer["style_layers"])
-        height, width = attempt("size", _fit_content, images["content"][2], transfer["size"], layers) or (0, 0)
-    if not faults:
-        attempt("style_scale", _fit_style, images["style"][2], height * width, transfer["style_scale"], layers)
+        height, width = attempt("size", check_content, images["content"][2], transfer["size"], layers) or (0, 0)
+    if not faults and transfer["method"] == QUILTING:
+        attempt("quilting", check_blocks, images["style"][2], (height, width), transfer)
+    for painting in paintings_of(transfer) if not faults else ():
+        place = "style_scale" if painting.slot == "style" else places[painting.slot]
+        attempt(place, check_style, images[painting.slot][2], height * width, painting.scale, layers)
+    if not faults and transfer["method"] != QUILTING and transfer["pyramid"]:
+        paintings = tuple((images[painting.slot][2], painting.scale) for painting in paintings_of(transfer))
+        attempt("pyramid", check_level, images["content"][2], transfer["pyramid"][0]["size"], paintings, layers)
     if faults:
         raise ConfigError(faults)
     files = {name: path for name, (path, _, _) in images.items()}
-    hashes = {name: digest for name, (_, digest, _) in images.items()} | {"weights": weights[0]}
+    if len(files) > len(paintings_of(transfer)) + 1 and transfer["method"] != QUILTING:  # masks or regions
+        attempt("segmentation" if "segmentation" in transfer else "style", check_masks, transfer, files)
+    if faults:
+        raise ConfigError(faults)
+    hashes = {name: digest for name, (_, digest, _) in images.items()} | ({"weights": weights[0]} if weights else {})
     identity = run_id(cell.transfer, {name: hashes[name] for name in hashed_fields(cell.transfer)})
     definition = loaded.sweep if isinstance(loaded, LoadedSweep) else loaded.experiment
     own_id, folder = identity, out / loaded.name / identity
@@ -194,31 +234,10 @@ def _read_weights(source: WeightsSource, progress: Progress | None) -> tuple[str
     return source_hash(source), load_state(source, progress).layers
 
 
-def _fit_content(shape: tuple[int, int], size_px: int, layers: Sequence[str]) -> tuple[int, int]:
-    """Height and width of the picture, checked against the deepest layer and against what can be measured."""
-    height, width = fit_longer_side(*shape, size_px)
-    needed = minimum_size_px(deepest_of(layers)) if layers else 1
-    if min(height, width) < max(needed, MINIMUM_SIDE_PX):
-        what = deepest_of(layers) if needed >= MINIMUM_SIDE_PX else "a picture whose numbers are measured"
-        raise UsageError(
-            f"size {size_px} makes this photograph {width}×{height} px, but {what} needs at least "
-            f"{max(needed, MINIMUM_SIDE_PX)} px on the shorter side; ask for a larger size, or for layers less deep"
-        )
-    return height, width
-
-
-def _fit_style(shape: tuple[int, int], area_px: int, style_scale: float, layers: Sequence[str]) -> None:
-    """Check the painting's size at the photograph's area against the deepest layer and what can be measured."""
-    height, width = fit_area(*shape, area_px, style_scale)
-    needed = minimum_size_px(deepest_of(layers)) if layers else 1
-    if min(height, width) < needed:
-        raise UsageError(
-            f"style_scale {style_scale} makes this painting {width}×{height} px, but {deepest_of(layers)} needs at "
-            f"least {needed} px on the shorter side; ask for a larger size or style_scale"
-        )
-    height, width = fit_area(*shape, area_px, 1.0)
-    if min(height, width) < MINIMUM_SIDE_PX:
-        raise UsageError(
-            f"at the photograph's area this painting is {width}×{height} px, too narrow to be measured: at least "
-            f"{MINIMUM_SIDE_PX} px are needed on the shorter side; ask for a larger size, or crop the painting"
-        )
+def _masks(transfer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The slot of every mask, behind that of the image it lies over."""
+    for painting in paintings_of(transfer):
+        if painting.mask:
+            yield "content", painting.mask
+        if painting.own_mask:
+            yield painting.slot, painting.own_mask

@@ -18,42 +18,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from harness.config import Experiment, canonical_json
 from harness.config.claims import LOSSES, matches
+from harness.config.identity import completed
+from harness.config.methods import QUILTING
 from harness.config.sweep import Sweep
 from harness.config.yaml_source import flow
 from harness.errors import ImageError, UsageError
-from harness.images.files import read_image
+from harness.pictures import Iterates, Pixels, read_pixels
+from harness.runs.levels import num_evaluations
 from harness.runs.store import Manifest, RunFolder, Status
 
 CELLS = "cells.json"
 DRIVER_LOCK = ".driver.lock"
 """Held by the process that carries out an experiment or a sweep (``harness.studies.storage.hold_study``)."""
 
-Pixels = NDArray[np.uint8]
 Part = Literal["grid", "repeat", "again"]
-
-
-class Iterates(Mapping[int, Pixels]):
-    """Evaluation to the picture at which it was measured, (H, W, 3) uint8; a picture is read when it is asked for."""
-
-    def __init__(self, paths: Mapping[int, Path]) -> None:
-        self.paths = paths
-
-    def __getitem__(self, evaluation: int) -> Pixels:
-        if evaluation not in self.paths:
-            raise KeyError(f"no picture was kept of evaluation {evaluation!r}; there are {[*self.paths]}")
-        return _pixels(self.paths[evaluation])
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
 
 @dataclass(frozen=True)
@@ -69,7 +51,9 @@ class Run:
         transfer: resolved, as plain data, also of a run that has not begun.
         overrides: the words that repeat it behind ``harness run FILE``.
         folder: its files.
-        sources: ``content`` and ``style`` as they were used (painting at the picture's area), as PNG files.
+        sources: ``content``, ``style`` and whatever else it was made from, at the picture's size or area, as PNG files;
+            the keys stand in ``harness.source_images``.
+        evaluations: how many the whole run has, where that was kept; see ``num_evaluations``.
     """
 
     id: str
@@ -79,6 +63,7 @@ class Run:
     overrides: tuple[str, ...]
     folder: RunFolder
     sources: Mapping[str, Path]
+    evaluations: int | None = None
 
     def __repr__(self) -> str:
         return f"<Run {self.id} ({self.name}): {self.status.value}>"
@@ -120,17 +105,28 @@ class Run:
         """
         if not self.folder.image_path.exists():
             raise ImageError(f"Run {self.id} ({self.name}) has no picture: it {self.status.value}.")
-        return _pixels(self.folder.image_path)
+        return read_pixels(self.folder.image_path)
 
-    def source(self, side: Literal["content", "style"]) -> Pixels:
-        """The photograph or the painting as it was used, (H, W, 3) uint8.
+    @property
+    def num_evaluations(self) -> int:
+        """Of the whole run when it is done, over all sizes and stages; a quilted picture's are its rows of blocks."""
+        if self.evaluations:
+            return self.evaluations
+        if self.transfer["method"] == QUILTING:  # a run's folder without its experiment's
+            return int(self.metrics.get("evaluations") or 1)
+        return num_evaluations(self.transfer)
+
+    def source(self, key: str) -> Pixels:
+        """What it was made from, (H, W, 3) uint8: ``content``, ``style``, or another key of ``sources``.
 
         Raises:
-            ImageError: the file was deleted, or nothing says where it is.
+            ImageError: the file was deleted, it has no such image, or nothing says where it is.
         """
-        if side not in self.sources:
-            raise ImageError(f"Run {self.id} does not say where its {side} is; load its experiment's folder instead.")
-        return _pixels(self.sources[side])
+        if key in self.sources:
+            return read_pixels(self.sources[key])
+        if not self.sources:
+            raise ImageError(f"Run {self.id} does not say where its {key} is; load its experiment's folder instead.")
+        raise ImageError(f"Run {self.id} ({self.name}) has no image {key!r}; it has {', '.join(self.sources)}.")
 
     def start(self) -> Pixels:
         """The picture at which the first evaluation was measured, clamped to [0, 1], (H, W, 3) uint8.
@@ -138,7 +134,7 @@ class Run:
         Raises:
             ImageError: the run has not begun.
         """
-        return _pixels(self.folder.iterate_path(1))
+        return read_pixels(self.folder.iterate_path(1))
 
     def iterates(self) -> Iterates:
         """The pictures kept on the way, by evaluation: ``run.iterates()[100]`` is (H, W, 3) uint8."""
@@ -314,10 +310,11 @@ def _run(folder: Path, cell: Mapping[str, Any]) -> Run:
         cell["id"],
         dict(cell["label"]),
         cell["part"],
-        dict(cell["transfer"]),
+        completed(cell["transfer"]),
         tuple(cell["overrides"]),
         RunFolder(folder / cell["folder"]),
-        {side: folder / name for side, name in cell["sources"].items()},
+        {key: folder / name for key, name in cell["sources"].items()},
+        cell.get("evaluations"),
     )
 
 
@@ -343,7 +340,3 @@ def _flatten(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
 
 def _is_called(run: Run, name: str) -> bool:
     return run.id.startswith(name) or run.name == name or run.label.get("cases") == name
-
-
-def _pixels(path: Path) -> Pixels:
-    return np.rint(read_image(path) * 255).astype(np.uint8)

@@ -16,13 +16,13 @@ TRANSFER = (
 )
 
 
-def make_rows(folder: Path, *overrides: str) -> list[Row]:
+def make_rows(folder: Path, *overrides: str, varied: str = "axes: {alpha: [1e-3, 1e-1]}") -> list[Row]:
     """The rows of a tiny experiment, one for each α, whose run folders lie in ``folder/runs/tiny``."""
     from harness.config import load_experiment
     from harness.jobs import make_jobs
 
     path = folder / "tiny.yaml"
-    path.write_text(TRANSFER + "axes: {alpha: [1e-3, 1e-1]}\n")
+    path.write_text(f"{TRANSFER}{varied}\n")
     return [job.row for job in make_jobs(load_experiment(path, overrides), folder / "runs")]
 
 

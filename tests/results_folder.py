@@ -6,7 +6,8 @@
 A cell is a mapping; everything in it may be left out: ``label``, ``part`` (``grid``, ``repeat``, ``again``), ``id``,
 ``status`` (``done``; a ``waiting`` one has no folder), ``reason``, ``metrics``, ``transfer`` (fields that differ from
 the experiment's; the label's own are taken by themselves), ``image``, ``content``, ``style`` ((H, W, 3), floats in
-[0, 1] or uint8), ``history`` (a list of lines), ``iterates`` (evaluation to picture), ``provenance``, ``trials``.
+[0, 1] or uint8), ``sources`` (further ones by key), ``history`` (a list of lines), ``iterates`` (evaluation to
+picture), ``provenance``, ``trials``.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ def _write_cell(path: Path, cell: dict[str, Any], experiment: Mapping[str, Any])
         "sources": {
             "content": _write_source(path, cell.get("content", picture(101))),
             "style": _write_source(path, cell.get("style", picture(102))),
+            **{key: _write_source(path, image) for key, image in cell.get("sources", {}).items()},
         },
     }
 

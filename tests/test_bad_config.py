@@ -58,7 +58,34 @@ TRANSFER_FAULTS = {
     "yes": ("  normalised: yes", "got 'yes'; allowed: true or false; did you mean true?"),
     "choice": ("  pooling: avrage", "got 'avrage'; allowed: one of average, max; did you mean average?"),
     "convention": ("  convention: release", "did you mean released?"),
-    "method": ("  method: quilting", "FILE:5: transfer.method: got 'quilting'; allowed: gatys"),
+    "method": ("  method: quiltin", "got 'quiltin'; allowed: one of gatys, quilting; did you mean quilting?"),
+    "quilting": ("  quilting: 3", "got 3; allowed: {task: …, block: …, overlap: …"),
+    "block": ("  quilting: {block: 3}", "transfer.quilting.block: got 3; allowed: an integer ≥ 4 and ≤ 512"),
+    "task": ("  quilting: {task: transfr}", "allowed: one of transfer, synthesis; did you mean transfer?"),
+    "colours": ("  colours: lumnance", "allowed: one of style, luminance, recoloured; did you mean luminance?"),
+    "smoothing": ("  smoothing: 1", "transfer.smoothing: got 1; allowed: a finite number ≥ 0 and ≤ 0.9999"),
+    "variation": ("  total_variation: -1", "FILE:5: transfer.total_variation: got -1; allowed: a finite number ≥ 0"),
+    "λ alone": ("  photorealism: 1e4", "transfer.photorealism: got 10000.0; allowed: {weight: …, first_stage: …}"),
+    "λ misspelt": ("  photorealism: {weigth: 1}", "there is no field 'weigth'; did you mean weight?"),
+    "first stage": (
+        "  steps: 9\n  photorealism: {first_stage: 9}",
+        "FILE:6: transfer.photorealism: first_stage is 9 of 9",
+    ),
+    "colours twice": (
+        "  colours: luminance\n  photorealism: {weight: 1}",
+        "transfer.colours: photorealism compares colours with",
+    ),
+    "level": ("  pyramid: 256", "got 256; allowed: a list of smaller sizes before, such as [{size: 256, steps: 200}]"),
+    "level's field": (
+        "  pyramid:\n    - {size: 64}",
+        "FILE:6: transfer.pyramid.0.steps: is missing; give an integer ≥ 1",
+    ),
+    "sizes fall": (
+        "  pyramid: [{size: 600, steps: 9}]",
+        "FILE:5: transfer.pyramid: the sizes 600, 512 (the last one is size) must",
+    ),
+    "regions": ("  segmentation: a.png", "transfer.segmentation: got 'a.png'; allowed: {content: …, style: …}"),
+    "regions of one": ("  segmentation: {content: a}", "transfer.segmentation.style: is missing; give an image"),
     "other project's layer": ("  style_layers: {relu4_2: 1}", "no VGG-19 layer 'relu4_2'; did you mean conv4_2?"),
     "keras's layer": ("  style_layers: {block4_conv2: 1}", "did you mean conv4_2?"),
     "short layer": ("  style_layers: {conv42: 1}", "FILE:5: transfer.style_layers.conv42: there is no VGG-19 layer"),
@@ -95,6 +122,61 @@ TRANSFER_FAULTS = {
     ),
     "image number": ("  method: gatys\n  start: {file: 3}", "got 3; allowed: the path of a file; put it in quotes"),
 }
+
+
+STYLE_FAULTS = {
+    "list": ("[strokes, mosaic]", "{strokes: 0.75, mosaic: 0.25}; did you mean {strokes: 1, mosaic: 1}?"),
+    "number": ("3", "FILE:3: transfer.style: got 3; allowed: an image, or several with weights such as {strokes: 0.75"),
+    "none": ("{}", "FILE:3: transfer.style: got {}; allowed: an image, or several"),
+    "no name": ("{'': 1}", "got '' as a name; allowed: a non-empty text"),
+    "negative": ("{strokes: -1}", "FILE:3: transfer.style.strokes.weight: got -1; allowed: a finite number ≥ 0"),
+    "quoted": ("{strokes: '0.5'}", "transfer.style.strokes: got '0.5'; allowed: a weight ≥ 0, or {weight: …, scale: …"),
+    "quotes": ("{strokes: '0.5'}", "; write it without quotes"),
+    "word": ("{strokes: x}", "FILE:3: transfer.style.strokes: got 'x'; allowed: a weight ≥ 0, or {weight: …"),
+    "field": ("{strokes: {wieght: 1}}", "transfer.style.strokes.wieght: there is no field 'wieght'; did you mean wei"),
+    "mask": ("{strokes: {mask: 3}}", "transfer.style.strokes.mask: got 3; allowed: an image: its path or its name"),
+    "scale": ("\n    strokes: {scale: 0}\n    mosaic: 1", "FILE:4: transfer.style.strokes.scale: got 0; allowed: a f"),
+    "no weight": ("{strokes: 0, mosaic: 0}", "FILE:3: transfer.style: every painting has weight 0; give one a w"),
+    "two segmented": (
+        "{strokes: 1, mosaic: 1}\n  segmentation: {content: a, style: b}", "FILE:4: transfer.segmentation: a segmentat"
+    ),
+    "two quilted": ("{strokes: 1, mosaic: 1}\n  method: quilting\naxes: {seed: [0, 1]}\nfigure:", "one whole painting"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("style, sentence", STYLE_FAULTS.values(), ids=STYLE_FAULTS)
+def test_fault_in_a_style_is_one_sentence(tmp_path, style, sentence):
+    text = GOOD.replace("strokes", style)
+    faults = faults_of(tmp_path, text.partition("figure:")[0] if "figure:" in style else text)
+    assert len(faults) == 1
+    assert sentence in faults[0]
+
+
+def test_image_of_any_field_that_is_not_there_is_named_at_its_line(tmp_path):
+    text = """\
+transfer:
+  content: astronaut
+  style: {stroeks: 1, mosaic: {mask: cup}}
+  segmentation: {content: regions.png, style: strokes}
+  size: x
+axes:
+  style.ink.mask: [strokes, tabel]
+cases:
+  A: {style.ink: {own_mask: here}}
+"""
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    known = ("astronaut", "mosaic", "strokes", "ink")
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(path, fault_of_image=lambda name: None if name in known else f"no {name}")
+    found = [(fault.where.rpartition(":")[2], fault.field, fault.message) for fault in caught.value.faults]
+    assert [one for one in found if one[2].startswith("no ")] == [
+        ("3", "transfer.style.stroeks", "no stroeks"),
+        ("3", "transfer.style.mosaic.mask", "no cup"),
+        ("4", "transfer.segmentation.content", "no regions.png"),
+        ("7", "axes.style.ink.mask", "no tabel"),
+        ("9", "cases.A.style.ink.own_mask", "no here"),
+    ]
 
 
 @pytest.mark.parametrize("lines, sentence", TRANSFER_FAULTS.values(), ids=TRANSFER_FAULTS)
@@ -150,6 +232,17 @@ def test_fault_in_transfer_is_one_sentence(tmp_path, lines, sentence):
             "FILE:6: axes.aplha: there is no field 'aplha'; did you mean alpha?",
         ),
         (GOOD.replace("  alpha: [", "  transfer.alpha: ["), "write alpha"),
+        (GOOD.replace("axes:\n", "axes:\n  style.a.jpg: [1]\n"), "is named in the whole mapping: style={a.jpg: …}"),
+        (GOOD.replace("axes:\n", "axes:\n  style.ink.sclae: [1]\n"), "field of a painting 'sclae'; did you mean scale"),
+        (GOOD.replace("axes:\n", "axes:\n  pyramid.size: [1]\n"), "pyramid has no field 'size'; write pyramid alone"),
+        (
+            GOOD.replace("axes:\n", "axes:\n  style: [strokes, {strokes: 1}]\n"),
+            "FILE:6: axes.style: {strokes: 1} is the same as 'strokes', which stands before it; keep one",
+        ),
+        (
+            GOOD + "cases:\n  G: {method: gatys}\n  Q: {method: quilting}\n",
+            "FILE:6: axes.alpha: quilting does not use alpha, so that (cases=Q, alpha=0.01) and (cases=Q, alpha=0.00",
+        ),
         (GOOD.replace("axes:\n", "axes:\n  seed.x: [1]\n"), "FILE:6: axes.seed.x: seed has no field 'x'"),
         (GOOD.replace("axes:\n", "axes:\n  style_layers.conv9: [1]\n"), "there is no VGG-19 layer 'conv9'"),
         (GOOD.replace("axes:\n", "axes:\n  beta: [0, 1]\n").replace("1e-4,", "0,"), "alpha and beta are both 0"),
@@ -175,7 +268,7 @@ def test_fault_in_transfer_is_one_sentence(tmp_path, lines, sentence):
             GOOD.replace("columns: alpha", "columns: alpha, rows: alpha"),
             "FILE:7: figure.rows: alpha is along the columns",
         ),
-        (GOOD.replace("columns: alpha", "show: [contnet]"), "got 'contnet'; allowed: a list of content and style"),
+        (GOOD.replace("columns: alpha", "show: [contnet]"), "got 'contnet'; allowed: a list of content, style and"),
         (GOOD + "tracking: {project: a/b}\n", "FILE:8: tracking.project: got 'a/b'; allowed: 1 to 128 characters"),
         (GOOD + "tracking: {tags: a}\n", "FILE:8: tracking.tags: got 'a'; allowed: a list of words"),
         (GOOD + "profiles: {p: 3}\n", "FILE:8: profiles.p: got 3; allowed: a partial experiment"),
@@ -231,6 +324,8 @@ def test_sweep_file_names_the_fields_to_pin(tmp_path):
         ("transfer.style_layers.conv9=1", "there is no VGG-19 layer 'conv9'"),
         ("transfer.optimiser.histroy=1", "there is no field of optimiser 'histroy'; did you mean history?"),
         ("transfer.alpha.x=1", "alpha has no field 'x'"),
+        ("transfer.style.strokes=x", "transfer.style.strokes.weight: got 'x'; allowed: a finite number ≥ 0"),
+        ("transfer.style.a.jpg=1", "is named in the whole mapping: style={a.jpg: …}"),
         ("transfer=3", "transfer: got 3; allowed"),
         ("axes.alpha=1", "axes.alpha: got 1; allowed: a list"),
         ("axes.alpha=[1, -1]", "override 'axes.alpha=[1, -1]': axes.alpha: got -1; allowed: a finite number ≥ 0"),

@@ -1,4 +1,4 @@
-"""What claims measure and the arithmetic that decides them, against double loops and exact properties."""
+"""What claims measure on pictures, against double loops and exact properties."""
 
 from __future__ import annotations
 
@@ -12,17 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from results_folder import make_results_folder, picture
 
-from harness.claims.expectations import changes, equal, greater, within
-from harness.claims.measures import (
-    PICTURE_MEASURES,
-    SET_MEASURES,
-    CannotMeasureError,
-    Measuring,
-    autocorrelation,
-    blurred,
-    luminance,
-    root_mean_square,
-)
+from harness.claims.checks import CannotMeasureError
+from harness.claims.measures import MEASURES_TO_A_PAINTING, PICTURE_MEASURES, SET_MEASURES, Measuring
+from harness.claims.pixels import autocorrelation, blurred, chroma, edge_strength, luminance, root_mean_square
+from harness.claims.straight_lines import straight_points
 from harness.config import claims as stated
 from harness.results import Results, load
 
@@ -34,8 +27,10 @@ def results_of(path: Path, cells: list[dict[str, Any]], **experiment: Any) -> Re
 def test_every_measure_a_claim_may_name_is_measured_somewhere() -> None:
     from harness.metrics import METRICS
 
-    assert set(stated.MEASURES) == {*stated.METRICS, *stated.LOSSES, *PICTURE_MEASURES, *SET_MEASURES}
-    assert {*stated.PICTURE_MEASURES} == {*PICTURE_MEASURES, *SET_MEASURES} and set(stated.METRICS) <= set(METRICS)
+    measured_here = {*PICTURE_MEASURES, *MEASURES_TO_A_PAINTING, *SET_MEASURES}
+    assert set(stated.MEASURES) == {*stated.METRICS, *stated.LOSSES, *measured_here}
+    assert {*stated.PICTURE_MEASURES} == measured_here and set(stated.METRICS) <= set(METRICS)
+    assert {*stated.TO_A_PAINTING} == {*MEASURES_TO_A_PAINTING}
 
 
 def test_blur_is_a_gaussian_of_2_px_mirrored_at_the_borders() -> None:
@@ -151,101 +146,164 @@ def test_pair_distance_is_that_of_the_nearest_pair(tmp_path: Path) -> None:
         Measuring(results).of_set("pair_distance", results.runs[:1])
 
 
-def test_own_style_margin_is_the_ratio_of_reference_style_distances(tmp_path: Path) -> None:
+# Edges
+
+
+def test_edge_strength_is_sobels_by_double_loop() -> None:
+    Y = luminance(picture(11, 7, 9))
+    mirrored = np.pad(Y, 1, mode="symmetric")
+    found = edge_strength(Y)
+    for i in range(7):
+        for j in range(9):
+            near = mirrored[i : i + 3, j : j + 3]
+            across = sum(w * (near[k, 2] - near[k, 0]) for k, w in enumerate((1 / 4, 1 / 2, 1 / 4)))
+            down = sum(w * (near[2, k] - near[0, k]) for k, w in enumerate((1 / 4, 1 / 2, 1 / 4)))
+            assert found[i, j] == pytest.approx(math.sqrt((across**2 + down**2) / 2), abs=1e-12)
+
+
+def test_edge_correlation_is_numpys_corrcoef_and_1_for_the_photograph_or_its_negative(tmp_path: Path) -> None:
+    photograph, image = picture(12, 20, 24), picture(13, 20, 24)
+    name = "edge_correlation"
+    assert measured(tmp_path / "a", name, image=photograph, content=photograph) == pytest.approx(1, abs=1e-12)
+    assert measured(tmp_path / "b", name, image=255 - photograph, content=photograph) == pytest.approx(1, abs=1e-12)
+    assert measured(tmp_path / "c", name, image=photograph // 2 * 2, content=photograph) > 0.99
+    edges = [edge_strength(luminance(each)).ravel() for each in (image, photograph)]
+    expected = np.corrcoef(*edges)[0, 1]
+    assert abs(expected) > 1e-3
+    assert measured(tmp_path / "d", name, image=image, content=photograph) == pytest.approx(expected, abs=1e-12)
+
+
+def building(shade: int = 0) -> np.ndarray:
+    """A house front of straight edges, 128 × 160 px, on a lawn of noise."""
+    image = np.full((128, 160, 3), (150, 180, 210), np.uint8)
+    image[90:] = picture(14, 38, 160) // 8 + np.array([40, 80, 30], np.uint8)
+    image[30:100, 20:130] = (120 + shade, 70, 60)
+    for left in (30, 62, 94):
+        image[42:84, left : left + 24] = (210, 200, 170)
+    return image
+
+
+def moved(image: np.ndarray, down: Any, across: Any) -> np.ndarray:
+    """The image sampled at ``down(i, j)`` and ``across(i, j)`` px beside its own positions."""
+    i, j = np.mgrid[: image.shape[0], : image.shape[1]]
+    rows, columns = np.rint(i + down(i, j)).astype(int), np.rint(j + across(i, j)).astype(int)
+    return image[rows.clip(0, image.shape[0] - 1), columns.clip(0, image.shape[1] - 1)]
+
+
+def test_straight_points_lie_on_the_edge_and_their_normals_across_it() -> None:
+    i, j = np.mgrid[:120, :120]
+    angle = math.radians(25)
+    distance = (i - 60) * math.cos(angle) + (j - 60) * math.sin(angle)
+    image = np.repeat(np.where(distance > 0, 200, 40)[..., None], 3, 2).astype(np.uint8)
+    points = straight_points(image)
+    assert len(points.positions) > 60
+    normal = np.array([math.cos(angle), math.sin(angle)])
+    assert np.abs((points.positions - 60) @ normal).max() < 1.5
+    assert np.abs(points.normals @ normal).min() > math.cos(math.radians(3))
+
+
+def test_straight_edges_of_the_photograph_itself_are_all_there(tmp_path: Path) -> None:
+    found = [measured(tmp_path / str(k), "straight_edges", image=building(), content=building()) for k in (0, 1)]
+    assert found == [1, 1]
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.lists(st.floats(0.3, 1), min_size=3, max_size=3), st.booleans(), st.permutations([0, 1, 2]))
+def test_straight_edges_stay_where_colours_change_affinely(
+    gains: list[float], negative: bool, order: list[int]
+) -> None:
+    from harness.claims.straight_lines import straight_share
+
+    recoloured = np.rint(building()[..., order] * np.array(gains)).astype(np.uint8)
+    share = straight_share(255 - recoloured if negative else recoloured, building())
+    assert share is not None and share > 0.95
+
+
+def test_straight_edges_that_bend_lean_or_drown_are_lost(tmp_path: Path) -> None:
+    photograph = building()
+    wave = lambda along: 4 * np.sin(2 * np.pi * along / 40)  # noqa: E731
+    others = {
+        "wavy": moved(photograph, lambda i, j: wave(j), lambda i, j: wave(i)),
+        "sheared": moved(photograph, lambda i, j: j / 8, lambda i, j: i / 8),
+        "noise": picture(15, 128, 160),
+        "flat": np.full_like(photograph, 90),
+    }
+    shares = {k: measured(tmp_path / k, "straight_edges", image=v, content=photograph) for k, v in others.items()}
+    assert shares["flat"] == 0 and max(shares.values()) < 0.2, shares
+    one_px = np.roll(photograph, 1, axis=1)
+    assert measured(tmp_path / "near", "straight_edges", image=one_px, content=photograph) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("light", "dark"), [((200, 60, 60), (60, 102, 60)), ((200, 60, 60), (60, 200, 60))], ids=["luminance", "mean"]
+)
+def test_straight_edges_see_an_edge_between_colours_of_one_luminance_or_mean(
+    tmp_path: Path, light: tuple[int, ...], dark: tuple[int, ...]
+) -> None:
+    photograph = building()
+    image = np.where(luminance(photograph)[..., None] > 0.5, light, dark).astype(np.uint8)
+    assert min(np.ptp(luminance(image)), np.ptp(image.mean(2)) / 255) < 0.005
+    assert measured(tmp_path, "straight_edges", image=image, content=photograph) > 0.5
+
+
+def test_photograph_without_straight_edges_decides_nothing(tmp_path: Path) -> None:
+    i, j = np.mgrid[:128, :128]
+    discs = np.repeat((((i - 64) ** 2 + (j - 64) ** 2) % 1500 < 750)[..., None] * 200, 3, 2).astype(np.uint8)
+    round_one = np.where((i - 64) ** 2 + (j - 64) ** 2 < 900, 200, 50)[..., None].repeat(3, 2).astype(np.uint8)
+    for k, photograph in enumerate((discs, round_one, picture(16, 128, 128), np.zeros((128, 128, 3), np.uint8))):
+        with pytest.raises(CannotMeasureError, match="no straight edges"):
+            measured(tmp_path / str(k), "straight_edges", image=building()[:, :128], content=photograph)
+
+
+# Colours
+
+
+def test_chroma_distance_is_that_of_i_and_q_by_double_loop(tmp_path: Path) -> None:
+    image, photograph = picture(17, 5, 6), picture(18, 5, 6)
+    squares = []
+    for i in range(5):
+        for j in range(6):
+            R, G, B = (image[i, j].astype(float) - photograph[i, j]) / 255
+            squares.append((0.5959 * R - 0.2746 * G - 0.3213 * B) ** 2 + (0.2115 * R - 0.5227 * G + 0.3112 * B) ** 2)
+    expected = math.sqrt(sum(squares) / 30)
+    found = measured(tmp_path, "chroma_distance", image=image, content=photograph)
+    assert found == pytest.approx(expected, rel=1e-3)
+    corners = np.array([[[255 * (k >> c & 1) for c in range(3)] for k in range(8)]], np.uint8)
+    IQ = chroma(corners)[0]
+    assert 1.2 < max(np.linalg.norm(a - b) for a in IQ for b in IQ) < 1.3
+
+
+def test_luminance_alone_moves_no_chroma_but_by_rounding(tmp_path: Path) -> None:
     import torch
 
-    from harness.images.resize import to_tensor
-    from harness.metrics import REFERENCE_STYLE, measure
-    from harness.runs.prepare import embedded_network
+    from harness.images.colour import with_colours_of
+    from harness.images.resize import to_array, to_tensor
 
-    paintings = [picture(20), picture(21, 24, 20) // 3, picture(22) // 2 + 100]
-    images = [picture(23), picture(24) // 2, picture(25)]
-    cells = [
-        {"label": {"style": f"s{k}"}, "image": image, "style": painting}
-        for k, (image, painting) in enumerate(zip(images, paintings, strict=True))
-    ]
-    results = results_of(tmp_path, cells, axes={"style": ["s0", "s1", "s2"]})
-    network = embedded_network()
-
-    def distance(image: np.ndarray, painting: np.ndarray) -> float:
-        x, s = (to_tensor(each / np.float32(255)) for each in (image, painting))
-        return float(measure(x, torch.zeros_like(x), s, network, ())[REFERENCE_STYLE])
-
-    measuring = Measuring(results)
-    for k, run in enumerate(results.runs):
-        own, *others = (distance(images[k], paintings[j]) for j in (k, *({0, 1, 2} - {k})))
-        assert measuring.of_run("own_style_margin", run) == pytest.approx(min(others) / own, rel=1e-4)
+    photograph, strokes = picture(19) // 4 + 96, picture(20) // 4 + 96  # nothing clips
+    kept = to_array(with_colours_of(to_tensor(strokes / 255), to_tensor(photograph / 255).to(torch.float32)))
+    name = "chroma_distance"
+    assert measured(tmp_path / "a", name, image=kept, content=photograph) < 2 / 255
+    assert measured(tmp_path / "b", name, image=strokes, content=photograph) > 0.05
+    assert measured(tmp_path / "c", name, image=photograph, content=photograph) == 0
 
 
-def test_margin_to_other_paintings_needs_another(tmp_path: Path) -> None:
-    cells = [{"label": {"seed": k}} for k in (0, 1)]  # two runs, one painting
-    results = results_of(tmp_path, cells, axes={"seed": [0, 1]})
-    with pytest.raises(CannotMeasureError, match="only one painting"):
-        Measuring(results).of_run("own_style_margin", results.runs[0])
+# Copies
 
 
-def test_painting_used_at_two_scales_is_one_painting(tmp_path: Path) -> None:
-    cells = [{"label": {"style_scale": scale}, "style": picture(k)} for k, scale in enumerate((1.0, 2.0))]
-    results = results_of(tmp_path, cells, axes={"style_scale": [1.0, 2.0]})
-    with pytest.raises(CannotMeasureError, match="only one painting"):
-        Measuring(results).of_run("own_style_margin", results.runs[0])
+def test_copied_patches_and_longest_copy_are_those_of_the_painting_as_it_was_used(tmp_path: Path) -> None:
+    painting, larger = picture(21, 24, 24), picture(22, 40, 40)
+    half = np.concatenate([painting[3:19, 2:10], picture(23, 16, 8)], axis=1)  # of 12 columns of patches, 4 are copied
+    quilt = {"method": "quilting"}
+    for name, of_half, of_all in (("copied_patches", 4 / 12, 1), ("longest_copy", 16, 20)):
+        at = tmp_path / name
+        assert measured(at / "half", name, image=half, style=painting, transfer=quilt) == pytest.approx(of_half)
+        assert measured(at / "all", name, image=painting[4:, 4:], style=painting, transfer=quilt) == of_all
+        assert measured(at / "gatys", name, image=picture(24), style=painting) == 0
+        scaled = {"style": painting, "sources": {"style_as_used": larger}, "transfer": {**quilt, "style_scale": 1.5}}
+        assert measured(at / "scaled", name, image=larger[:20, :20], **scaled) == of_all
+        assert measured(at / "not", name, image=painting[4:, 4:], **scaled) == 0
 
 
-# Expectations
-
-
-def test_direction_needs_every_step_and_the_whole() -> None:
-    assert changes("rises", [1, 2, 3], None, None).holds
-    assert changes("falls", [3, 2, 1], None, None).holds
-    assert not changes("rises", [1, 3, 2], None, None).holds
-    assert changes("rises", [1, 2, 3], 2, None).holds  # ≥
-    assert not changes("rises", [1, 2, 3], 2.001, None).holds
-    assert changes("falls", [8, 4, 2], None, 4).holds
-    assert not changes("falls", [8, 4, 2], None, 4.001).holds
-    assert changes("falls", [8, 4, 2], None, 3).margin == pytest.approx(1)
-    assert changes("rises", [1, 3, 2], 0.5, None).margin == -1
-    assert "step 2 of 2" in changes("rises", [1, 3, 2], 0.5, None).remark
-
-
-def test_a_tie_is_no_rise() -> None:
-    assert not changes("rises", [1, 1, 2], None, None).holds
-    assert not changes("falls", [2, 1, 1], None, None).holds
-    assert not greater(1, 1, None, None).holds
-    assert not greater(1, 0, 1, None).holds
-    assert equal([1], [1], 0).holds
-
-
-def test_ratios_across_zero_are_not_decided_by_their_sign() -> None:
-    with pytest.raises(CannotMeasureError, match="no meaning"):
-        changes("rises", [-1, 2, 3], None, 2)
-    with pytest.raises(CannotMeasureError, match="no meaning"):
-        greater(-1, -3, None, 2)
-    unbounded = changes("falls", [2, 1, 0], None, 5)
-    assert unbounded.holds and unbounded.quantity is None and unbounded.margin is None
-    assert not greater(0, 0, None, 2).holds
-    assert greater(1e300, 1e-300, None, 2).quantity is None
-
-
-def test_spread_is_relative_to_the_size_of_the_median() -> None:
-    assert within([9, 10, 11], 0.2).holds
-    assert not within([9, 10, 11.1], 0.2).holds
-    assert not within([-9, -10, -11.1], 0.2).holds  # a negative median must not make every spread small
-    assert within([0, 0], 0).holds
-    with pytest.raises(CannotMeasureError, match="median is 0"):
-        within([-1, 0, 1], 0.2)
-    with pytest.raises(CannotMeasureError, match="at least two"):
-        within([1], 0.2)
-
-
-def test_equality_is_that_of_single_runs_not_of_means() -> None:
-    assert not equal([0.5, -0.5], None, 0).holds
-    assert equal([0.5, -0.5], None, 0.5).holds
-    assert equal([1, 3], [2], 0.5).margin == -0.5
-
-
-@settings(deadline=None, max_examples=25)
-@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=6), st.floats(0, 1e6))
-def test_falling_is_rising_backwards_and_margins_have_the_verdicts_sign(values: list[float], by: float) -> None:
-    rising, falling = changes("rises", values, by, None), changes("falls", values[::-1], by, None)
-    assert rising == falling or rising.remark != falling.remark and rising.holds == falling.holds
-    assert rising.margin is not None and (rising.margin >= 0 if rising.holds else rising.margin <= 0)
+def test_copies_from_images_smaller_than_a_patch_are_not_measured(tmp_path: Path) -> None:
+    with pytest.raises(CannotMeasureError, match="1 to 4 px"):
+        measured(tmp_path, "copied_patches", image=picture(1, 4, 16), style=picture(2))

@@ -237,3 +237,56 @@ def test_figure_judges_the_claims_again_as_they_stand_in_the_folder(folder: Path
     (verdict,) = json.loads((folder / "claims.json").read_text())["claims"]
     assert verdict["verdict"] == "holds"  # 105.5 over two seeds against 54
     assert "Claims: 1 holds; see" in CliRunner().invoke(app, ["status", str(folder)]).output
+
+
+def test_methods_stand_in_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    blend = {"strokes": 0.75, "mosaic": {"mask": "coffee_cup"}}
+    photo = {"photorealism": {"weight": 1e4, "first_stage": 0}}
+    cells = [
+        {"id": "aaaaaaaaaaaa", "transfer": {"alpha": 0.5}, "metrics": metrics(100.0, heldout_style_optimised=True)},
+        {"id": "bbbbbbbbbbbb", "transfer": {"method": "quilting", "quilting": {"block": 20}}, "metrics": metrics(50.0)},
+        {"id": "cccccccccccc", "transfer": {"style": blend, "smoothing": 0.8, **photo}, "metrics": metrics(20.0)},
+        {
+            "id": "dddddddddddd",
+            "transfer": {"convention": "gordicaleksa", "colours": "luminance"},
+            "metrics": metrics(1),
+        },
+    ]
+    folder = make_results_folder(tmp_path / "all", cells, {"transfer": BASE})
+    table, words = tmp_path / "table.csv", []
+    result = compare(folder, "--csv", table)
+    for line in rows_of(result):
+        words.append(line[1 : -len(COLUMNS)])
+    header = next(line for line in result.output.splitlines() if line.startswith("run ") or " method " in line)
+    fields = ["method", "style", "colours", "alpha", "photorealism.weight", "smoothing", "convention"]
+    assert [name for name in header.split() if name in fields][: len(fields)] == fields
+    assert "quilting.block" not in result.output, "only one run has blocks: nothing to tell apart"
+    assert words[0] == ["gatys", "strokes", "style", "0.5", "0", "0", "released"]
+    assert words[1] == ["quilting", "strokes", "style", "–", "–", "0", "–"]
+    assert " ".join(words[2]) == "gatys mosaic:{mask: coffee_cup} strokes:0.75 style 0.001 1e+04 0.8 released"
+    assert words[3] == ["gatys", "strokes", "luminance", "0.001", "0", "0", "gordicaleksa"]
+    rows = read(table)
+    assert [row["alpha"] for row in rows] == ["0.5", "", "0.001", "0.001"]
+    assert [row["method"] for row in rows] == ["gatys", "quilting", "gatys", "gatys"]
+    assert rows[2]["style.mosaic.mask"] == "coffee_cup" and rows[0]["style"] == "strokes"
+
+
+def test_quilted_runs_are_told_apart_by_their_blocks(tmp_path: Path) -> None:
+    cells = [
+        {"id": f"{name * 12}", "transfer": {"method": "quilting", "quilting": {"block": block}}, "metrics": metrics(k)}
+        for k, (name, block) in enumerate((("a", 20), ("b", 36)))
+    ]
+    result = compare(make_results_folder(tmp_path / "all", cells, {"transfer": BASE}))
+    assert "quilting.block" in result.output
+    assert [line[1] for line in rows_of(result)] == ["20", "36"]
+
+
+def test_runs_of_an_earlier_version_stand_beside_new_ones(folder: Path) -> None:
+    data = json.loads((folder / "cells.json").read_text())
+    later = ("colours", "pyramid", "total_variation", "photorealism", "smoothing", "quilting")
+    for cell in data["cells"][:1]:
+        cell["transfer"] = {name: value for name, value in cell["transfer"].items() if name not in later}
+    (folder / "cells.json").write_text(json.dumps(data))
+    header = next(line for line in compare(folder).output.splitlines() if "alpha" in line)
+    assert not any(name in header for name in later[:-1] if name != "total_variation")

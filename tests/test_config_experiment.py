@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.config import LAYERS, Experiment, Transfer, dump_yaml, load_experiment, run_id
+from harness.config import LAYERS, Experiment, Transfer, dump_yaml, hashed_fields, load_experiment, run_id
 
-HASHES = {"content": "c", "style": "s", "weights": "w"}
 ROOT = Path(__file__).parents[1]
 FILE = """\
 transfer: {content: a, style: b, alpha: 1e-3, style_layers: {conv1_1: 1, conv2_1: 2}}
@@ -33,7 +32,7 @@ def path(tmp_path):
 
 
 def identity_of(transfer):
-    return run_id(transfer, {**HASHES, **({"start": "f"} if hasattr(transfer.start, "file") else {})})
+    return run_id(transfer, {slot: slot for slot in hashed_fields(transfer)})
 
 
 def test_cells_are_cases_by_axes_in_written_order(path):
@@ -191,7 +190,7 @@ transfers = st.builds(
     Transfer,
     content=names,
     style=names,
-    size=st.integers(16, 8192),
+    size=st.integers(17, 8192),
     seed=st.integers(0, 2**63 - 1),
     alpha=positive,
     beta=positive,
@@ -199,6 +198,9 @@ transfers = st.builds(
     style_layers=layer_weights,
     normalised=st.booleans(),
     start=st.sampled_from(["content", "noise"]) | st.fixed_dictionaries({"file": names}),
+    segmentation=st.none() | st.fixed_dictionaries({"content": names, "style": names}),
+    photorealism=st.fixed_dictionaries({}, optional={"weight": positive, "first_stage": st.integers(0, 499)}),
+    pyramid=st.sampled_from([[], [{"size": 16, "steps": 3}]]),
     weights=st.just("caffe") | st.fixed_dictionaries({"file": names}, optional={"input": st.just("torchvision")}),
     optimiser=st.just("adam") | st.fixed_dictionaries({"history": st.integers(1, 200), "learning_rate": positive}),
 )

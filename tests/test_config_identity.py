@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.config import Transfer, canonical_json, hashed_fields, load_experiment, run_id
-from harness.config.identity import identity
+from harness.config.fields import FIELDS, set_field
+from harness.config.identity import ADDED_LATER, completed, identity
+from harness.config.methods import is_used
+from harness.config.styles import image_slots
 
 HASHES = {"content": "c" * 64, "style": "5" * 64, "weights": "e" * 64}
 
@@ -19,9 +22,15 @@ def make(**fields):
     return Transfer(**{"content": "a", "style": "b", **fields})
 
 
+def id_of(transfer):
+    """With every file's content being its name."""
+    slots = dict(image_slots(transfer.model_dump(mode="json", exclude_none=True)))
+    return run_id(transfer, {slot: HASHES.get(slot, "") + slots.get(slot, "") for slot in hashed_fields(transfer)})
+
+
 def test_id_is_the_hash_of_the_whole_canonical_json():
     document = json.loads(canonical_json(identity(make(), HASHES)))
-    assert set(document) == {*Transfer.model_fields, "numerics"}
+    assert set(document) == {*Transfer.model_fields, "numerics"} - {*ADDED_LATER, "quilting"}
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     assert run_id(make(), HASHES) == hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -40,10 +49,71 @@ def test_every_field_enters():
         "content_layers": {"conv2_2": 1}, "style_layers": {"conv1_1": 1}, "alpha": 2, "beta": 2,
         "convention": "printed",
         "pooling": "max", "padding": "reflect", "normalised": False, "optimiser": "adam", "precision": "float64",
+        "colours": "luminance", "pyramid": [{"size": 64, "steps": 9}], "total_variation": 0.5, "smoothing": 0.5,
+        "photorealism": {"weight": 1}, "method": "quilting",
     }  # fmt: skip
-    assert set(Transfer.model_fields) - set(other) == {"method", "content", "style", "weights"}  # one value, or hashed
-    ids = [run_id(make(**{field: value}), HASHES) for field, value in other.items()]
-    assert len({run_id(make(), HASHES), *ids}) == len(other) + 1
+    hashed = {"content", "style", "segmentation", "weights"}
+    assert set(Transfer.model_fields) - set(other) == {*hashed, "quilting"}  # which says nothing to gatys
+    ids = [id_of(make(**{field: value})) for field, value in other.items()]
+    assert len({id_of(make()), *ids}) == len(other) + 1
+
+
+def test_first_stage_enters_also_without_the_regulariser():
+    assert id_of(make(photorealism={"first_stage": 9})) != id_of(make())
+
+
+QUILTING = {
+    "content": "other.png", "style": "other.png", "style_scale": 2, "colours": "recoloured", "size": 100, "seed": 1,
+    "smoothing": 0.5,
+    **{f"quilting.{name}": value for name, value in
+       {"task": "synthesis", "block": 20, "overlap": 0.25, "tolerance": 0.2, "iterations": 1}.items()},
+}  # fmt: skip
+
+
+def test_id_of_a_quilted_picture_has_what_quilting_uses_and_nothing_else():
+    plain = {"content": "a", "style": "b", "method": "quilting"}
+    ids = {id_of(Transfer(**plain))}
+    for field in FIELDS:
+        names = [name for name in QUILTING if name.split(".")[0] == field]
+        assert bool(names) == is_used("quilting", field) or field == "method"
+        for name in names:
+            ids.add(id_of(Transfer(**set_field(plain, name, QUILTING[name]))))
+    assert len(ids) == len(QUILTING) + 1
+    unused = {"alpha": 3, "steps": 1, "start": {"file": "x"}, "weights": {"file": "y"}, "pyramid": [],
+              "segmentation": {"content": "m", "style": "n"}, "photorealism": {"weight": 1}}  # fmt: skip
+    assert id_of(Transfer(**plain, **unused)) == id_of(Transfer(**plain))
+
+
+def test_paintings_enter_by_content_weight_scale_and_masks():
+    both = {"strokes": 0.75, "mosaic": 0.25}
+    masked = {"strokes": {"weight": 0.75, "mask": "m"}, "mosaic": 0.25}
+    others = [
+        {"strokes": 0.25, "mosaic": 0.75}, {"strokes": {"weight": 0.75, "scale": 2}, "mosaic": 0.25}, masked,
+        {"strokes": {"weight": 0.75, "own_mask": "m"}, "mosaic": 0.25}, {"strokes": 0.75}, "strokes",
+    ]  # fmt: skip
+    assert len({id_of(make(style=style)) for style in (both, *others)}) == len(others) + 1
+    assert id_of(make(style={"mosaic": 0.25, "strokes": 0.75})) == id_of(make(style=both))
+    one = make(style=masked)
+    hashes = {slot: slot for slot in hashed_fields(one)}
+    assert set(hashes) == {"content", "weights", "style.0", "style.1", "style.1.mask"}  # by name: mosaic is the first
+    assert run_id(one, {**hashes, "style.1.mask": "x"}) != run_id(one, hashes)
+    assert run_id(one, {**hashes, "style.0": "x"}) != run_id(one, hashes)
+    renamed = make(style={"strokes": {"weight": 0.75, "mask": "another/path"}, "mosaic": 0.25})
+    assert run_id(renamed, hashes) == run_id(one, hashes)
+
+
+def test_single_plain_painting_is_its_name():
+    for style in ({"b": 1}, {"b": {"scale": 1}}, {"b": 1.0, "c": 0}):
+        assert make(style=style) == make()
+        assert run_id(make(style=style), HASHES) == run_id(make(), HASHES)
+
+
+def test_segmentation_is_its_files_content():
+    one = make(segmentation={"content": "x", "style": "y"})
+    hashes = {slot: slot for slot in hashed_fields(one)}
+    assert {"segmentation.content", "segmentation.style"} <= set(hashes)
+    assert run_id(make(segmentation={"content": "v", "style": "w"}), hashes) == run_id(one, hashes)
+    assert run_id(one, {**hashes, "segmentation.style": "z"}) != run_id(one, hashes)
 
 
 def test_names_do_not_enter_but_content_does():
@@ -65,7 +135,7 @@ def test_weights_file_is_its_content_and_how_it_is_read():
 def test_start_file_is_its_content():
     hashes = {**HASHES, "start": "1" * 64}
     start = make(start={"file": "x.png"})
-    assert hashed_fields(start) == ("content", "style", "weights", "start")
+    assert set(hashed_fields(start)) == {"content", "style", "weights", "start"}
     assert run_id(start, hashes) == run_id(make(start={"file": "y.png"}), hashes)
     assert run_id(start, hashes) != run_id(start, {**hashes, "start": "2" * 64})
 
@@ -107,6 +177,14 @@ def test_field_added_later_enters_only_when_it_differs():
     assert bounded["optimiser"]["bounds"] == "unit"
 
 
+def test_transfer_of_an_earlier_version_is_completed():
+    whole = make().model_dump(mode="json", exclude_none=True)
+    earlier = {field: value for field, value in whole.items() if field not in {*ADDED_LATER, "quilting"}}
+    assert completed(earlier) == whole == completed(whole)
+    assert list(completed(earlier)) == list(whole)
+    assert completed({**earlier, "smoothing": 0.5})["smoothing"] == 0.5
+
+
 def test_numerics_enters():
     assert identity(make(), HASHES, numerics=2) != identity(make(), HASHES, numerics=1)
 
@@ -120,6 +198,26 @@ def test_canonical_json_has_no_nan_and_keeps_integers():
 def test_id_of_the_default_transfer_is_pinned():
     """Whoever changes a default or the spelling sees here that every id changes with it."""
     assert run_id(make(), HASHES) == "bff1da8bb24b"
+
+
+BEFORE = [  # printed by the version that knew neither quilting nor several paintings
+    ({"alpha": 0.1, "beta": 2}, "4a1ba15d069a"),
+    ({"start": "content", "seed": 3, "size": 256, "steps": 7}, "1a0624c993d6"),
+    ({"start": {"file": "x.png"}}, "3f060eb2eade"),
+    ({"weights": "caffe", "pooling": "max", "padding": "reflect", "normalised": False, "convention": "printed"},
+     "13c46738300d"),
+    ({"weights": {"file": "w.pth", "input": "torchvision"}}, "ee013ace9793"),
+    ({"optimiser": "adam", "precision": "float64"}, "fd5ef94a2d84"),
+    ({"optimiser": {"history": 5, "bounds": "none"}, "style_scale": 2, "noise_sigma": 0.5}, "cdd23765a6fa"),
+    ({"content_layers": {"conv2_2": 1}, "style_layers": {"conv1_1": 1, "conv3_1": 0}}, "4b3f85fd8e64"),
+    ({"alpha": 0, "content_layers": {}}, "26e26a3893cc"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields, expected", BEFORE)
+def test_id_from_before_the_later_fields_is_still_valid(fields, expected):
+    hashes = {**HASHES, **({"start": "f" * 64} if isinstance(fields.get("start"), dict) else {})}
+    assert run_id(make(**fields), hashes) == expected
 
 
 def test_config_imports_neither_torch_nor_numpy():

@@ -279,7 +279,7 @@ SPACE_FAULTS = {
     "wrong layer": ("style_layers: {simplex: [conv1_1, relu4_2]}", "no VGG-19 layer 'relu4_2'; did you mean conv4_2?"),
     "one layer": ("style_layers: {simplex: [conv1_1]}", "got [conv1_1]; allowed: a list of two layers or more"),
     "a layer twice": ("style_layers: {simplex: [conv1_1, conv1_1]}", "conv1_1 stands there twice; keep one"),
-    "simplex of numbers": ("beta: {simplex: [conv1_1, conv2_1]}", "a simplex is for content_layers and style_layers"),
+    "simplex of numbers": ("beta: {simplex: [conv1_1, conv2_1]}", "a simplex is for content_layers, style_layers and"),
     "overlap": (
         "style_layers: {simplex: [conv1_1, conv2_1]}\n  style_layers.conv1_1: {uniform: [0, 1]}",
         "FILE:5: space.style_layers.conv1_1: style_layers.conv1_1 and style_layers vary the same field; keep one",

@@ -1,4 +1,4 @@
-"""The drawn style images: redrawn they are the same, and they are rich enough at every scale to be transferred."""
+"""The drawn images: redrawn they are the same; styles are rich at every scale, masks say clearly what is inside."""
 
 import itertools
 import re
@@ -7,16 +7,27 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 
-from harness.images.catalogue import DRAWN
-from harness.images.drawn import draw
+from harness.images.catalogue import DRAWN, MASKS
+from harness.images.drawn import draw, regions
 from harness.images.drawn.canvas import between, cos_sin, reduce_colours, shrink, steady
 from harness.images.files import read_image
+from harness.images.masks import check_mask, read_mask, read_regions
 
-NAMES = list(draw.PICTURES)
+NAMES = [image.name for image in DRAWN]
+MASK_NAMES = [image.name for image in MASKS if not image.name.endswith("_regions")]
+COMPLEMENTS = (
+    ("astronaut_figure", "astronaut_background"),
+    ("chelsea_cat", "chelsea_background"),
+    ("coffee_cup", "coffee_table"),
+    ("rocket_ground", "rocket_sky"),
+    ("waves_sea", "waves_sky"),
+    ("ink_hills", "ink_sky"),
+)
 
 
-@pytest.mark.parametrize("name", ["ink", "dots"])
+@pytest.mark.parametrize("name", ["ink", "dots", *regions.PICTURES])
 def test_redrawn_picture_is_the_committed_one(name):
     picture = draw.PICTURES[name]()
     np.testing.assert_array_equal(picture, draw.pixels_of(draw.FOLDER / f"{name}.png"))
@@ -26,15 +37,17 @@ def test_redrawn_picture_is_the_committed_one(name):
     sys.platform != "linux" or not re.fullmatch(r"1\.[23]\.\d+(\.\d+)?", zlib.ZLIB_RUNTIME_VERSION),
     reason="another zlib packs the same pixels into other bytes",
 )
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "chelsea_cat", "rocket_regions"])
 def test_committed_file_is_its_pixels_encoded_again_byte_for_byte(name):
     path = draw.FOLDER / f"{name}.png"
     assert draw.encode(draw.pixels_of(path)) == path.read_bytes()
 
 
 def test_every_drawn_name_has_a_picture_and_together_they_are_small():
-    assert [image.name for image in DRAWN] == NAMES
+    assert [image.name for image in (*DRAWN, *MASKS)] == list(draw.PICTURES)
+    assert {path.stem for path in draw.FOLDER.glob("*.png")} == set(draw.PICTURES)
     assert sum(path.stat().st_size for path in draw.FOLDER.glob("*.png")) < 1_500_000
+    assert sum((draw.FOLDER / f"{image.name}.png").stat().st_size for image in MASKS) < 100_000
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,3 +103,53 @@ def test_palette_reduction_keeps_few_colours_exactly_and_many_nearly():
     reduced = reduce_colours(many, 64)
     assert len(np.unique(reduced.reshape(-1, 3), axis=0)) <= 64
     assert np.abs(reduced.astype(int) - many).mean() < 2
+
+
+def path_of(name):
+    return draw.FOLDER / f"{name}.png"
+
+
+@pytest.mark.parametrize("name", MASK_NAMES)
+def test_mask_is_black_or_white_but_for_its_outline_and_selects_a_part(name):
+    check_mask(path_of(name), read_image(path_of(name)).shape[:2])
+    mask = read_mask(path_of(name))
+    assert 0.1 < mask.mean() < 0.9
+    assert ((mask > 0.01) & (mask < 0.99)).float().mean() < 0.02
+
+
+@pytest.mark.parametrize(("inside", "outside"), COMPLEMENTS)
+def test_mask_and_its_complement_sum_to_1(inside, outside):
+    sums = read_mask(path_of(inside)) + read_mask(path_of(outside))
+    torch.testing.assert_close(sums, torch.ones_like(sums))
+
+
+def test_segmentations_pair_sky_with_sky_and_the_rocket_with_the_suns():
+    paths = path_of("rocket_regions"), path_of("strokes_regions")
+    found = read_regions(*paths, (171, 256), (512, 512))
+    assert [region.name for region in found] == ["blue", "green", "yellow"]
+    assert all(region.own_mask is not None for region in found)
+    torch.testing.assert_close(sum(region.mask for region in found), torch.ones(171, 256))
+    sky, _, suns = (region.own_mask for region in found)
+    assert (torch.maximum(sky, suns) >= (read_mask(path_of("strokes_sky")) > 0.6)).all()
+    backwards = {region.name: region.own_mask for region in read_regions(*paths[::-1], (64, 64), (171, 256))}
+    assert backwards["magenta"] is None and backwards["yellow"] is not None
+
+
+def test_cover_is_the_area_inside_a_polygon():
+    """Against its definition on many points per pixel, and a known area."""
+    outline = [(1.3, -2.0), (9.7, 3.1), (14.2, 12.6), (6.1, 7.9), (-3.0, 10.2)]
+    covered = regions.cover(12, 11, outline)
+    for row, column in itertools.product(range(11), range(12)):
+        points = [(column + (i + 0.5) / 12, row + (j + 0.5) / 12) for i in range(12) for j in range(12)]
+        assert covered[row, column] == pytest.approx(np.mean([_inside(x, y, outline) for x, y in points]), abs=0.09)
+    ellipse = regions.cover(60, 50, regions.ellipse(31.2, 24.7, 21.5, 13.25))
+    assert ellipse.sum() == pytest.approx(np.pi * 21.5 * 13.25, rel=2e-3)
+
+
+def _inside(x, y, outline):
+    """Whether a ray to the right crosses the outline an odd number of times."""
+    crossed = False
+    for (x0, y0), (x1, y1) in itertools.pairwise([*outline, outline[0]]):
+        if (y0 <= y) != (y1 <= y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0):
+            crossed = not crossed
+    return crossed

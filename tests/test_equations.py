@@ -1,4 +1,4 @@
-"""Equations 1 to 7 of Gatys, Ecker & Bethge (CVPR 2016), against double loops and their closed-form gradients."""
+"""Gatys, Ecker & Bethge (CVPR 2016), eqs 1 to 7, guided Gram matrices, TV: double loops and closed-form gradients."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from harness.objective.equations import (
     content_loss,
     gram,
     gram_per_position,
+    guided_gram_per_position,
     style_layer_loss,
     style_loss,
     total_loss,
+    total_variation_loss,
 )
 
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 5))
@@ -117,3 +119,68 @@ def test_gram_is_symmetric_and_positive_semi_definite(shape: tuple[int, int, int
     G = gram(normal(shape, seed))
     assert torch.equal(G, G.transpose(1, 2))
     assert float(torch.linalg.eigvalsh(G).min()) >= -1e-9
+
+
+@few
+@given(shapes, seeds)
+def test_gradient_of_gram_is_f_times_d_plus_its_transpose(shape: tuple[int, int, int, int], seed: int) -> None:
+    """Also where D is not symmetric; and equal to differences of the function itself."""
+    features, D = normal(shape, seed).requires_grad_(), normal((shape[0], shape[1], shape[1]), seed + 1)
+    (gradient,) = torch.autograd.grad((gram(features) * D).sum(), features)
+    for row in range(shape[0]):
+        F = features[row].detach().flatten(1)
+        torch.testing.assert_close(gradient[row].flatten(1), (D[row] + D[row].T) @ F, rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradcheck(gram, (features,))
+
+
+@few
+@given(shapes, seeds)
+def test_guided_gram_is_by_loops_over_positions(shape: tuple[int, int, int, int], seed: int) -> None:
+    """Σ_k t_k² F_ik F_jk / Σ_k t_k²: T_r ∘ F with Σ T_r² = 1."""
+    features, t = normal(shape, seed), normal(shape[2:], seed + 1).abs() + 0.01
+    G = guided_gram_per_position(features, t)
+    weights = [value**2 for value in t.flatten().tolist()]
+    for row in range(shape[0]):
+        f = matrix(features[row])
+        for i, j in itertools.product(range(shape[1]), repeat=2):
+            expected = sum(w * a * b for w, a, b in zip(weights, f[i], f[j], strict=True)) / sum(weights)
+            assert float(G[row, i, j]) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@few
+@given(shapes, seeds, st.floats(0.01, 100))
+def test_guidance_of_any_constant_is_gram_per_position(shape: tuple[int, int, int, int], seed: int, t: float) -> None:
+    features = normal(shape, seed)
+    guided = guided_gram_per_position(features, torch.full(shape[2:], t, dtype=torch.float64))
+    torch.testing.assert_close(guided, gram_per_position(features), rtol=1e-12, atol=1e-12)
+
+
+def test_binary_guidance_is_gram_of_the_region_alone() -> None:
+    features, t = normal((2, 3, 4, 6), 0), torch.zeros(4, 6, dtype=torch.float64)
+    t[:, :2] = 1
+    expected = gram_per_position(features[..., :2])
+    torch.testing.assert_close(guided_gram_per_position(features, t), expected, rtol=1e-12, atol=1e-12)
+
+
+@few
+@given(shapes, seeds, st.integers(1, 3))
+def test_parts_of_a_map_add_up_to_the_whole(shape: tuple[int, int, int, int], seed: int, cut: int) -> None:
+    features, t = normal((*shape[:3], shape[3] + 3), seed), normal((shape[2], shape[3] + 3), seed + 1).abs()
+    parts = [slice(0, cut), slice(cut, None)]
+    num_positions, squares = t.numel(), t.square().sum()
+    plain = sum(gram_per_position(features[..., part], num_positions) for part in parts)
+    guided = sum(guided_gram_per_position(features[..., part], t[:, part], squares) for part in parts)
+    torch.testing.assert_close(plain, gram_per_position(features), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(guided, guided_gram_per_position(features, t), rtol=1e-12, atol=1e-12)
+
+
+@few
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), seeds)
+def test_total_variation_is_mean_squared_difference_by_double_loop(B: int, H: int, W: int, seed: int) -> None:
+    images = normal((B, 3, H, W), seed)
+    for x, measured in zip(images.tolist(), total_variation_loss(images), strict=True):
+        squares = 0.0
+        for c, i, j in itertools.product(range(3), range(H), range(W)):
+            squares += (x[c][i + 1][j] - x[c][i][j]) ** 2 if i + 1 < H else 0.0
+            squares += (x[c][i][j + 1] - x[c][i][j]) ** 2 if j + 1 < W else 0.0
+        assert float(measured) == pytest.approx(squares / (3 * H * W), rel=1e-9, abs=1e-14)

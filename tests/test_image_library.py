@@ -15,10 +15,10 @@ import pytest
 import harness
 from harness.errors import DownloadError, ImageError
 from harness.images import fetch_images, find_image, library, list_images, read_image, write_png
-from harness.images.catalogue import DRAWN, PAPER, PHOTOGRAPHS, TEXTURES
+from harness.images.catalogue import DRAWN, MASKS, PAPER, PHOTOGRAPHS, TEXTURES
 from harness.images.library import image_file
 
-BUNDLED = (*PHOTOGRAPHS, *TEXTURES, *DRAWN)
+BUNDLED = (*PHOTOGRAPHS, *TEXTURES, *DRAWN, *MASKS)
 
 
 @pytest.fixture(autouse=True)
@@ -31,13 +31,19 @@ def empty_cache(tmp_path, monkeypatch):
 def test_bundled_image_is_there_in_its_size(image):
     pixels = read_image(find_image(image.name))
     assert pixels.shape == (image.height, image.width, 3) and pixels.std() > 0.05
-    if image.kind != "texture":
+    if image.kind not in ("texture", "mask"):
         assert (pixels.max(axis=2) - pixels.min(axis=2)).mean() > 0.02  # in colour
 
 
 def test_names_are_unique_and_at_least_six_styles_are_drawn():
     names = [image.name for image in list_images()]
     assert len(set(names)) == len(names) and len(DRAWN) >= 6 and {"astronaut", "strokes", "tubingen"} <= set(names)
+
+
+@pytest.mark.parametrize("image", MASKS, ids=lambda image: image.name)
+def test_mask_is_named_after_its_image_and_has_its_size(image):
+    masked = {bundled.name: bundled for bundled in BUNDLED}[image.name.split("_")[0]]
+    assert masked.kind != "mask" and (masked.width, masked.height) == (image.width, image.height)
 
 
 @pytest.mark.parametrize("image", list_images(), ids=lambda image: image.name)
@@ -49,7 +55,7 @@ def test_every_image_says_whose_it_is(image):
 def test_paper_image_names_its_address_hash_and_stand_in(image):
     assert re.fullmatch(r"https://raw\.githubusercontent\.com/jcjohnson/[\w/.-]+/[0-9a-f]{40}/[\w/.-]+", image.source)
     assert re.fullmatch(r"[0-9a-f]{64}", image.sha256)
-    assert image.stand_in in {bundled.name for bundled in BUNDLED}
+    assert image.stand_in in {bundled.name for bundled in BUNDLED if bundled.kind != "mask"}
 
 
 @pytest.mark.parametrize("image", PAPER, ids=lambda image: image.name)
@@ -74,6 +80,7 @@ def test_paper_image_with_another_content_counts_as_not_downloaded():
         ("colour-fields", "colour_fields"),
         ("starry night", "starry_night"),
         ("mosaic.png", "mosaic"),
+        ("rocket-skies", "rocket_sky"),
     ],
 )
 def test_typo_names_the_nearest_image(typo, meant):

@@ -185,7 +185,7 @@ def test_single_threaded_bits_do_not_depend_on_the_pace(
 ) -> None:
     """How many evaluations a training step makes is a matter of speed: one or all give the same picture."""
     rows = make_rows(tmp_path)
-    monkeypatch.setattr(StyleTransfer.__init__, "__defaults__", (1, 0.0, ()))
+    monkeypatch.setattr(StyleTransfer.__init__, "__defaults__", (1, 0.0, (), None, None, True, ()))
     carry(rows)
     assert_same(rows, whole)
 

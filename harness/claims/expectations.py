@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.claims.measures import CannotMeasureError
+from harness.claims.checks import CannotMeasureError
 
 
 @dataclass(frozen=True)

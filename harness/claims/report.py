@@ -17,6 +17,7 @@ from rich.text import Text
 
 from harness.claims.records import Finding, Number, State, Verdict
 from harness.config.claims import Claim
+from harness.config.styles import paintings_of
 from harness.config.yaml_source import flow
 from harness.results import Results, label_name
 from harness.runs.store import write_atomically
@@ -164,7 +165,7 @@ def head(results: Results) -> dict[str, Any]:
     versions = [provenance.get("versions", {}) for provenance in kept]
     return {
         "content": _distinct(PurePath(transfer["content"]).name for transfer in transfers),
-        "style": _distinct(PurePath(transfer["style"]).name for transfer in transfers),
+        "style": _distinct(PurePath(each.image).name for transfer in transfers for each in paintings_of(transfer)),
         "size_px": _distinct(transfer["size"] for transfer in transfers),
         "steps": _distinct(transfer["steps"] for transfer in transfers),
         "weights": _distinct(_weights_name(transfer["weights"]) for transfer in transfers),
@@ -224,9 +225,10 @@ def _details(verdict: Verdict) -> list[str]:
     claim, worst = verdict.claim, verdict.worst
     sides = [f"{side} {flow(chosen)}" for side, chosen in (("of", claim.of), ("than", claim.than)) if chosen]
     along = f" along {claim.along}" if claim.along else ""
+    to = f" to {claim.to}" if claim.to else ""
     margin = f"; margin {short(worst.margin)}" if worst.margin is not None else ""
     lines = [
-        f"`{claim.measure}`{along}{', ' if sides else ''}{', '.join(map(_plain, sides))}: {verdict.bound}{margin}",
+        f"`{claim.measure}`{to}{along}{', ' if sides else ''}{', '.join(map(_plain, sides))}: {verdict.bound}{margin}",
         f"Reason of the bound: {_plain(claim.because)}",
     ]
     lines += [f"Changed on {each.on}; was: {_plain(each.was)}; why: {_plain(each.why)}" for each in claim.changed]

@@ -14,8 +14,9 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
+from harness.claims.checks import CannotMeasureError
 from harness.claims.expectations import Outcome, changes, equal, greater, within
-from harness.claims.measures import SET_MEASURES, CannotMeasureError, Measuring
+from harness.claims.measures import SET_MEASURES, Measuring
 from harness.claims.records import Finding, Number, State, Verdict, name_of
 from harness.config import Experiment, canonical_json
 from harness.config.claims import Claim, matches, value_key, values_of
@@ -155,7 +156,8 @@ class _Comparison:
         if self.claim.measure in SET_MEASURES:
             parts = [(partial(self.measuring.of_set, self.claim.measure, cell), [run.id for run in cell])]
         else:
-            parts = [(partial(self.measuring.of_run, self.claim.measure, run), [run.id]) for run in cell]
+            of_run = partial(self.measuring.of_run, self.claim.measure, to=self.claim.to)
+            parts = [(partial(of_run, run), [run.id]) for run in cell]
         values, run_ids = [], []
         for measure, measured in parts:
             try:
@@ -221,15 +223,23 @@ def _several(problems: Sequence[str]) -> str:
     return f"{distinct[0]}{more}"
 
 
+def _what_is_random(run: Run) -> str:
+    """What a run's seed decides, as a sentence; empty where it decides nothing."""
+    if run.transfer.get("method") == "quilting":
+        return "Quilting draws its blocks at random"
+    return "Noise is the start" if run.transfer.get("start") == "noise" else ""
+
+
 def _notes(claim: Claim, runs: Sequence[Run]) -> Iterable[str]:
     """What weakens a verdict: few seeds, different sizes, numbers that were optimised, runs that ended early."""
-    seeds: dict[str, set[Any]] = {}
+    seeds: dict[str, dict[str, set[Any]]] = {}
     for run in runs:
-        if run.transfer.get("start") == "noise":
+        if chance := _what_is_random(run):
             rest = {field: value for field, value in run.transfer.items() if field != SEED}
-            seeds.setdefault(canonical_json(rest), set()).add(run.transfer.get(SEED))
-    if seeds and (fewest := min(map(len, seeds.values()))) < SEEDS_NEEDED:
-        yield f"Noise is the start, and a cell was measured over {fewest} of the {SEEDS_NEEDED} seeds that this needs."
+            seeds.setdefault(chance, {}).setdefault(canonical_json(rest), set()).add(run.transfer.get(SEED))
+    for chance, cells in seeds.items():
+        if (fewest := min(map(len, cells.values()))) < SEEDS_NEEDED:
+            yield f"{chance}, and a cell was measured over {fewest} of the {SEEDS_NEEDED} seeds that this needs."
     if len({run.transfer.get("size") for run in runs}) > 1:
         yield "The pictures have different sizes, on which sums over positions and distances in pixels depend."
     if claim.measure == "heldout_style" and any(run.metrics.get("heldout_style_optimised") for run in runs):

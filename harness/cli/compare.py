@@ -32,8 +32,8 @@ from harness.errors import UsageError
 from harness.results import Part
 from harness.runs.store import write_atomically
 
-LAYER_FIELDS = ("content_layers", "style_layers")
-"""A terminal shows these mappings whole; a CSV file has a column for each layer, to be plotted."""
+WHOLE_FIELDS = ("content_layers", "style_layers", "style")
+"""A terminal shows these mappings whole; a CSV file has a column for each layer or painting, to be plotted."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,15 @@ def _table(lines: Sequence[Line], columns: Sequence[str]) -> Table:
 
 
 def _fields(lines: Sequence[Line]) -> list[str]:
-    """What differs, layers' mappings whole."""
-    names = [name.split(".")[0] if name.split(".")[0] in LAYER_FIELDS else name for name in differing(lines)]
+    """What differs, layers and paintings whole."""
+    names = [name.split(".")[0] if name.split(".")[0] in WHOLE_FIELDS else name for name in differing(lines)]
     return list(dict.fromkeys(names))
 
 
 def _field(one: Line, name: str) -> str:
-    return shown(one.runs[0].transfer.get(name) if name in LAYER_FIELDS else one.fields.get(name))
+    if not one.uses(name):
+        return MISSING
+    return shown(one.runs[0].transfer.get(name) if name in WHOLE_FIELDS else one.fields.get(name))
 
 
 def _number(one: Line, name: str) -> str:
@@ -141,7 +143,7 @@ def _write_csv(path: Path, lines: Sequence[Line]) -> None:
     rows: list[dict[str, Any]] = []
     for one in lines:
         row: dict[str, Any] = {"id": " ".join(run.id for run in one.runs)}
-        row |= {name: _plain(one.fields.get(name)) for name in fields}
+        row |= {name: _plain(one.fields.get(name)) if one.uses(name) else None for name in fields}
         for name in numbers:
             row[name] = one.numbers[name]
             if any(other.spreads for other in lines):

@@ -13,7 +13,9 @@ import yaml
 
 from harness.config import canonical_json
 from harness.config.claims import LOSSES, METRICS
-from harness.config.fields import unknown_name
+from harness.config.fields import FIELDS, unknown_name
+from harness.config.identity import completed
+from harness.config.methods import is_used
 from harness.errors import StorageError, UsageError
 from harness.results import CELLS, Part, Run, load
 from harness.runs.store import RunFolder, Status
@@ -42,6 +44,10 @@ class Line:
     numbers: Mapping[str, float | None]
     spreads: Mapping[str, float]
     is_optimised: bool
+
+    def uses(self, name: str) -> bool:
+        """Whether a field says anything to its method; what is no field of a transfer says something of any run."""
+        return name.split(".")[0] not in FIELDS or is_used(self.runs[0].transfer["method"], name)
 
     @property
     def size_px(self) -> int:
@@ -101,7 +107,7 @@ def load_run(path: Path) -> Run:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{path / 'transfer.yaml'} cannot be read ({error}); compute the run again.") from error
     words = tuple(shlex.split(manifest.tracking.get("command", ""))[3:])  # behind `harness run FILE`
-    return Run(manifest.id, manifest.label, "grid", transfer, words, folder, {})
+    return Run(manifest.id, manifest.label, "grid", completed(transfer), words, folder, {})
 
 
 def make_lines(runs: Sequence[Run]) -> list[Line]:
@@ -145,11 +151,18 @@ def _experiment(run: Run) -> str:
 
 
 def differing(lines: Sequence[Line]) -> list[str]:
-    """The fields in which lines differ, the label's first, then the transfer's; never ``size``: see ``by_size``."""
+    """The fields in which lines differ, the label's first, then the transfer's; never ``size``: see ``by_size``.
+
+    What only some methods use is compared among those.
+    """
     names = dict.fromkeys(name for line in lines for name in line.fields if name != "size")
     heads = list(dict.fromkeys(name.split(".")[0] for name in names))
     ordered = sorted(names, key=lambda name: heads.index(name.split(".")[0]))  # a mapping's entries side by side
-    return [name for name in ordered if len({canonical_json([line.fields.get(name)]) for line in lines}) > 1]
+    return [
+        name
+        for name in ordered
+        if len({canonical_json([line.fields.get(name)]) for line in lines if line.uses(name)}) > 1
+    ]
 
 
 def by_size(lines: Sequence[Line]) -> dict[int, list[Line]]:

@@ -5,37 +5,68 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from rich.table import Table
 
 from harness.cli.tables import duration
+from harness.config.methods import QUILTING
 from harness.engines.devices import DeviceSpec
-from harness.features.vgg import map_shape
+from harness.features.vgg import VGG19
+from harness.fitting import block_levels
+from harness.images.resize import fit_longer_side
 from harness.jobs import Job
+from harness.objective.gradient import evaluate
+from harness.objective.memory import choose_tile, plain_pass_bytes, tiled_pass_bytes
 from harness.objective.rows import Objective
 from harness.planning import Plan
-from harness.runs.module import is_log_spaced
+from harness.quilting import Quilting
+from harness.runs.batch_module import is_log_spaced
+from harness.runs.levels import levels_of
 from harness.runs.prepare import load_network, row_objective_of
 
 MOST_ROWS = 256
 """Rows of a batch at most: a bound where the memory is not known. On no GPU has it been tried yet."""
+
+QUILTING_BYTES_PER_PIXEL = 250
+"""Of source and picture, measured at 256 and 512 px: the search's transforms are in double precision."""
+
+Measure = Callable[[Job, DeviceSpec, tuple[int, int]], float]
 
 MEMORY_SHARE = 0.5
 """Part of the free memory that a batch may take."""
 
 
 def row_bytes(job: Job) -> int:
-    """Memory of one row beside the network's pass: image, gradient, best and next point, optimiser's history."""
+    """Memory of one row beside its pass: image, gradient, best and next point, optimiser's history.
+
+    Of a quilted one, its canvases and the transformed source.
+    """
+    if _is_quilted(job):
+        return QUILTING_BYTES_PER_PIXEL * (source_pixels(job) + job.height * job.width)
     optimiser = job.row.transfer["optimiser"]
     num_vectors = 6 + (2 * optimiser["history"] if optimiser["name"] == "lbfgs" else 2)
-    return num_vectors * _image_bytes(job)
+    regulariser = 12 if job.row.transfer["photorealism"]["weight"] else 0  # the Laplacian's twelve maps
+    return num_vectors * _image_bytes(job) + regulariser * _image_bytes(job) // 3
+
+
+def _is_quilted(job: Job) -> bool:
+    return bool(job.row.transfer["method"] == QUILTING)
+
+
+def source_pixels(job: Job) -> int:
+    """About how many pixels a quilted picture's source has."""
+    return round(job.height * job.width * job.row.transfer["style_scale"] ** 2)
 
 
 def _image_bytes(job: Job) -> int:
-    return 3 * job.height * job.width * (8 if job.row.transfer["precision"] == "float64" else 4)
+    return 3 * job.height * job.width * _itemsize(job)
+
+
+def _itemsize(job: Job) -> int:
+    return 8 if job.row.transfer["precision"] == "float64" else 4
 
 
 class MaxRows:
@@ -82,34 +113,98 @@ def available_bytes() -> int:
 
 
 def pass_bytes(job: Job) -> int:
-    """Memory of one row's pass through the network: each map twice (convolution, ReLU), kept for the gradient."""
+    """Memory of one row's pass through the network, in tiles where it goes in tiles; a quilted one has none."""
+    if _is_quilted(job):
+        return 0
+    network, layers = _network_of(job)
+    if (tile_px := tile_of(job)) is not None:
+        return tiled_pass_bytes(network, layers, job.height, job.width, tile_px, _itemsize(job))
+    return plain_pass_bytes(network, layers, job.height, job.width, _itemsize(job))
+
+
+def tile_of(job: Job) -> int | None:
+    """The longest side of the tiles in which a row's passes go; None where they go as a whole."""
+    if _is_quilted(job):
+        return None
+    network, layers = _network_of(job)
+    return choose_tile(network, layers, job.height, job.width)
+
+
+def tiles_told(job: Job) -> str:
+    """Why a row's passes go in tiles, and in which; empty where they do not."""
+    if (tile_px := tile_of(job)) is None:
+        return ""
+    whole = plain_pass_bytes(*_network_of(job), job.height, job.width, _itemsize(job))
+    return f"a pass would take {whole / 2**20:.0f} MiB as a whole: it goes in tiles of at most {tile_px} px"
+
+
+def _network_of(job: Job) -> tuple[VGG19, list[str]]:
     objective = row_objective_of(job.row.transfer)
-    layers = (*objective.weighed_content(), *objective.weighed_style())
-    network = load_network(job.row.transfer, layers)
-    num_values = 0
-    for layer in network.layers:
-        height, width = map_shape(layer, job.height, job.width)
-        num_values += 2 * network.weight(layer).shape[0] * height * width
-    return num_values * (8 if job.row.transfer["precision"] == "float64" else 4)
+    layers = sorted({*objective.weighed_content(), *objective.weighed_style()})
+    return load_network(job.row.transfer, layers), layers
 
 
-def evaluation_seconds(job: Job, spec: DeviceSpec) -> float:
-    """Time of one evaluation of one row on a device, measured: the second of two, on noise."""
+def seconds_left(jobs: Sequence[Job], spec: DeviceSpec, measure: Measure | None = None) -> float:
+    """Time of what is left of some jobs that can share a batch, one after the other on a device.
+
+    Args:
+        jobs: alike; one evaluation at each size, or one row of blocks, is measured on the first.
+        spec: the device.
+        measure: the time of one evaluation; ``evaluation_seconds`` if left out.
+    """
+    if _is_quilted(jobs[0]):
+        return quilting_seconds(jobs[0], spec) * sum(1 - _behind(job) / job.num_evaluations for job in jobs)
+    seconds, began = 0.0, 0
+    measured: dict[int, float] = {}
+    for level in levels_of(jobs[0].row.transfer):
+        left = sum(max(0, level.last_evaluation - max(began, _behind(job))) for job in jobs)
+        began = level.last_evaluation
+        if left and level.size_px not in measured:
+            size = fit_longer_side(jobs[0].height, jobs[0].width, level.size_px)
+            measured[level.size_px] = (measure or evaluation_seconds)(jobs[0], spec, size)
+        seconds += left * measured.get(level.size_px, 0.0)
+    return seconds
+
+
+def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> float:
+    """Time of one evaluation of one row at a size: the second of two, on noise, without masks and regularisers."""
     torch.set_num_threads(spec.threads)
     device = torch.device(spec.device)
-    objective = row_objective_of(job.row.transfer)
-    network = load_network(job.row.transfer, (*objective.weighed_content(), *objective.weighed_style())).to(device)
-    noise = torch.rand(3, job.height, job.width, generator=torch.Generator().manual_seed(0)).to(device)
-    evaluate = Objective([objective], network, [noise], [noise])
+    numbers = row_objective_of(job.row.transfer, is_regularised=False)
+    network, layers = _network_of(job)
+    network = network.to(device)
+    noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)).to(device)
+    objective = Objective([numbers], network, [noise], [noise], tile_px=choose_tile(network, layers, *size))
     elapsed = 0.0
     for _ in range(2):
         started = time.monotonic()
-        images = noise[None].clone().requires_grad_()
-        torch.autograd.grad(evaluate(network, images, [0]).total.sum(), images)
+        evaluate(objective, network, noise[None].clone(), [0])
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         elapsed = time.monotonic() - started
     return elapsed
+
+
+def quilting_seconds(job: Job, spec: DeviceSpec) -> float:
+    """Time of a whole quilted picture, from its first row of blocks on noise: every block takes about as long."""
+    torch.set_num_threads(spec.threads)
+    numbers, side = job.row.transfer["quilting"], math.isqrt(source_pixels(job))
+    generator = torch.Generator().manual_seed(0)
+    levels = block_levels(numbers, job.height, job.width)
+    is_synthesis = numbers["task"] == "synthesis"
+    quilting = Quilting(
+        torch.rand(3, max(side, numbers["block"]), max(side, numbers["block"]), generator=generator),
+        job.height,
+        job.width,
+        block_px=numbers["block"],
+        overlap_px=levels[0].overlap_px,
+        target=None if is_synthesis else torch.rand(3, job.height, job.width, generator=generator),
+        num_iterations=len(levels),
+    )
+    started = time.monotonic()
+    quilting.advance()
+    num_blocks = sum(level.num_rows * level.num_columns for level in levels)
+    return (time.monotonic() - started) * num_blocks / levels[0].num_columns
 
 
 def estimate(plan: Plan, folder: Path, devices: Sequence[DeviceSpec]) -> Table:
@@ -128,9 +223,11 @@ def estimate(plan: Plan, folder: Path, devices: Sequence[DeviceSpec]) -> Table:
     for job in plan.left:
         kinds.setdefault(job.batch_key, []).append(job)
     for number, jobs in enumerate(kinds.values(), 1):
-        size = f"{jobs[0].width}×{jobs[0].height} px, {jobs[0].row.transfer['steps']} evaluations"
+        size = f"{jobs[0].width}×{jobs[0].height} px, {_evaluations(jobs[0])}"
         rows = "1 row" if len(jobs) == 1 else f"{len(jobs)} rows"
         table.add_row(f"batch {number}", f"{rows} that can share one, {size}")
+        if told := tiles_told(jobs[0]):
+            table.add_row("", told)
         table.add_row("", ", ".join(job.row.id for job in jobs))
     add_cost(table, list(kinds.values()), devices)
     table.add_row("folder", str(folder))
@@ -145,12 +242,21 @@ def add_cost(table: Table, kinds: Sequence[Sequence[Job]], devices: Sequence[Dev
     table.add_row("memory", f"about {memory / 2**20:.0f} MiB for the largest batch, and 1 GiB for Python and torch")
     disk = sum(_disk_bytes(jobs) for jobs in kinds)
     table.add_row("disk", f"about {disk / 2**20:.0f} MiB, and {memory / 2**20:.0f} MiB while it runs")
-    seconds = sum(
-        evaluation_seconds(jobs[0], devices[0]) * sum(job.row.transfer["steps"] - _behind(job) for job in jobs)
-        for jobs in kinds
-    )
+    seconds = sum(seconds_left(jobs, devices[0]) for jobs in kinds)
     workers = f"{devices[0].device}" if len(devices) == 1 else f"{len(devices)} workers"
-    table.add_row("time", f"about {duration(seconds / len(devices))} on {workers} (one evaluation measured just now)")
+    table.add_row(
+        "time", f"about {duration(seconds / len(devices))} on {workers} (one evaluation of each size measured just now)"
+    )
+
+
+def _evaluations(job: Job) -> str:
+    """``600 evaluations (100 at 128 px, 500 at 256 px)``, ``18 rows of blocks``."""
+    if _is_quilted(job):
+        return f"{job.num_evaluations} rows of blocks"
+    pyramid, t = job.row.transfer["pyramid"], job.row.transfer
+    levels = [*pyramid, {"size": t["size"], "steps": t["steps"]}]
+    told = ", ".join(f"{level['steps']} at {level['size']} px" for level in levels)
+    return f"{job.num_evaluations} evaluations{f' ({told})' if pyramid else ''}"
 
 
 def _batch_bytes(jobs: Sequence[Job], devices: Sequence[DeviceSpec]) -> int:
@@ -170,7 +276,7 @@ def _disk_bytes(jobs: Sequence[Job]) -> int:
     """Iterates and pictures as PNG (noise hardly compresses), twice with W&B's copies, 100 bytes a history line."""
     total = 0
     for job in jobs:
-        steps = job.row.transfer["steps"]
+        steps = job.num_evaluations
         num_images = 1 + sum(is_log_spaced(evaluation, steps) for evaluation in range(1, steps + 1))
         total += 2 * num_images * 3 * job.height * job.width + 100 * steps
     return total

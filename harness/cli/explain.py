@@ -5,14 +5,17 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 
 from harness.cli.console import make_console
 from harness.cli.downloads import DownloadProgress
+from harness.cli.explain_terms import further_terms, quilting_terms
 from harness.config import load_experiment
+from harness.config.methods import QUILTING
 from harness.features.vgg import map_shape
 from harness.images.library import fault_of_image
-from harness.jobs import make_jobs
+from harness.jobs import Job, make_jobs
 from harness.objective.conventions import CONVENTIONS
 from harness.objective.explain import Converted, convert, terms_of
 from harness.runs.prepare import load_network, row_objective_of
@@ -24,6 +27,17 @@ def explain_experiment(file: Path, overrides: tuple[str, ...], profile: str | No
     loaded = load_experiment(file, overrides, profile, fault_of_image)
     with DownloadProgress(console) as downloads:
         job = make_jobs(loaded, Path("runs"), partial(downloads.advance, "weights"))[0]
+    cell = f", cell {job.cell.name} (1 of {len(loaded.cells)})" if job.cell.label else ""
+    console.print(f"{loaded.source}, {job.width}×{job.height} px{cell}", markup=False)
+    if job.row.transfer["method"] == QUILTING:
+        for part in quilting_terms(job):
+            console.print(part)
+        return
+    _explain_objective(console, job)
+
+
+def _explain_objective(console: Console, job: Job) -> None:
+    """Equation 7 of a transfer, what stands beside it, and the same in every convention's numbers."""
     objective = row_objective_of(job.row.transfer)
     layers = (*objective.weighed_content(), *objective.weighed_style())
     network = load_network(job.row.transfer, layers)
@@ -33,8 +47,6 @@ def explain_experiment(file: Path, overrides: tuple[str, ...], profile: str | No
         shapes[layer] = (network.num_filters(layer), height * width)
     convention = CONVENTIONS[objective.convention]
     normalised = "normalised to mean activation 1" if job.row.transfer["normalised"] else "not normalised"
-    cell = f", cell {job.cell.name} (1 of {len(loaded.cells)})" if job.cell.label else ""
-    console.print(f"{loaded.source}, {job.width}×{job.height} px{cell}")
     console.print(f"network: {job.row.transfer['weights']}, {job.row.transfer['pooling']} pooling, {normalised}")
     console.print(f"convention {convention.name!r}: {convention.formula}", markup=False)
     console.print(f"  from {convention.source}; meant for: {convention.network}", markup=False)
@@ -52,6 +64,8 @@ def explain_experiment(file: Path, overrides: tuple[str, ...], profile: str | No
         numbers = [str(term.num_filters), str(term.num_positions), f"{term.weight:g}"]
         table.add_row(f"{term.printed:.6g}", equation, term.layer, *numbers)
     console.print(table)
+    for part in further_terms(job):
+        console.print(part)
     console.print("\nThe same objective in each convention's numbers, at this size:")
     table = Table(box=None, pad_edge=False)
     for header in ("convention", "α", "β", "α/β", "formula"):

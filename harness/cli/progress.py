@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.cli.tables import duration
+from harness.cli.tables import duration, shown_label
 from harness.engines.contract import Advanced
 from harness.jobs import AGAIN, Job
 from harness.runs.store import Manifest, Status
@@ -30,14 +30,7 @@ MAX_LINES = 16
 
 def name_of(label: Mapping[str, Any]) -> str:
     """A label on one line, e.g. ``A, alpha=0.01``."""
-    parts = [f"{value}" if field == "cases" else f"{field}={_short(value)}" for field, value in label.items()]
-    return ", ".join(parts) or "single"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "+".join(value)
-    return f"{value:.4g}" if isinstance(value, float) else f"{value}"
+    return shown_label(label)
 
 
 class StudyProgress:
@@ -124,7 +117,7 @@ class StudyProgress:
         text = f"{self.title}: {self._num_ended} of {self.num_runs} runs"
         if done == 0 or elapsed < 1:
             return f"{text}, starting"
-        steps = [job.row.transfer["steps"] for job in self._jobs.values()]
+        steps = [job.num_evaluations for job in self._jobs.values()]
         known = sum(steps) - sum(event.evaluation for event in self._latest.values())
         unknown = max(0, self.num_runs - self._num_ended - len(self._jobs))
         mean_steps = sum(steps) / len(steps) if steps else 0
@@ -141,7 +134,7 @@ class StudyProgress:
             job = self._jobs.get(run_id)
             if job is None:
                 continue
-            steps = job.row.transfer["steps"]
+            steps = job.num_evaluations
             shown = [event.losses.get(key) for key in ("total", "content", "style")]
             losses = ["" if loss is None else f"{loss:.4g}" for loss in shown]
             name = name_of(job.cell.label) + (" (again)" if run_id.endswith(AGAIN) else "")

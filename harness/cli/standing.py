@@ -45,7 +45,7 @@ class Standing:
         state: what it is about.
         why: the reason of a failure or of an early end; empty otherwise.
         num_evaluations: loss evaluations behind it.
-        steps: all it is to do.
+        steps: all it is to do, over all sizes and stages.
         used_s: seconds computed, interruptions left out.
         batch: with how many runs it shared those seconds, itself included.
         age_s: seconds since its history's last line; None without one.
@@ -76,7 +76,7 @@ def standing(run: Run) -> Standing:
     speed_s = (used_s - first[1]) / (num_evaluations - first[0]) if num_evaluations > first[0] else None
     state, why = _state(run)
     batch = 1 if state is State.DAMAGED or not run.manifest else run.manifest.provenance.get("batch", 1)
-    return Standing(run, state, why, num_evaluations, run.transfer["steps"], used_s, batch, age_s, speed_s)
+    return Standing(run, state, why, num_evaluations, run.num_evaluations, used_s, batch, age_s, speed_s)
 
 
 def _state(run: Run) -> tuple[State, str]:
@@ -161,9 +161,9 @@ class Overall:
             return None
         rate_per_s = sum(1 / standing.speed_s for standing in running if standing.speed_s)
         num_unbegun = self.num_planned - len(self.grid)
-        steps = self.results.definition.transfer.steps
+        steps = [s.steps for s in self.grid] or [0]
         open_ = [s.steps - s.num_evaluations for s in self.standings if s.state not in ENDED]
-        by_rate_s = (sum(open_) + num_unbegun * steps) / rate_per_s
+        by_rate_s = (sum(open_) + num_unbegun * sum(steps) / len(steps)) / rate_per_s
         return max([by_rate_s, *(standing.left_s or 0.0 for standing in running)])
 
 

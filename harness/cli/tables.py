@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.config.layers import LAYERS
+from harness.config.styles import shortest
 from harness.config.yaml_source import flow
 
 Column = TypeVar("Column")
@@ -24,7 +25,8 @@ MISSING = "–"
 def shown(value: Any) -> str:
     """A value of a transfer or a measured number, short: four significant digits, layers without their weights' noise.
 
-    Layers of equal weight are ``conv1_1+2_1``; others ``conv1_1:0.25 2_1:0.75``.
+    Layers of equal weight are ``conv1_1+2_1``; others ``conv1_1:0.25 2_1:0.75``, as are paintings: ``strokes:0.75
+    mosaic:{mask: coffee_cup}``; a pyramid is ``128:100 256:100``.
     """
     if value is None:
         return MISSING
@@ -36,6 +38,11 @@ def shown(value: Any) -> str:
         if all(math.isclose(weight, next(iter(used.values()))) for weight in used.values()):
             return "+".join(names) or "none"
         return " ".join(f"{name}:{weight:.3g}" for name, weight in zip(names, used.values(), strict=True))
+    if isinstance(value, Mapping) and value and all(isinstance(part, int | float | Mapping) for part in value.values()):
+        parts = shortest(value).items()
+        return " ".join(f"{name}:{f'{part:.3g}' if isinstance(part, float) else flow(part)}" for name, part in parts)
+    if isinstance(value, list | tuple) and value and all(isinstance(part, Mapping) for part in value):
+        return " ".join(":".join(shown(number) for number in part.values()) for part in value)
     return value if isinstance(value, str) else flow(value)
 
 

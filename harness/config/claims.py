@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from harness.config.transfer import CROSS_FIELD, Strict, Text, number
+from harness.config.strict import CROSS_FIELD, Strict, Text, number
 
 Metric = Literal[
     "reference_content", "reference_style", "heldout_style", "ssim", "pixel_distance", "colour_distance",
@@ -22,8 +22,9 @@ Metric = Literal[
 ]  # fmt: skip
 Loss = Literal["total", "content", "style"]
 PictureMeasure = Literal[
-    "high_frequency_correlation", "style_distance", "pair_distance", "repeat_distance", "autocorrelation_distance",
-    "own_style_margin",
+    "high_frequency_correlation", "edge_correlation", "straight_edges", "chroma_distance", "style_distance",
+    "autocorrelation_distance", "copied_patches", "longest_copy", "pair_distance", "repeat_distance",
+    "own_style_margin", "gram_distance", "luminance_gram_distance", "coarse_gram_distance", "region_margin",
 ]  # fmt: skip
 
 Measure = Literal[Metric, Loss, PictureMeasure]
@@ -42,6 +43,9 @@ MEASURES: tuple[str, ...] = get_args(Measure)
 
 OF_SEVERAL_RUNS: tuple[str, ...] = ("pair_distance", "repeat_distance")
 """The measures that are one number for all the selected runs together."""
+
+TO_A_PAINTING: tuple[str, ...] = ("gram_distance",)
+"""The measures that need to be told which painting is meant."""
 
 Expect = Literal["rises", "falls", "within", "greater_than", "equal"]
 
@@ -90,6 +94,7 @@ class Claim(Strict):
         says: the sentence.
         where: its place in the paper, such as ``fig. 4``.
         measure: one of ``MEASURES``.
+        to: for ``gram_distance``, the painting to which the distance is measured, as the transfers' ``style`` names it.
         along: the label part along which the measure rises or falls.
         of: which runs are measured; all if left out.
         than: the runs they are compared with, for ``greater_than`` and ``equal``.
@@ -107,6 +112,7 @@ class Claim(Strict):
     says: Text
     where: Annotated[Text, Field(description="the place in the paper, such as fig. 4")]
     measure: Measure
+    to: Annotated[Text | None, Field(description="a painting, as style names it")] = None
     along: Text | None = None
     of: Selector | None = None
     than: Selector | None = None
@@ -132,6 +138,11 @@ class Claim(Strict):
             faults.append((("by", "expect"), "is missing: the largest (max − min) / median that is allowed"))
         if self.expect == "greater_than" and self.than is self.by is self.factor is None:
             faults.append((("than", "expect"), "is missing: give the runs to compare with (than) or a number (by)"))
+        if self.measure in TO_A_PAINTING and self.to is None:
+            faults.append((("to", "measure"), "is missing: to which painting, as the transfers' style names it"))
+        if self.to is not None and self.measure not in TO_A_PAINTING:
+            sentence = f"to means nothing to {self.measure}; drop it, or measure {' or '.join(TO_A_PAINTING)}"
+            faults.append((("to", "measure"), sentence))
         if self.factor is not None and self.by is not None:
             faults.append((("factor", "by"), "stands beside by; a bound is a difference or a ratio: drop one"))
         if self.factor is not None and self.expect == "greater_than" and self.than is None:

@@ -6,6 +6,7 @@ noise_sigma: {uniform: [0.05, 0.5]}        # a float, uniform
 steps: {integer: [100, 400]}               # an integer, both ends included
 start: {choice: [content, noise]}          # one of a list, of anything the field may be
 style_layers: {simplex: [conv1_1, conv3_1]}   # weights ≥ 0 that sum to 1, uniform on the simplex
+style: {simplex: [strokes, mosaic]}        # the same of paintings
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from harness.config.layers import LayerName
-from harness.config.transfer import Strict, number
+from harness.config.strict import Strict, Text, number
 
 Finite = Annotated[float, number("number")]
 Whole = Annotated[int, number("integer")]
@@ -76,9 +76,12 @@ class Choice(Strict):
 
 
 class Simplex(Strict):
-    """Weights > 0 of two layers or more that sum to 1; the field is ``content_layers`` or ``style_layers``."""
+    """Weights > 0 that sum to 1, of two layers or more, or of two paintings or more.
 
-    simplex: Annotated[tuple[LayerName, ...], Field(min_length=2)]
+    The field is ``content_layers``, ``style_layers`` or ``style``.
+    """
+
+    simplex: Annotated[tuple[Text, ...], Field(min_length=2)]
 
 
 Dimension = Log | Uniform | Integer | Choice | Simplex

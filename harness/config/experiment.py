@@ -13,10 +13,12 @@ from pydantic_core import PydanticCustomError
 from harness.config.claims import Claim, Repeat, matches
 from harness.config.fields import nearest
 from harness.config.grid import Axes, Cases, Cell, enumerate_cells, override_words, varied
-from harness.config.identity import canonical_json
+from harness.config.identity import picture_key
 from harness.config.located import Path
+from harness.config.methods import QUILTING
 from harness.config.sentences import GRID, Problem
-from harness.config.transfer import CROSS_FIELD, Strict, Text, Transfer, number
+from harness.config.strict import CROSS_FIELD, Strict, Text, number
+from harness.config.transfer import Transfer
 
 CASES = "cases"
 """What a figure's columns or rows are called when they are the experiment's cases."""
@@ -35,8 +37,8 @@ class Figure(Strict):
     columns: Text | None = None
     rows: Text | None = None
     show: Annotated[
-        tuple[Literal["content", "style"], ...],
-        Field(description="a list of content and style, such as [content, style]"),
+        tuple[Literal["content", "style", "masks"], ...],
+        Field(description="a list of content, style and masks, such as [content, style]"),
     ] = ("content", "style")
     wrap: Annotated[int, number("integer", ge=1)] | None = None
 
@@ -100,9 +102,9 @@ def _figure_problems(columns: str | None, rows: str | None, possible: Sequence[s
     return found
 
 
-def _key(cell: Cell) -> str:
-    """One spelling for equal transfers."""
-    return canonical_json(cell.transfer.model_dump())
+def _is_random(transfer: Transfer) -> bool:
+    """Whether the seed changes anything: the noise to start from, or the blocks that are drawn."""
+    return transfer.method == QUILTING or transfer.start == "noise"
 
 
 class Experiment(Strict):
@@ -171,20 +173,18 @@ class Experiment(Strict):
     def repeats(self) -> list[Cell]:
         """The cells of ``repeat`` that have seeds, each seed's a cell with ``seed`` at the end of its label.
 
-        A transfer that does not start from noise, or stands there already, is left out, and so is everything where the
-        grid is a single cell.
+        A transfer in which nothing is drawn at random, or that stands there already, is left out, and so is everything
+        where the grid is a single cell.
         """
         cells = self.cells() if self.repeat else []
-        known = {_key(cell) for cell in cells}
+        known = {picture_key(cell.transfer) for cell in cells}
         found: list[Cell] = []
         for index, repeat in enumerate(self.repeat if len(cells) > 1 else ()):
             for cell, (k, seed) in itertools.product(cells, enumerate(repeat.seeds or ())):
-                if (
-                    matches(repeat.where, cell.label) and cell.transfer.start == "noise"
-                ):  # else the seed changes nothing
+                if matches(repeat.where, cell.label) and _is_random(cell.transfer):
                     again = self._from_seed(cell, seed, ("repeat", str(index), "seeds", str(k)))
-                    if _key(again) not in known:
-                        known.add(_key(again))
+                    if picture_key(again.transfer) not in known:
+                        known.add(picture_key(again.transfer))
                         found.append(again)
         return found
 

@@ -1,12 +1,13 @@
 """The fields of a transfer as dotted names: which there are, the nearest one to a typo, and setting one.
 
-A field is ``alpha`` or, one step deeper, ``optimiser.history`` or ``style_layers.conv1_1``. All names are read off the
+A field is ``alpha`` or, one step deeper, ``optimiser.history`` or ``style_layers.conv1_1``; a painting among several is
+``style.strokes`` (its weight), and has fields of its own, as ``style.strokes.scale``. All names are read off the
 models, so that no list here can go stale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel, Tag
 from pydantic.fields import FieldInfo
 
 from harness.config.layers import LAYERS, nearest_layer
+from harness.config.styles import StyleImage
 from harness.config.transfer import Transfer
 
 FIELDS: tuple[str, ...] = tuple(Transfer.model_fields)
@@ -30,14 +32,22 @@ def members(annotation: Any) -> list[Any]:
 
 def models_of(annotation: Any) -> dict[str, type[BaseModel]]:
     """The models an annotation allows, by their discriminator tag ("" where there is none)."""
-    found: dict[str, type[BaseModel]] = {}
+    return {tag: base for tag, base in _branches(annotation) if isinstance(base, type) and issubclass(base, BaseModel)}
+
+
+def entries_of(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The models of the values of the mappings that an annotation allows, by their discriminator tag."""
+    mappings = [(tag, get_args(base)) for tag, base in _branches(annotation) if get_origin(base) is dict]
+    return {tag: model for tag, (_, value) in mappings for model in models_of(value).values()}
+
+
+def _branches(annotation: Any) -> Iterator[tuple[str, Any]]:
     if get_origin(annotation) is tuple:  # a list: the models of its items
-        return models_of(get_args(annotation)[0])
+        yield from _branches(get_args(annotation)[0])
+        return
     for member in members(annotation):
         base, *marks = get_args(member) if get_origin(member) is Annotated else (member,)
-        if isinstance(base, type) and issubclass(base, BaseModel):
-            found[next((mark.tag for mark in marks if isinstance(mark, Tag)), "")] = base
-    return found
+        yield next((mark.tag for mark in marks if isinstance(mark, Tag)), ""), base
 
 
 def subfields(field: str) -> tuple[str, ...]:
@@ -45,6 +55,8 @@ def subfields(field: str) -> tuple[str, ...]:
     annotation = Transfer.model_fields[field].annotation
     if get_origin(annotation) is dict:
         return LAYERS
+    if get_origin(annotation) is tuple:  # a list is given as a whole
+        return ()
     return tuple(dict.fromkeys(name for model in models_of(annotation).values() for name in model.model_fields))
 
 
@@ -58,17 +70,22 @@ def info_at(model: type[BaseModel], location: Iterable[str | int]) -> tuple[Fiel
     info: FieldInfo | None = None
     holder: type[BaseModel] | None = model
     options: dict[str, type[BaseModel]] = {}
+    entries: dict[str, type[BaseModel]] = {}
+    entry: type[BaseModel] | None = None
     for step in location:
         if isinstance(step, int):  # an item of a list
             continue
+        if entry is not None:  # a key of a mapping of models
+            info, holder, entry, entries, options = None, entry, None, {}, {}
+            continue
         if step.startswith("<"):
-            holder = options.get(step)
+            holder, entry = options.get(step), entries.get(step)
             continue
         holder = holder or options.get("")
         info = holder.model_fields.get(step) if holder else None
         if info is None:
             return None, holder
-        options = models_of(info.annotation)
+        options, entries = models_of(info.annotation), entries_of(info.annotation)
         last, holder = holder, None
     return info, last if info else holder
 
@@ -98,6 +115,8 @@ def unknown_field(dotted: str) -> str | None:
         return unknown_name(dotted, FIELDS)
     if not rest:
         return None
+    if field == "style":
+        return _unknown_painting(rest)
     if len(rest) > 1 or not subfields(field):
         return f"{field} has no field {'.'.join(rest)!r}; write {field} alone"
     if rest[0] not in subfields(field):
@@ -107,20 +126,50 @@ def unknown_field(dotted: str) -> str | None:
     return None
 
 
+def _unknown_painting(rest: list[str]) -> str | None:
+    """What is wrong with the steps behind ``style.``: a painting's name, and perhaps one of its fields."""
+    painting, *inner = rest
+    if not painting:
+        return "style. needs a painting's name, such as style.strokes"
+    if len(inner) == 1 and inner[0] in StyleImage.model_fields or not inner:
+        return None
+    if len(inner) == 1 and (close := nearest(inner[0], StyleImage.model_fields)):
+        return unknown_name(inner[0], (close,), "field of a painting")
+    sentence = (
+        f"here a painting is called by a name without dots, behind it may stand {', '.join(StyleImage.model_fields)}"
+    )
+    return f"{sentence}; a file is named in the whole mapping: style={{{'.'.join(rest)}: …}}"
+
+
 def overlaps(one: str, other: str) -> bool:
     """Whether two dotted fields are the same or one holds the other."""
     return one == other or one.startswith(other + ".") or other.startswith(one + ".")
 
 
 def set_field(transfer: Mapping[str, Any], dotted: str, value: Any) -> dict[str, Any]:
-    """A copy of a raw transfer in which one field is replaced; one deeper step keeps the field's other entries."""
+    """A copy of a raw transfer in which one field is replaced; deeper steps keep the field's other entries."""
     field, _, inner = dotted.partition(".")
     if not inner:
         return {**transfer, field: value}
     default = Transfer.model_fields[field].default
-    before = transfer[field] if field in transfer else default if isinstance(default, dict) else None
+    if isinstance(default, BaseModel):
+        default = None  # its fields have their own
+    before = transfer[field] if field in transfer else default
     if field == "optimiser" and isinstance(before, str):
         before = {"name": before}
     if field == "optimiser" and inner == "name":
         before = None  # another algorithm has other fields
+    if field == "style":
+        return {**transfer, field: _set_painting(before, inner, value)}
     return {**transfer, field: {**(before if isinstance(before, dict) else {}), inner: value}}
+
+
+def _set_painting(before: Any, inner: str, value: Any) -> dict[str, Any]:
+    """The paintings with one more, or with one's weight or field replaced; a painting alone has the weight 1."""
+    paintings = {before: 1.0} if isinstance(before, str) else dict(before) if isinstance(before, dict) else {}
+    painting, _, part = inner.partition(".")
+    held = paintings.get(painting, {})
+    held = held if isinstance(held, dict) else {"weight": held}
+    if not part and not isinstance(value, dict):
+        part = "weight"
+    return paintings | {painting: {**held, part: value} if part else value}

@@ -11,9 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.config.fields import FIELDS, overlaps, set_field, unknown_field
-from harness.config.identity import canonical_json
+from harness.config.identity import canonical_json, picture_key
 from harness.config.located import Path
+from harness.config.methods import is_used
 from harness.config.sentences import Problem, problems, shown
+from harness.config.styles import shortest
 from harness.config.transfer import Transfer
 from harness.config.yaml_source import flow
 
@@ -45,9 +47,10 @@ class Cell:
         """The label on one line, e.g. ``cases=A, alpha=0.01``."""
         return ", ".join(f"{field}={flow(value)}" for field, value in self.label.items())
 
-    def path(self, field: str) -> Path:
-        """Where in the document the value of a transfer's dotted field stands."""
-        return _source(field, self.sources) or ("transfer", *field.split("."))
+    def path(self, field: str | Path) -> Path:
+        """Where in the document the value of a transfer's field stands: dotted, or in steps (names may have dots)."""
+        steps = tuple(field.split(".")) if isinstance(field, str) else field
+        return _source(steps, self.sources) or ("transfer", *steps)
 
 
 def varied(axes: Axes, cases: Cases) -> tuple[str, ...]:
@@ -63,8 +66,8 @@ def override_words(transfer: Transfer, base: Transfer | None, varied_fields: Col
         base: what the file alone says; None when that is no valid transfer, then every field is named.
         varied_fields: dotted fields that the file varies.
     """
-    wanted = transfer.model_dump(exclude_none=True)
-    before = base.model_dump(exclude_none=True) if base else {}
+    wanted = _words(transfer)
+    before = _words(base) if base else {}
     return tuple(
         f"transfer.{field}={flow(wanted[field])}"
         for field in FIELDS
@@ -72,6 +75,12 @@ def override_words(transfer: Transfer, base: Transfer | None, varied_fields: Col
         or canonical_json(before[field]) != canonical_json(wanted[field])
         or any(overlaps(field, other) for other in varied_fields)
     )
+
+
+def _words(transfer: Transfer) -> dict[str, Any]:
+    """Every field as plain data, the paintings as short as they can be written."""
+    data = {**dict.fromkeys(FIELDS), **transfer.model_dump(mode="json", exclude_none=True)}
+    return {**data, "style": shortest(data["style"])}
 
 
 def enumerate_cells(base: Mapping[str, Any], axes: Axes, cases: Cases) -> tuple[list[Cell], list[Problem]]:
@@ -102,7 +111,7 @@ def enumerate_cells(base: Mapping[str, Any], axes: Axes, cases: Cases) -> tuple[
             for problem in problems(error, Transfer):
                 found.append(_at_source(problem, sources))
             continue
-        key = canonical_json(cell.transfer.model_dump())
+        key = picture_key(cell.transfer)
         if key in cells and not incomplete_cases:
             found.append(_repeated(cell, cells[key]))
         cells.setdefault(key, cell)
@@ -152,18 +161,19 @@ def _naming_problems(axes: Axes, cases: Cases) -> Iterator[Problem]:
                 own.append(field)
 
 
-def _source(field: str, sources: Mapping[str, Path]) -> Path | None:
-    """Where the value of a dotted field comes from; None when it is the base's."""
+def _source(field: Path, sources: Mapping[str, Path]) -> Path | None:
+    """Where the value of a field comes from; None when it is the base's."""
     for varied_field, path in sources.items():
-        if overlaps(field, varied_field):
-            inner = field.removeprefix(varied_field).removeprefix(".") if field.startswith(varied_field + ".") else ""
-            return (*path, *inner.split(".")) if inner else path
+        steps = tuple(varied_field.split("."))
+        shared = min(len(steps), len(field))
+        if steps[:shared] == field[:shared]:
+            return (*path, *field[shared:])
     return None
 
 
 def _at_source(problem: Problem, sources: Mapping[str, Path]) -> Problem:
     """A problem of a cell, moved to the axis or case that brought it in."""
-    for field in (".".join(problem.path), *problem.involved):
+    for field in (problem.path, *(tuple(name.split(".")) for name in problem.involved)):
         if path := _source(field, sources):
             return Problem(path, problem.message, problem.involved)
     return Problem(("transfer", *problem.path), problem.message, problem.involved)
@@ -174,6 +184,13 @@ def _repeated(cell: Cell, earlier: Cell) -> Problem:
     differing = [field for field in cell.label if cell.label[field] != earlier.label[field]]
     index_differs = [field for field in cell.sources if cell.sources[field] != earlier.sources.get(field)]
     axis_fields = [field for field in index_differs if cell.sources[field][0] == "axes"]
+    unused = [field for field in index_differs if not is_used(cell.transfer.method, field)]
+    if unused:
+        sentence = (
+            f"{cell.transfer.method} does not use {' and '.join(unused)}, so that ({cell.name}) and ({earlier.name}) "
+            f"are the same picture; name what is wanted in cases, with {cell.transfer.method} once"
+        )
+        return Problem(cell.sources[unused[0]], sentence)
     if "cases" in differing and not axis_fields:
         return Problem(
             ("cases", cell.label["cases"]), f"case {cell.label['cases']} is the same as case {earlier.label['cases']}"

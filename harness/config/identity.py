@@ -12,13 +12,24 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from harness.config.transfer import StartFile, Transfer, WeightsFile, WeightsUrl
+from harness.config.methods import is_used
+from harness.config.styles import image_slots
+from harness.config.transfer import Quilting, StartFile, Transfer, WeightsFile, WeightsUrl
 
 NUMERICS = 1
 """Raise by one whenever the same transfer would give another picture: another resize, another order of summation,
 another embedded start, another default inside an algorithm. Not for speed, names, logging or file formats."""
 
-ADDED_LATER: Mapping[str, Any] = MappingProxyType({})
+ADDED_LATER: Mapping[str, Any] = MappingProxyType(
+    {
+        "segmentation": None,
+        "colours": "style",
+        "pyramid": (),
+        "total_variation": 0.0,
+        "photorealism": {"weight": 0.0, "first_stage": 0},
+        "smoothing": 0.0,
+    }
+)
 """Fields that came after version 1, with the value that means "as before": they enter the id only when they differ, so
 that ids from before they existed stay valid. Keys are dotted fields (``optimiser.preconditioner``)."""
 
@@ -42,12 +53,27 @@ def _plain(data: Any) -> Any:
     return data + 0.0 if isinstance(data, float) else data
 
 
-def hashed_fields(transfer: Transfer) -> tuple[str, ...]:
-    """The fields whose content enters the id in place of their name: ``content``, ``style``, ``weights``, ``start``.
+def picture_key(transfer: Transfer) -> str:
+    """One spelling for transfers that are the same picture by what they say: without what their method does not use."""
+    data = transfer.model_dump()
+    return canonical_json({field: value for field, value in data.items() if is_used(transfer.method, field)})
 
-    ``start`` only where it is a file.
+
+def completed(transfer: Mapping[str, Any]) -> dict[str, Any]:
+    """A resolved transfer (plain data) that an earlier version wrote, with the later fields as they were before."""
+    later = {field: value for field, value in ADDED_LATER.items() if value is not None and "." not in field}
+    whole = {**json.loads(canonical_json({**later, "quilting": Quilting().model_dump()})), **transfer}
+    return {field: whole[field] for field in Transfer.model_fields if field in whole}
+
+
+def hashed_fields(transfer: Transfer) -> tuple[str, ...]:
+    """What enters the id by its content in place of its name: ``weights`` and every image, by its slot.
+
+    See ``harness.config.styles.image_slots``. Quilting has no network, and so no weights.
     """
-    return ("content", "style", "weights", *(("start",) if isinstance(transfer.start, StartFile) else ()))
+    slots = image_slots(transfer.model_dump(mode="json", exclude_none=True))
+    weights = ("weights",) if is_used(transfer.method, "weights") else ()
+    return (*weights, *(slot for slot, _ in slots))
 
 
 def identity(
@@ -66,12 +92,17 @@ def identity(
     """
     needed = hashed_fields(transfer)
     assert set(content_hashes) == set(needed), f"content hashes of {needed} are needed, got {sorted(content_hashes)}"
-    data: dict[str, Any] = {**transfer.model_dump(), **content_hashes, "numerics": numerics}
-    weights = transfer.weights
-    reading = weights.input if isinstance(weights, WeightsFile | WeightsUrl) else _INPUT_OF_NAME[weights]
-    data["weights"] = {"content": content_hashes["weights"], "input": reading}  # the same file read otherwise differs
-    if isinstance(transfer.start, StartFile):
+    data: dict[str, Any] = {**transfer.model_dump(), "content": content_hashes["content"], "numerics": numerics}
+    data["style"] = _style(transfer, content_hashes)
+    data = {field: value for field, value in data.items() if field == "numerics" or is_used(transfer.method, field)}
+    if "weights" in data:
+        weights = transfer.weights
+        reading = weights.input if isinstance(weights, WeightsFile | WeightsUrl) else _INPUT_OF_NAME[weights]
+        data["weights"] = {"content": content_hashes["weights"], "input": reading}  # read otherwise the file differs
+    if isinstance(transfer.start, StartFile) and "start" in data:
         data["start"] = {"file": content_hashes["start"]}
+    if transfer.segmentation is not None and "segmentation" in data:
+        data["segmentation"] = {side: content_hashes[f"segmentation.{side}"] for side in ("content", "style")}
     for dotted, as_before in added_later.items():
         *parents, last = dotted.split(".")
         holder: Any = data
@@ -80,6 +111,22 @@ def identity(
         if isinstance(holder, dict) and last in holder and canonical_json(holder[last]) == canonical_json(as_before):
             del holder[last]
     return data
+
+
+def _style(transfer: Transfer, content_hashes: Mapping[str, str]) -> Any:
+    """The painting's hash; several as a list in their transfer's order, which is that of a sum."""
+    if isinstance(transfer.style, str):
+        return content_hashes["style"]
+    return [
+        {
+            "content": content_hashes[f"style.{k}"],
+            "weight": part.weight,
+            "scale": part.scale,
+            "mask": content_hashes.get(f"style.{k}.mask"),
+            "own_mask": content_hashes.get(f"style.{k}.own_mask"),
+        }
+        for k, part in enumerate(transfer.style.values())
+    ]
 
 
 def run_id(transfer: Transfer, content_hashes: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from harness.config.experiment import Experiment
 from harness.config.grid import Cell, override_words
 from harness.config.located import Located
+from harness.config.located import Path as Steps
 from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, varied_fields
 from harness.config.reading import Source, read_source
 from harness.config.resolving import FaultOfImage, laid_over, mapping, resolve_all
@@ -46,8 +47,8 @@ class Loaded:
     located: Located
     data: Mapping[str, Any]
 
-    def fault(self, cell: Cell, field: str, message: str) -> Fault:
-        """A fault found later (an image that is not there, …) in a dotted field of a cell's transfer."""
+    def fault(self, cell: Cell, field: str | Steps, message: str) -> Fault:
+        """A fault found later (an image that is not there, …) in a field of a cell's transfer: dotted, or in steps."""
         return self.located.fault(cell.path(field), message)
 
     def command(self, cell: Cell) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.config.fields import FIELDS, nearest, overlaps, set_field, unknown_field, unknown_name
-from harness.config.identity import canonical_json
+from harness.config.identity import picture_key
 from harness.config.located import Located, Path
 from harness.config.transfer import Transfer
 from harness.config.yaml_source import parse_word
@@ -145,7 +145,8 @@ class Overrides:
             self.data["space"] = {held: values for held, values in space.items() if not overlaps(held, field)}
         if field == "seed" and isinstance(repeat := self.data.get("repeat"), list):
             self.data["repeat"] = [r for r in repeat if not (isinstance(r, dict) and r.get("seeds") is not None)]
-        self.data["transfer"] = set_field(self.data.get("transfer", {}), field, value)
+        base = self.data.get("transfer")
+        self.data["transfer"] = set_field(base if isinstance(base, dict) else {}, field, value)
         self.located.replace(("transfer", *field.split(".")), where)
 
     def _unpinned(self, case: Any, field: str) -> Any:
@@ -193,7 +194,7 @@ def _resolved(base: Mapping[str, Any], case: Any) -> str:
     for field, value in case.items() if isinstance(case, dict) else ():
         raw = set_field(raw, field, value) if unknown_field(field) is None else {**raw, field: value}
     try:
-        return canonical_json(Transfer.model_validate(raw).model_dump())
+        return picture_key(Transfer.model_validate(raw))
     except ValidationError:
         return repr(raw)
 

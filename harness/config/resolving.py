@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -130,18 +130,45 @@ def _line(fault: Fault) -> float:
 
 
 def _image_faults(data: Mapping[str, Any], located: Located, fault_of_image: FaultOfImage) -> list[Fault]:
-    """What is wrong with the images that the base, the axes and the space name."""
+    """What is wrong with the images that the base, the axes, the cases and the space name."""
     named: list[tuple[Path, Any]] = []
-    for side in ("content", "style"):
-        named.append((("transfer", side), mapping(data.get("transfer")).get(side)))
-        chosen = mapping(mapping(data.get("space")).get(side)).get("choice")
-        for path, values in (
-            (("axes", side), mapping(data.get("axes")).get(side)),
-            (("space", side, "choice"), chosen),
-        ):
-            named += [((*path, str(i)), value) for i, value in enumerate(values if isinstance(values, list) else [])]
+    for field, value in mapping(data.get("transfer")).items():
+        named += _images_in(field, value, ("transfer", field))
+    for field, values in mapping(data.get("axes")).items():
+        for k, value in enumerate(values if isinstance(values, list) else []):
+            named += _images_in(field, value, ("axes", field, str(k)))
+    for label, case in mapping(data.get("cases")).items():
+        for field, value in mapping(case).items():
+            named += _images_in(field, value, ("cases", label, field))
+    for field, dimension in mapping(data.get("space")).items():
+        for kind in ("choice", "simplex"):
+            values = mapping(dimension).get(kind)
+            for k, value in enumerate(values if isinstance(values, list) else []):
+                named += _images_in(field, value, ("space", field, kind, str(k)))
     faults = [(path, fault_of_image(value)) for path, value in named if isinstance(value, str) and value]
     return [located.fault(path, sentence) for path, sentence in faults if sentence]
+
+
+def _images_in(field: str, value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """Every image that a field's value names, and where it stands."""
+    first, *inner = field.split(".")
+    if field in ("content", "segmentation.content", "segmentation.style") or inner[1:] in (["mask"], ["own_mask"]):
+        yield path, value
+    elif field == "style" and not isinstance(value, dict):
+        yield path, value
+    elif field == "style":
+        for image, part in value.items():
+            yield (*path, image), image
+            yield from _masks_in(part, (*path, image))
+    elif first == "style" and len(inner) == 1:
+        yield path, inner[0]
+        yield from _masks_in(value, path)
+    elif field == "segmentation":
+        yield from (((*path, side), image) for side, image in mapping(value).items())
+
+
+def _masks_in(part: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    yield from (((*path, name), mapping(part).get(name)) for name in ("mask", "own_mask"))
 
 
 def _varies(data: Mapping[str, Any]) -> set[str]:

@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 from harness.config.fields import info_at, members, models_of, nearest, unknown_name
 from harness.config.layers import LAYERS, nearest_layer
 from harness.config.located import Path
-from harness.config.transfer import CROSS_FIELD
+from harness.config.strict import CROSS_FIELD
+from harness.config.styles import StyleImage
 from harness.config.yaml_source import flow
 
 GRID = "grid"
@@ -79,6 +80,8 @@ def allowed(info: FieldInfo | None) -> str:
         for mark in get_args(member)[1:] if get_origin(member) is Annotated else ():
             if isinstance(mark, FieldInfo) and mark.description:
                 return mark.description
+    for model in models_of(info.annotation).values():
+        return f"{{{', '.join(f'{name}: …' for name in model.model_fields)}}}"
     choices = choices_of(info.annotation)
     return f"one of {', '.join(choices)}" if len(choices) > 1 else "".join(choices)
 
@@ -109,8 +112,10 @@ def _sentence(kind: str, given: Any, location: tuple[int | str, ...], path: Path
         return unknown_name(path[-1], holder.model_fields if holder else ())
     if kind == "missing":
         return f"is missing; give {allowed(info) or 'it'}"
-    if location[-1] == "[key]":
+    if location[-1] == "[key]" and _is_of_layers(path):
         return unknown_name(str(given), LAYERS, "VGG-19 layer")
+    if location[-1] == "[key]":
+        return f"got {shown(given)} as a name; allowed: a non-empty text"
     if kind == "value_error":
         return f"got {shown(given)}"
     if path[-1].isdecimal():  # an item of a list: what the list may hold
@@ -124,12 +129,22 @@ def _allowed_inside(path: Path) -> str:
     """What the entries of a mapping may be; pydantic has no field for them."""
     if len(path) == 2 and path[0] in _ENTRIES:
         return _ENTRIES[path[0]]
-    return "a finite number ≥ 0 (0 switches the layer off)" if len(path) > 1 and path[-2].endswith("_layers") else ""
+    if len(path) > 1 and path[-2] == "style":
+        return f"a weight ≥ 0, or {{{', '.join(f'{name}: …' for name in StyleImage.model_fields)}}}"
+    return "a finite number ≥ 0 (0 switches the layer off)" if _is_of_layers(path) else ""
+
+
+def _is_of_layers(path: Path) -> bool:
+    return len(path) > 1 and path[-2].endswith("_layers")
 
 
 def _hint(given: Any, path: Path, info: FieldInfo | None) -> str:
     """The likely intention, where there is one."""
     field, annotation = path[-1], info.annotation if info else None
+    if len(path) > 1 and path[-2] == "style":
+        return _number_hint(given, integer=False)
+    if field == "style" and isinstance(given, list) and given and all(isinstance(image, str) for image in given):
+        return f"did you mean {{{', '.join(f'{image}: 1' for image in given)}}}?"
     if type(None) in get_args(annotation):  # it may be left out
         [annotation, *_] = [get_args(member)[0] for member in members(annotation) if get_args(member)] or [annotation]
     if annotation is bool:

@@ -1,6 +1,6 @@
 """Between a search space's fields and Optuna's parameters; pure Python, nothing of Optuna.
 
-Every field is one parameter of its name, but for a simplex over k layers, which is k parameters
+Every field is one parameter of its name, but for a simplex over k layers (or paintings), which is k parameters
 ``style_layers.conv1_1`` … u_i in (0, 1): with w_i = −ln u_i / Σ_j −ln u_j the weights are uniform on the simplex
 (normalised exponential variables: Devroye 1986, Non-Uniform Random Variate Generation, ch. V, theorem 4.1).
 """
@@ -77,11 +77,12 @@ def params_of(space: Mapping[str, Dimension], fields: Mapping[str, Any]) -> dict
     for field, dimension in space.items():
         value = fields[field]
         if isinstance(dimension, Simplex):
-            total = math.fsum(value.values()) if isinstance(value, Mapping) else 0.0
-            if not total > 0 or set(value) - set(dimension.simplex):
+            weights = _weights(value)
+            total = math.fsum(weights.values())
+            if not total > 0 or set(weights) - set(dimension.simplex):
                 raise ValueError(f"{field}: {value!r} is no weighting of {', '.join(dimension.simplex)}")
             for layer in dimension.simplex:
-                u = math.exp(-len(dimension.simplex) * value.get(layer, 0.0) / total)
+                u = math.exp(-len(dimension.simplex) * weights.get(layer, 0.0) / total)
                 params[f"{field}.{layer}"] = min(max(u, UNIT.low), UNIT.high)
         elif isinstance(dimension, Choice):
             name = canonical_json(value)
@@ -93,3 +94,11 @@ def params_of(space: Mapping[str, Dimension], fields: Mapping[str, Any]) -> dict
         else:
             raise ValueError(f"{field}: {value!r} is not between {dimension.low!r} and {dimension.high!r}")
     return params
+
+
+def _weights(value: Any) -> dict[str, float]:
+    """The weights of layers, or of paintings: one alone has the weight 1."""
+    if isinstance(value, str):
+        return {value: 1.0}
+    parts = value.items() if isinstance(value, Mapping) else ()
+    return {name: part["weight"] if isinstance(part, Mapping) else part for name, part in parts}

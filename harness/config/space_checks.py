@@ -12,9 +12,10 @@ from pydantic_core import PydanticCustomError
 
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
 from harness.config.fields import nearest, overlaps, set_field, unknown_field, unknown_name
-from harness.config.identity import canonical_json
+from harness.config.identity import picture_key
 from harness.config.layers import LAYERS
 from harness.config.located import Path
+from harness.config.methods import is_used
 from harness.config.sentences import SPACE, Problem, problems, shown
 from harness.config.transfer import Transfer
 
@@ -25,11 +26,13 @@ ALLOWED = (
     "one of {log: [low, high]}, {uniform: [low, high]}, {integer: [low, high]}, {choice: […]}, {simplex: [layers]}"
 )
 LAYERED = ("content_layers", "style_layers")
-SIDES = ("alpha", "beta", *LAYERED)
+SIDES = (
+    "alpha", "beta", *LAYERED, "method", "style", "segmentation", "colours", "photorealism", "size", "pyramid", "steps",
+)  # fmt: skip
 """The fields that can contradict each other."""
 
 MAX_COMBINATIONS = 1_000
-"""Of the extreme values of α, β and the layers: beyond it they are not tried together."""
+"""Of the extreme values of those fields: beyond it they are not tried together."""
 
 
 def read_space(data: Any) -> Any:
@@ -110,13 +113,16 @@ def _choice(field: str, given: Any, path: Path) -> Iterator[Problem]:
 
 
 def _simplex(field: str, given: Any, path: Path) -> Iterator[Problem]:
-    if field not in LAYERED:
-        yield Problem(path, f"a simplex is for {' and '.join(LAYERED)}; {field} is neither")
+    if field not in (*LAYERED, "style"):
+        yield Problem(path, f"a simplex is for {', '.join(LAYERED)} and style; {field} is none of them")
+    of, such = ("paintings", "[strokes, mosaic]") if field == "style" else ("layers", "[conv1_1, conv2_1]")
     if not isinstance(given, list | tuple) or len(given) < 2:
-        yield Problem(path, f"got {shown(given)}; allowed: a list of two layers or more, such as [conv1_1, conv2_1]")
+        yield Problem(path, f"got {shown(given)}; allowed: a list of two {of} or more, such as {such}")
         return
     for index, layer in enumerate(given):
-        if layer not in LAYERS:
+        if field == "style" and (not isinstance(layer, str) or not layer):
+            yield Problem((*path, str(index)), f"got {shown(layer)}; allowed: an image: its path or its name")
+        elif field != "style" and layer not in LAYERS:
             yield Problem((*path, str(index)), unknown_name(str(layer), LAYERS, "VGG-19 layer"))
         elif layer in given[:index]:
             yield Problem((*path, str(index)), f"{layer} stands there twice; keep one")
@@ -166,6 +172,12 @@ def value_problems(base: Mapping[str, Any], space: Mapping[str, Dimension]) -> l
     for field, dimension in space.items():
         places: dict[str, Path] = {}
         alone[field] = []
+        if field == "style" and isinstance(dimension, Simplex):
+            found += _dropped(base.get("style"), dimension)
+        method = base.get("method", Transfer.model_fields["method"].default)
+        if "method" not in space and not is_used(method, field):
+            found.append(Problem(("space", field), f"{method} does not use {field}; drop this line"))
+            continue
         for place, value in _extremes(field, dimension):
             problem, key = _tried(base, {field: value}, place)
             if problem is not None:
@@ -179,6 +191,16 @@ def value_problems(base: Mapping[str, Any], space: Mapping[str, Dimension]) -> l
     if not found:
         found += _together(base, alone)
     return list(dict.fromkeys(found))
+
+
+def _dropped(style: Any, dimension: Simplex) -> Iterator[Problem]:
+    """What the base says of paintings that weights alone would drop."""
+    for image, part in style.items() if isinstance(style, Mapping) else ():
+        own = sorted(set(part) - {"weight"}) if isinstance(part, Mapping) and image in dimension.simplex else []
+        if own:
+            each = ", ".join(f"style.{name}: {{uniform: [0.01, 1]}}" for name in dimension.simplex)
+            sentence = f"a simplex is of weights alone and would drop {image}'s {' and '.join(own)}; search {each}"
+            yield Problem(("space", "style", "simplex"), sentence)
 
 
 def _extremes(field: str, dimension: Dimension) -> list[tuple[Path, Any]]:
@@ -198,7 +220,7 @@ def _tried(base: Mapping[str, Any], fields: Mapping[str, Any], place: Path) -> t
     for field, value in fields.items():
         raw = set_field(raw, field, value)
     try:
-        return None, canonical_json(Transfer.model_validate(raw).model_dump())
+        return None, picture_key(Transfer.model_validate(raw))
     except ValidationError as error:
         first = next(problems(error, Transfer))
         return Problem(place, first.message, first.involved), repr(place)

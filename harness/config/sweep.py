@@ -17,6 +17,7 @@ from harness.config.experiment import Figure, Tracking
 from harness.config.fields import set_field
 from harness.config.grid import Cell, override_words
 from harness.config.located import Located
+from harness.config.located import Path as Steps
 from harness.config.search import (
     Budget,
     MedianPruner,
@@ -32,7 +33,8 @@ from harness.config.search import (
 )  # fmt: skip
 from harness.config.sentences import GRID, Problem, problems
 from harness.config.space_checks import read_space, value_problems
-from harness.config.transfer import Strict, Text, Transfer
+from harness.config.strict import Strict, Text
+from harness.config.transfer import Transfer
 from harness.errors import ConfigError, Fault
 
 __all__ = [
@@ -179,8 +181,8 @@ class LoadedSweep:
         words = override_words(transfer, self.file_transfer, self.file_space)
         return Cell(dict(label), transfer, {field: ("space", field) for field in fields}, words)
 
-    def fault(self, cell: Cell, field: str, message: str) -> Fault:
-        """A fault found later (an image that is not there, …) in a dotted field of a cell's transfer."""
+    def fault(self, cell: Cell, field: str | Steps, message: str) -> Fault:
+        """A fault found later (an image that is not there, …) in a field of a cell's transfer: dotted, or in steps."""
         return self.located.fault(cell.path(field), message)
 
     def command(self, cell: Cell) -> str:

@@ -1,18 +1,20 @@
 """One fully resolved configuration of one picture, its defaults, and what each default comes from.
 
-``Transfer`` is frozen and refuses unknown keys. Numbers are strict: ``true`` is not 1.0 and ``"1e-3"`` is not a number.
+``Transfer`` is frozen and refuses unknown keys.
 Paths are kept as they are given and are relative to the working directory. Whether an image exists, or a layer lies
 within the chosen weights, is not decided here: this layer opens no files.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.config.layers import LayerName, in_network_order
+from harness.config.strict import CROSS_FIELD, Count, Image, Path, Rate, Scale, Size, Strict, Truth, Weight, number
+from harness.config.styles import Segmentation, Style
 
 Convention = Literal[
     "released", "printed", "neural_style", "notebook", "neural_image_synthesis", "deep_textures", "gordicaleksa"
@@ -20,41 +22,11 @@ Convention = Literal[
 WeightsName = Literal["embedded", "torchvision", "caffe"]
 StartName = Literal["content", "style", "noise"]
 Bounds = Literal["none", "unit", "source"]
-CROSS_FIELD = "cross_field"
-"""Type of the pydantic error that carries faults between fields, as ``ctx["faults"]``: (fields, sentence) pairs."""
-
-
-def number(kind: Literal["number", "integer"], **bounds: float) -> Any:
-    """A strict, finite number whose description, used in error sentences, is derived from its bounds."""
-    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
-    limits = " and ".join(f"{signs[name]} {limit}" for name, limit in bounds.items())
-    description = f"{'an integer' if kind == 'integer' else 'a finite number'} {limits}"
-    finite = {} if kind == "integer" else {"allow_inf_nan": False}
-    return Field(strict=True, description=description, **finite, **bounds)  # type: ignore[call-overload]
-
-
-Text = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description="a non-empty text")]
-Path = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description="the path of a file")]
-Image = Annotated[
-    str, Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description="an image: its path or its name")
-]
-Truth = Annotated[bool, Field(strict=True, description="true or false")]
-Weight = Annotated[float, number("number", ge=0)]
-Rate = Annotated[float, number("number", gt=0)]
 LayerWeights = Annotated[
     dict[LayerName, Weight],
     AfterValidator(in_network_order),
     Field(description="a mapping of layers to weights, such as {conv4_2: 1}"),
 ]
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-StrictModel = TypeVar("StrictModel", bound=Strict)
 
 
 class StartFile(Strict):
@@ -110,6 +82,50 @@ class Adam(Strict):
     bounds: Bounds = "none"
 
 
+class Level(Strict):
+    """A smaller picture that is optimised before: its result, enlarged, is where the next size starts.
+
+    Attributes:
+        size: px, the longer side.
+        steps: its loss evaluations.
+    """
+
+    size: Size
+    steps: Count
+
+
+class Photorealism(Strict):
+    """The photorealism regularisation of Luan, Paris, Shechtman & Bala 2017: λ L_m (eqs 2 and 4).
+
+    Attributes:
+        weight: λ; theirs is 1e4, of a sum over pixels.
+        first_stage: their two stages: that many of the ``steps`` are spent without the regulariser, then the optimiser
+            starts anew from the result, with it. Also where λ is 0, so that runs of several λ differ in nothing else.
+    """
+
+    weight: Weight = 0.0
+    first_stage: Annotated[int, number("integer", ge=0)] = 0
+
+
+class Quilting(Strict):
+    """Image quilting: Efros & Freeman 2001; for ``method: quilting`` only.
+
+    Attributes:
+        task: ``transfer`` reproduces the photograph's luminance in blocks of the style image (their section 3);
+            ``synthesis`` makes more of the style image's texture, as large as the photograph (section 2).
+        block: side of a block, px.
+        overlap: of neighbouring blocks, as a part of the block.
+        tolerance: blocks whose error is within this part above the best one's are drawn from.
+        iterations: of a transfer; the block shrinks by a third each time.
+    """
+
+    task: Literal["transfer", "synthesis"] = "transfer"
+    block: Annotated[int, number("integer", ge=4, le=512)] = 36
+    overlap: Annotated[float, number("number", gt=0, le=0.5)] = 1 / 6
+    tolerance: Weight = 0.1
+    iterations: Annotated[int, number("integer", ge=1, le=10)] = 3
+
+
 def _value(data: Any, key: str) -> Any:
     """Entry or attribute ``key``: pydantic asks its discriminators about raw data and about models."""
     return data.get(key) if isinstance(data, dict) else getattr(data, key, None)
@@ -161,14 +177,24 @@ Optimiser = Annotated[
 
 
 class Transfer(Strict):
-    """One fully resolved configuration of one picture; every default stands here, with its source."""
+    """One fully resolved configuration of one picture; every default stands here, with its source.
 
-    method: Literal["gatys"] = "gatys"
+    ``colours`` (Gatys, Bethge, Hertzmann & Shechtman 2016, "Preserving Color in Neural Artistic Style Transfer"):
+    ``style`` takes the painting's; ``luminance`` transfers luminance only and keeps the photograph's colours (their
+    section 3.2); ``recoloured`` gives the painting the photograph's mean and covariance of colours first (section 3.1).
+    """
+
+    method: Literal["gatys", "quilting"] = "gatys"
     content: Image
-    style: Image
-    style_scale: Annotated[float, number("number", gt=0, le=16)] = 1.0  # the paper: style resized to the content
-    size: Annotated[int, number("integer", ge=16, le=8192)] = 512  # px, the longer side; the paper's 512 × 512
-    steps: Annotated[int, number("integer", ge=1)] = 500  # loss evaluations; the authors' PyTorch notebook
+    style: Style
+    segmentation: Segmentation | None = None
+    style_scale: Scale = 1.0  # the paper: style resized to the content
+    colours: Literal["style", "luminance", "recoloured"] = "style"  # whose; Gatys et al. 2016 "Preserving Color": below
+    size: Size = 512  # px, the longer side; the paper's 512 × 512
+    steps: Count = 500  # loss evaluations; the authors' PyTorch notebook
+    pyramid: Annotated[
+        tuple[Level, ...], Field(description="a list of smaller sizes before, such as [{size: 256, steps: 200}]")
+    ] = ()
     start: Start = "noise"  # the paper, except figures 6 and 7
     seed: Annotated[int, number("integer", ge=0, lt=2**63)] = 0
     noise_sigma: Rate = 0.25  # around 0.5 in [0, 1]; the paper does not say; projects differ by 1000
@@ -178,6 +204,9 @@ class Transfer(Strict):
     }  # fmt: skip
     alpha: Weight = 1e-3  # α/β = 1e-3: the paper, figures 3 (Turner), 5 and 6
     beta: Weight = 1.0
+    total_variation: Weight = 0.0  # of the mean squared difference of neighbours; the paper has none
+    photorealism: Photorealism = Photorealism()
+    smoothing: Annotated[float, number("number", ge=0, le=0.9999)] = 0.0  # Li et al. 2018: 0.9999 (λ = 1/α − 1 = 1e-4)
     convention: Convention = "released"  # units in which the printed ratios give the printed pictures
     weights: Weights = "embedded"
     pooling: Literal["average", "max"] = "average"  # the paper, section 2
@@ -185,6 +214,7 @@ class Transfer(Strict):
     normalised: Truth = True  # the paper, section 2: mean activation 1
     optimiser: Optimiser = Lbfgs()
     precision: Literal["float32", "float64"] = "float32"
+    quilting: Quilting = Quilting()
 
     @model_validator(mode="after")
     def _sides_agree(self) -> Transfer:
@@ -200,6 +230,40 @@ class Transfer(Strict):
                 state = "has only weights 0" if layers else "is empty"
                 faults.append(((side, letter), f"{side} {state} while {letter} is {weight!r}: "
                                f"give a layer a weight > 0, or set {letter} to 0"))  # fmt: skip
+        faults += self._style_faults() + self._level_faults()
         if faults:
             raise PydanticCustomError(CROSS_FIELD, "fields contradict each other", {"faults": faults})
         return self
+
+    def _style_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        """Several paintings, their masks, and what cannot stand beside them."""
+        if isinstance(self.style, str):
+            return []
+        faults: list[tuple[tuple[str, ...], str]] = []
+        if self.beta > 0 and not any(part.weight for part in self.style.values()):
+            faults.append((("style", "beta"), "every painting has weight 0; give one a weight > 0"))
+        if self.segmentation is not None:
+            sentence = "a segmentation pairs the regions of one painting; name one, or give each painting its own mask"
+            faults.append((("segmentation", "style"), sentence))
+        if self.method == "quilting":
+            sentence = "quilting takes its blocks from one whole painting; give its name alone, and style_scale"
+            faults.append((("style", "method"), sentence))
+        return faults
+
+    def _level_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        """Sizes that grow, stages that fit."""
+        faults: list[tuple[tuple[str, ...], str]] = []
+        sizes = [level.size for level in self.pyramid] + [self.size]
+        if any(later <= earlier for earlier, later in zip(sizes, sizes[1:], strict=False)):
+            sentence = f"the sizes {', '.join(map(str, sizes))} (the last one is size) must grow from one to the next"
+            faults.append((("pyramid", "size"), sentence))
+        first_stage = self.photorealism.first_stage
+        if first_stage >= self.steps:
+            sentence = f"first_stage is {first_stage} of {self.steps} steps; leave some for the second stage"
+            faults.append((("photorealism", "steps"), sentence))
+        if self.colours == "luminance" and self.photorealism.weight > 0:
+            sentence = (
+                "photorealism compares colours with the photograph's, which luminance keeps anyway; drop one of them"
+            )
+            faults.append((("colours", "photorealism"), sentence))
+        return faults

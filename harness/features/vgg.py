@@ -19,6 +19,9 @@ Padding = Literal["zeros", "reflect"]
 BLOCKS = (2, 2, 4, 4, 4)
 LAYERS: tuple[str, ...] = tuple(f"conv{b}_{i}" for b, num in enumerate(BLOCKS, 1) for i in range(1, num + 1))
 
+GRID_PX = 2 ** (len(BLOCKS) - 1)
+"""A crop whose corner is at a multiple of this has the whole image's pooling windows, in every block."""
+
 
 def block_of(layer: str) -> int:
     """The block of a layer, 1 to 5: the image has been pooled ``block - 1`` times before it."""
@@ -44,6 +47,15 @@ def map_shape(layer: str, height: int, width: int) -> tuple[int, int]:
     """Height and width of a layer's map for an image of that size (each pooling halves, rounding down)."""
     factor = 2 ** (block_of(layer) - 1)
     return height // factor, width // factor
+
+
+def halo_px(deepest: str) -> int:
+    """How far in pixels a position of ``deepest`` can see beyond its own pixels, up to a multiple of ``GRID_PX``.
+
+    Each 3×3 convolution adds one position, of 2^(block − 1) pixels: 70 pixels for conv5_1, so 80.
+    """
+    reach = sum(2 ** (block_of(layer) - 1) for layer in layers_until(deepest))
+    return -(-reach // GRID_PX) * GRID_PX
 
 
 class VGG19(nn.Module):
@@ -76,6 +88,8 @@ class VGG19(nn.Module):
             self.register_buffer(f"{name}_weight", weight)
             self.register_buffer(f"{name}_bias", state[f"{name}.bias"].clone())
             compared = state.get(f"{name}.compared")
+            if compared is not None and compared.tolist() == list(range(weight.shape[0])):
+                compared = None  # all of them, in order: no copy of the map is needed
             self.register_buffer(f"{name}_compared", None if compared is None else compared.long())
 
     def weight(self, layer: str) -> Tensor:
@@ -115,7 +129,7 @@ class VGG19(nn.Module):
                 x = functional.conv2d(padded, self.weight(layer), self.bias(layer))
             else:
                 x = functional.conv2d(x, self.weight(layer), self.bias(layer), padding=1)
-            x = functional.relu(x)
+            x = functional.relu_(x)  # in place: a convolution's gradient does not need its output
             if layer in wanted:
                 maps[layer] = self._compared(layer, x)
         return maps

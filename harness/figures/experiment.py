@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.config import Experiment, canonical_json
+from harness.config.styles import image_slots, paintings_of
 from harness.errors import ImageError
 from harness.figures.curves import LINE_STYLES, PALETTE, Along, Look, default_looks, draw_curves
 from harness.figures.files import both
 from harness.figures.grid import Tile, draw_grid
-from harness.figures.labels import escape, labels, weight_caption
+from harness.figures.labels import escape, image_name, labels, weight_caption
 from harness.figures.layout import Pixels, Tiles
 from harness.results import Results, Run
 from harness.runs.store import Status
 
-Side = Literal["content", "style"]
+Side = Literal["content", "style", "masks"]
 Grid = Sequence[Sequence[Run | None]]
 
 CURVES: tuple[tuple[str, Along], ...] = (("curves", "evaluation"), ("curves_by_second", "seconds"))
@@ -66,17 +67,56 @@ def tile(run: Run, caption: str, above: tuple[Pixels, ...] = ()) -> Tile:
         return Tile(None, caption, "done, but its image.png is missing", above)
 
 
-def source_tile(run: Run, side: Side, caption: str) -> Tile:
-    """The photograph or the painting of a run."""
+def source_tile(run: Run, key: str, caption: str) -> Tile:
+    """One of the images that a run was made from."""
     try:
-        return Tile(run.source(side), caption)
+        return Tile(run.source(key), caption)
     except ImageError:
         return Tile(None, caption, "its file is missing")
 
 
-def shared_sources(runs: Sequence[Run], show: Sequence[Side]) -> dict[Side, Tile]:
-    """The photograph and the painting, each where all runs have the same."""
-    return {side: source_tile(runs[0], side, side) for side in show if len({_image(run, side) for run in runs}) == 1}
+def shared_sources(runs: Sequence[Run], show: Sequence[Side]) -> dict[Side, list[Tile]]:
+    """What all runs have in common, or cannot show by themselves: photograph, paintings, masks.
+
+    Where a run has several paintings, all of the grid's stand there, each once; so do masks and regions.
+    """
+    found: dict[Side, list[Tile]] = {}
+    for side in show:
+        if side == "masks":
+            found[side] = _distinct_tiles(runs, _mask_images)
+        elif side == "style" and any(len(paintings_of(run.transfer)) > 1 for run in runs):
+            found[side] = _distinct_tiles(runs, _painting_images)
+        elif len({_image(run, side) for run in runs}) == 1:
+            found[side] = [source_tile(runs[0], side, side)]
+    return found
+
+
+def _distinct_tiles(runs: Sequence[Run], images: Callable[[Run], Iterable[tuple[str, str, str]]]) -> list[Tile]:
+    """Every image of some runs once, by the first run that has it."""
+    found: dict[str, Tile] = {}
+    for run in runs:
+        for what, key, caption in images(run):
+            if what not in found:
+                found[what] = source_tile(run, key, caption)
+    return list(found.values())
+
+
+def _painting_images(run: Run) -> Iterator[tuple[str, str, str]]:
+    """What tells a run's paintings apart, their keys among its sources, and captions."""
+    for painting in paintings_of(run.transfer):
+        yield painting.image, painting.slot, image_name(painting.image)
+
+
+def _mask_images(run: Run) -> Iterator[tuple[str, str, str]]:
+    """The same of its masks and label images."""
+    names = dict(image_slots(run.transfer))
+    for painting in paintings_of(run.transfer):
+        for key, caption in ((painting.mask, "where {} goes"), (painting.own_mask, "what is taken of {}")):
+            if key:
+                yield f"{painting.image} {key[-8:]} {names[key]}", key, caption.format(image_name(painting.image))
+    for side in ("content", "style"):
+        if (key := f"segmentation.{side}") in names:
+            yield f"{key} {names[key]}", key, f"regions of the {side}"
 
 
 def _wrapped(results: Results, experiment: Experiment, wrap: int) -> tuple[Tiles, list[Tile | None]]:
@@ -90,7 +130,7 @@ def _wrapped(results: Results, experiment: Experiment, wrap: int) -> tuple[Tiles
         for run, text in zip(runs, texts, strict=True)
     ]
     tiles += [None] * (-len(tiles) % wrap if len(tiles) > wrap else 0)
-    return [tiles[k : k + wrap] for k in range(0, len(tiles), wrap)], list(shared.values())
+    return [tiles[k : k + wrap] for k in range(0, len(tiles), wrap)], _flat(shared)
 
 
 def _by_rows_and_columns(
@@ -118,7 +158,7 @@ def _by_rows_and_columns(
         ]
         for i, line in enumerate(grid)
     ]
-    sources: list[Tile | None] = [*shared.values()]
+    sources = _flat(shared)
     if along_rows:
         sources += [None] * (-len(sources) % len(grid))
     for side in along_rows:
@@ -158,8 +198,12 @@ def _looks(runs: Sequence[Run], experiment: Experiment) -> list[Look]:
     return default_looks(len(runs))
 
 
+def _flat(shared: Mapping[Side, Sequence[Tile]]) -> list[Tile | None]:
+    return [tile for tiles in shared.values() for tile in tiles]
+
+
 def _labels(results: Results, experiment: Experiment, parts: Sequence[str], runs: Sequence[Run]) -> list[str]:
-    return labels(parts, [_values(run, parts) for run in runs], experiment.cases)
+    return labels(parts, [_told(run, parts) for run in runs], experiment.cases)
 
 
 def _unsaid(parts: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
@@ -170,6 +214,12 @@ def _unsaid(parts: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
 
 def _values(run: Run, parts: Sequence[str]) -> list[Any]:
     return [run.label[part] for part in parts]
+
+
+def _told(run: Run, parts: Sequence[str]) -> list[Any]:
+    """The values as labels tell them: a pyramid with the size that it ends in."""
+    size = {"size": run.transfer["size"]}
+    return [[*run.label[part], size] if part == "pyramid" else run.label[part] for part in parts]
 
 
 def _key(run: Run, parts: Sequence[str]) -> str:

@@ -287,8 +287,10 @@ def _write_beside(layout: Layout, results: Results, title: str) -> float:
     layout.labels.append(Label(name, PLOT.left + name.width_px / 2, 16))
     shared = shared_sources(results.runs, results.definition.figure.show) if results.runs else {}
     left, top = PLOT.left + PLOT.width + 30, float(PLOT.top)
-    for tile in shared.values():
+    for tile in [tile for tiles in shared.values() for tile in tiles]:
         size = (SOURCE_PX, SOURCE_PX) if tile.image is None else fitting(tile.image, SOURCE_PX, 1.4 * SOURCE_PX)
+        if top + size[1] > PLOT.top + PLOT.height:
+            break  # more paintings than there is room for
         layout.place(tile, Box(left + (SOURCE_PX - size[0]) // 2, round(top), *size), SIZE_PX)
         (caption,) = fit([tile.caption], [SOURCE_PX], SIZE_PX, 1)
         layout.labels.append(Label(caption, left + SOURCE_PX / 2, round(top) + size[1] + 6))

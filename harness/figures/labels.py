@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from harness.config.experiment import CASES
 from harness.config.layers import LAYERS
+from harness.config.methods import QUILTING
 
 Cases = Mapping[str, Mapping[str, Any]]
 
-_SYMBOLS = {"alpha": r"$\alpha$", "beta": r"$\beta$", "noise_sigma": r"$\sigma$", "style_scale": "style scale"}
+_SYMBOLS = {
+    "alpha": r"$\alpha$", "beta": r"$\beta$", "noise_sigma": r"$\sigma$", "style_scale": "style scale",
+    "photorealism.weight": r"$\lambda$", "total_variation": "TV weight",
+}  # fmt: skip
+_METHODS = {"gatys": "Gatys et al.", "quilting": "quilting"}
+_COLOURS = {"style": "the painting's colours", "luminance": "luminance only", "recoloured": "recoloured painting"}
 _STARTS = {"content": "from the photograph", "style": "from the painting", "noise": "from noise"}
 _UNITS = {"size": "px", "steps": "evaluations"}
 _JOINED = "\N{NO-BREAK SPACE}"
@@ -114,7 +120,12 @@ def labels(parts: Sequence[str], rows: Sequence[Sequence[Any]], cases: Cases) ->
 
 
 def weight_caption(transfer: Mapping[str, Any], significant_digits: int = 4) -> str:
-    r"""What stands under a picture: ``$\alpha/\beta$ = $10^{-3}$``, or which side alone was optimised."""
+    r"""What stands under a picture: ``$\alpha/\beta$ = $10^{-3}$``, or which side alone was optimised.
+
+    Of a quilted one, the size of its blocks.
+    """
+    if transfer.get("method") == QUILTING:
+        return _BY_NAME["quilting.block"](transfer["quilting"]["block"])
     alpha, beta = transfer["alpha"], transfer["beta"]
     if not beta:
         return "content only"
@@ -139,8 +150,14 @@ def _part(part: str, value: Any, cases: Cases) -> str:
         if isinstance(value, Mapping):
             return f"from {escape(PurePath(str(value.get('file', value))).name)}"
         return _STARTS.get(str(value), f"from {escape(str(value))}")
-    if part in ("content", "style"):
+    if part == "content":
         return image_name(str(value))
+    if part == "style":
+        return paintings(value)
+    if part.startswith("style."):
+        return _painting_part(part.split("."), value)
+    if part in _BY_NAME:
+        return _BY_NAME[part](value)
     if part in _UNITS:
         return f"{format_value(value)}{_JOINED}{_UNITS[part]}"
     if part == "normalised":
@@ -152,6 +169,70 @@ def _part(part: str, value: Any, cases: Cases) -> str:
     if "." in part and part.split(".")[1] in LAYERS:
         return f"{part.split('.')[0].replace('_layers', '')} {part.split('.')[1]}: {format_value(value)}"
     return _JOINED.join((_name(part), "=", format_value(value)))
+
+
+def paintings(style: Any) -> str:
+    """What stands behind ``style``: ``strokes``, ``strokes 0.75 + mosaic 0.25``, ``strokes on coffee cup + …``."""
+    if not isinstance(style, Mapping):
+        return image_name(str(style))
+    parts = {image: part if isinstance(part, Mapping) else {"weight": part} for image, part in style.items()}
+    used = {image: part for image, part in parts.items() if part.get("weight", 1) != 0}
+    are_weighed = any(part.get("weight", 1) != 1 for part in used.values())
+    return " + ".join(_painting(image, part, are_weighed) for image, part in used.items()) or "no painting"
+
+
+def _painting(image: str, part: Mapping[str, Any], is_weighed: bool) -> str:
+    words = [image_name(image)]
+    words += [format_value(part.get("weight", 1))] if is_weighed else []
+    words += [f"\N{MULTIPLICATION SIGN}{format_value(part['scale'])}"] if part.get("scale", 1) != 1 else []
+    words += [f"from {image_name(part['own_mask'])}"] if part.get("own_mask") else []
+    words += [f"on {image_name(part['mask'])}"] if part.get("mask") else []
+    return _JOINED.join(words)
+
+
+def _painting_part(steps: Sequence[str], value: Any) -> str:
+    """``style.strokes`` or one of its fields."""
+    _, image, *inner = steps
+    part = {inner[0]: value} if inner else value if isinstance(value, Mapping) else {"weight": value}
+    if part.get("weight", 1) == 0:
+        return f"no {image_name(image)}"
+    return _painting(image, part, "weight" in part)
+
+
+def _sizes(levels: Any) -> str:
+    """Levels, the last one without steps being the picture: ``256 → 512 px``; levels alone: ``from 256 px``."""
+    if not isinstance(levels, list | tuple):
+        return format_value(levels)
+    sizes = [level["size"] for level in levels]
+    if not levels or "steps" not in levels[-1]:
+        return _JOINED.join((" → ".join(map(str, sizes)), "px")) if sizes else "one size"
+    return _JOINED.join(("from", " → ".join(map(str, sizes)), "px"))
+
+
+def _photorealism(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return format_value(value)
+    told = [_part(f"photorealism.{name}", value[name], {}) for name in ("weight", "first_stage") if name in value]
+    return ", ".join(told)
+
+
+_BY_NAME: Mapping[str, Callable[[Any], str]] = {
+    "method": lambda value: _METHODS.get(value, escape(str(value))),
+    "colours": lambda value: _COLOURS.get(value, escape(str(value))),
+    "smoothing": lambda value: "smoothed" if value else "not smoothed",
+    "pyramid": _sizes,
+    "photorealism": _photorealism,
+    "photorealism.first_stage": lambda value: f"first stage of {value}" if value else "one stage",
+    "segmentation": lambda value: "by regions" if value else "regions ignored",
+    "segmentation.content": lambda value: f"regions of {image_name(str(value))}",
+    "segmentation.style": lambda value: f"regions of {image_name(str(value))}",
+    "quilting.task": lambda value: f"texture{_JOINED}{value}",
+    "quilting.block": lambda value: _JOINED.join(("blocks of", format_value(value), "px")),
+    "quilting.iterations": lambda value: f"{value}{_JOINED}iteration{'s' * (value != 1)}",
+    "quilting.tolerance": lambda value: f"tolerance{_JOINED}{format_value(value)}",
+    "quilting.overlap": lambda value: f"overlap{_JOINED}{format_value(value)}",
+}
+"""Fields whose values are words of their own."""
 
 
 def image_name(given: str) -> str:

@@ -85,7 +85,8 @@ def _layout(results: Results, trials: Sequence[Outcome]) -> Layout:
         first = min(complete, key=lambda trial: trial.number)
         tiles = [_tile(first, "first")] if first not in best else []
         tiles += [_tile(trial, rank) for trial, rank in zip(best, RANKS, strict=False)]
-    sources = list(shared_sources(results.runs, results.definition.figure.show).values()) if results.runs else []
+    shared = shared_sources(results.runs, results.definition.figure.show) if results.runs else {}
+    sources = [tile for tiles in shared.values() for tile in tiles]
     layout = arrange([tiles or [Tile(None, "no trial is complete")]], (), (), sources, "", 1)
     size_px = layout.font_px = min(max(layout.font_px, 0.0112 * NARROWEST_PX), 24.0)
     widened = max(0, NARROWEST_PX - layout.width)
@@ -175,7 +176,7 @@ def _plot_evaluations(axes: Axes, trials: Sequence[Outcome], size_px: float) -> 
 
 def _way(trial: Outcome) -> list[tuple[float, float]]:
     way = [(float(evaluation), value) for evaluation, value in trial.intermediate.items()]
-    steps = float(trial.run.transfer["steps"])
+    steps = float(trial.run.num_evaluations)
     if trial.state == "complete" and (not way or way[-1][0] < steps):
         way.append((steps, trial.values[0]))
     return way

@@ -4,9 +4,11 @@
               image_hash(path) -> 64 hex digits; MAX_PIXELS
     library   find_image(name_or_path, relative_to=None) -> Path; list_images() -> tuple[NamedImage, …];
               image_file(named) -> Path; fetch_images(names=None, progress=None) -> [Path]
-    catalogue NamedImage (name, kind, title, author, year, licence, source, …); PHOTOGRAPHS, TEXTURES, DRAWN, PAPER
+    catalogue NamedImage (name, kind, title, author, year, licence, …); PHOTOGRAPHS, TEXTURES, DRAWN, MASKS, PAPER
     resize    (torch) resize(image, height, width); fit_longer_side(height, width, size_px);
               fit_area(height, width, area_px, scale); to_tensor(array); to_array(tensor)
+    colour    (torch) luminance, grey, with_colours_of, matched_luminance, recoloured: whose colours a picture has
+    masks     (torch) read_mask, resize_mask, read_regions: where a style goes; check_mask, check_regions
     drawn     the style images this project draws itself, and `python -m harness.images.drawn.draw`
 
 Faults of the user's files and names are ``harness.errors.ImageError``; of the disk, ``StorageError``.

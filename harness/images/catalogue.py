@@ -1,7 +1,8 @@
 """The images with names, as data: what each is, who made it, under which licence, and where its file comes from.
 
-``photograph`` and ``texture`` lie inside scikit-image's wheel, ``drawn`` are this project's own, ``paper`` are those
-of Gatys et al. 2016, figure 3: downloaded by ``harness fetch images`` and checked by hash, never part of the package.
+``photograph`` and ``texture`` lie inside scikit-image's wheel, ``drawn`` are this project's own, ``mask`` its masks
+and segmentations of images of the library, named after them, ``paper`` are those of Gatys et al. 2016, figure 3:
+downloaded by ``harness fetch images`` and checked by hash, never part of the package.
 """
 
 # ruff: noqa: E501  (one image, one line: a table)
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["photograph", "texture", "drawn", "paper"]
+Kind = Literal["photograph", "texture", "drawn", "mask", "paper"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,27 @@ DRAWN = tuple(
         ("waves", "Woodblock waves in bands of blue"),
         ("shards", "Translucent planes with sharp edges"),
         ("dots", "A lake at sunset in dots of pure colour"),
+    )
+)
+MASKS = tuple(
+    NamedImage(name, "mask", f"{name}.png", width, height, title, "the harness project", "2026", "MIT", _HERE)
+    for name, width, height, title in (
+        ("astronaut_figure", 512, 512, "Where the astronaut and her helmet are"),
+        ("astronaut_background", 512, 512, "All but the astronaut and her helmet"),
+        ("chelsea_cat", 451, 300, "Where the cat is"),
+        ("chelsea_background", 451, 300, "All but the cat"),
+        ("coffee_cup", 600, 400, "Where the cup, saucer and spoon are"),
+        ("coffee_table", 600, 400, "All but the cup, saucer and spoon"),
+        ("rocket_ground", 640, 427, "Where the rocket, its pad and the towers are"),
+        ("rocket_sky", 640, 427, "All but the rocket, its pad and the towers"),
+        ("strokes_sky", 512, 512, "The sky of strokes, above the hills"),
+        ("strokes_field", 512, 512, "The wheat field of strokes, below the hills"),
+        ("waves_sea", 512, 512, "The sea of waves"),
+        ("waves_sky", 512, 512, "The sky of waves"),
+        ("ink_hills", 512, 512, "The hills of ink"),
+        ("ink_sky", 512, 512, "The sky of ink"),
+        ("rocket_regions", 640, 427, "Sky blue, rocket yellow, pad and towers green"),
+        ("strokes_regions", 512, 512, "Sky blue, suns yellow, field green, hills magenta"),
     )
 )
 PAPER = (

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from harness.downloads import cache_folder, download, has_hash
 from harness.errors import ImageError
-from harness.images.catalogue import DRAWN, PAPER, PHOTOGRAPHS, TEXTURES, NamedImage
+from harness.images.catalogue import DRAWN, MASKS, PAPER, PHOTOGRAPHS, TEXTURES, NamedImage
 from harness.images.files import read_image
 
-_BY_NAME = {image.name: image for image in (*PHOTOGRAPHS, *TEXTURES, *DRAWN, *PAPER)}
+_BY_NAME = {image.name: image for image in (*PHOTOGRAPHS, *TEXTURES, *DRAWN, *MASKS, *PAPER)}
+_OWN = ("drawn", "mask")  # the kinds whose files lie in drawn/
 
 
 def list_images() -> tuple[NamedImage, ...]:
-    """Every image with a name: photographs, textures, drawn styles, the paper's; in this order."""
+    """Every image with a name: photographs, textures, drawn styles, masks, the paper's; in this order."""
     return tuple(_BY_NAME.values())
 
 
@@ -24,7 +25,7 @@ def image_file(image: NamedImage) -> Path:
     """Where a named image's file is, or will be once it is downloaded."""
     if image.kind == "paper":
         return cache_folder() / "images" / image.file
-    if image.kind == "drawn":
+    if image.kind in _OWN:
         return Path(__file__).parent / "drawn" / image.file
     # The file inside the wheel: importing skimage.data would take half a second and may ask the network.
     spec = find_spec("skimage")
@@ -66,7 +67,7 @@ def find_image(name_or_path: str | Path, relative_to: str | Path | None = None) 
     if not path.is_file():
         raise ImageError(
             f"The bundled image {named.name} is missing ({path}). Install "
-            f"{'the harness' if named.kind == 'drawn' else 'scikit-image'} again, or give an image by its path."
+            f"{'the harness' if named.kind in _OWN else 'scikit-image'} again, or give an image by its path."
         )
     return path
 

@@ -1,16 +1,19 @@
-"""The equations of Gatys, Ecker & Bethge (CVPR 2016), one home each, per row of a batch.
+"""The equations of Gatys, Ecker & Bethge (CVPR 2016), one home each, per row of a batch; and what was added to them.
 
 Legend: B rows, N = N_l filters, M = M_l positions, F a row's map after its ReLU (N × M), P the content image's map,
-G = F Fᵀ its Gram matrix, A the style image's; α, β, w_l the weights. Gradients are autograd's: equations 2 and 6, which
-are gradients with respect to the ReLU's input, stand in the tests as the check on it.
+G = F Fᵀ its Gram matrix, A the style image's; α, β, w_l the weights; t (M) a guidance channel. Gradients are
+autograd's: equations 2 and 6, which are gradients with respect to the ReLU's input, stand in the tests as the check on
+it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -35,13 +38,47 @@ def gram(features: Tensor) -> Tensor:
     Returns:
         (B, N, N), symmetric positive semi-definite.
     """
-    positions = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, M, N); a view where memory is channels-last
-    return positions.transpose(1, 2) @ positions
+    G: Tensor = _Gram.apply(features.permute(0, 2, 3, 1).flatten(1, 2))  # a view where memory is channels-last
+    return G
 
 
-def gram_per_position(features: Tensor) -> Tensor:
-    """G / M, the Gram matrix divided by its own map's number of positions: comparable between sizes of image."""
-    return gram(features) / (features.shape[2] * features.shape[3])
+class _Gram(torch.autograd.Function):
+    """Fᵀ F of (B, M, N) positions, with the gradient F (D + Dᵀ) as one product: autograd's two take three maps."""
+
+    @staticmethod
+    def forward(ctx: Any, positions: Tensor) -> Tensor:
+        ctx.save_for_backward(positions)
+        return positions.transpose(1, 2) @ positions
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, D: Tensor) -> Tensor:
+        (positions,) = ctx.saved_tensors
+        return positions @ (D + D.transpose(1, 2))
+
+
+def gram_per_position(features: Tensor, num_positions: int | None = None) -> Tensor:
+    """G / M, the Gram matrix divided by its own map's number of positions: comparable between sizes of image.
+
+    Args:
+        features: (B, N, h, w), a whole map or a part of one; the parts' sum is the whole's.
+        num_positions: M of the whole map, where the features are a part of it.
+    """
+    return gram(features) / (num_positions or features.shape[2] * features.shape[3])
+
+
+def guided_gram_per_position(features: Tensor, guidance: Tensor, squares: Tensor | None = None) -> Tensor:
+    """G_r = (T_r ∘ F)(T_r ∘ F)ᵀ with Σ_k T_rk² = 1: Σ_k t_k² F_k F_kᵀ / Σ_k t_k², the Gram matrix of a region.
+
+    Gatys, Ecker, Bethge, Hertzmann & Shechtman 2017, "Controlling Perceptual Factors in Neural Style Transfer",
+    section 4 (guided Gram matrices). With t = 1 everywhere it is G / M.
+
+    Args:
+        features: (B, N, h, w), a whole map or a part of one; the parts' sum is the whole's.
+        guidance: (h, w), t ≥ 0 at each of these positions, not all 0.
+        squares: Σ t² of the whole map, where the features are a part of it.
+    """
+    return gram(features * guidance) / (guidance.square().sum() if squares is None else squares)
 
 
 def style_layer_loss(gram_per_position: Tensor, target: Tensor) -> Tensor:
@@ -69,3 +106,18 @@ def style_loss(layer_losses: Mapping[str, Tensor], weights: Mapping[str, float])
 def total_loss(content: Tensor, style: Tensor, alpha: float | Tensor, beta: float | Tensor) -> Tensor:
     """Equation 7: L_total = α L_content + β L_style; α and β are numbers, or (B,) one for each row."""
     return alpha * content + beta * style
+
+
+def total_variation_loss(images: Tensor) -> Tensor:
+    """Mahendran & Vedaldi 2015, section 3 (R_Vβ with β = 2): Σ_ij (x_i,j+1 − x_ij)² + (x_i+1,j − x_ij)².
+
+    # Deviates from Mahendran & Vedaldi 2015, section 3: divided by 3 H W, so that λ means the same at every size.
+
+    Args:
+        images: (B, 3, H, W).
+
+    Returns:
+        (B,) losses, 0 for an image of one colour.
+    """
+    squares = images.diff(dim=2).square().sum((1, 2, 3)) + images.diff(dim=3).square().sum((1, 2, 3))
+    return squares / images[0].numel()

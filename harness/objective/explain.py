@@ -21,8 +21,9 @@ class Term:
         layer: its name.
         num_filters: N.
         num_positions: M.
-        weight: v_l or w_l, as the transfer says.
+        weight: v_l, or ω w_l of one painting, as the transfer says.
         printed: what multiplies equation 1 (content) or equation 4 (style) as printed.
+        part: which of the row's paintings; None for content.
     """
 
     side: str
@@ -31,18 +32,25 @@ class Term:
     num_positions: int
     weight: float
     printed: float
+    part: int | None = None
 
 
 def terms_of(objective: RowObjective, shapes: Shapes) -> list[Term]:
-    """Every layer's factor before the printed equation: α v_l c_l for equation 1, β w_l s_l for equation 4."""
+    """Every layer's factor before the printed equation: α v_l c_l for eq. 1, β ω w_l s_l for eq. 4 of each painting.
+
+    The regularisers are no such terms. A mask does not change the factors.
+    """
     convention = CONVENTIONS[objective.convention]
     terms = []
     for layer in objective.weighed_content():
         weight, factor = objective.content_layers[layer], convention.content_factor(*shapes[layer])
         terms.append(Term("content", layer, *shapes[layer], weight, objective.alpha * weight * factor))
     for layer in objective.weighed_style():
-        weight, factor = objective.style_layers[layer], convention.style_factor(*shapes[layer])
-        terms.append(Term("style", layer, *shapes[layer], weight, objective.beta * weight * factor))
+        factor = convention.style_factor(*shapes[layer])
+        for number, part in enumerate(objective.styles):
+            if part.weight > 0:
+                weight = part.weight * objective.style_layers[layer]
+                terms.append(Term("style", layer, *shapes[layer], weight, objective.beta * weight * factor, number))
     return terms
 
 

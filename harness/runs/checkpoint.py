@@ -15,6 +15,7 @@ from torch import Tensor
 from harness.runs.store import RunFolder, write_atomically
 
 SCHEMA = "1"
+_NUMBERS = ("evaluation", "level", "level_began", "is_at_end")
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,16 @@ class Checkpoint:
     Attributes:
         evaluation: evaluations behind the row.
         optimizer: the optimiser's state of the row, its next image and its best one included; plain tensors.
+        level: which level the row is in; the state is of that level.
+        level_began: evaluations behind it when the level began.
+        is_at_end: whether it has reached the level's end: the next one begins from the best image of the state.
     """
 
     evaluation: int
     optimizer: Mapping[str, Tensor]
+    level: int = 0
+    level_began: int = 0
+    is_at_end: bool = False
 
 
 def save_checkpoint(folder: RunFolder, checkpoint: Checkpoint) -> None:
@@ -37,7 +44,7 @@ def save_checkpoint(folder: RunFolder, checkpoint: Checkpoint) -> None:
         StorageError: the disk is full or the folder cannot be written.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.optimizer.items()}
-    metadata = {"schema": SCHEMA, "evaluation": str(checkpoint.evaluation)}
+    metadata = {"schema": SCHEMA} | {name: str(int(getattr(checkpoint, name))) for name in _NUMBERS}
     write_atomically(folder.checkpoint_path, safetensors.torch.save(tensors, metadata))
 
 
@@ -51,4 +58,6 @@ def load_checkpoint(folder: RunFolder) -> Checkpoint | None:
         return None
     if metadata.get("schema") != SCHEMA:
         return None
-    return Checkpoint(int(metadata["evaluation"]), tensors)
+    numbers = {name: int(metadata.get(name, 0)) for name in _NUMBERS}  # a run without levels had the first one only
+    is_at_end = bool(numbers.pop("is_at_end"))
+    return Checkpoint(optimizer=tensors, is_at_end=is_at_end, **numbers)

@@ -15,8 +15,9 @@ from torch import Tensor
 from harness.images.files import read_image, write_png
 from harness.images.resize import to_array, to_tensor
 from harness.optim import RowStatus
+from harness.runs.batch_module import SHARE, BatchModule, Progress, Record, is_log_spaced
 from harness.runs.checkpoint import Checkpoint, save_checkpoint
-from harness.runs.module import Record, StyleTransfer, is_log_spaced
+from harness.runs.finishing import Finishing
 from harness.runs.signals import Asked
 from harness.runs.store import Attempt, Manifest, RunFolder, Status
 from harness.runs.tracking import AnyTracker
@@ -42,6 +43,8 @@ class Keeper(pl.Callback):
         ids: the rows' ids.
         folders: theirs, held by their locks.
         measure: from a row and its (3, H, W) picture in [0, 1] to the comparable numbers.
+        finishing: makes pictures of iterates.
+        progress: how far the rows have come.
         tracker: mirrors the folders.
         checkpoint_every_s: seconds between checkpoints.
         asked: looked at before and after every training step.
@@ -54,6 +57,8 @@ class Keeper(pl.Callback):
         ids: Sequence[str],
         folders: Sequence[RunFolder],
         measure: Measure,
+        finishing: Finishing,
+        progress: Progress,
         tracker: AnyTracker,
         checkpoint_every_s: float,
         asked: Asked,
@@ -63,12 +68,15 @@ class Keeper(pl.Callback):
         self.ids = ids
         self.folders = folders
         self.measure = measure
+        self.finishing = finishing
+        self.progress = progress
         self.tracker = tracker
         self.checkpoint_every_s = checkpoint_every_s
         self.asked = asked
         self.rungs = frozenset(rungs)
         self.listener = listener or Listener()
         self.open_rows = set(range(len(folders)))
+        """Rows whose runs have not ended; those of other levels than the one that is fitted are among them."""
         self.latest: list[dict[str, float]] = [{} for _ in folders]
         self._seconds_before = [0.0 for _ in folders]
         self._started = time.monotonic()
@@ -101,81 +109,93 @@ class Keeper(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *unused: Any) -> None:
         """Let go what was asked for while the last training step was written down."""
-        assert isinstance(pl_module, StyleTransfer)
+        assert isinstance(pl_module, BatchModule)
         self.let_go(pl_module)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *unused: Any) -> None:
         """Write what was measured; finish rows that are done or failed; checkpoint when it is time."""
-        assert isinstance(pl_module, StyleTransfer)
+        assert isinstance(pl_module, BatchModule)
         self.write(pl_module)
-        statuses = pl_module.optimizer.statuses()
-        for row in sorted(self.open_rows):
-            if statuses[row] is not RowStatus.RUNNING or pl_module.evaluation[row] >= pl_module.steps:
-                self.finish(pl_module, row, statuses[row])
-            elif pl_module.evaluation[row] in self.rungs and pl_module.optimizer.active:
+        statuses = pl_module.statuses()
+        for row in sorted(self.open_rows & pl_module.rows_inside):
+            if statuses[row] is not RowStatus.RUNNING or pl_module.evaluation[row] >= pl_module.last_evaluation:
+                if pl_module.is_last or statuses[row] is RowStatus.FAILED:
+                    self.finish(pl_module, row, statuses[row])
+                else:
+                    self.end_level(pl_module, row)
+            elif pl_module.evaluation[row] in self.rungs and pl_module.active:
                 self.measure_rung(pl_module, row)
         self.let_go(pl_module)
         # Lightning fetches one batch ahead, so that this is called once more after the rows have left: their state is
         # then empty and must not be saved over the checkpoints.
-        if pl_module.optimizer.active and time.monotonic() - self._saved > self.checkpoint_every_s:
+        if pl_module.active and time.monotonic() - self._saved > self.checkpoint_every_s:
             self.save(pl_module)
         self.tracker.poke()
 
-    def let_go(self, module: StyleTransfer) -> None:
+    def let_go(self, module: BatchModule) -> None:
         """Take out the rows that were asked for; where the end was, checkpoint and take out all."""
-        for row in sorted(self.open_rows & set(module.optimizer.active)):
+        for row in sorted(self.open_rows & set(module.active)):
             if self.ids[row] in self.asked.pruned and module.evaluation[row] > 0:
                 self.prune(module, row)
-        if self.asked.stop and module.optimizer.active:
+        if self.asked.stop and module.active:
             self.save(module)
-            module.optimizer.drop(list(module.optimizer.active))
+            module.drop(list(module.active))
 
-    def write(self, module: StyleTransfer) -> None:
+    def write(self, module: BatchModule) -> None:
         """Append what the module has measured to the histories, and write the iterates that are kept."""
         lines: dict[int, list[dict[str, float]]] = {}
         for record in module.take_records():
-            values = {name: tensor.tolist() for name, tensor in record.columns().items()}
+            values = record.values()
             for position, (row, evaluation) in enumerate(zip(record.rows, record.evaluations, strict=True)):
                 is_kept = is_log_spaced(evaluation, module.steps)
-                weighed = module.objective.rows[row].weighed_style()
-                line = self._line(
-                    record, {name: column[position] for name, column in values.items()}, position, weighed
-                )
-                if not is_kept:
-                    line["gradient_share/content"] = math.nan
+                own = {name: values[name][position] for name in module.columns_of(row) if name in values}
+                line = self._line(record, own, position, module.columns_of(row))
+                if not is_kept and SHARE in line:  # measured for the sake of another row of the record
+                    line[SHARE] = math.nan
                 lines.setdefault(row, []).append(line)
                 self.latest[row] = line
                 if is_kept and record.images is not None:
                     picture = record.images[position].clamp(0, 1)
                     if bool(torch.isfinite(picture).all()):
+                        picture = self.finishing.of_iterate(row, picture.float().cpu())
                         write_png(self.folders[row].iterate_path(evaluation), to_array(picture))
         for row, rows in lines.items():
             self.folders[row].append_history(rows)
 
     def _line(
-        self, record: Record, values: Mapping[str, float], position: int, layers: Sequence[str]
+        self, record: Record, values: Mapping[str, float], position: int, columns: Sequence[str]
     ) -> dict[str, float]:
         """One line of a row's history; its columns are the row's own, whatever its neighbours weigh."""
         seconds = self._seconds_before[record.rows[position]] + record.seconds - self._started
         return {
             "evaluation": record.evaluations[position],
             "seconds": round(seconds, 4),
-            **{name: values[name] for name in ("total", "content", "style")},
-            **{f"style/{layer}": values[f"style/{layer}"] for layer in layers},
-            "gradient_share/content": values.get("gradient_share/content", math.nan),
+            **{name: values.get(name, math.nan) for name in columns},
         }
 
-    def save(self, module: StyleTransfer, rows: Iterable[int] | None = None) -> None:
-        """Checkpoint these rows (left out: every open one), and say in their manifests how far they have come."""
-        for row in sorted(self.open_rows) if rows is None else rows:
+    def save(self, module: BatchModule, rows: Iterable[int] | None = None) -> None:
+        """Checkpoint these rows (left out: all in this level), and say in their manifests how far they have come."""
+        progress = self.progress
+        for row in sorted(self.open_rows & module.rows_inside) if rows is None else rows:
             folder, evaluation = self.folders[row], module.evaluation[row]
             folder.flush_history()  # a checkpoint is never ahead of its history, also after a power cut
-            save_checkpoint(folder, Checkpoint(evaluation, module.optimizer.row_state(row)))
+            level, began, is_at_end = progress.level[row], progress.level_began[row], row not in module.rows_inside
+            save_checkpoint(folder, Checkpoint(evaluation, module.row_state(row), level, began, is_at_end))
             self._close_attempt(folder, evaluation)
         if rows is None:
             self._saved = time.monotonic()
 
-    def finish(self, module: StyleTransfer, row: int, status: RowStatus = RowStatus.RUNNING) -> None:
+    def end_level(self, module: BatchModule, row: int) -> None:
+        """Take a row's best picture to the next level; its checkpoint says so too."""
+        module.rows_inside.discard(row)
+        if module.evaluation[row] in self.rungs:
+            self.measure_rung(module, row)
+        self.save(module, [row])
+        self.progress.move_on(row, module.row_state(row)["best_image"])
+        if row in module.active:
+            module.drop([row])
+
+    def finish(self, module: BatchModule, row: int, status: RowStatus = RowStatus.RUNNING) -> None:
         """Leave a row's folder finished: picture, numbers, manifest; then its checkpoint can go."""
         folder = self.folders[row]
         self._close_attempt(folder, module.evaluation[row])
@@ -187,14 +207,14 @@ class Keeper(pl.Callback):
         folder.checkpoint_path.unlink(missing_ok=True)
         self._leave(module, row, manifest)
 
-    def prune(self, module: StyleTransfer, row: int) -> None:
+    def prune(self, module: BatchModule, row: int) -> None:
         """Let a row go: like a finished one, but its checkpoint stays, so that it can be carried to the end later."""
         self.save(module, [row])
         reason = f"It was given up at evaluation {module.evaluation[row]} of {module.steps}."
         metrics = self._metrics(module, row, self._write_picture(module, row))
         self._leave(module, row, self._end(row, Status.PRUNED, reason, metrics))
 
-    def measure_rung(self, module: StyleTransfer, row: int) -> None:
+    def measure_rung(self, module: BatchModule, row: int) -> None:
         """Measure a row's best iterate, which ``measure`` rounds to 8 bits, and keep and tell the numbers."""
         evaluation, folder = module.evaluation[row], self.folders[row]
         metrics = self._metrics(module, row, self._best(module, row))
@@ -202,25 +222,23 @@ class Keeper(pl.Callback):
         folder.write_manifest(replace(manifest, rungs={**manifest.rungs, str(evaluation): metrics}))
         self.listener.measured(self.ids[row], evaluation, metrics)
 
-    def _best(self, module: StyleTransfer, row: int) -> Tensor:
-        """A row's best iterate (3, H, W) in [0, 1] on the CPU: without a line search the last one need not be it."""
-        return module.optimizer.best_images[row].detach().clamp(0, 1).float().cpu()
+    def _best(self, module: BatchModule, row: int) -> Tensor:
+        """A row's picture as it would be if it ended now, (3, H, W) in [0, 1] on the CPU."""
+        return self.finishing.of_picture(row, module.best_image(row))
 
-    def _write_picture(self, module: StyleTransfer, row: int) -> Tensor:
-        """Write the best iterate; returns it as saved, so that the numbers can be computed again from the file."""
+    def _write_picture(self, module: BatchModule, row: int) -> Tensor:
+        """Write the picture; returns it as saved, so that the numbers can be computed again from the file."""
         path = self.folders[row].image_path
         write_png(path, to_array(self._best(module, row)))
         return to_tensor(read_image(path))
 
-    def _metrics(self, module: StyleTransfer, row: int, picture: Tensor) -> dict[str, Any]:
+    def _metrics(self, module: BatchModule, row: int, picture: Tensor) -> dict[str, Any]:
         """The comparable numbers, and the losses where they were lowest; None for what could not be measured."""
         history = self.folders[row].history()
-        best = min((line for line in history), key=lambda line: (line["total"] != line["total"], line["total"]))
+        best = module.final_losses([line for line in history if line["evaluation"] > self.progress.level_began[row]])
         metrics = {
             **self.measure(row, picture),
-            "total": best["total"],
-            "content": best["content"],
-            "style": best["style"],
+            **{name: best[name] for name in ("total", "content", "style")},
             "evaluations": module.evaluation[row],
             "seconds": history[-1]["seconds"],
         }
@@ -234,11 +252,11 @@ class Keeper(pl.Callback):
         folder.write_manifest(ended)
         return ended
 
-    def _leave(self, module: StyleTransfer, row: int, manifest: Manifest) -> None:
+    def _leave(self, module: BatchModule, row: int, manifest: Manifest) -> None:
         """Take a row that has ended out of the batch, and say so."""
         self.open_rows.discard(row)
-        if row in module.optimizer.active:
-            module.optimizer.drop([row])
+        if row in module.active:
+            module.drop([row])
         self.tracker.finish(self.folders[row])
         self.listener.ended(self.ids[row], manifest)
 

@@ -6,55 +6,20 @@ Shapes: B slots of the batch, b rows of one pass through the network, H × W pix
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 from harness.features.vgg import VGG19
+from harness.objective.gradient import evaluate
 from harness.objective.rows import Losses, Objective
 from harness.optim import BatchedOptimizer, RowStatus
+from harness.runs.batch_module import SHARE, BatchModule, Progress, Record, is_log_spaced
 
 
-def is_log_spaced(evaluation: int, steps: int) -> bool:
-    """Whether an evaluation is 1, 2 or 5 times a power of ten, or the last: where iterates are kept."""
-    return evaluation == steps or str(evaluation).rstrip("0") in ("1", "2", "5")
-
-
-@dataclass
-class Record:
-    """One evaluation of some rows.
-
-    Attributes:
-        rows: the slots evaluated.
-        evaluations: each row's count, from 1.
-        seconds: when it was measured, by the clock of ``time.monotonic``.
-        losses: (b,) each, on the module's device: reading them waits for it.
-        content_share: (b,) ‖∇αC‖ / (‖∇αC‖ + ‖∇βS‖), the content term's share of the gradient, where measured.
-        images: (b, 3, H, W) the iterates themselves where they are kept, else None.
-    """
-
-    rows: tuple[int, ...]
-    evaluations: tuple[int, ...]
-    seconds: float
-    losses: Losses
-    content_share: Tensor | None = None
-    images: Tensor | None = None
-
-    def columns(self) -> dict[str, Tensor]:
-        """The columns of history.csv as (b,) tensors on the CPU, fetched from the device at once."""
-        named = {"total": self.losses.total, "content": self.losses.content, "style": self.losses.style}
-        named |= {f"style/{layer}": values for layer, values in self.losses.style_layers.items()}
-        if self.content_share is not None:
-            named["gradient_share/content"] = self.content_share
-        fetched = torch.stack(list(named.values())).cpu()
-        return dict(zip(named, fetched, strict=True))
-
-
-class StyleTransfer(pl.LightningModule):
+class StyleTransfer(BatchModule):
     """Optimises ``images`` (B, 3, H, W), its only parameter, each row towards its own objective.
 
     One training step makes several evaluations of every active row, as many as fit into ``pace_s``: Lightning, logging
@@ -69,6 +34,10 @@ class StyleTransfer(pl.LightningModule):
         microbatch: rows that go through the network at once.
         pace_s: how long a training step aims to take, in seconds.
         rungs: evaluations at which a training step ends, so that a row's numbers can be taken just there.
+        progress: how far the rows have come; left out: they begin.
+        last_evaluation: at which rows leave, where this is not the run's last level.
+        is_last: whether it is.
+        further_columns: of each row's history: ``total_variation``, ``photorealism``, ``size`` where its run has them.
     """
 
     def __init__(
@@ -81,26 +50,57 @@ class StyleTransfer(pl.LightningModule):
         microbatch: int = 1,
         pace_s: float = 0.5,
         rungs: Collection[int] = (),
+        progress: Progress | None = None,
+        last_evaluation: int | None = None,
+        is_last: bool = True,
+        further_columns: Sequence[tuple[str, ...]] = (),
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
+        super().__init__(progress or Progress.of(len(start)), last_evaluation or steps, steps, is_last)
+        self.further_columns = further_columns
         self.images = nn.Parameter(start.contiguous())
         self.objective = objective
         self._network = (network,)
         self.optimizer = make_optimizer([self.images])
-        self.steps = steps
-        self.evaluation = [0] * start.shape[0]
-        """Evaluations that each row has behind it."""
         self.microbatch = microbatch
         self.pace_s = pace_s
         self.rungs = frozenset(rungs)
-        self.records: list[Record] = []
         self._indices: dict[tuple[int, ...], Tensor] = {}
 
     @property
     def network(self) -> VGG19:
         """The frozen VGG-19."""
         return self._network[0]
+
+    @property
+    def active(self) -> list[int]:
+        """The slots still optimised."""
+        return self.optimizer.active
+
+    def statuses(self) -> list[RowStatus]:
+        """Every slot's status; waits for the device."""
+        return self.optimizer.statuses()
+
+    def drop(self, rows: Iterable[int]) -> None:
+        """Take rows out and free their optimiser's memory."""
+        self.optimizer.drop(rows)
+
+    def row_state(self, row: int) -> Mapping[str, Tensor]:
+        """The optimiser's state of a row, its next image and its best one included."""
+        return self.optimizer.row_state(row)
+
+    def load_row_state(self, row: int, state: Mapping[str, Tensor]) -> None:
+        """Put a row back to where ``row_state`` saw it."""
+        self.optimizer.load_row_state(row, state)
+
+    def best_image(self, row: int) -> Tensor:
+        """A row's best iterate: without a line search the last one need not be it."""
+        return self.optimizer.best_images[row].detach().clamp(0, 1).float().cpu()
+
+    def columns_of(self, row: int) -> tuple[str, ...]:
+        """The losses, those of the layers that the row weighs, what its run has besides, and the content's share."""
+        layers = [f"style/{layer}" for layer in self.objective.rows[row].weighed_style()]
+        further = self.further_columns[row] if self.further_columns else ()
+        return ("total", "content", "style", *layers, *further, SHARE)
 
     def configure_optimizers(self) -> BatchedOptimizer:
         """The one optimiser, made with the module so that rows can be resumed before fitting."""
@@ -117,7 +117,7 @@ class StyleTransfer(pl.LightningModule):
         until = time.monotonic() + self.pace_s
         while self.optimizer.active:
             optimizer.step(self.evaluate_active)
-            finished = {row for row in self.optimizer.active if self.evaluation[row] >= self.steps}
+            finished = {row for row in self.optimizer.active if self.evaluation[row] >= self.last_evaluation}
             if self.optimizer.row_by_row:  # elsewhere asking would wait for the device: ``on_train_batch_end`` does
                 statuses = self.optimizer.statuses()
                 finished |= {row for row in self.optimizer.active if statuses[row] is not RowStatus.RUNNING}
@@ -135,32 +135,29 @@ class StyleTransfer(pl.LightningModule):
         totals = [self._evaluate(rows[i : i + self.microbatch]) for i in range(0, len(rows), self.microbatch)]
         return torch.cat(totals)
 
-    @torch.enable_grad()  # type: ignore[untyped-decorator, unused-ignore]
     def _evaluate(self, rows: list[int]) -> Tensor:
         data, gradients = self.images.detach(), self.images.grad
         assert gradients is not None
         # One row, or all of them, needs no index: indexing copies the index to the device and waits.
         whole = len(rows) == len(data)
         index = slice(rows[0], rows[0] + 1) if len(rows) == 1 else slice(None) if whole else self._index(rows)
-        images = data[index].requires_grad_()
+        images = data[index]
         for row in rows:
             self.evaluation[row] += 1
         evaluations = tuple(self.evaluation[row] for row in rows)
         kept = any(is_log_spaced(evaluation, self.steps) for evaluation in evaluations)
-        losses = self.objective(self.network, images, rows)
-        share = None
-        if kept and losses.content_term is not None:
-            (content,) = torch.autograd.grad(losses.content_term.sum(), images, retain_graph=True)
-        (gradient,) = torch.autograd.grad(losses.total.sum(), images)
-        if kept and losses.content_term is not None:
+        measured = evaluate(self.objective, self.network, images, rows, with_content_gradient=kept)
+        gradients[index] = measured.gradient
+        columns = _columns(measured.losses)
+        columns["size"] = torch.full_like(measured.losses.total, max(images.shape[2:]))
+        if measured.content_gradient is not None:
+            content, rest = measured.content_gradient, measured.gradient - measured.content_gradient
             of_content = content.flatten(1).norm(dim=1)
-            share = of_content / (of_content + (gradient - content).flatten(1).norm(dim=1))
-            share = torch.where(losses.content.isnan(), torch.nan, share)
-        gradients[index] = gradient
-        losses = Losses(losses.total.detach(), losses.content, losses.style, losses.style_layers)
-        copy = images.detach().clone() if kept else None
-        self.records.append(Record(tuple(rows), evaluations, time.monotonic(), losses, share, copy))
-        return losses.total
+            share = of_content / (of_content + rest.flatten(1).norm(dim=1))
+            columns[SHARE] = torch.where(measured.losses.content.isnan(), torch.nan, share)
+        copy = images.clone() if kept else None
+        self.records.append(Record(tuple(rows), evaluations, time.monotonic(), columns, copy))
+        return measured.losses.total
 
     def _index(self, rows: Sequence[int]) -> Tensor:
         """Some rows as an index on the device, copied there once."""
@@ -169,21 +166,10 @@ class StyleTransfer(pl.LightningModule):
             self._indices[key] = torch.tensor(rows, device=self.images.device)
         return self._indices[key]
 
-    def take_records(self) -> list[Record]:
-        """What was measured since the last call."""
-        records, self.records = self.records, []
-        return records
 
-
-class UntilDone:
-    """Lightning's data source: one empty batch after another while any row is active."""
-
-    def __init__(self, module: StyleTransfer) -> None:
-        self.module = module
-
-    def __iter__(self) -> Iterator[int]:
-        """Count training steps."""
-        number = 0
-        while self.module.optimizer.active:
-            yield number
-            number += 1
+def _columns(losses: Losses) -> dict[str, Tensor]:
+    """The losses by their columns in history.csv, (b,) each."""
+    columns = {"total": losses.total, "content": losses.content, "style": losses.style}
+    columns |= {f"style/{layer}": values for layer, values in losses.style_layers.items()}
+    regularisers = {"total_variation": losses.total_variation, "photorealism": losses.photorealism}
+    return columns | {name: values for name, values in regularisers.items() if values is not None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.config.styles import Painting, paintings_of
 from harness.features.normalise import normalised_state
 from harness.features.sources import WeightsFile, WeightsSource, WeightsURL
 from harness.features.vgg import VGG19, deepest_of
 from harness.features.weights import load_state, require_layers
+from harness.images.colour import grey, matched_luminance, recoloured
 from harness.images.files import read_image
+from harness.images.masks import Region, read_mask, read_regions, resize_mask
 from harness.images.resize import fit_area, fit_longer_side, resize, to_tensor
-from harness.objective.rows import RowObjective
+from harness.objective.rows import RowObjective, StylePart
 from harness.runs.store import Manifest
 
 
@@ -28,7 +31,7 @@ class Row:
         id: the run id.
         folder: its run folder.
         transfer: the resolved transfer.
-        files: ``content``, ``style`` and, where the start is a file, ``start``, to their paths.
+        files: every image's path, by its slot (``harness.config.styles.image_slots``): ``content``, ``style``, …
         manifest: what a new folder's manifest says.
     """
 
@@ -39,51 +42,138 @@ class Row:
     manifest: Manifest
 
 
-@dataclass(frozen=True)
+@dataclass
 class Prepared:
-    """The images of a batch, read, resized and shared where rows share them."""
+    """The images of a batch at one level, read, resized and shared where rows share them.
 
+    Attributes:
+        photographs: (3, H, W), as they are.
+        contents: (3, H, W), what the content targets are measured on: the photographs, or their luminance.
+        styles: (3, H_s, W_s), the paintings at their scales, recoloured where a row asks for it.
+        masks: (H, W), over the pictures.
+        style_masks: (H_s, W_s), over the paintings.
+        photograph_of: each row's photograph.
+        content_of: each row's content.
+        parts_of: each row's share of the paintings.
+    """
+
+    photographs: list[Tensor] = field(default_factory=list)
     contents: list[Tensor] = field(default_factory=list)
     styles: list[Tensor] = field(default_factory=list)
+    masks: list[Tensor] = field(default_factory=list)
+    style_masks: list[Tensor] = field(default_factory=list)
+    photograph_of: list[int] = field(default_factory=list)
     content_of: list[int] = field(default_factory=list)
-    style_of: list[int] = field(default_factory=list)
+    parts_of: list[tuple[StylePart, ...]] = field(default_factory=list)
+    _indices: dict[tuple[str, Hashable], int] = field(default_factory=dict)
+
+    def share(self, kind: str, key: Hashable, make: Callable[[], Tensor]) -> int:
+        """The index of an image in one of the lists, made where no row has asked for it before."""
+        if (kind, key) not in self._indices:
+            images: list[Tensor] = getattr(self, kind)
+            self._indices[kind, key] = len(images)
+            images.append(make())
+        return self._indices[kind, key]
+
+    def add(self, row: Row, size_px: int) -> None:
+        """Read and resize what one more row needs."""
+        path, colours = row.files["content"], row.transfer["colours"]
+        photograph = self.share("photographs", path, lambda: photograph_of(path, size_px))
+        content = self.photographs[photograph]
+        is_grey = colours == "luminance"
+        self.photograph_of.append(photograph)
+        self.content_of.append(self.share("contents", (path, is_grey), lambda: grey(content) if is_grey else content))
+        parts: list[StylePart] = []
+        for painting in paintings_of(row.transfer):
+            parts += self._parts(row, painting, content, (colours, path if colours != "style" else ""))
+        self.parts_of.append(tuple(parts))
+
+    def _parts(self, row: Row, painting: Painting, content: Tensor, recolouring: tuple[str, str]) -> list[StylePart]:
+        """One painting's share of a row's style: one part, or one per region of a segmentation."""
+        file, size = row.files[painting.slot], (content.shape[1], content.shape[2])
+        key = (file, painting.scale, size, *recolouring)
+        image = self.share(
+            "styles", key, lambda: _recoloured(painting_of(file, size, painting.scale), content, recolouring[0])
+        )
+        own_size = (self.styles[image].shape[1], self.styles[image].shape[2])
+        segmentations = [row.files.get(f"segmentation.{side}") for side in ("content", "style")]
+        if segmentations[0] and segmentations[1]:
+            regions = read_regions(segmentations[0], segmentations[1], size, own_size)
+            return [self._region(image, region, (*segmentations, key)) for region in regions]
+        mask, own_mask = (row.files[slot] if slot else None for slot in (painting.mask, painting.own_mask))
+        return [
+            StylePart(
+                image,
+                painting.weight,
+                None if mask is None else self.share("masks", (mask, size), lambda: _mask(mask, size)),
+                None
+                if own_mask is None
+                else self.share("style_masks", (own_mask, own_size), lambda: _mask(own_mask, own_size)),
+            )
+        ]
+
+    def _region(self, image: int, region: Region, key: Hashable) -> StylePart:
+        """A region counts as much as its share of the picture.
+
+        # Deviates from Luan et al. 2017, eq. 3: the sum over regions is weighted by their areas, since each guided Gram
+        # matrix is divided by its own; theirs are not, and weigh by the area that way.
+        """
+        own = region.own_mask
+        return StylePart(
+            image,
+            region.share,
+            self.share("masks", (key, region.name), lambda: region.mask),
+            None if own is None else self.share("style_masks", (key, region.name), lambda: own),
+        )
 
 
-def prepare_images(rows: Sequence[Row]) -> Prepared:
-    """Read every distinct photograph and painting once, at the sizes the transfers ask for."""
+def prepare_images(rows: Sequence[Row], size_px: int | None = None) -> Prepared:
+    """Read every distinct image once, at the sizes the transfers ask for, or at a level's.
+
+    Args:
+        rows: of one batch.
+        size_px: the longer side of the pictures; left out: the transfers' own.
+    """
     prepared = Prepared()
-    contents: dict[str, int] = {}
-    styles: dict[tuple[str, float, int], int] = {}
     for row in rows:
-        path = row.files["content"]
-        if path not in contents:
-            contents[path] = len(prepared.contents)
-            image = to_tensor(read_image(path))
-            prepared.contents.append(
-                resize(image, *fit_longer_side(image.shape[1], image.shape[2], row.transfer["size"]))
-            )
-        content = prepared.contents[contents[path]]
-        area_px = content.shape[1] * content.shape[2]
-        key = (row.files["style"], row.transfer["style_scale"], area_px)
-        if key not in styles:
-            styles[key] = len(prepared.styles)
-            image = to_tensor(read_image(row.files["style"]))
-            prepared.styles.append(
-                resize(image, *fit_area(image.shape[1], image.shape[2], area_px, row.transfer["style_scale"]))
-            )
-        prepared.content_of.append(contents[path])
-        prepared.style_of.append(styles[key])
+        prepared.add(row, size_px or row.transfer["size"])
     return prepared
 
 
+def photograph_of(path: str, size_px: int) -> Tensor:
+    """A photograph (3, H, W) with its longer side as asked for."""
+    image = to_tensor(read_image(path))
+    return resize(image, *fit_longer_side(image.shape[1], image.shape[2], size_px))
+
+
+def painting_of(path: str, size: tuple[int, int], scale: float) -> Tensor:
+    """A painting (3, H_s, W_s) with the area of a picture of that height and width, its lengths times ``scale``."""
+    image = to_tensor(read_image(path))
+    return resize(image, *fit_area(image.shape[1], image.shape[2], size[0] * size[1], scale))
+
+
+def _mask(path: str, size: tuple[int, int]) -> Tensor:
+    return resize_mask(read_mask(path), *size)
+
+
+def _recoloured(style: Tensor, content: Tensor, colours: str) -> Tensor:
+    """The painting with the colours that a transfer asks for."""
+    if colours == "luminance":
+        return matched_luminance(style, content)
+    return recoloured(style, content) if colours == "recoloured" else style
+
+
 def start_image(row: Row, prepared: Prepared, index: int) -> Tensor:
-    """Where a row starts, (3, H, W): photograph, painting, noise from the row's own CPU generator, or a file."""
-    content = prepared.contents[prepared.content_of[index]]
+    """Where a row starts, (3, H, W): photograph, painting, noise from the row's own CPU generator, or a file.
+
+    With several paintings ``start: style`` is the first one.
+    """
+    content = prepared.photographs[prepared.photograph_of[index]]
     start, (height, width) = row.transfer["start"], content.shape[1:]
     if start == "content":
         return content.clone()
     if start == "style":
-        return resize(prepared.styles[prepared.style_of[index]], height, width)
+        return resize(prepared.styles[prepared.parts_of[index][0].image], height, width)
     if start == "noise":
         generator = torch.Generator().manual_seed(row.transfer["seed"])
         return 0.5 + row.transfer["noise_sigma"] * torch.randn(3, height, width, generator=generator)
@@ -91,7 +181,7 @@ def start_image(row: Row, prepared: Prepared, index: int) -> Tensor:
 
 
 def box_bounds(rows: Sequence[Row], prepared: Prepared, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
-    """Box bounds of every row, (B, 1, 1, 1) or (B, 3, 1, 1): none, [0, 1], or the painting's range per channel.
+    """Box bounds of every row, (B, 1, 1, 1) or (B, 3, 1, 1): none, [0, 1], or the paintings' range per channel.
 
     ``source`` is the authors' own choice: the range of the source image's pixels (their DeepTextures code).
     """
@@ -100,19 +190,40 @@ def box_bounds(rows: Sequence[Row], prepared: Prepared, dtype: torch.dtype) -> t
         return None
     if kind == "unit":
         return torch.zeros(len(rows), 1, 1, 1, dtype=dtype), torch.ones(len(rows), 1, 1, 1, dtype=dtype)
-    sources = [prepared.styles[k].to(dtype) for k in prepared.style_of]
+    images = [[prepared.styles[part.image].to(dtype) for part in parts] for parts in prepared.parts_of]
     return (
-        torch.stack([s.amin((1, 2), keepdim=True) for s in sources]),
-        torch.stack([s.amax((1, 2), keepdim=True) for s in sources]),
+        torch.stack([torch.stack([s.amin((1, 2), keepdim=True) for s in of_row]).amin(0) for of_row in images]),
+        torch.stack([torch.stack([s.amax((1, 2), keepdim=True) for s in of_row]).amax(0) for of_row in images]),
     )
 
 
-def row_objective_of(transfer: Mapping[str, Any], content: int = 0, style: int = 0) -> RowObjective:
-    """The numbers of a transfer's objective, and which of the batch's distinct images are its targets."""
+def row_objective_of(
+    transfer: Mapping[str, Any],
+    content: int = 0,
+    styles: Sequence[StylePart] = (StylePart(),),
+    is_regularised: bool = True,
+) -> RowObjective:
+    """The numbers of a transfer's objective, and which of the batch's distinct images are its targets.
+
+    Args:
+        transfer: resolved.
+        content: which of the batch's contents.
+        styles: its share of the paintings.
+        is_regularised: whether the photorealism regulariser counts (in a first stage it does not).
+    """
     t = transfer
     return RowObjective(
-        t["alpha"], t["beta"], t["content_layers"], t["style_layers"], t["convention"], content, style
-    )  # fmt: skip
+        t["alpha"],
+        t["beta"],
+        t["content_layers"],
+        t["style_layers"],
+        t["convention"],
+        content,
+        tuple(styles),
+        total_variation=t["total_variation"],
+        photorealism=t["photorealism"]["weight"] if is_regularised else 0.0,
+        luminance=t["colours"] == "luminance",
+    )
 
 
 def weights_source(transfer: Mapping[str, Any]) -> WeightsSource:

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.config.methods import QUILTING, is_used
+from harness.config.styles import shortest
 from harness.runs.store import Manifest, Status
 
 EVALUATION = "evaluation"
@@ -27,8 +29,15 @@ DEFAULT_PROJECT = "neural-style-transfer"
 DEFAULT_JOB_TYPE = "transfer"
 NUM_NAME_CHARACTERS = 128  # W&B's limit for ids, names and groups
 NUM_TAG_CHARACTERS = 64  # and for a tag
-COMPARED = ("alpha", "beta", "start", "seed", "content", "style", "size")
+COMPARED = (
+    "method", "alpha", "beta", "start", "seed", "content", "style", "style_scale", "colours", "size", "total_variation",
+    "smoothing", "convention",
+)  # fmt: skip
 """The fields that are copied to the top of the configuration, beside what the experiment varies."""
+LOSSES = ("total", "content", "style", "total_variation", "photorealism")
+"""The columns of history.csv that are losses; their names in W&B begin with ``loss/``."""
+WEIGHTS = {"content": "alpha", "style": "beta", "total_variation": "total_variation"}
+"""What each loss is weighted by."""
 EXIT_CODES = {Status.DONE: 0, Status.PRUNED: 0, Status.FAILED: 1, Status.RUNNING: 255, Status.WAITING: 255}
 """What W&B shows as finished, failed and killed; a pruned run ended as its sweep meant it to."""
 
@@ -44,7 +53,11 @@ def wandb_id(experiment: str, run_id: str) -> str:
 
 def run_name(label: Mapping[str, Any], experiment: str) -> str:
     """What differs from the experiment's other runs, as ``alpha=0.001 start=noise``; its name where nothing does."""
-    text = " ".join(f"{key}={value}" for key, value in label.items()) or experiment
+    told = {
+        key: _paintings(value) if key == "style" and isinstance(value, Mapping) else value
+        for key, value in label.items()
+    }
+    text = " ".join(f"{key}={value}" for key, value in told.items()) or experiment
     return text[:NUM_NAME_CHARACTERS]
 
 
@@ -53,7 +66,7 @@ def run_config(transfer: Mapping[str, Any], manifest: Manifest) -> dict[str, Any
     told_otherwise = {"project", "tags", "notes", "job_type", "command"}  # a command line tells of the machine
     config: dict[str, Any] = {
         **comparable(transfer),
-        **{field.replace(".", "_"): plain(value) for field, value in manifest.label.items()},
+        **{field.replace(".", "_"): plain_field(field, value) for field, value in manifest.label.items()},
         "experiment": manifest.experiment,
         "run_id": manifest.id,
         "label": dict(manifest.label),
@@ -73,19 +86,41 @@ def comparable(transfer: Mapping[str, Any]) -> dict[str, Any]:
     ``transfer`` has the same and all the rest; there a layer is a key, and keys cannot be grouped by.
 
     Returns:
-        ``alpha_over_beta`` (left out for β = 0), ``content_layer``, ``style_layers``, ``start``, …
+        ``alpha_over_beta`` (left out for β = 0), ``content_layer``, ``style_layers``, ``start``, …, ``photorealism``
+        (λ), ``sizes`` (of a pyramid), ``block`` (of a quilted picture); what the method does not use is left out.
     """
+    method = transfer.get("method", "gatys")
+    used = {field: value for field, value in transfer.items() if is_used(method, field)}
     found: dict[str, Any] = {}
-    if transfer.get("beta"):
-        found["alpha_over_beta"] = transfer["alpha"] / transfer["beta"]
+    if used.get("beta"):
+        found["alpha_over_beta"] = used["alpha"] / used["beta"]
     for field, name in (("content_layers", "content_layer"), ("style_layers", "style_layers")):
-        layers = [layer for layer, weight in transfer.get(field, {}).items() if weight]
-        found[name] = " ".join(layers) or "none"
+        if field in used or method != QUILTING:
+            layers = [layer for layer, weight in used.get(field, {}).items() if weight]
+            found[name] = " ".join(layers) or "none"
     for field in COMPARED:
-        if field in transfer:
-            value = plain(transfer[field])
-            found[field] = Path(value).name if field in ("content", "style") else value
+        if field in used:
+            found[field] = plain_field(field, used[field])
+    if "photorealism" in used:
+        found["photorealism"] = used["photorealism"]["weight"]
+    if used.get("pyramid"):
+        found["sizes"] = " ".join(str(level["size"]) for level in [*used["pyramid"], {"size": used["size"]}])
+    if method == QUILTING:
+        found["block"] = used["quilting"]["block"]
     return found
+
+
+def plain_field(field: str, value: Any) -> Any:
+    """A field's value as W&B can group by it; an image by its file's name, several as ``strokes 0.75 + ink 0.25``."""
+    if field in ("content", "style") and isinstance(value, str):
+        return Path(value).name
+    return _paintings(value) if field == "style" and isinstance(value, Mapping) else plain(value)
+
+
+def _paintings(style: Mapping[str, Any]) -> str:
+    parts = shortest(style).items()
+    told = (part.get("weight", 1.0) if isinstance(part, Mapping) else part for _, part in parts)
+    return " + ".join(f"{Path(image).name} {weight:g}" for (image, _), weight in zip(parts, told, strict=True))
 
 
 def plain(value: Any) -> Any:
@@ -116,18 +151,22 @@ def init_arguments(experiment: str, manifest: Manifest) -> dict[str, Any]:
 def history_record(row: Mapping[str, float], transfer: Mapping[str, Any]) -> dict[str, float]:
     """One line of history.csv as W&B is told it; what was not measured (NaN) is left out.
 
-    ``total``, ``content``, ``style`` and their layers go under ``loss/``, unweighted and unrounded;
-    ``weighted/content`` and ``weighted/style`` are the two terms of eq. 7, α L_content and β L_style; other columns
-    keep their names.
+    ``total``, ``content``, ``style`` and their layers, ``total_variation`` and ``photorealism`` go under ``loss/``,
+    unweighted and unrounded; ``weighted/…`` are the terms of the total: α L_content and β L_style of eq. 7, λ_TV TV,
+    λ L_m / (H W). Of quilting, whose errors are no terms of a sum, there is no weighted one. Other columns keep their
+    names.
     """
     record: dict[str, float] = {}
     for column, value in row.items():
         if not math.isnan(value):
-            is_loss = column.split("/")[0] in ("total", "content", "style")
-            record[f"loss/{column}" if is_loss else column] = value
-    for side, weight in (("content", "alpha"), ("style", "beta")):
-        if f"loss/{side}" in record:
-            record[f"weighted/{side}"] = transfer[weight] * record[f"loss/{side}"]
+            record[f"loss/{column}" if column.split("/")[0] in LOSSES else column] = value
+    if transfer.get("method") == QUILTING:
+        return record
+    weights = {loss: transfer[field] for loss, field in WEIGHTS.items() if field in transfer}
+    weights["photorealism"] = transfer.get("photorealism", {}).get("weight", 0.0)
+    for loss, weight in weights.items():
+        if f"loss/{loss}" in record:
+            record[f"weighted/{loss}"] = weight * record[f"loss/{loss}"]
     return record
 
 

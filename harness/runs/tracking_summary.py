@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracking_mirror import end_service, mirror_settings, remove_folders
 from harness.runs.tracking_mode import ModeName, import_wandb, sync_command, wandb_folder
-from harness.runs.tracking_records import NUM_NAME_CHARACTERS, comparable, init_arguments, plain, wandb_id
+from harness.runs.tracking_records import NUM_NAME_CHARACTERS, comparable, init_arguments, plain, plain_field, wandb_id
 
 SUMMARY = "summary"
 """Its job type, and the end of its id."""
@@ -135,7 +135,7 @@ def table_of_runs(results: Summarised) -> tuple[list[str], list[list[Any]]]:
             [
                 run.id,
                 run.part,
-                *(plain(run.label.get(name)) for name in labels),
+                *(plain_field(name, run.label.get(name)) for name in labels),
                 *(compared.get(name) for name in ratio),
                 run.status.name.lower(),
                 *(run.metrics.get(name) for name in numbers),

@@ -1,4 +1,4 @@
-"""Draw the style images again: ``python -m harness.images.drawn.draw [--check] [NAME …]``.
+"""Draw the style images and masks again: ``python -m harness.images.drawn.draw [--check] [NAME …]``.
 
 Equal pixels are the contract, see ``canvas``. A file is rewritten only when its pixels differ, because zlib and
 its replacements (zlib-ng) pack the same pixels into different bytes.
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.images.drawn import colour_fields, dots, ink, mosaic, shards, strokes, waves
+from harness.images.drawn import colour_fields, dots, ink, mosaic, regions, shards, strokes, waves
 
 PICTURES: dict[str, Callable[[], NDArray[np.uint8]]] = {
     "strokes": strokes.draw,
@@ -28,6 +28,7 @@ PICTURES: dict[str, Callable[[], NDArray[np.uint8]]] = {
     "waves": waves.draw,
     "shards": shards.draw,
     "dots": dots.draw,
+    **regions.PICTURES,
 }
 FOLDER = Path(__file__).parent
 
@@ -60,7 +61,9 @@ def pixels_of(path: Path) -> NDArray[np.uint8] | None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Draw or check; 0 when every picture is as it should be, 1 when a check found another."""
-    parser = argparse.ArgumentParser(prog="python -m harness.images.drawn.draw", description="Draw the style images.")
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.images.drawn.draw", description="Draw the style images and masks."
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(PICTURES)}; all when left out")
     parser.add_argument("--check", action="store_true", help="write nothing, compare with the files")
     options = parser.parse_args(arguments)

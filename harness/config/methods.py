@@ -1,0 +1,15 @@
+"""Which fields of a transfer say anything to its method: the others change no pixel and do not enter the run's id."""
+
+from __future__ import annotations
+
+QUILTING = "quilting"
+USED_BY_QUILTING: frozenset[str] = frozenset(
+    {"method", "content", "style", "style_scale", "colours", "size", "seed", "smoothing", "quilting"}
+)
+"""Two quilted transfers that differ only in other fields are the same picture."""
+
+
+def is_used(method: str, field: str) -> bool:
+    """Whether a field (dotted or not) says anything to a method."""
+    field = field.split(".")[0]
+    return field in USED_BY_QUILTING if method == QUILTING else field != QUILTING

@@ -1,0 +1,41 @@
+"""The kinds of values that a transfer is made of: strict numbers and texts, whose descriptions make error sentences.
+
+Numbers are strict: ``true`` is not 1.0 and ``"1e-3"`` is not a number.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CROSS_FIELD = "cross_field"
+"""Type of the pydantic error that carries faults between fields, as ``ctx["faults"]``: (fields, sentence) pairs."""
+
+
+def number(kind: Literal["number", "integer"], **bounds: float) -> Any:
+    """A strict, finite number whose description, used in error sentences, is derived from its bounds."""
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    limits = " and ".join(f"{signs[name]} {limit}" for name, limit in bounds.items())
+    description = f"{'an integer' if kind == 'integer' else 'a finite number'} {limits}"
+    finite = {} if kind == "integer" else {"allow_inf_nan": False}
+    return Field(strict=True, description=description, **finite, **bounds)  # type: ignore[call-overload]
+
+
+Text = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description="a non-empty text")]
+Path = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description="the path of a file")]
+Image = Annotated[
+    str, Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description="an image: its path or its name")
+]
+Truth = Annotated[bool, Field(strict=True, description="true or false")]
+Weight = Annotated[float, number("number", ge=0)]
+Rate = Annotated[float, number("number", gt=0)]
+Scale = Annotated[float, number("number", gt=0, le=16)]
+Size = Annotated[int, number("integer", ge=16, le=8192)]
+Count = Annotated[int, number("integer", ge=1)]
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,98 @@
+"""Whether a transfer's images fit its sizes: the deepest layer, the smallest level, masks, blocks, the measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.features.vgg import deepest_of, minimum_size_px
+from harness.images.resize import fit_area, fit_longer_side
+from harness.metrics import MINIMUM_SIDE_PX
+from harness.objective.guidance import Guidance, counted_parts
+from harness.quilting import check
+from harness.quilting.levels import Level as BlockLevel
+from harness.quilting.levels import synthesis_level, transfer_levels
+from harness.runs.prepare import Row, prepare_images, row_objective_of
+from harness.runs.quilting import overlap_px
+from harness.runs.store import Manifest
+
+
+def block_levels(numbers: Mapping[str, Any], height: int, width: int) -> list[BlockLevel]:
+    """The iterations of a quilted picture of a size, from its transfer's ``quilting``."""
+    overlap = overlap_px(numbers["block"], numbers["overlap"])
+    if numbers["task"] == "synthesis":
+        return [synthesis_level(height, width, numbers["block"], overlap)]
+    return transfer_levels(height, width, numbers["block"], overlap, numbers["iterations"])
+
+
+def check_content(shape: tuple[int, int], size_px: int, layers: Sequence[str]) -> tuple[int, int]:
+    """Height and width of the picture, checked against the deepest layer and against what can be measured."""
+    height, width = fit_longer_side(*shape, size_px)
+    needed = minimum_size_px(deepest_of(layers)) if layers else 1
+    if min(height, width) < max(needed, MINIMUM_SIDE_PX):
+        what = deepest_of(layers) if needed >= MINIMUM_SIDE_PX else "a picture whose numbers are measured"
+        raise UsageError(
+            f"size {size_px} makes this photograph {width}×{height} px, but {what} needs at least "
+            f"{max(needed, MINIMUM_SIDE_PX)} px on the shorter side; ask for a larger size, or for layers less deep"
+        )
+    return height, width
+
+
+def check_style(shape: tuple[int, int], area_px: int, scale: float, layers: Sequence[str]) -> None:
+    """Check a painting's size at the photograph's area against the deepest layer and what can be measured."""
+    height, width = fit_area(*shape, area_px, scale)
+    needed = minimum_size_px(deepest_of(layers)) if layers else 1
+    if min(height, width) < needed:
+        raise UsageError(
+            f"style_scale {scale:g} makes this painting {width}×{height} px, but {deepest_of(layers)} needs at "
+            f"least {needed} px on the shorter side; ask for a larger size or style_scale"
+        )
+    height, width = fit_area(*shape, area_px, 1.0)
+    if min(height, width) < MINIMUM_SIDE_PX:
+        raise UsageError(
+            f"at the photograph's area this painting is {width}×{height} px, too narrow to be measured: at least "
+            f"{MINIMUM_SIDE_PX} px are needed on the shorter side; ask for a larger size, or crop the painting"
+        )
+
+
+def check_level(
+    shape: tuple[int, int], size_px: int, paintings: Sequence[tuple[tuple[int, int], float]], layers: Sequence[str]
+) -> None:
+    """Check photograph and paintings at the smallest level of a pyramid against the deepest layer."""
+    needed = minimum_size_px(deepest_of(layers)) if layers else 1
+    content = fit_longer_side(*shape, size_px)
+    styles = [fit_area(*painting, content[0] * content[1], scale) for painting, scale in paintings]
+    for what, (height, width) in (("photograph", content), *(("painting", style) for style in styles)):
+        if min(height, width) < needed:
+            raise UsageError(
+                f"a level of {size_px} px makes this {what} {width}×{height} px, but {deepest_of(layers)} needs at "
+                f"least {needed} px on the shorter side; begin with a larger level"
+            )
+
+
+def check_masks(transfer: Mapping[str, Any], files: Mapping[str, str]) -> None:
+    """Check that masks and regions leave something of the picture and of the paintings, at the smallest level."""
+    sizes = [level["size"] for level in transfer["pyramid"]] + [transfer["size"]]
+    prepared = prepare_images([Row("", Path(), transfer, files, Manifest("", ""))], sizes[0])
+    objective = row_objective_of(transfer, 0, prepared.parts_of[0])
+    try:
+        counted_parts(objective, Guidance(prepared.masks), Guidance(prepared.style_masks))
+    except ValueError as error:
+        raise UsageError(
+            f"at {sizes[0]} px a mask or region leaves less than one position of each style layer "
+            f"({', '.join(objective.weighed_style())}); enlarge it, ask for a larger size, or weigh a layer nearer to "
+            "conv1_1"
+        ) from error
+
+
+def check_blocks(shape: tuple[int, int], picture: tuple[int, int], transfer: Mapping[str, Any]) -> None:
+    """Check a quilted picture's blocks against the painting at its size."""
+    numbers = transfer["quilting"]
+    height, width = fit_area(*shape, picture[0] * picture[1], transfer["style_scale"])
+    num_iterations = len(block_levels(numbers, *picture))
+    try:
+        check(height, width, numbers["block"], overlap_px(numbers["block"], numbers["overlap"]), num_iterations)
+    except ValueError as error:
+        raise UsageError(str(error)) from error

@@ -1,0 +1,101 @@
+"""How much memory an evaluation takes beside its images, and which tile keeps it bounded.
+
+A pass of one row holds, until its gradient has come back: what the network is given, every map up to the deepest layer
+(after the ReLU, which works in place; a convolution keeps its input), the pooled maps (max pooling: 64-bit indices as
+well), the padded maps where the padding is a reflection; for each layer weighed its compared filters' difference,
+gradient or product with a mask; and two more of the largest map for what is on its way. In tiles, all that for one
+crop, and each weighed layer's own positions once more, since a part of a map must be copied. In single precision, for
+the usual layers (conv4_2; conv1_1 to conv5_1), average pooling and zeros around the maps:
+
+                        one pass, MiB per        in tiles of     MiB, for a picture of any size
+                        million pixels
+    embedded network     562                     1024 px          904
+    full-width VGG-19   2227                      464 px          974
+
+``tests/benchmark_memory.py`` measures it. What allocators and libraries keep for themselves comes on top, and so does
+what does not depend on the layers: optimiser, targets, regularisers. The choice depends on the transfer alone, never on
+the memory that is free: tiles change a picture by rounding, and a run must have the same bits wherever it is carried
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from harness.features.vgg import GRID_PX, VGG19, block_of, deepest_of, halo_px, layers_until, map_shape
+from harness.objective.tiles import spans_of
+
+BOUND_BYTES = 2**30
+"""What one row's pass may take: above it, tiles are used, as few as stay below."""
+
+
+def plain_pass_bytes(
+    network: VGG19, layers: Collection[str], height: int, width: int, itemsize: int = 4, num_regions: int = 1
+) -> int:
+    """Memory of one row's evaluation in one pass, in bytes.
+
+    Args:
+        network: the frozen VGG-19.
+        layers: the layers weighed, at least one.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+        itemsize: bytes of a number: 4 or 8.
+        num_regions: different masks of the row's style parts.
+    """
+    kept, transient = 2 * 3 * height * width * itemsize, 0
+    num_in, before = 3, 1
+    for layer in layers_until(deepest_of(layers)):
+        h, w = map_shape(layer, height, width)
+        num_filters = network.weight(layer).shape[0]
+        if block_of(layer) != before:
+            before = block_of(layer)
+            kept += num_in * h * w * (itemsize + (8 if network.pooling == "max" else 0))
+        if network.padding == "reflect":
+            kept += num_in * (h + 2) * (w + 2) * itemsize
+        kept += num_filters * h * w * itemsize
+        transient = max(transient, 2 * num_filters * h * w * itemsize)
+        num_in = num_filters
+    return kept + max(1, num_regions) * _weighed_bytes(network, layers, height, width, itemsize) + transient
+
+
+def tiled_pass_bytes(
+    network: VGG19,
+    layers: Collection[str],
+    height: int,
+    width: int,
+    tile_px: int,
+    itemsize: int = 4,
+    num_regions: int = 1,
+) -> int:
+    """Memory of one row's evaluation in tiles of at most ``tile_px``, in bytes; see ``plain_pass_bytes``."""
+    axes = [spans_of(length, tile_px, halo_px(deepest_of(layers))) for length in (height, width)]
+    crop_height, crop_width = (max(span.last - span.first for span in axis) for axis in axes)
+    own_height, own_width = (max(span.stop - span.start for span in axis) for axis in axes)
+    return plain_pass_bytes(network, layers, crop_height, crop_width, itemsize, num_regions) + _weighed_bytes(
+        network, layers, own_height, own_width, itemsize
+    )
+
+
+def choose_tile(
+    network: VGG19, layers: Collection[str], height: int, width: int, itemsize: int = 4, num_regions: int = 1
+) -> int | None:
+    """The longest side of a transfer's tiles in pixels; see ``plain_pass_bytes`` for the arguments.
+
+    Returns:
+        None where one pass stays within ``BOUND_BYTES``; else a multiple of ``GRID_PX`` that gives as few tiles as can
+        be within it, the least one that does.
+    """
+    if plain_pass_bytes(network, layers, height, width, itemsize, num_regions) <= BOUND_BYTES:
+        return None
+    fitting = [
+        tile_px
+        for tile_px in range(GRID_PX, max(height, width) + GRID_PX, GRID_PX)
+        if tiled_pass_bytes(network, layers, height, width, tile_px, itemsize, num_regions) <= BOUND_BYTES
+    ]
+    return min(fitting, key=lambda tile_px: -(-height // tile_px) * -(-width // tile_px), default=GRID_PX)
+
+
+def _weighed_bytes(network: VGG19, layers: Collection[str], height: int, width: int, itemsize: int) -> int:
+    """The compared filters of the layers weighed, once."""
+    shapes = {layer: map_shape(layer, height, width) for layer in layers}
+    return sum(network.num_filters(layer) * h * w * itemsize for layer, (h, w) in shapes.items())

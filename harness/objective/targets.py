@@ -1,0 +1,101 @@
+"""What the rows of a batch are compared with: maps of photographs, Gram matrices of paintings, each measured once.
+
+A painting larger than a tile is measured tile by tile, so that no pass of its size is needed. A photograph's map is
+stored whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from harness.features.vgg import VGG19, block_of, deepest_of, map_shape
+from harness.images.colour import grey
+from harness.objective.equations import gram_per_position, guided_gram_per_position
+from harness.objective.guidance import Guidance
+from harness.objective.row_objective import StylePart
+from harness.objective.tiles import Tile, tiles_of
+
+
+def content_name(layer: str, image: int, luminance: bool) -> str:
+    """The name of a photograph's map among the targets."""
+    return f"content_{layer}_{image}{'_luminance' if luminance else ''}"
+
+
+def style_name(layer: str, part: StylePart, luminance: bool) -> str:
+    """The name of a painting's Gram matrix among the targets: where in the picture it goes does not change it."""
+    region = "" if part.own_mask is None else f"_mask{part.own_mask}"
+    return f"style_{layer}_{part.image}{region}{'_luminance' if luminance else ''}"
+
+
+def measured_maps(
+    network: VGG19, image: Tensor, layers: Collection[str], tile_px: int | None
+) -> Iterator[tuple[Tile | None, dict[str, Tensor]]]:
+    """An image's maps: at once, or each tile's own positions of them.
+
+    Args:
+        network: the frozen VGG-19.
+        image: (3, H, W).
+        layers: which; without any there is no pass.
+        tile_px: a tile's longest side; None: one pass over the whole image.
+    """
+    if tile_px is None and layers:
+        yield None, network(image[None], layers)
+    elif tile_px is not None and layers:
+        for tile in tiles_of(image.shape[1], image.shape[2], tile_px, deepest_of(layers)):
+            maps = network(tile.crop(image)[None], layers)
+            yield tile, {layer: tile.own_of_crop(layer, features) for layer, features in maps.items()}
+
+
+def content_targets(
+    network: VGG19, image: Tensor, layers: Collection[str], luminance: bool, tile_px: int | None
+) -> dict[str, Tensor]:
+    """Layer to the photograph's (1, N, h, w) map P."""
+    targets: dict[str, Tensor] = {}
+    for tile, maps in measured_maps(network, grey(image) if luminance else image, layers, tile_px):
+        if tile is None:
+            return maps
+        for layer, features in maps.items():
+            if layer not in targets:
+                shape = 1, features.shape[1], *map_shape(layer, image.shape[1], image.shape[2])
+                targets[layer] = torch.empty(
+                    shape, dtype=features.dtype, device=features.device, memory_format=torch.channels_last
+                )
+            tile.own(layer, targets[layer]).copy_(features)
+    return targets
+
+
+def style_targets(
+    network: VGG19,
+    image: Tensor,
+    wanted: Sequence[tuple[str, StylePart]],
+    guidance: Guidance,
+    luminance: bool,
+    tile_px: int | None,
+) -> dict[str, Tensor]:
+    """Name to the (1, N, N) Gram matrix of a painting, or of a region of it, per position: A / M_s.
+
+    Args:
+        network: the frozen VGG-19.
+        image: (3, H_s, W_s) the painting.
+        wanted: layers, and the parts whose target is to be measured there.
+        guidance: the distinct masks over paintings.
+        luminance: whether the painting's luminance is measured.
+        tile_px: a tile's longest side; None: one pass over the whole painting.
+    """
+    targets: dict[str, Tensor] = {}
+    layers = {layer for layer, _ in wanted}
+    named = {style_name(layer, part, luminance): (layer, part.own_mask) for layer, part in wanted}
+    for tile, maps in measured_maps(network, grey(image) if luminance else image, layers, tile_px):
+        for name, (layer, own_mask) in named.items():
+            if own_mask is None:
+                height, width = map_shape(layer, image.shape[1], image.shape[2])
+                A = gram_per_position(maps[layer], height * width)
+            else:
+                t = guidance.at(own_mask, block_of(layer))
+                own = t if tile is None else tile.own(layer, t)
+                A = guided_gram_per_position(maps[layer], own, t.square().sum())
+            targets[name] = targets[name] + A if name in targets else A
+    return targets

@@ -1,0 +1,157 @@
+"""What the keeper of run folders needs of a batch, whatever its method: rows that advance, records of what they did.
+
+A method's LightningModule derives from ``BatchModule``: ``harness.runs.module`` is the paper's,
+``harness.runs.quilting`` the baseline's. Shapes: b rows recorded together, H × W pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from harness.optim import RowStatus
+
+SHARE = "gradient_share/content"
+"""Column of the content term's share of the gradient, ‖∇αC‖ / (‖∇αC‖ + ‖∇ the rest‖)."""
+
+
+def is_log_spaced(evaluation: int, steps: int) -> bool:
+    """Whether an evaluation is 1, 2 or 5 times a power of ten, or the last: where iterates are kept."""
+    return evaluation == steps or str(evaluation).rstrip("0") in ("1", "2", "5")
+
+
+@dataclass
+class Record:
+    """One evaluation of some rows.
+
+    Attributes:
+        rows: the slots evaluated.
+        evaluations: each row's count, from 1.
+        seconds: when it was measured, by the clock of ``time.monotonic``.
+        columns: of history.csv, (b,) each, on the module's device: reading them waits for it.
+        images: (b, 3, H, W) the iterates themselves where they are kept, else None.
+    """
+
+    rows: tuple[int, ...]
+    evaluations: tuple[int, ...]
+    seconds: float
+    columns: Mapping[str, Tensor]
+    images: Tensor | None = None
+
+    def values(self) -> dict[str, list[float]]:
+        """The columns as numbers, fetched from the device at once."""
+        fetched = torch.stack(list(self.columns.values())).cpu()
+        return dict(zip(self.columns, fetched.tolist(), strict=True))
+
+
+@dataclass
+class Progress:
+    """How far the rows of a batch have come; it outlives the module of one level.
+
+    Attributes:
+        evaluation: evaluations that each row has behind it.
+        level: which level each row is in.
+        level_began: the evaluations it had behind it when that level began.
+        carried: (3, h, w), the picture that each row takes into its level; None at its very beginning.
+    """
+
+    evaluation: list[int]
+    level: list[int]
+    level_began: list[int]
+    carried: list[Tensor | None] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, num_rows: int) -> Progress:
+        """Of rows that have not begun."""
+        return cls([0] * num_rows, [0] * num_rows, [0] * num_rows, [None] * num_rows)
+
+    def move_on(self, row: int, picture: Tensor) -> None:
+        """A row has reached the end of its level with this picture (3, h, w)."""
+        self.level[row] += 1
+        self.level_began[row] = self.evaluation[row]
+        self.carried[row] = picture
+
+
+class BatchModule(pl.LightningModule):
+    """Rows that advance together.
+
+    Args:
+        progress: the batch's; the module counts on in it.
+        last_evaluation: at which a row leaves this module.
+        steps: evaluations of a row's whole run.
+        is_last: whether rows are done when they leave.
+    """
+
+    def __init__(self, progress: Progress, last_evaluation: int, steps: int, is_last: bool = True) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.progress = progress
+        self.last_evaluation = last_evaluation
+        self.steps = steps
+        self.is_last = is_last
+        self.rows_inside: set[int] = set(range(len(progress.evaluation)))
+        """Slots that this module works on until they leave it."""
+        self.records: list[Record] = []
+
+    @property
+    def evaluation(self) -> list[int]:
+        """Evaluations that each row has behind it."""
+        return self.progress.evaluation
+
+    @property
+    @abstractmethod
+    def active(self) -> list[int]:
+        """The slots still worked on."""
+
+    @abstractmethod
+    def statuses(self) -> list[RowStatus]:
+        """Every slot's status; waits for the device."""
+
+    @abstractmethod
+    def drop(self, rows: Iterable[int]) -> None:
+        """Take active rows out."""
+
+    @abstractmethod
+    def row_state(self, row: int) -> Mapping[str, Tensor]:
+        """What a row needs to go on, as plain CPU tensors."""
+
+    @abstractmethod
+    def load_row_state(self, row: int, state: Mapping[str, Tensor]) -> None:
+        """Put a row back to where ``row_state`` saw it."""
+
+    @abstractmethod
+    def best_image(self, row: int) -> Tensor:
+        """A row's best picture so far, (3, H, W) float32 in [0, 1] on the CPU."""
+
+    @abstractmethod
+    def columns_of(self, row: int) -> tuple[str, ...]:
+        """The columns of a row's history behind ``evaluation`` and ``seconds``, whatever its neighbours weigh."""
+
+    def final_losses(self, lines: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+        """Of the lines of the last level: the losses of the best picture, where the total was lowest."""
+        return min(lines, key=lambda line: (math.isnan(line["total"]), line["total"]))
+
+    def take_records(self) -> list[Record]:
+        """What was measured since the last call."""
+        records, self.records = self.records, []
+        return records
+
+
+class UntilDone:
+    """Lightning's data source: one empty batch after another while any row is active."""
+
+    def __init__(self, module: BatchModule) -> None:
+        self.module = module
+
+    def __iter__(self) -> Iterator[int]:
+        """Count training steps."""
+        number = 0
+        while self.module.active:
+            yield number
+            number += 1

@@ -1,0 +1,48 @@
+"""The levels of a run: sizes that grow, and the two stages of a photorealistic one. A level is a fit of its own.
+
+Between levels the picture is enlarged and the optimiser starts anew: curvature pairs and averages of one size, or of
+one objective, say nothing about the next. A method without levels has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level.
+
+    Attributes:
+        size_px: the longer side.
+        last_evaluation: at which a row leaves it, counted from the run's beginning.
+        is_last: whether its result is the run's picture.
+        is_regularised: whether the photorealism regulariser counts.
+    """
+
+    size_px: int
+    last_evaluation: int
+    is_last: bool = True
+    is_regularised: bool = True
+
+
+def levels_of(transfer: Mapping[str, Any]) -> tuple[Level, ...]:
+    """The levels of a resolved transfer, smallest size first; with a first stage, only the last one is regularised."""
+    first_stage = transfer["photorealism"]["first_stage"]
+    shares = [(level["size"], level["steps"]) for level in transfer["pyramid"]]
+    if first_stage:
+        shares.append((transfer["size"], first_stage))
+    shares.append((transfer["size"], transfer["steps"] - first_stage))
+    levels, behind = [], 0
+    for k, (size_px, steps) in enumerate(shares):
+        behind += steps
+        is_last = k == len(shares) - 1
+        levels.append(Level(size_px, behind, is_last, is_last or not first_stage))
+    return tuple(levels)
+
+
+def num_evaluations(transfer: Mapping[str, Any]) -> int:
+    """Loss evaluations of a whole run, over all its levels."""
+    return levels_of(transfer)[-1].last_evaluation

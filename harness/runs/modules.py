@@ -1,0 +1,157 @@
+"""From a batch's rows to the modules that carry them out, one for each level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from harness.features.vgg import VGG19
+from harness.images.resize import resize
+from harness.objective.memory import choose_tile
+from harness.objective.rows import Objective
+from harness.optim import BatchedAdam, BatchedLBFGS, BatchedOptimizer
+from harness.photorealism.laplacian import matting_laplacian
+from harness.quilting import Quilting
+from harness.runs.batch_module import BatchModule, Progress
+from harness.runs.levels import Level, levels_of, num_evaluations
+from harness.runs.module import StyleTransfer
+from harness.runs.prepare import Prepared, Row, box_bounds, load_network, prepare_images, row_objective_of, start_image
+from harness.runs.quilting import QuiltedRows, overlap_px
+
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a batch is carried out; nothing here changes a picture beyond rounding.
+
+    Attributes:
+        device: ``cpu`` or ``cuda:N``.
+        threads: of the CPU.
+        microbatch: rows that go through the network at once; 0 means one on the CPU, all on a GPU.
+        checkpoint_every_s: seconds between checkpoints.
+        rungs: evaluations at which the comparable numbers are measured on the way.
+        tiles: ``auto``: a pass through the network that would take much memory goes tile by tile, as a function of the
+            transfer alone; ``off``: never.
+        lock_wait_s: how long a folder in use is waited for: a worker whose driver was killed writes its checkpoint.
+    """
+
+    device: str = "cpu"
+    threads: int = 1
+    microbatch: int = 0
+    checkpoint_every_s: float = 30.0
+    rungs: tuple[int, ...] = ()
+    tiles: Literal["auto", "off"] = "auto"
+    lock_wait_s: float = 60.0
+
+
+def module_makers(
+    rows: Sequence[Row], prepared: Prepared, execution: Execution, progress: Progress
+) -> list[Callable[[], BatchModule]]:
+    """What makes the module of each level, once the rows have come so far."""
+    if rows[0].transfer["method"] == "quilting":
+        return [partial(_make_quilting, rows, prepared, execution, progress)]
+    return [partial(_make_module, rows, prepared, execution, progress, level) for level in levels_of(rows[0].transfer)]
+
+
+def make_optimizer(
+    numbers: Mapping[str, Any], bounds: tuple[Tensor, Tensor] | None, parameters: list[nn.Parameter]
+) -> BatchedOptimizer:
+    """The optimiser that a transfer names."""
+    if numbers["name"] == "adam":
+        return BatchedAdam(parameters, learning_rate=numbers["learning_rate"], bounds=bounds)
+    return BatchedLBFGS(
+        parameters,
+        learning_rate=numbers["learning_rate"],
+        history=numbers["history"],
+        line_search=numbers["line_search"],
+        initial_hessian=numbers["initial_hessian"],
+        bounds=bounds,
+    )
+
+
+def _make_module(
+    rows: Sequence[Row], at_full_size: Prepared, execution: Execution, progress: Progress, level: Level
+) -> StyleTransfer:
+    """One level of the paper's method, its rows where they begin it."""
+    device, dtype = torch.device(execution.device), PRECISIONS[rows[0].transfer["precision"]]
+    transfer = rows[0].transfer
+    prepared = at_full_size if level.size_px == transfer["size"] else prepare_images(rows, level.size_px)
+    objectives = [
+        row_objective_of(row.transfer, prepared.content_of[i], prepared.parts_of[i], level.is_regularised)
+        for i, row in enumerate(rows)
+    ]
+    layers = {layer for o in objectives for layer in (*o.weighed_content(), *o.weighed_style())}
+    network: VGG19 = load_network(transfer, layers).to(device, dtype)
+    height, width = prepared.photographs[0].shape[1:]
+    objective = Objective(
+        objectives,
+        network,
+        [image.to(device, dtype) for image in prepared.contents],
+        [image.to(device, dtype) for image in prepared.styles],
+        [mask.to(device, dtype) for mask in prepared.masks],
+        [mask.to(device, dtype) for mask in prepared.style_masks],
+        {
+            prepared.content_of[i]: matting_laplacian(prepared.photographs[prepared.photograph_of[i]]).to(device, dtype)
+            for i, own in enumerate(objectives)
+            if own.photorealism > 0
+        },
+        choose_tile(network, sorted(layers), height, width) if execution.tiles == "auto" else None,
+    )
+    starts = []
+    for i, row in enumerate(rows):
+        carried = progress.carried[i]
+        start = start_image(row, prepared, i) if carried is None else resize(carried, height, width)
+        starts.append(start)
+    bounds = box_bounds(rows, prepared, dtype)
+    if bounds is not None:
+        bounds = (bounds[0].to(device), bounds[1].to(device))
+    return StyleTransfer(
+        torch.stack([start.to(dtype) for start in starts]).to(device),
+        objective,
+        network,
+        partial(make_optimizer, transfer["optimiser"], bounds),
+        num_evaluations(transfer),
+        execution.microbatch or (1 if device.type == "cpu" else len(rows)),
+        rungs=execution.rungs,
+        progress=progress,
+        last_evaluation=level.last_evaluation,
+        is_last=level.is_last,
+        further_columns=[_further_columns(row.transfer) for row in rows],
+    )
+
+
+def _further_columns(transfer: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a run's history has besides its losses; the same on all its levels."""
+    weighed = {
+        "total_variation": transfer["total_variation"] > 0,
+        "photorealism": transfer["photorealism"]["weight"] > 0,
+        "size": len(transfer["pyramid"]) > 0,
+    }
+    return tuple(name for name, is_there in weighed.items() if is_there)
+
+
+def _make_quilting(rows: Sequence[Row], prepared: Prepared, execution: Execution, progress: Progress) -> QuiltedRows:
+    """Image quilting, always on the CPU."""
+    quiltings = []
+    for i, row in enumerate(rows):
+        numbers, photograph = row.transfer["quilting"], prepared.photographs[prepared.photograph_of[i]]
+        is_synthesis = numbers["task"] == "synthesis"
+        quiltings.append(
+            Quilting(
+                prepared.styles[prepared.parts_of[i][0].image],
+                *photograph.shape[1:],
+                block_px=numbers["block"],
+                overlap_px=overlap_px(numbers["block"], numbers["overlap"]),
+                tolerance=numbers["tolerance"],
+                seed=row.transfer["seed"],
+                target=None if is_synthesis else prepared.contents[prepared.content_of[i]],
+                num_iterations=1 if is_synthesis else numbers["iterations"],
+            )
+        )
+    return QuiltedRows(quiltings, progress, rungs=execution.rungs)

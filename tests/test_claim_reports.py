@@ -1,0 +1,77 @@
+"""What the reports of claims say: claims.md, claims.json, the table for the terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from results_folder import make_results_folder
+from rich.console import Console
+from test_claims import by_alpha, claim, results_of
+
+from harness.claims import claims_table, judge, rows_for_table, write_claims
+from harness.claims.report import head
+from harness.results import Results, load
+
+
+def several(path: Path) -> Results:
+    cells = by_alpha({0.1: [0.1, 0.2], 1.0: [0.33333, 0.4]})
+    changed = [{"on": "2026-01-03", "was": "by 0.1", "why": "The first | bound had\na slip."}]
+    claims = [
+        claim(says="SSIM rises.", measure="ssim", along="alpha", expect="rises", by=0.05, changed=changed),
+        claim(says="SSIM [falls].", measure="ssim", along="alpha", expect="falls", factor=2),
+        claim(says="Nobody looked.", measure="total_variation", along="alpha", expect="falls"),
+    ]
+    return results_of(path, cells, *claims, axes={"alpha": [0.1, 1.0]})
+
+
+def test_reports_say_everything_and_have_the_same_bytes_for_the_same_runs(tmp_path: Path) -> None:
+    texts = []
+    for name in ("one", "two"):
+        results = several(tmp_path / name)
+        paths = write_claims(results, judge(results))
+        assert [path.name for path in paths] == ["claims.json", "claims.md"]
+        texts.append([path.read_bytes() for path in paths])
+    assert texts[0] == texts[1]
+    data, text = json.loads(texts[0][0]), texts[0][1].decode()
+    assert str(tmp_path) not in text and str(tmp_path) not in texts[0][0].decode()
+    assert "2026-01-02 on x86_64" in text and "16 px" in text and "embedded" in text and "seeds 0, 1" in text
+    assert "| SSIM rises. | fig. 4 | 0.15 ± 0.05 → 0.367 ± 0.0333 (by 0.217) |" in text
+    assert "Changed on 2026-01-03; was: by 0.1; why: The first | bound had a slip." in text
+    assert text.count("Reason of the bound: Set before the first run.") == 3
+    assert [each["verdict"] for each in data["claims"]] == ["holds", "does not hold", "not measured"]
+    first = data["claims"][0]
+    assert first["by"] == 0.05 and first["changed"][0]["why"].startswith("The first")
+    assert first["findings"][0]["of"][1]["values"] == [0.33333, 0.4]
+    assert first["findings"][0]["of"][1]["runs"] == [run.id for run in results.all_runs[2:]]
+    assert first["margin"] == pytest.approx(0.366665 - 0.15 - 0.05)
+
+
+def test_report_names_every_painting_of_a_blend(tmp_path: Path) -> None:
+    cell = {"transfer": {"style": {"strokes": 0.5, "paintings/sea.jpg": {"weight": 2, "scale": 0.5}}}}
+    assert head(results_of(tmp_path, [cell]))["style"] == ["sea.jpg", "strokes"]
+
+
+def test_sweep_makes_no_claims(tmp_path: Path) -> None:
+    sweep = {"space": {"alpha": {"log": [0.1, 1.0]}}, "objectives": ["pixel_distance"]}
+    assert judge(load(make_results_folder(tmp_path / "search", [{"label": {"trial": 0}}], sweep))) == []
+
+
+def test_no_claims_make_no_files(tmp_path: Path) -> None:
+    results = results_of(tmp_path, [{}])
+    assert judge(results) == [] and write_claims(results, []) == ()
+    assert not (results.folder / "claims.md").exists()
+
+
+def test_table_shows_every_word_at_100_columns(tmp_path: Path) -> None:
+    verdicts = judge(several(tmp_path))
+    console = Console(file=io.StringIO(), width=100)
+    console.print(claims_table(verdicts))
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert max(map(len, printed.splitlines())) <= 100
+    words = {word for row in rows_for_table(verdicts) for word in " ".join(row).split()}
+    assert "1, 2, 3: Noise is the start" in printed
+    assert not [word for word in words if word not in printed]

@@ -1,0 +1,206 @@
+"""A cell's files found, checked and hashed, each fault at its line; what may share a batch; the images kept beside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.config import load_experiment
+from harness.errors import ConfigError
+from harness.experiment_folder import ExperimentFolder
+from harness.images.colour import recoloured
+from harness.images.files import read_image, write_png
+from harness.images.resize import resize, to_array, to_tensor
+from harness.jobs import Job, make_jobs
+from harness.quilting.levels import transfer_levels
+from harness.results import load
+from harness.runs.levels import num_evaluations
+from harness.runs.prepare import painting_of
+
+BASE = """\
+transfer:
+  content: photo.png
+  size: 32
+  content_layers: {conv2_1: 1}
+  style_layers: {conv1_1: 1}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A photograph, two paintings, masks and label images in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    for name, height, width in (("photo", 40, 60), ("one", 50, 50), ("two", 64, 32)):
+        write_png(tmp_path / f"{name}.png", generator.random((height, width, 3)))
+    left = np.zeros((40, 60, 3))
+    left[:, :30] = 1
+    write_png(tmp_path / "left.png", left)
+    write_png(tmp_path / "right.png", 1 - left)
+    write_png(tmp_path / "square.png", np.ones((9, 9, 3)))
+    write_png(tmp_path / "black.png", np.zeros((40, 60, 3)))
+    write_png(tmp_path / "blue.png", left * (0, 0, 1))
+    write_png(tmp_path / "own_blue.png", np.full((50, 50, 3), (0.0, 0.0, 1.0)))
+
+
+def jobs_of(lines: str, *words: str) -> list[Job]:
+    Path("a.yaml").write_text(BASE + lines)
+    return make_jobs(load_experiment("a.yaml", words), Path("runs"))
+
+
+def faults_of(lines: str, *words: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        jobs_of(lines, *words)
+    return [str(fault) for fault in caught.value.faults]
+
+
+SEVERAL = """\
+  style:
+    one.png: {mask: left.png, own_mask: square.png}
+    two.png: {mask: right.png, weight: 0.5}
+"""
+
+
+def test_every_slot_is_found_hashed_and_named_without_its_folder() -> None:
+    [job] = jobs_of(SEVERAL + "  start: {file: one.png}\n")
+    assert set(job.row.files) == {
+        "content", "style.0", "style.0.mask", "style.0.own_mask", "style.1", "style.1.mask", "start",
+    }  # fmt: skip
+    files = job.row.manifest.provenance["files"]
+    assert set(files) == {*job.row.files, "weights"}
+    assert files["style.0.mask"]["name"] == "left.png"
+    assert files["start"]["sha256"] == files["style.0"]["sha256"] != files["style.1"]["sha256"]
+    changed = read_image("left.png")
+    changed[0, 0] = 0.5
+    write_png(Path("left.png"), changed)
+    assert jobs_of(SEVERAL + "  start: {file: one.png}\n")[0].id != job.id
+
+
+@pytest.mark.parametrize(
+    "lines, expected",
+    [
+        (SEVERAL.replace("two.png", "tow.png"), "a.yaml:8: transfer.style.tow.png: There is no image 'tow.png'"),
+        (SEVERAL.replace("right.png", "gone.png"), "a.yaml:8: transfer.style.two.png.mask: There is no image 'gone"),
+        (SEVERAL.replace("right.png", "black.png"), "a.yaml:8: transfer.style.two.png.mask: The mask black.png is bl"),
+        (SEVERAL.replace("right.png", "square.png"), "the proportions differ"),
+        (SEVERAL.replace("mask: square.png", "mask: left.png"), "a.yaml:7: transfer.style.one.png.own_mask: The mask "),
+        ("  style: one.png\n  segmentation: {content: photo.png, style: own_blue.png}\n", "a.yaml:7: transfer.segm"),
+        ("  style: one.png\n  segmentation: {content: gone.png, style: own_blue.png}\n", "transfer.segmentation.con"),
+        ("  style: {one.png: 1, two.png: {scale: 0.04}}\n", "a.yaml:6: transfer.style.two.png: style_scale 0.04 make"),
+        ("  style: one.png\n  style_scale: 0.04\n", "a.yaml:7: transfer.style_scale: style_scale 0.04 makes this pai"),
+        ("  style: one.png\n  method: quilting\n  quilting: {block: 30}\n", "a.yaml:8: transfer.quilting: A block of"),
+        ("  style: one.png\n  method: quilting\n  quilting: {block: 9, iterations: 9}\n", "Blocks of 9 px shrink to"),
+    ],
+)  # fmt: skip
+def test_fault_of_an_image_is_one_sentence_at_its_line(lines: str, expected: str) -> None:
+    [fault] = faults_of(lines)
+    assert expected in fault
+
+
+def test_smallest_level_is_checked_against_the_deepest_layer() -> None:
+    text = "  style: one.png\n  style_scale: 2\n  pyramid: [{size: 16, steps: 3}]\n"
+    assert len(jobs_of(text)) == 1
+    [fault] = faults_of(text, "transfer.style_layers={conv4_1: 1}", "transfer.size=64")
+    assert "a level of 16 px makes this photograph 16×11 px, but conv4_1 needs at least 16 px" in fault
+    wide = text.replace("style_scale: 2", "style_scale: 0.3")
+    [fault] = faults_of(wide, "transfer.style_layers={conv3_1: 1}", "transfer.size=64")
+    assert "a level of 16 px makes this painting 4×4 px" in fault
+
+
+def test_quilting_needs_no_network_and_no_depth() -> None:
+    text = "  style: one.png\n  method: quilting\n  quilting: {block: 8}\n  weights: {file: gone.pth}\n"
+    [job] = jobs_of(text, "transfer.style_layers={conv5_4: 1}")
+    assert set(job.row.files) == {"content", "style"} == set(job.row.manifest.provenance["files"])
+
+
+def test_what_may_share_a_batch() -> None:
+    gatys = "  style: one.png\n  steps: 9\n"
+    shared = [
+        "transfer.alpha=5", "transfer.style={one.png: 0.5, two.png: 1}", "transfer.total_variation=1",
+        "transfer.photorealism.weight=7", "transfer.colours=luminance", "transfer.smoothing=0.5",
+    ]  # fmt: skip
+    separate = [
+        "transfer.pyramid=[{size: 16, steps: 3}]", "transfer.photorealism.first_stage=3", "transfer.steps=10",
+        "transfer.size=33", "transfer.method=quilting",
+    ]  # fmt: skip
+    block = "transfer.quilting.block=8"
+    key = jobs_of(gatys, block)[0].batch_key
+    assert {jobs_of(gatys, block, word)[0].batch_key for word in shared} == {key}
+    assert len({key, *(jobs_of(gatys, block, word)[0].batch_key for word in separate)}) == len(separate) + 1
+
+
+def test_quilted_rows_share_a_batch_where_their_blocks_agree() -> None:
+    quilted = "  style: one.png\n  method: quilting\n  quilting: {block: 8}\n"
+    key = jobs_of(quilted)[0].batch_key
+    shared = ["transfer.seed=1", "transfer.quilting.tolerance=0.2", "transfer.style=two.png", "transfer.steps=3"]
+    assert {jobs_of(quilted, word)[0].batch_key for word in shared} == {key}
+    separate = ["transfer.quilting.block=9", "transfer.quilting.task=synthesis", "transfer.quilting.iterations=2"]
+    assert key not in {jobs_of(quilted, word)[0].batch_key for word in separate}
+
+
+def test_number_of_evaluations() -> None:
+    pyramid = "  style: one.png\n  steps: 9\n  pyramid: [{size: 16, steps: 3}]\n"
+    [job] = jobs_of(pyramid)
+    assert job.num_evaluations == num_evaluations(job.row.transfer) == 12
+    [job] = jobs_of("  style: one.png\n  method: quilting\n  quilting: {block: 9, overlap: 0.25, iterations: 2}\n")
+    assert job.num_evaluations == sum(level.num_rows for level in transfer_levels(job.height, job.width, 9, 2, 2))
+
+
+def test_same_picture_twice_by_other_names_is_a_fault() -> None:
+    Path("copy.png").write_bytes(Path("one.png").read_bytes())
+    [fault] = faults_of("  style: one.png\naxes: {style: [one.png, copy.png]}\n")
+    assert "are the same picture: their files are equal; keep one" in fault
+
+
+def sources_of(lines: str, *words: str) -> tuple[Job, dict[str, np.ndarray]]:
+    jobs = jobs_of(lines, *words)
+    folder = ExperimentFolder(load_experiment("a.yaml", words), Path("runs"))
+    folder.make()
+    folder.open()
+    folder.write_cells("study", None, "harness run a.yaml", jobs)
+    run = load(folder.path).runs[0]
+    assert run.num_evaluations == jobs[0].num_evaluations
+    return jobs[0], {key: run.source(key) for key in run.sources}
+
+
+def test_sources_have_photograph_paintings_and_masks_at_the_pictures_size() -> None:
+    job, found = sources_of(SEVERAL)
+    assert list(found) == [
+        "content", "style.0", "style.0.mask", "style.0.own_mask", "style.1", "style.1.mask", "style"
+    ]  # fmt: skip
+    assert found["content"].shape == found["style.0.mask"].shape == (job.height, job.width, 3) == (21, 32, 3)
+    np.testing.assert_array_equal(found["style"], found["style.0"])
+    assert found["style.0.own_mask"].shape == found["style.0"].shape
+    assert abs(found["style.1"].shape[0] * found["style.1"].shape[1] - 21 * 32) < 40
+    assert (found["style.0.mask"][:, :15] == 255).all() and (found["style.0.mask"][:, 17:] == 0).all()
+    _, segmented = sources_of("  style: one.png\n  segmentation: {content: blue.png, style: own_blue.png}\n")
+    assert segmented["segmentation.content"].shape == (21, 32, 3)
+    assert segmented["segmentation.style"].shape == segmented["style"].shape
+
+
+def test_painting_as_used_is_there_where_it_differs() -> None:
+    def pixels(image: object) -> np.ndarray:
+        return np.rint(to_array(image) * 255).astype(np.uint8)  # type: ignore[arg-type]
+
+    _, plain = sources_of("  style: one.png\n")
+    assert list(plain) == ["content", "style"]
+    job, scaled = sources_of("  style: one.png\n  style_scale: 1.5\n")
+    used = painting_of("one.png", (job.height, job.width), 1.5)
+    np.testing.assert_array_equal(scaled["style_as_used"], pixels(used))
+    np.testing.assert_array_equal(scaled["style"], plain["style"])
+    _, coloured = sources_of("  style: one.png\n  colours: recoloured\n")
+    photograph = to_tensor(read_image("photo.png"))
+    expected = recoloured(painting_of("one.png", (21, 32), 1.0), resize(photograph, 21, 32))
+    np.testing.assert_array_equal(coloured["style_as_used"], pixels(expected))
+    _, several = sources_of("  style: {one.png: {scale: 2}, two.png: 1}\n")
+    assert {"style.0_as_used", "style_as_used"} <= set(several) and "style.1_as_used" not in several
+    np.testing.assert_array_equal(several["style_as_used"], several["style.0_as_used"])
+
+
+def test_segmented_painting_as_used_is_one_image() -> None:
+    lines = "  style: one.png\n  style_scale: 2\n  segmentation: {content: blue.png, style: own_blue.png}\n"
+    job, found = sources_of(lines)
+    expected = painting_of("one.png", (job.height, job.width), 2.0)
+    assert found["style_as_used"].shape[:2] == tuple(expected.shape[1:])

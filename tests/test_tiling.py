@@ -1,0 +1,207 @@
+"""Loss and gradient in tiles are those of one pass: at odd sizes, every depth, padding and pooling, with every term."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_vgg import photograph, tiny_state
+from torch import Tensor
+
+from harness.features.vgg import GRID_PX, LAYERS, VGG19, Padding, Pooling, block_of, halo_px, map_shape
+from harness.objective.gradient import Evaluation, evaluate
+from harness.objective.memory import BOUND_BYTES, choose_tile, plain_pass_bytes, tiled_pass_bytes
+from harness.objective.rows import Objective, RowObjective, StylePart
+from harness.objective.tiles import spans_of, tiles_of
+from harness.photorealism.laplacian import matting_laplacian
+
+
+def both_ways(
+    network: VGG19,
+    rows: list[RowObjective],
+    height: int,
+    width: int,
+    tile_px: int,
+    dtype: torch.dtype = torch.float64,
+    with_masks: bool = False,
+) -> tuple[Evaluation, Evaluation]:
+    """The rows evaluated in one pass, in double precision, and in tiles; the paintings are of another odd size.
+
+    In single precision the plain pass is the less exact of the two: its sums are longer.
+    """
+
+    def evaluated(tile_px: int | None, dtype: torch.dtype) -> Evaluation:
+        def made(height: int, width: int, seed: int) -> Tensor:
+            return photograph(height, width, seed)[0].to(dtype)
+
+        contents = [made(height, width, seed) for seed in (1, 2)]
+        styles = [
+            made(height + 21, width - 7, seed) ** 2 for seed in (3, 4)
+        ]  # unlike the others: G − A does not cancel
+        masks = [made(height, width, seed)[0] for seed in (5, 6)] if with_masks else []
+        own_masks = [made(height + 21, width - 7, 7)[0]] if with_masks else []
+        laplacians = {row.content: matting_laplacian(contents[row.content]) for row in rows if row.photorealism}
+        its_network = network.to(dtype)
+        objective = Objective(rows, its_network, contents, styles, masks, own_masks, laplacians, tile_px)
+        images = torch.stack([made(height, width, 10 + i) for i in range(len(rows))])
+        return evaluate(objective, its_network, images, range(len(rows)), with_content_gradient=True)
+
+    tiled = evaluated(tile_px, dtype)
+    return evaluated(None, torch.float64), tiled
+
+
+def assert_equal(plain: Evaluation, tiled: Evaluation, dtype: torch.dtype = torch.float64) -> None:
+    rtol = {torch.float64: 1e-10, torch.float32: 1e-5}[dtype]
+
+    def assert_near(found: Tensor, expected: Tensor, rtol: float, atol: float = 0.0) -> None:
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.double(), expected, rtol=rtol, atol=atol, equal_nan=True)
+
+    for name in ("total", "content", "style", "total_variation", "photorealism"):
+        expected, found = getattr(plain.losses, name), getattr(tiled.losses, name)
+        if expected is None:
+            assert found is None
+        else:
+            assert_near(found, expected, rtol)
+    assert plain.losses.style_layers.keys() == tiled.losses.style_layers.keys()
+    for layer, expected in plain.losses.style_layers.items():
+        assert_near(tiled.losses.style_layers[layer], expected, rtol)
+    for expected, found in ((plain.gradient, tiled.gradient), (plain.content_gradient, tiled.content_gradient)):
+        assert (expected is None) == (found is None)
+        if expected is not None and found is not None:
+            assert_near(found, expected, 0, rtol * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_as_the_deepest(layer: str) -> None:
+    """The halo of each depth suffices; that no smaller multiple of 16 px would, the next test shows."""
+    row = RowObjective(0.7, 1.3, {layer: 1.0}, {layer: 1.0})
+    side = 2 * halo_px(layer) + 21
+    plain, tiled = both_ways(VGG19(tiny_state(width=2)), [row], side, 40, tile_px=GRID_PX)
+    assert_equal(plain, tiled)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_halo_is_the_receptive_field_by_the_gradient_of_a_position(layer: str) -> None:
+    """A position has a gradient as far as its layer sees: within the halo, and beyond the halo less 16 px."""
+    network, factor = VGG19(tiny_state(width=2)).double(), 2 ** (block_of(layer) - 1)
+    middle = -(-2 * halo_px(layer) // factor)
+    image = photograph(4 * halo_px(layer), 33).double().requires_grad_()
+    rows = torch.autograd.grad(network(image, [layer])[layer][0, 0, middle].sum(), image)[0].abs().sum((0, 1, 3))
+    seen = rows.nonzero()[:, 0]
+    reach = max(middle * factor - int(seen.min()), int(seen.max()) - (middle + 1) * factor + 1)
+    assert halo_px(layer) - GRID_PX < reach <= halo_px(layer)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_tiles_give_what_one_pass_gives(pooling: Pooling, padding: Padding, dtype: torch.dtype) -> None:
+    """Rows of different terms together: several parts, masks, luminance, regularisers, content only, style only."""
+    network = VGG19(tiny_state(width=3), pooling=pooling, padding=padding)
+    style = {"conv1_1": 0.3, "conv2_2": 0.2, "conv4_1": 0.5}
+    parts = (StylePart(0, 0.4, mask=0, own_mask=0), StylePart(1, 2.0, mask=1), StylePart(1, 0.3), StylePart(0, 0.0))
+    rows = [
+        RowObjective(0.1, 1.0, {"conv3_2": 1.0, "conv1_2": 0.2}, style, styles=parts),
+        RowObjective(0.5, 2.0, {"conv2_1": 1.0}, style, "printed", 1, total_variation=0.5, luminance=True),
+        RowObjective(0.0, 1.0, {}, {"conv5_1": 1.0}, "neural_style", styles=parts[1:2], photorealism=3.0),
+        RowObjective(1.0, 0.0, {"conv4_2": 1.0}, {}),
+    ]
+    plain, tiled = both_ways(network, rows, 115, 77, 48, dtype, with_masks=True)
+    assert_equal(plain, tiled, dtype)
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    height=st.integers(33, 130),
+    width=st.integers(40, 100),
+    tile_px=st.integers(1, 8).map(lambda k: 16 * k),
+    layer=st.sampled_from(LAYERS),
+    padding=st.sampled_from(["zeros", "reflect"]),
+)
+def test_any_size_in_any_tiles(height: int, width: int, tile_px: int, layer: str, padding: Padding) -> None:
+    row = RowObjective(0.7, 1.3, {layer: 1.0}, {layer: 1.0, "conv1_1": 0.1})
+    plain, tiled = both_ways(VGG19(tiny_state(width=2), padding=padding), [row], height, width, tile_px)
+    assert_equal(plain, tiled)
+
+
+def test_targets_are_measured_in_tiles_to_rounding_and_photographs_maps_stored_whole() -> None:
+    network = VGG19(tiny_state(width=3)).double()
+    image, own = photograph(115, 90)[0].double(), photograph(115, 90, 1)[0, 0].double()
+    style = {"conv1_1": 1.0, "conv3_1": 1.0}
+    row = RowObjective(1.0, 1.0, {"conv2_2": 1.0, "conv4_2": 1.0}, style, styles=(StylePart(own_mask=0), StylePart()))
+    plain, tiled = (
+        dict(Objective([row], network, [image], [image], style_masks=[own], tile_px=tile).named_buffers())
+        for tile in (None, 32)
+    )
+    assert plain.keys() == tiled.keys() and len(plain) == 6
+    for name, target in plain.items():
+        torch.testing.assert_close(tiled[name], target, rtol=1e-12, atol=1e-12)
+
+
+@given(length=st.integers(1, 500), tile_px=st.integers(1, 12).map(lambda k: 16 * k), layer=st.sampled_from(LAYERS))
+def test_every_position_is_one_tiles_own(length: int, tile_px: int, layer: str) -> None:
+    spans = spans_of(length, tile_px, halo_px(layer))
+    positions = [i for span in spans for i in range(length)[span.own(layer)]]
+    assert positions == list(range(map_shape(layer, length, length)[0]))
+    for span in spans:
+        assert span.stop - span.start <= tile_px and span.first % GRID_PX == 0
+        assert 0 <= span.first <= span.start < span.stop <= span.last <= length
+        assert span.first == 0 or span.start - span.first >= halo_px(layer)
+        assert span.last == length or span.last - span.stop >= halo_px(layer)
+
+
+@pytest.mark.parametrize("tile_px", [0, 8, 100, -16])
+def test_tile_off_the_grid_is_refused(tile_px: int) -> None:
+    with pytest.raises(ValueError, match="multiple of 16"):
+        next(tiles_of(64, 64, tile_px, "conv1_1"))
+
+
+def test_tile_is_chosen_by_the_bound_alone() -> None:
+    """Plain where a pass stays below the bound; else the fewest tiles whose pass does, of any precision."""
+    network, layers = VGG19(tiny_state(width=64)), ["conv4_2", "conv5_1", "conv1_1"]
+    assert choose_tile(network, layers, 512, 512) is None
+    assert plain_pass_bytes(network, layers, 512, 512) < BOUND_BYTES < plain_pass_bytes(network, layers, 1024, 1024)
+
+    def num_tiles(height: int, width: int, tile_px: int) -> int:
+        return len(list(tiles_of(height, width, tile_px, "conv5_1")))
+
+    for height, width, itemsize in ((1024, 1024, 4), (2048, 1536, 4), (2048, 1536, 8), (1003, 5001, 4)):
+        tile_px = choose_tile(network, layers, height, width, itemsize)
+        assert tile_px is not None
+        assert tiled_pass_bytes(network, layers, height, width, tile_px, itemsize) <= BOUND_BYTES
+        for other in range(GRID_PX, width, GRID_PX):
+            if num_tiles(height, width, other) < num_tiles(height, width, tile_px):
+                assert tiled_pass_bytes(network, layers, height, width, other, itemsize) > BOUND_BYTES
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+def test_plain_pass_is_modelled_by_what_a_backward_pass_keeps(pooling: Pooling, padding: Padding) -> None:
+    """What autograd saved of a pass, each storage once, is what the model says beside what is on its way."""
+    network, layers = VGG19(tiny_state(width=3), pooling=pooling, padding=padding), ["conv5_1"]
+    storages: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    image = photograph(128, 96).requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        loss = network(image, layers)["conv5_1"].sum()
+    own = {network.weight(layer).untyped_storage().data_ptr() for layer in ("input", *network.layers)}
+    kept = sum(size for pointer, size in storages.items() if pointer not in own)
+    map_, weighed = 3 * 128 * 96 * 4, 3 * 8 * 6 * 4
+    assert plain_pass_bytes(network, layers, 128, 96) == kept + weighed + 2 * map_
+    del loss
+
+
+def test_row_without_a_weighed_layer_has_its_regularisers_alone() -> None:
+    network = VGG19(tiny_state(num_layers=4)).double()
+    row = replace(RowObjective(0.0, 0.0, {}, {}), total_variation=2.0)
+    plain, tiled = both_ways(network, [row], 40, 50, 32)
+    assert torch.equal(plain.gradient, tiled.gradient) and float(plain.gradient.abs().max()) > 0
+    assert plain.content_gradient is None and tiled.content_gradient is None
