@@ -13,9 +13,8 @@ from harness.metrics import MINIMUM_SIDE_PX
 from harness.objective.guidance import Guidance, counted_parts
 from harness.quilting import check
 from harness.quilting.levels import Level as BlockLevel
-from harness.quilting.levels import synthesis_level, transfer_levels
+from harness.quilting.levels import overlap_px, synthesis_level, transfer_levels
 from harness.runs.prepare import Row, prepare_images, row_objective_of
-from harness.runs.quilting import overlap_px
 from harness.runs.store import Manifest
 
 

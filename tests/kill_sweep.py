@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from test_run import workers_of
+from processes import workers_of
 
 import harness
 

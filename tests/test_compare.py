@@ -272,6 +272,21 @@ def test_methods_stand_in_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert rows[2]["style.mosaic.mask"] == "coffee_cup" and rows[0]["style"] == "strokes"
 
 
+def test_fields_too_wide_for_the_terminal_have_a_table_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    cases = {
+        "A": {"style": {"strokes": 0.75, "mosaic": 0.25}, "total_variation": 1, "smoothing": 0.5, "alpha": 2},
+        "B": {"photorealism.weight": 1e4, "colours": "recoloured", "start": "content", "noise_sigma": 0.5},
+    }
+    cells = [{"id": name * 12, "label": {"cases": name.upper()}, "metrics": metrics(100.0)} for name in ("a", "b")]
+    result = compare(make_results_folder(tmp_path / "wide", cells, {"transfer": BASE, "cases": cases}))
+    rows = rows_of(result)
+    assert rows[0][:2] == ["aaaaaaaaaaaa", "A"] and "strokes:0.75" in result.output and rows[0][-1] != "1:48"
+    assert rows[2][:3] == ["aaaaaaaaaaaa", "A", "100"] and len(rows) == 4, "one more table has all the numbers"
+
+
 def test_quilted_runs_are_told_apart_by_their_blocks(tmp_path: Path) -> None:
     cells = [
         {"id": f"{name * 12}", "transfer": {"method": "quilting", "quilting": {"block": block}}, "metrics": metrics(k)}

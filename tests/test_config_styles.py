@@ -136,7 +136,7 @@ def test_fault_of_a_painting_found_later_points_at_its_line(tmp_path):
 
 
 def test_seeds_are_repeated_where_blocks_are_drawn(tmp_path):
-    rest = "cases: {G: {start: content}, Q: {method: quilting}}\nrepeat: [{seeds: [1]}]"
+    rest = "cases: {G: {start: content}, Q: {method: quilting, start: content}}\nrepeat: [{seeds: [1]}]"
     loaded = load(tmp_path, "ink", rest)
     assert [cell.label for cell in loaded.repeats] == [{"cases": "Q", "seed": 1}]
 

@@ -115,6 +115,21 @@ def test_quilting_needs_no_network_and_no_depth() -> None:
     assert set(job.row.files) == {"content", "style"} == set(job.row.manifest.provenance["files"])
 
 
+def test_mask_that_leaves_nothing_of_any_style_layer_is_a_fault() -> None:
+    tiny = np.zeros((40, 60, 3))
+    tiny[:8, :8] = 1
+    write_png(Path("tiny.png"), tiny)
+    text = "  style: {one.png: {mask: tiny.png}, two.png: 1}\n"
+    assert len(jobs_of(text)) == 1
+    [fault] = faults_of(text, "transfer.style_layers={conv4_1: 1}")
+    assert "a.yaml:6: transfer.style: at 32 px a mask or region leaves less than one position of each style" in fault
+
+
+def test_quilted_run_knows_its_rows_of_blocks_before_it_has_begun() -> None:
+    job, _ = sources_of("  style: one.png\n  method: quilting\n  quilting: {block: 9}\n")
+    assert job.num_evaluations > 3  # compared with the run's in ``sources_of``
+
+
 def test_what_may_share_a_batch() -> None:
     gatys = "  style: one.png\n  steps: 9\n"
     shared = [

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
-import os
 import resource
 import shutil
 import signal
@@ -17,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from processes import kill_all
 from tiny_vgg import tiny_state
 from typer.testing import CliRunner, Result
 
@@ -176,17 +175,6 @@ def have_gone_beyond_their_checkpoints(folder: Path) -> bool:
     return len(ready) == 2 and all(len(history_of(run)) > manifest_of(run)["attempts"][0]["to"] > 0 for run in ready)
 
 
-def workers_of(driver: int) -> list[int]:
-    """The worker processes that a driver has started."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == driver and "harness.engines.worker" in (path / "cmdline").read_text():
-                found.append(int(path.name))
-    return found
-
-
 def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path) -> None:
     path = tmp_path / "killed.yaml"
     path.write_text(
@@ -201,10 +189,7 @@ def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path)
     while not have_gone_beyond_their_checkpoints(tmp_path / "killed" / "killed"):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
-    for worker in workers_of(process.pid):  # before the driver: a worker that loses its driver checkpoints first
-        os.kill(worker, signal.SIGKILL)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill_all(process)
     interrupted = runs_of(tmp_path / "killed" / "killed")
     assert {manifest_of(run)["status"] for run in interrupted.values()} == {"running"}
     again = harness_run(path, "--out", tmp_path / "killed")

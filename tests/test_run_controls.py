@@ -1,4 +1,4 @@
-"""Runs with levels, masks, several paintings, colours, regularisers, smoothing and quilting: batched, stopped, resumed."""
+"""Runs with levels, masks, several paintings, colours, regularisers and quilting: batched, stopped, resumed."""
 
 from __future__ import annotations
 
@@ -90,7 +90,10 @@ def test_pyramid_stopped_within_or_between_its_sizes_goes_on_to_the_same_bits(tm
     assert {load.evaluation for row in rows if (load := load_checkpoint(RunFolder(row.folder)))} == {evaluation}
     run_batch(rows, Execution())
     for row, other in zip(rows, whole, strict=True):
-        assert manifest_of(row.folder)["attempts"] == [{"from": 1, "to": evaluation}, {"from": evaluation + 1, "to": 35}]
+        assert manifest_of(row.folder)["attempts"] == [
+            {"from": 1, "to": evaluation},
+            {"from": evaluation + 1, "to": 35},
+        ]
         assert history_of(row.folder) == history_of(other.folder)
         assert pictures_of(row.folder) == pictures_of(other.folder)
 
@@ -212,7 +215,9 @@ def test_quilting_stopped_and_resumed_is_the_same_picture(tmp_path: Path, evalua
 
 
 def test_quilted_pictures_numbers_are_means_over_its_last_iteration(tmp_path: Path) -> None:
-    (row,) = make_rows(tmp_path, "axes=null", "transfer.method=quilting", "transfer.quilting={block: 12, iterations: 2}")
+    (row,) = make_rows(
+        tmp_path, "axes=null", "transfer.method=quilting", "transfer.quilting={block: 12, iterations: 2}"
+    )
     (manifest,) = run_batch([row], Execution())
     history = history_of(row.folder)
     last = [line for line in history[5:]]  # 48 px in blocks of 12 that overlap by 2: 5 rows; then of 8 by 1: 7

@@ -16,7 +16,8 @@ from typing import Any
 
 import optuna
 import pytest
-from test_run import runs_of, snapshot, workers_of
+from processes import workers_of
+from test_run import runs_of, snapshot
 from typer.testing import CliRunner, Result
 
 import harness

@@ -24,7 +24,6 @@ from harness.claims.checks import (
 )
 from harness.claims.pixels import LAGS_PX, luminance, root_mean_square
 from harness.claims.straight_lines import LEAST_PIXELS, straight_share
-from harness.config.styles import paintings_of
 from harness.results import Run
 
 if TYPE_CHECKING:
@@ -171,10 +170,8 @@ def _of_copies(measure: Callable[[Pixels, Pixels], float], run: Run) -> float:
 
 
 def _as_used(run: Run) -> ImageFile:
-    """The painting at the scale at which it was used."""
-    if run.transfer["style_scale"] == 1 or len(paintings_of(run.transfer)) > 1:
-        return painting_of(run)
-    return source_of(run, "style_as_used")
+    """The painting at the scale and in the colours in which it was used."""
+    return source_of(run, "style_as_used") if "style_as_used" in run.sources else painting_of(run)
 
 
 def _correlation(run: Run, first: np.ndarray, second: np.ndarray) -> float:

@@ -167,7 +167,7 @@ def head(results: Results) -> dict[str, Any]:
         "content": _distinct(PurePath(transfer["content"]).name for transfer in transfers),
         "style": _distinct(PurePath(each.image).name for transfer in transfers for each in paintings_of(transfer)),
         "size_px": _distinct(transfer["size"] for transfer in transfers),
-        "steps": _distinct(transfer["steps"] for transfer in transfers),
+        "steps": _distinct(run.num_evaluations for run in results.all_runs),
         "weights": _distinct(_weights_name(transfer["weights"]) for transfer in transfers),
         "seeds": _distinct(transfer["seed"] for transfer in transfers),
         "started": _distinct(str(provenance["started"])[:10] for provenance in kept if "started" in provenance),

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from harness.cli.compared import (
     sort_lines,
 )  # fmt: skip
 from harness.cli.console import make_console
-from harness.cli.tables import MISSING, duration, fitting, line, num_of, shown
+from harness.cli.tables import MISSING, duration, fitting, line, num_of, shown, width_of
 from harness.config import canonical_json
 from harness.config.claims import LOSSES
 from harness.errors import UsageError
@@ -34,6 +35,13 @@ from harness.runs.store import write_atomically
 
 WHOLE_FIELDS = ("content_layers", "style_layers", "style")
 """A terminal shows these mappings whole; a CSV file has a column for each layer or painting, to be plotted."""
+
+
+NAMES = ("experiment", "cases", "trial", "seeds")
+"""What a run is called by; beside the numbers they stand alone where everything that differs is too wide."""
+
+WIDEST_FIELDS = 2 / 3
+"""Of the terminal; where they are wider, they have a table of their own before the numbers."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,13 @@ def compare_runs(comparison: Comparison) -> None:
         console.print(line(f"Numbers compare at one size only; there are {sizes}, so each has a table of its own.\n"))
     for size, some in tables.items():
         console.print(line(f"{num_of(len(some), 'line' if comparison.over_seeds else 'run')} at {size} px"))
-        for table in fitting(console, COLUMNS, lambda columns, some=some: _table(some, columns)):  # type: ignore[misc]
+        fields = _fields(some)
+        if width_of(console, _table(some, (), fields)) > WIDEST_FIELDS * console.width:
+            for table in fitting(console, fields, partial(_table, some, ())):
+                console.print(table)
+            console.print()
+            fields = [name for name in fields if name in NAMES]
+        for table in fitting(console, COLUMNS, partial(_table, some, fields=fields)):
             console.print(table)
         console.print()
     _explain(console, lines, notes)
@@ -97,8 +111,7 @@ def _explain(console: Console, lines: Sequence[Line], notes: Sequence[str]) -> N
         console.print(line(note))
 
 
-def _table(lines: Sequence[Line], columns: Sequence[str]) -> Table:
-    fields = _fields(lines)
+def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False)
     for header in ("run", *fields):
         table.add_column(Text(header), overflow="fold")

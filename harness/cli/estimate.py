@@ -19,13 +19,13 @@ from harness.fitting import block_levels
 from harness.images.resize import fit_longer_side
 from harness.jobs import Job
 from harness.objective.gradient import evaluate
-from harness.objective.memory import choose_tile, plain_pass_bytes, tiled_pass_bytes
+from harness.objective.memory import plain_pass_bytes, tiled_pass_bytes
 from harness.objective.rows import Objective
 from harness.planning import Plan
 from harness.quilting import Quilting
 from harness.runs.batch_module import is_log_spaced
 from harness.runs.levels import levels_of
-from harness.runs.prepare import load_network, row_objective_of
+from harness.runs.prepare import load_network, row_objective_of, tile_px_of
 
 MOST_ROWS = 256
 """Rows of a batch at most: a bound where the memory is not known. On no GPU has it been tried yet."""
@@ -126,8 +126,7 @@ def tile_of(job: Job) -> int | None:
     """The longest side of the tiles in which a row's passes go; None where they go as a whole."""
     if _is_quilted(job):
         return None
-    network, layers = _network_of(job)
-    return choose_tile(network, layers, job.height, job.width)
+    return tile_px_of(job.row.transfer, job.height, job.width)
 
 
 def tiles_told(job: Job) -> str:
@@ -174,7 +173,7 @@ def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> flo
     network, layers = _network_of(job)
     network = network.to(device)
     noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)).to(device)
-    objective = Objective([numbers], network, [noise], [noise], tile_px=choose_tile(network, layers, *size))
+    objective = Objective([numbers], network, [noise], [noise], tile_px=tile_px_of(job.row.transfer, *size))
     elapsed = 0.0
     for _ in range(2):
         started = time.monotonic()

@@ -88,7 +88,7 @@ def fitting(
     rest = list(columns)
     while True:
         num = len(rest)
-        while num > 1 and _width(console, make_table(rest[:num])) > console.width:
+        while num > 1 and width_of(console, make_table(rest[:num])) > console.width:
             num -= 1
         yield make_table(rest[:num])
         rest = rest[num:]
@@ -96,5 +96,6 @@ def fitting(
             return
 
 
-def _width(console: Console, table: Table) -> int:
+def width_of(console: Console, table: Table) -> int:
+    """Columns that a table takes where nothing is folded."""
     return Measurement.get(console, console.options.update(width=100_000), table).maximum

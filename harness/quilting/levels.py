@@ -39,6 +39,11 @@ def default_overlap_px(block_px: int) -> int:
     return max(1, round(block_px / 6))
 
 
+def overlap_px(block_px: int, overlap: float) -> int:
+    """The overlap in pixels: a part of the block, at least 1 and less than half of it."""
+    return max(1, min(round(overlap * block_px), (block_px - 1) // 2))
+
+
 def check(
     source_height: int, source_width: int, block_px: int, overlap_px: int | None = None, num_iterations: int = 1
 ) -> None:

@@ -12,18 +12,26 @@ from torch import Tensor, nn
 
 from harness.features.vgg import VGG19
 from harness.images.resize import resize
-from harness.objective.memory import choose_tile
 from harness.objective.rows import Objective
 from harness.optim import BatchedAdam, BatchedLBFGS, BatchedOptimizer
 from harness.photorealism.laplacian import matting_laplacian
 from harness.quilting import Quilting
+from harness.quilting.levels import overlap_px
 from harness.runs.batch_module import BatchModule, Progress
 from harness.runs.levels import Level, levels_of, num_evaluations
 from harness.runs.module import StyleTransfer
-from harness.runs.prepare import Prepared, Row, box_bounds, load_network, prepare_images, row_objective_of, start_image
-from harness.runs.quilting import QuiltedRows, overlap_px
-
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+from harness.runs.prepare import (
+    PRECISIONS,
+    Prepared,
+    Row,
+    box_bounds,
+    load_network,
+    prepare_images,
+    row_objective_of,
+    start_image,
+    tile_px_of,
+)
+from harness.runs.quilting import QuiltedRows
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ def _make_module(
             for i, own in enumerate(objectives)
             if own.photorealism > 0
         },
-        choose_tile(network, sorted(layers), height, width) if execution.tiles == "auto" else None,
+        tile_px_of(transfer, height, width) if execution.tiles == "auto" else None,
     )
     starts = []
     for i, row in enumerate(rows):
@@ -111,13 +119,14 @@ def _make_module(
     bounds = box_bounds(rows, prepared, dtype)
     if bounds is not None:
         bounds = (bounds[0].to(device), bounds[1].to(device))
+    one_by_one = device.type == "cpu" or objective.tile_px is not None  # tiles are chosen for one row's memory
     return StyleTransfer(
         torch.stack([start.to(dtype) for start in starts]).to(device),
         objective,
         network,
         partial(make_optimizer, transfer["optimiser"], bounds),
         num_evaluations(transfer),
-        execution.microbatch or (1 if device.type == "cpu" else len(rows)),
+        execution.microbatch or (1 if one_by_one else len(rows)),
         rungs=execution.rungs,
         progress=progress,
         last_evaluation=level.last_evaluation,

@@ -13,14 +13,18 @@ from torch import Tensor
 from harness.config.styles import Painting, paintings_of
 from harness.features.normalise import normalised_state
 from harness.features.sources import WeightsFile, WeightsSource, WeightsURL
-from harness.features.vgg import VGG19, deepest_of
+from harness.features.vgg import VGG19, deepest_of, layers_until
 from harness.features.weights import load_state, require_layers
 from harness.images.colour import grey, matched_luminance, recoloured
 from harness.images.files import read_image
 from harness.images.masks import Region, read_mask, read_regions, resize_mask
 from harness.images.resize import fit_area, fit_longer_side, resize, to_tensor
+from harness.metrics import CONTENT_LAYER, STYLE_WEIGHTS
+from harness.objective.memory import choose_tile
 from harness.objective.rows import RowObjective, StylePart
 from harness.runs.store import Manifest
+
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True)
@@ -254,3 +258,14 @@ def load_network(transfer: Mapping[str, Any], layers: Iterable[str]) -> VGG19:
 def embedded_network() -> VGG19:
     """The network on which the comparable numbers are measured, whatever was optimised."""
     return VGG19(normalised_state(load_state("embedded"), "average", "zeros"))
+
+
+def tile_px_of(transfer: Mapping[str, Any], height: int, width: int) -> int | None:
+    """The tiles of a picture: by its size, network and precision alone, so that no row's bits depend on its neighbours.
+
+    Reckoned with the whole network and the comparable numbers' layers, whichever layers the rows weigh; each mask of a
+    row that has several takes memory beyond the bound.
+    """
+    whole = load_network(transfer, layers_until("conv5_1"))
+    itemsize = torch.finfo(PRECISIONS[transfer["precision"]]).bits // 8
+    return choose_tile(whole, [CONTENT_LAYER, *STYLE_WEIGHTS], height, width, itemsize)

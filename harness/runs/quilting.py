@@ -19,11 +19,6 @@ from harness.quilting import Quilting
 from harness.runs.batch_module import BatchModule, Progress, Record, is_log_spaced
 
 
-def overlap_px(block_px: int, overlap: float) -> int:
-    """The overlap in pixels: a part of the block, at least 1 and less than half of it."""
-    return max(1, min(round(overlap * block_px), (block_px - 1) // 2))
-
-
 class QuiltedRows(BatchModule):
     """Quilts every row, block row by block row.
 
