@@ -14,8 +14,10 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
-from harness.features.vgg import VGG19, block_of
+from harness.features.vgg import VGG19, block_of, map_shape
 from harness.objective.equations import content_loss, gram_per_position, style_layer_loss, style_loss
+from harness.objective.memory import choose_tile
+from harness.objective.targets import measured_maps
 
 REFERENCE_CONTENT = "reference_content"
 REFERENCE_STYLE = "reference_style"
@@ -66,9 +68,8 @@ class Reference:
         self._content = self._prepared(content, "content image")
         self._style = self._prepared(style, "style image")
         with torch.inference_mode():
-            self._content_map = network(self._content[None], [CONTENT_LAYER])[CONTENT_LAYER]
-            style_maps = network(self._style[None], [*STYLE_WEIGHTS, *HELDOUT_WEIGHTS])
-            self._style_grams = {layer: gram_per_position(F) for layer, F in style_maps.items()}
+            self._content_map = self._measured(self._content, [CONTENT_LAYER], [])[0]
+            self._style_grams = self._measured(self._style, [], [*STYLE_WEIGHTS, *HELDOUT_WEIGHTS])[1]
             self._style_colours = colour_histogram(self._style)
 
     def measure(self, image: Tensor, optimised_layers: Collection[str]) -> dict[str, float | bool]:
@@ -98,11 +99,11 @@ class Reference:
                 "both need the same size: resize one."
             )
         with torch.inference_mode():
-            maps = self._network(image[None], [CONTENT_LAYER, *STYLE_WEIGHTS, *HELDOUT_WEIGHTS])
+            content_map, grams = self._measured(image, [CONTENT_LAYER], [*STYLE_WEIGHTS, *HELDOUT_WEIGHTS])
             return {
-                REFERENCE_CONTENT: content_loss(maps[CONTENT_LAYER], self._content_map).item(),
-                REFERENCE_STYLE: self._style_distance(maps, STYLE_WEIGHTS),
-                HELDOUT_STYLE: self._style_distance(maps, HELDOUT_WEIGHTS),
+                REFERENCE_CONTENT: content_loss(content_map, self._content_map).item(),
+                REFERENCE_STYLE: self._style_distance(grams, STYLE_WEIGHTS),
+                HELDOUT_STYLE: self._style_distance(grams, HELDOUT_WEIGHTS),
                 HELDOUT_STYLE_OPTIMISED: not HELDOUT_WEIGHTS.keys().isdisjoint(optimised_layers),
                 SSIM: ssim(image, self._content),
                 PIXEL_DISTANCE: pixel_distance(image, self._content),
@@ -110,10 +111,31 @@ class Reference:
                 TOTAL_VARIATION: total_variation(image),
             }
 
-    def _style_distance(self, maps: Mapping[str, Tensor], weights: Mapping[str, float]) -> float:
+    def _measured(
+        self, image: Tensor, content: Collection[str], style: Collection[str]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """One layer's map (an empty one where none is asked for) and others' G / M; a large image's in tiles."""
+        height, width = image.shape[1:]
+        tile_px = choose_tile(self._network, [CONTENT_LAYER, *STYLE_WEIGHTS], height, width)
+        whole = image.new_empty(0)
+        grams: dict[str, Tensor] = {}
+        for tile, maps in measured_maps(self._network, image, [*content, *style], tile_px):
+            for layer in content:
+                if tile is None:
+                    whole = maps[layer]
+                    continue
+                if not whole.numel():
+                    whole = image.new_empty(1, maps[layer].shape[1], *map_shape(layer, height, width))
+                tile.own(layer, whole).copy_(maps[layer])
+            for layer in style:
+                h, w = map_shape(layer, height, width)
+                G = gram_per_position(maps[layer], h * w)
+                grams[layer] = grams[layer] + G if layer in grams else G
+        return whole, grams
+
+    def _style_distance(self, grams: Mapping[str, Tensor], weights: Mapping[str, float]) -> float:
         """Equations 4 and 5 over the layers of ``weights``."""
-        grams = {layer: gram_per_position(maps[layer]) for layer in weights}
-        losses = {layer: style_layer_loss(G, self._style_grams[layer]) for layer, G in grams.items()}
+        losses = {layer: style_layer_loss(grams[layer], self._style_grams[layer]) for layer in weights}
         return style_loss(losses, weights).item()
 
     def _prepared(self, image: Tensor, what: str) -> Tensor:
@@ -177,12 +199,17 @@ def ssim(image: Tensor, content: Tensor) -> float:
     Returns:
         −1 to 1; exactly 1 for equal images.
     """
-    x, y = image.double(), content.double()
+    channels = zip(image.double(), content.double(), strict=True)  # one after another: a third of the memory
+    return torch.stack([_ssim_map(x, y) for x, y in channels]).mean().item()
+
+
+def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
+    """Wang et al. 2004, eq. 13, at every position of one channel's (H − 10, W − 10) windows."""
     mean_x, mean_y, mean_xx, mean_yy, mean_xy = _window_means(torch.stack([x, y, x * x, y * y, x * y]))
     variances = (mean_xx - mean_x * mean_x) + (mean_yy - mean_y * mean_y)
     covariance = mean_xy - mean_x * mean_y
     luminance = (2 * (mean_x * mean_y) + 0.01**2) / (mean_x * mean_x + mean_y * mean_y + 0.01**2)
-    return (luminance * (2 * covariance + 0.03**2) / (variances + 0.03**2)).mean().item()
+    return luminance * (2 * covariance + 0.03**2) / (variances + 0.03**2)
 
 
 def _window_means(maps: Tensor) -> Tensor:

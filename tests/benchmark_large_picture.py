@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from harness.config.transfer import Level, Lbfgs, Transfer
+from harness.config.transfer import Lbfgs, Level, Transfer
 from harness.images.library import find_image
 from harness.runs.batch import Execution, run_batch
 from harness.runs.prepare import Row

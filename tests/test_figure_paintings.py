@@ -9,6 +9,7 @@ import pytest
 from results_folder import make_results_folder, picture
 from test_figures import page_of, pdf_text, positions
 
+from harness.figures.experiment import _above as above_of
 from harness.figures.experiment import draw_experiment, shared_sources
 from harness.figures.labels import label, labels, weight_caption
 from harness.figures.results import draw_results
@@ -166,3 +167,11 @@ def test_a_sweeps_front_shows_as_many_paintings_as_there_is_room_for(tmp_path):
                   "objectives": ["reference_content", "reference_style"]}  # fmt: skip
     folder = make_results_folder(tmp_path / "a", cells, definition)
     assert {path.name for path in draw_results(load(folder))} >= {"front.png"}
+
+
+def test_texture_that_is_content_and_style_at_once_stands_above_its_picture_once(tmp_path) -> None:
+    texture, other = {"content": "brick", "style": "brick"}, {"content": "brick", "style": "grass"}
+    cells = [{"label": {"cases": name}, "transfer": fields} for name, fields in (("A", texture), ("B", other))]
+    yaml = {"cases": {"A": texture, "B": other}, "figure": {"columns": "cases"}}
+    runs = load(make_results_folder(tmp_path / "fig", cells, yaml)).runs
+    assert [len(above_of(run, ("content", "style"))) for run in runs] == [1, 2]

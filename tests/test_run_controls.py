@@ -226,3 +226,63 @@ def test_quilted_pictures_numbers_are_means_over_its_last_iteration(tmp_path: Pa
         assert manifest.metrics[name] == pytest.approx(np.mean([float(line[name]) for line in last]))
     assert set(history[0]) == {"evaluation", "total", "content", "style"}
     assert manifest.metrics["ssim"] is not None and manifest.metrics["heldout_style_optimised"] is False
+
+
+def test_comparable_numbers_of_a_blend_are_means_over_its_paintings(tmp_path: Path) -> None:
+    """Weighted by ω; an independent measure of each painting at the photograph's area, without masks and scales."""
+    from harness.metrics import measure
+    from harness.runs.prepare import embedded_network, painting_of
+
+    style = "style={mosaic: {weight: 3, mask: left.png}, strokes: {weight: 1, scale: 0.5}}"
+    (row,) = make_rows(tmp_path, "axes=null", f"transfer.{style}", "transfer.steps=2")
+    (manifest,) = run_batch([row], Execution())
+    picture, content = to_tensor(read_image(row.folder / "image.png")), prepare_images([row]).photographs[0]
+    network = embedded_network()
+    of = [
+        measure(picture, content, painting_of(row.files[slot], (48, 48), 1.0), network, ["conv1_1", "conv2_1"])
+        for slot in ("style.0", "style.1")
+    ]
+    for name in ("reference_style", "heldout_style", "colour_distance"):
+        assert manifest.metrics[name] == pytest.approx((3 * of[0][name] + of[1][name]) / 4)
+    assert (
+        manifest.metrics["ssim"] == of[0]["ssim"]
+        and manifest.metrics["reference_content"] == of[0]["reference_content"]
+    )
+
+
+def test_transfer_whose_passes_go_in_tiles_is_the_plain_one_to_rounding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.objective import memory
+
+    words = ("transfer.size=96", "transfer.steps=4", "transfer.precision=float64")
+    (tmp_path / "tiled").mkdir()
+    plain, tiled = make_rows(tmp_path, *words), make_rows(tmp_path / "tiled", *words)
+    run_batch(plain, Execution())
+    monkeypatch.setattr(memory, "BOUND_BYTES", 2_000_000)
+    run_batch(tiled, Execution())
+    for one, other in zip(plain, tiled, strict=True):
+        first, second = history_of(one.folder), history_of(other.folder)
+        assert first != second  # the order of the sums differs
+        for a, b in zip(first, second, strict=True):
+            assert float(a["total"]) == pytest.approx(float(b["total"]), rel=1e-9)
+        assert np.abs(read_image(one.folder / "image.png") - read_image(other.folder / "image.png")).max() < 2 / 255
+
+
+def test_tiles_do_not_depend_on_the_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that weighs shallow layers beside one that weighs deep ones and several masks: each is its solo run."""
+    from harness.objective import memory
+
+    monkeypatch.setattr(memory, "BOUND_BYTES", 1_500_000)
+    varied = """cases:
+      shallow: {style_layers: {conv1_1: 1}, content_layers: {conv1_2: 1}}
+      deep: {style_layers: {conv1_1: 0.5, conv4_1: 0.5}, content_layers: {conv3_2: 1}}
+      masked: {style: {strokes: {mask: left.png}, mosaic: {mask: right.png}}}"""
+    (tmp_path / "solo").mkdir()
+    words = ("transfer.size=96", "transfer.steps=4")
+    together, alone = make_rows(tmp_path, *words, varied=varied), make_rows(tmp_path / "solo", *words, varied=varied)
+    run_batch(together, Execution())
+    for row, solo in zip(together, alone, strict=True):
+        run_batch([solo], Execution())
+        assert history_of(row.folder) == history_of(solo.folder)
+        assert pictures_of(row.folder) == pictures_of(solo.folder)

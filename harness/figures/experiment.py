@@ -236,6 +236,7 @@ def _is_constant_in_each(lines: Grid, side: Side) -> bool:
 
 
 def _above(run: Run, sides: Sequence[Side]) -> tuple[Pixels, ...]:
-    """The sources that a picture has for itself; one whose file is missing is left out."""
-    found = (source_tile(run, side, "").image for side in sides)
+    """The sources that a picture has for itself, each once; one whose file is missing is left out."""
+    different = {_image(run, side) if side in ("content", "style") else side: side for side in reversed(sides)}
+    found = (source_tile(run, side, "").image for side in reversed(different.values()))
     return tuple(image for image in found if image is not None)

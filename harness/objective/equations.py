@@ -9,11 +9,9 @@ it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -38,23 +36,8 @@ def gram(features: Tensor) -> Tensor:
     Returns:
         (B, N, N), symmetric positive semi-definite.
     """
-    G: Tensor = _Gram.apply(features.permute(0, 2, 3, 1).flatten(1, 2))  # a view where memory is channels-last
-    return G
-
-
-class _Gram(torch.autograd.Function):
-    """Fᵀ F of (B, M, N) positions, with the gradient F (D + Dᵀ) as one product: autograd's two take three maps."""
-
-    @staticmethod
-    def forward(ctx: Any, positions: Tensor) -> Tensor:
-        ctx.save_for_backward(positions)
-        return positions.transpose(1, 2) @ positions
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, D: Tensor) -> Tensor:
-        (positions,) = ctx.saved_tensors
-        return positions @ (D + D.transpose(1, 2))
+    positions = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, M, N); a view where memory is channels-last
+    return positions.transpose(1, 2) @ positions
 
 
 def gram_per_position(features: Tensor, num_positions: int | None = None) -> Tensor:

@@ -58,22 +58,25 @@ class Progress:
         evaluation: evaluations that each row has behind it.
         level: which level each row is in.
         level_began: the evaluations it had behind it when that level began.
+        level_before_began: the same of the level before; 0 in the first.
         carried: (3, h, w), the picture that each row takes into its level; None at its very beginning.
     """
 
     evaluation: list[int]
     level: list[int]
     level_began: list[int]
+    level_before_began: list[int]
     carried: list[Tensor | None] = field(default_factory=list)
 
     @classmethod
     def of(cls, num_rows: int) -> Progress:
         """Of rows that have not begun."""
-        return cls([0] * num_rows, [0] * num_rows, [0] * num_rows, [None] * num_rows)
+        return cls([0] * num_rows, [0] * num_rows, [0] * num_rows, [0] * num_rows, [None] * num_rows)
 
     def move_on(self, row: int, picture: Tensor) -> None:
         """A row has reached the end of its level with this picture (3, h, w)."""
         self.level[row] += 1
+        self.level_before_began[row] = self.level_began[row]
         self.level_began[row] = self.evaluation[row]
         self.carried[row] = picture
 

@@ -235,7 +235,12 @@ class Keeper(pl.Callback):
     def _metrics(self, module: BatchModule, row: int, picture: Tensor) -> dict[str, Any]:
         """The comparable numbers, and the losses where they were lowest; None for what could not be measured."""
         history = self.folders[row].history()
-        best = module.final_losses([line for line in history if line["evaluation"] > self.progress.level_began[row]])
+        began, before = self.progress.level_began[row], self.progress.level_before_began[row]
+        # A row that is let go between two levels has its picture, and its losses, from the one before.
+        lines = [line for line in history if line["evaluation"] > began] or [
+            line for line in history if line["evaluation"] > before
+        ]
+        best = module.final_losses(lines)
         metrics = {
             **self.measure(row, picture),
             **{name: best[name] for name in ("total", "content", "style")},

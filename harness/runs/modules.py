@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.features.vgg import VGG19
-from harness.images.resize import resize
+from harness.images.resize import fit_longer_side, resize
 from harness.objective.rows import Objective
 from harness.optim import BatchedAdam, BatchedLBFGS, BatchedOptimizer
 from harness.photorealism.laplacian import matting_laplacian
@@ -89,7 +89,9 @@ def _make_module(
     """One level of the paper's method, its rows where they begin it."""
     device, dtype = torch.device(execution.device), PRECISIONS[rows[0].transfer["precision"]]
     transfer = rows[0].transfer
-    prepared = at_full_size if level.size_px == transfer["size"] else prepare_images(rows, level.size_px)
+    full = at_full_size.photographs[0]  # all rows have its size, and so one size at each level
+    size = fit_longer_side(full.shape[1], full.shape[2], level.size_px)
+    prepared = at_full_size if level.size_px == transfer["size"] else prepare_images(rows, size)
     objectives = [
         row_objective_of(row.transfer, prepared.content_of[i], prepared.parts_of[i], level.is_regularised)
         for i, row in enumerate(rows)
@@ -105,7 +107,9 @@ def _make_module(
         [mask.to(device, dtype) for mask in prepared.masks],
         [mask.to(device, dtype) for mask in prepared.style_masks],
         {
-            prepared.content_of[i]: matting_laplacian(prepared.photographs[prepared.photograph_of[i]]).to(device, dtype)
+            prepared.content_of[i]: matting_laplacian(prepared.photographs[prepared.photograph_of[i]].double()).to(
+                device, dtype
+            )
             for i, own in enumerate(objectives)
             if own.photorealism > 0
         },

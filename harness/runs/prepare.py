@@ -79,10 +79,10 @@ class Prepared:
             images.append(make())
         return self._indices[kind, key]
 
-    def add(self, row: Row, size_px: int) -> None:
-        """Read and resize what one more row needs."""
+    def add(self, row: Row, size: tuple[int, int] | None) -> None:
+        """Read and resize what one more row needs; its picture's height and width are its own, or a level's."""
         path, colours = row.files["content"], row.transfer["colours"]
-        photograph = self.share("photographs", path, lambda: photograph_of(path, size_px))
+        photograph = self.share("photographs", path, lambda: photograph_of(path, size or row.transfer["size"]))
         content = self.photographs[photograph]
         is_grey = colours == "luminance"
         self.photograph_of.append(photograph)
@@ -131,23 +131,23 @@ class Prepared:
         )
 
 
-def prepare_images(rows: Sequence[Row], size_px: int | None = None) -> Prepared:
+def prepare_images(rows: Sequence[Row], size: tuple[int, int] | None = None) -> Prepared:
     """Read every distinct image once, at the sizes the transfers ask for, or at a level's.
 
     Args:
         rows: of one batch.
-        size_px: the longer side of the pictures; left out: the transfers' own.
+        size: height and width of the pictures, at a level; left out: the transfers' own.
     """
     prepared = Prepared()
     for row in rows:
-        prepared.add(row, size_px or row.transfer["size"])
+        prepared.add(row, size)
     return prepared
 
 
-def photograph_of(path: str, size_px: int) -> Tensor:
-    """A photograph (3, H, W) with its longer side as asked for."""
+def photograph_of(path: str, size: int | tuple[int, int]) -> Tensor:
+    """A photograph (3, H, W) with that longer side, or that height and width."""
     image = to_tensor(read_image(path))
-    return resize(image, *fit_longer_side(image.shape[1], image.shape[2], size_px))
+    return resize(image, *(fit_longer_side(image.shape[1], image.shape[2], size) if isinstance(size, int) else size))
 
 
 def painting_of(path: str, size: tuple[int, int], scale: float) -> Tensor:
@@ -266,6 +266,8 @@ def tile_px_of(transfer: Mapping[str, Any], height: int, width: int) -> int | No
     Reckoned with the whole network and the comparable numbers' layers, whichever layers the rows weigh; each mask of a
     row that has several takes memory beyond the bound.
     """
-    whole = load_network(transfer, layers_until("conv5_1"))
+    held = load_state(weights_source(transfer)).layers
+    layers = [layer for layer in layers_until("conv5_1") if layer in held]
     itemsize = torch.finfo(PRECISIONS[transfer["precision"]]).bits // 8
-    return choose_tile(whole, [CONTENT_LAYER, *STYLE_WEIGHTS], height, width, itemsize)
+    weighed = [layer for layer in (CONTENT_LAYER, *STYLE_WEIGHTS) if layer in held]
+    return choose_tile(load_network(transfer, layers), weighed, height, width, itemsize)
