@@ -17,6 +17,9 @@ from harness.quilting.levels import overlap_px, synthesis_level, transfer_levels
 from harness.runs.prepare import Row, prepare_images, row_objective_of
 from harness.runs.store import Manifest
 
+WINDOW_PX = 3
+"""Side of the windows of the matting Laplacian."""
+
 
 def block_levels(numbers: Mapping[str, Any], height: int, width: int) -> list[BlockLevel]:
     """The iterations of a quilted picture of a size, from its transfer's ``quilting``."""
@@ -26,9 +29,26 @@ def block_levels(numbers: Mapping[str, Any], height: int, width: int) -> list[Bl
     return transfer_levels(height, width, numbers["block"], overlap, numbers["iterations"])
 
 
-def check_content(shape: tuple[int, int], size_px: int, layers: Sequence[str]) -> tuple[int, int]:
-    """Height and width of the picture, checked against the deepest layer and against what can be measured."""
+def needs_windows(transfer: Mapping[str, Any]) -> bool:
+    """Whether a transfer compares windows of the photograph: the photorealism regulariser, and smoothing."""
+    return bool(transfer["photorealism"]["weight"] > 0 or transfer["smoothing"] > 0)
+
+
+def _check_windows(what: str, height: int, width: int) -> None:
+    if min(height, width) < WINDOW_PX:
+        raise UsageError(
+            f"{what} makes this photograph {width}×{height} px, but photorealism and smoothing compare windows of "
+            f"{WINDOW_PX}×{WINDOW_PX} px; ask for a larger size, or drop photorealism.weight and smoothing"
+        )
+
+
+def check_content(
+    shape: tuple[int, int], size_px: int, layers: Sequence[str], has_windows: bool = False
+) -> tuple[int, int]:
+    """Height and width of the picture, checked against the deepest layer, what can be measured, and the windows."""
     height, width = fit_longer_side(*shape, size_px)
+    if has_windows:
+        _check_windows(f"size {size_px}", height, width)
     needed = minimum_size_px(deepest_of(layers)) if layers else 1
     if min(height, width) < max(needed, MINIMUM_SIDE_PX):
         what = deepest_of(layers) if needed >= MINIMUM_SIDE_PX else "a picture whose numbers are measured"
@@ -57,11 +77,17 @@ def check_style(shape: tuple[int, int], area_px: int, scale: float, layers: Sequ
 
 
 def check_level(
-    shape: tuple[int, int], size_px: int, paintings: Sequence[tuple[tuple[int, int], float]], layers: Sequence[str]
+    shape: tuple[int, int],
+    size_px: int,
+    paintings: Sequence[tuple[tuple[int, int], float]],
+    layers: Sequence[str],
+    has_windows: bool = False,
 ) -> None:
-    """Check photograph and paintings at the smallest level of a pyramid against the deepest layer."""
+    """Check photograph and paintings at the smallest level of a pyramid against the deepest layer and the windows."""
     needed = minimum_size_px(deepest_of(layers)) if layers else 1
     content = fit_longer_side(*shape, size_px)
+    if has_windows:
+        _check_windows(f"a level of {size_px} px", *content)
     styles = [fit_area(*painting, content[0] * content[1], scale) for painting, scale in paintings]
     for what, (height, width) in (("photograph", content), *(("painting", style) for style in styles)):
         if min(height, width) < needed:

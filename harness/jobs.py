@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.config import Cell, Loaded, canonical_json, hashed_fields, run_id
+from harness.config.levels import num_evaluations
 from harness.config.located import Path as Steps
 from harness.config.methods import QUILTING
 from harness.config.styles import image_slots, paintings_of, path_of_slot
@@ -16,12 +17,19 @@ from harness.downloads import Progress
 from harness.errors import ConfigError, Fault, HarnessError
 from harness.features.sources import WeightsSource, describe, source_hash
 from harness.features.weights import load_state, require_layers
-from harness.fitting import block_levels, check_blocks, check_content, check_level, check_masks, check_style
+from harness.fitting import (
+    block_levels,
+    check_blocks,
+    check_content,
+    check_level,
+    check_masks,
+    check_style,
+    needs_windows,
+)
 from harness.images.files import image_hash, read_image
 from harness.images.library import find_image
 from harness.images.masks import check_mask, check_regions
 from harness.quilting.levels import Level as BlockLevel
-from harness.runs.levels import num_evaluations
 from harness.runs.prepare import Row, weights_source
 from harness.runs.store import Manifest, RunFolder, Status
 
@@ -147,6 +155,7 @@ def _make_job(
 ) -> Job:
     transfer = cell.transfer.model_dump(mode="json", exclude_none=True)
     faults: list[Fault] = []
+    images: dict[str, tuple[str, str, tuple[int, int]]] = {}
 
     def attempt(field: str | Steps, read: Callable[..., Any], *given: Any) -> Any:
         """What ``read`` gives, or None and a fault at the field."""
@@ -157,20 +166,27 @@ def _make_job(
             except HarnessError as error:
                 checked[key] = error
         if isinstance(checked[key], HarnessError):
-            faults.append(loaded.fault(cell, field, str(checked[key])))
+            faults.append(loaded.fault(cell, field, _as_written(str(checked[key]), names, images)))
             return None
         return checked[key]
 
     names = dict(image_slots(transfer))
     places = {slot: path_of_slot(transfer, slot) for slot in names}
-    images = {slot: found for slot, given in names.items() if (found := attempt(places[slot], _read_image, given))}
+    for slot, given in names.items():
+        if found := attempt(places[slot], _read_image, given):
+            images[slot] = found
     for owner, mask in _masks(transfer):
         if owner in images and mask in images:
             attempt(places[mask], check_mask, images[mask][0], images[owner][2])
     segmentations = [f"segmentation.{side}" for side in ("content", "style")]
     if set(segmentations) <= images.keys() and {"content", "style"} <= images.keys():
-        shapes = (images[side][2] for side in ("content", "style"))
-        attempt("segmentation", check_regions, *(images[slot][0] for slot in segmentations), *shapes)
+        paths = [images[slot][0] for slot in segmentations]
+        shapes = [images[side][2] for side in ("content", "style")]
+        num_before = len(faults)
+        for slot, path, shape in zip(segmentations, paths, shapes, strict=True):
+            attempt(slot, check_regions, path, path, shape, shape)  # what is wrong with one of them alone
+        if len(faults) == num_before:
+            attempt("segmentation", check_regions, *paths, *shapes)
     layers: tuple[str, ...] = ()
     weights = None
     if transfer["method"] != QUILTING:
@@ -180,17 +196,22 @@ def _make_job(
         for side in ("content_layers", "style_layers") if weights is not None else ():
             for layer in transfer[side]:
                 attempt(side, require_layers, weights[1], [layer], describe(source))
+    has_windows = needs_windows(transfer)
     height = width = 0
     if not faults:
-        height, width = attempt("size", check_content, images["content"][2], transfer["size"], layers) or (0, 0)
+        height, width = attempt("size", check_content, images["content"][2], transfer["size"], layers, has_windows) or (
+            0,
+            0,
+        )
     if not faults and transfer["method"] == QUILTING:
-        attempt("quilting", check_blocks, images["style"][2], (height, width), transfer)
+        attempt("quilting.block", check_blocks, images["style"][2], (height, width), transfer)
     for painting in paintings_of(transfer) if not faults else ():
         place = "style_scale" if painting.slot == "style" else places[painting.slot]
         attempt(place, check_style, images[painting.slot][2], height * width, painting.scale, layers)
     if not faults and transfer["method"] != QUILTING and transfer["pyramid"]:
         paintings = tuple((images[painting.slot][2], painting.scale) for painting in paintings_of(transfer))
-        attempt("pyramid", check_level, images["content"][2], transfer["pyramid"][0]["size"], paintings, layers)
+        smallest = transfer["pyramid"][0]["size"]
+        attempt("pyramid", check_level, images["content"][2], smallest, paintings, layers, has_windows)
     if faults:
         raise ConfigError(faults)
     files = {name: path for name, (path, _, _) in images.items()}
@@ -220,6 +241,14 @@ def _make_job(
 def _plain_name(names: Mapping[str, str], name: str) -> str:
     """A file's name without its folders, which would tell W&B who and where the user is."""
     return Path(names[name]).name if name in names else name
+
+
+def _as_written(message: str, names: Mapping[str, str], images: Mapping[str, tuple[str, str, tuple[int, int]]]) -> str:
+    """A sentence in which a bundled image has the name that the user gave, not the path of its file."""
+    for slot, (path, _, _) in images.items():
+        if Path(path).is_absolute() and not Path(names[slot]).is_absolute():
+            message = message.replace(path, names[slot])
+    return message
 
 
 def _read_image(name_or_path: str) -> tuple[str, str, tuple[int, int]]:

@@ -23,12 +23,12 @@ import yaml
 from harness.config import Experiment, canonical_json
 from harness.config.claims import LOSSES, matches
 from harness.config.identity import completed
+from harness.config.levels import num_evaluations
 from harness.config.methods import QUILTING
 from harness.config.sweep import Sweep
 from harness.config.yaml_source import flow
 from harness.errors import ImageError, UsageError
 from harness.pictures import Iterates, Pixels, read_pixels
-from harness.runs.levels import num_evaluations
 from harness.runs.store import Manifest, RunFolder, Status
 
 CELLS = "cells.json"

@@ -2,6 +2,7 @@
 
     python tests/benchmark_memory.py                      the embedded network at 512, 1024 and 2048 px
     python tests/benchmark_memory.py --sizes 512 --full   a full-width VGG-19 (random weights)
+    python tests/benchmark_memory.py --masks 8            a style in eight regions
 
 An evaluation's peak is the process's (VmHWM) minus what it held before (VmRSS): Python, torch, network, targets,
 images. Whole is the process's own peak, measuring the targets included. Linux only.
@@ -24,7 +25,7 @@ from harness.features.vgg import LAYERS, VGG19, Padding, Pooling
 from harness.features.weights import load_state
 from harness.objective.gradient import evaluate
 from harness.objective.memory import choose_tile, plain_pass_bytes, tiled_pass_bytes
-from harness.objective.rows import Objective, RowObjective
+from harness.objective.rows import Objective, RowObjective, StylePart
 
 CONTENT = {"conv4_2": 1.0}
 STYLE = {f"conv{block}_1": 0.2 for block in range(1, 6)}
@@ -58,8 +59,10 @@ def measure(given: argparse.Namespace) -> dict[str, float]:
     network = VGG19(state, "conv5_1", pooling, padding)
     size, tile = given.measure, given.tile or None
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    row = RowObjective(1e-3, 1.0, CONTENT, STYLE)
-    objective = Objective([row], network, [image[0]], [image[0].flip(1)], tile_px=tile)
+    masks = [torch.full((size, size), 1 / (k + 1)) for k in range(given.masks)]
+    parts = tuple(StylePart(0, 1.0, k) for k in range(given.masks)) or (StylePart(),)
+    row = RowObjective(1e-3, 1.0, CONTENT, STYLE, styles=parts)
+    objective = Objective([row], network, [image[0]], [image[0].flip(1)], masks, tile_px=tile)
     Path("/proc/self/clear_refs").write_text("5")  # the peak from here on
     before, targets = kib("VmRSS"), kib("VmHWM")
     started = time.perf_counter()
@@ -67,9 +70,9 @@ def measure(given: argparse.Namespace) -> dict[str, float]:
     seconds = time.perf_counter() - started
     layers = objective.layers
     modelled = (
-        tiled_pass_bytes(network, layers, size, size, tile, 4)
+        tiled_pass_bytes(network, layers, size, size, tile, 4, len(parts))
         if tile
-        else plain_pass_bytes(network, layers, size, size, 4)
+        else plain_pass_bytes(network, layers, size, size, 4, len(parts))
     )
     return {
         "evaluation_mib": (kib("VmHWM") - before) / 1024,
@@ -89,6 +92,7 @@ def main() -> None:
     parser.add_argument("--pooling", choices=["average", "max"], default="average")
     parser.add_argument("--padding", choices=["zeros", "reflect"], default="zeros")
     parser.add_argument("--content-gradient", action="store_true", help="the content term's gradient as well")
+    parser.add_argument("--masks", type=int, default=0, help="regions of the style; 0: everywhere")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--tile", type=int, default=0, help=argparse.SUPPRESS)

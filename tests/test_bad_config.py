@@ -179,6 +179,22 @@ cases:
     ]
 
 
+UNUSED = [
+    "alpha: 0\n  beta: 0",
+    "style_layers: {}",
+    "pyramid: [{size: 600, steps: 9}]",
+    "photorealism: {first_stage: 999}",
+]
+
+
+@pytest.mark.parametrize("lines", UNUSED)
+def test_what_quilting_does_not_use_is_no_fault_of_its(tmp_path, lines):
+    text = f"transfer:\n  content: astronaut\n  style: strokes\n  method: METHOD\n  {lines}\n"
+    (tmp_path / "a.yaml").write_text(text.replace("METHOD", "quilting"))
+    assert len(load_experiment(tmp_path / "a.yaml").cells) == 1
+    assert faults_of(tmp_path, text.replace("METHOD", "gatys"))
+
+
 @pytest.mark.parametrize("lines, sentence", TRANSFER_FAULTS.values(), ids=TRANSFER_FAULTS)
 def test_fault_in_transfer_is_one_sentence(tmp_path, lines, sentence):
     faults = faults_of(tmp_path, base(lines))

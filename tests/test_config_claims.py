@@ -203,6 +203,42 @@ def test_fault_of_a_section_is_one_sentence(tmp_path, section, sentence):
     assert sentence in fault
 
 
+MASKED = "{strokes: {mask: cup}, shards: {mask: table}}"
+OF_GRAMS = {"measure": "gram_distance", "along": None, "expect": "greater_than", "by": 1}
+
+
+@pytest.mark.parametrize(
+    "grid, sentence",
+    [
+        ("transfer: {content: a, style: strokes}", "allowed: 'strokes'"),
+        ("transfer: {content: a, style: {strokes: 1, shard: 1}}", "did you mean shard?"),
+        ("transfer: {content: a, style: {strokes: 1, shards: 0}}", "allowed: 'strokes'"),
+        ("transfer: {content: a, style: shards}\naxes: {style: [strokes, mosaic]}", "allowed: 'strokes', 'mosaic'"),
+    ],
+)
+def test_painting_of_a_claim_is_one_of_the_cells(tmp_path, grid, sentence):
+    [fault] = faults_of(written(tmp_path, with_claim(**OF_GRAMS, to="shards"), grid + "\n"))
+    assert f"claims.0.to: no cell has the painting 'shards'; {sentence}" in fault
+    assert fault.startswith(f"FILE:{grid.count(chr(10)) + 9}: ")
+
+
+def test_painting_of_a_claim_may_come_from_any_cell_and_is_judged_by_the_file(tmp_path):
+    claim = with_claim(**OF_GRAMS, to="shards")
+    base = "transfer: {content: a, style: strokes}\n"
+    for grid in ("axes: {style: [strokes, shards]}", "axes: {style.shards: [0, 0.5]}", "cases: {A: {style: shards}}"):
+        path = written(tmp_path, claim, base + grid + "\n")
+        load_experiment(path)
+    assert len(load_experiment(path, ["transfer.style=mosaic", "cases="]).cells) == 1  # then it is not measured
+
+
+def test_region_margin_needs_two_masked_paintings(tmp_path):
+    claim = with_claim(**{**OF_GRAMS, "measure": "region_margin"})
+    load_experiment(written(tmp_path, claim, f"transfer: {{content: a, style: {MASKED}}}\n"))
+    one = MASKED.replace("{mask: table}", "1")
+    [fault] = faults_of(written(tmp_path, claim, f"transfer: {{content: a, style: {one}}}\n"))
+    assert "claims.0.measure: region_margin compares regions, and no cell has two paintings with a mask" in fault
+
+
 def test_faults_of_claims_stand_in_one_report_with_the_others(tmp_path):
     path = written(tmp_path, with_claim(of={"alpha": 7}, measure="sism"), GRID.replace("seed: 0", "sed: 0"))
     faults = faults_of(path, ["transfer.steps=0"])

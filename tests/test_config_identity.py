@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.config import Transfer, canonical_json, hashed_fields, load_experiment, run_id
 from harness.config.fields import FIELDS, set_field
-from harness.config.identity import ADDED_LATER, completed, identity
+from harness.config.identity import ADDED_LATER, as_before, completed, identity, picture_key
 from harness.config.methods import is_used
 from harness.config.styles import image_slots
 
@@ -73,6 +73,7 @@ QUILTING = {
 def test_id_of_a_quilted_picture_has_what_quilting_uses_and_nothing_else():
     plain = {"content": "a", "style": "b", "method": "quilting"}
     ids = {id_of(Transfer(**plain))}
+    plain["quilting"] = {"iterations": 3}  # the default
     for field in FIELDS:
         names = [name for name in QUILTING if name.split(".")[0] == field]
         assert bool(names) == is_used("quilting", field) or field == "method"
@@ -82,6 +83,22 @@ def test_id_of_a_quilted_picture_has_what_quilting_uses_and_nothing_else():
     unused = {"alpha": 3, "steps": 1, "start": {"file": "x"}, "weights": {"file": "y"}, "pyramid": [],
               "segmentation": {"content": "m", "style": "n"}, "photorealism": {"weight": 1}}  # fmt: skip
     assert id_of(Transfer(**plain, **unused)) == id_of(Transfer(**plain))
+
+
+def test_synthesis_has_one_iteration_whatever_number_stands_there():
+    one, other = (
+        Transfer(content="a", style="b", method="quilting", quilting={"task": "synthesis", "iterations": n})
+        for n in (1, 5)
+    )
+    assert id_of(one) == id_of(other) and picture_key(one) == picture_key(other)
+    assert one.quilting.iterations == 1  # nothing was taken from the transfer itself
+
+
+def test_transfer_as_before_has_no_later_field_that_says_nothing_new():
+    whole = make().model_dump(mode="json")
+    assert set(as_before(whole)) == set(whole) - {*ADDED_LATER, "quilting"}
+    assert as_before({**whole, "smoothing": 0.5})["smoothing"] == 0.5
+    assert as_before(as_before(whole)) == as_before(whole)
 
 
 def test_paintings_enter_by_content_weight_scale_and_masks():

@@ -245,6 +245,18 @@ def test_rungs_lie_below_the_fewest_steps_of_any_trial(tmp_path):
     assert load_sweep(tmp_path / "s.yaml", ["space.steps={choice: [300, 30]}"]).sweep.rungs() == (20,)
 
 
+def test_rungs_count_the_evaluations_of_all_levels(tmp_path):
+    text = ONE.replace("steps: 200", "steps: 200, pyramid: [{size: 64, steps: 100}]")
+    (tmp_path / "s.yaml").write_text(text + "pruner: {name: median, rungs: [50, 250]}\n")
+    assert load_sweep(tmp_path / "s.yaml").sweep.rungs() == (50, 250)
+    [fault] = faults_of(tmp_path, text + "pruner: {name: median, rungs: [50, 300]}\n")
+    assert "got 300; a rung lies below the evaluations of all levels, which are 300" in fault
+    searched = ["space.pyramid={choice: [[], [{size: 32, steps: 30}, {size: 64, steps: 100}]]}", "pruner=median"]
+    assert load_sweep(tmp_path / "s.yaml", searched).sweep.min_evaluations() == 200
+    searched[0] = searched[0].replace("[[], ", "[[{size: 64, steps: 7}], ")
+    assert load_sweep(tmp_path / "s.yaml", searched).sweep.rungs() == (20, 50, 100, 200)
+
+
 def test_sweep_has_defaults_for_all_but_what_to_search_and_why(tmp_path):
     (tmp_path / "s.yaml").write_text(ONE)
     sweep = load_sweep(tmp_path / "s.yaml").sweep

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from harness.config import load_experiment
+from harness.config.identity import ADDED_LATER
+from harness.config.levels import num_evaluations
 from harness.errors import ConfigError
 from harness.experiment_folder import ExperimentFolder
 from harness.images.colour import recoloured
@@ -16,7 +19,6 @@ from harness.images.resize import resize, to_array, to_tensor
 from harness.jobs import Job, make_jobs
 from harness.quilting.levels import transfer_levels
 from harness.results import load
-from harness.runs.levels import num_evaluations
 from harness.runs.prepare import painting_of
 
 BASE = """\
@@ -86,11 +88,11 @@ def test_every_slot_is_found_hashed_and_named_without_its_folder() -> None:
         (SEVERAL.replace("right.png", "black.png"), "a.yaml:8: transfer.style.two.png.mask: The mask black.png is bl"),
         (SEVERAL.replace("right.png", "square.png"), "the proportions differ"),
         (SEVERAL.replace("mask: square.png", "mask: left.png"), "a.yaml:7: transfer.style.one.png.own_mask: The mask "),
-        ("  style: one.png\n  segmentation: {content: photo.png, style: own_blue.png}\n", "a.yaml:7: transfer.segm"),
+        ("  style: one.png\n  segmentation: {content: photo.png, style: own_blue.png}\n", "segmentation.content: "),
         ("  style: one.png\n  segmentation: {content: gone.png, style: own_blue.png}\n", "transfer.segmentation.con"),
         ("  style: {one.png: 1, two.png: {scale: 0.04}}\n", "a.yaml:6: transfer.style.two.png: style_scale 0.04 make"),
         ("  style: one.png\n  style_scale: 0.04\n", "a.yaml:7: transfer.style_scale: style_scale 0.04 makes this pai"),
-        ("  style: one.png\n  method: quilting\n  quilting: {block: 30}\n", "a.yaml:8: transfer.quilting: A block of"),
+        ("  style: one.png\n  method: quilting\n  quilting: {block: 30}\n", "8: transfer.quilting.block: A block "),
         ("  style: one.png\n  method: quilting\n  quilting: {block: 9, iterations: 9}\n", "Blocks of 9 px shrink to"),
     ],
 )  # fmt: skip
@@ -219,3 +221,52 @@ def test_segmented_painting_as_used_is_one_image() -> None:
     job, found = sources_of(lines)
     expected = painting_of("one.png", (job.height, job.width), 2.0)
     assert found["style_as_used"].shape[:2] == tuple(expected.shape[1:])
+
+
+def test_override_of_a_block_or_a_label_image_is_blamed_itself() -> None:
+    quilted = "  style: one.png\n  method: quilting\n  quilting: {block: 8}\n"
+    [fault] = faults_of(quilted, "transfer.quilting.block=200")
+    assert fault.startswith("override 'transfer.quilting.block=200': transfer.quilting.block: A block of 200 px")
+    segmented = "  style: one.png\n  segmentation: {content: blue.png, style: own_blue.png}\n"
+    [fault] = faults_of(segmented, "transfer.segmentation.style=photo.png")
+    assert "': transfer.segmentation.style: " in fault
+    [fault] = faults_of(segmented.replace("own_blue", "square"))  # each is sound, and they have no colour in common
+    assert "transfer.segmentation: The segmentations blue.png and square.png have no colour in common" in fault
+
+
+def test_bundled_image_is_named_as_the_user_wrote_it() -> None:
+    [fault] = faults_of("  style: {one.png: {own_mask: coffee_cup}, two.png: 1}\n")
+    assert "The mask coffee_cup is " in fault and "the proportions differ" in fault
+
+
+@pytest.mark.parametrize("word", ["transfer.photorealism.weight=1", "transfer.smoothing=0.5"])
+def test_every_size_has_a_window_of_the_matting_laplacian(word: str) -> None:
+    write_png(Path("wide.png"), np.random.default_rng(1).random((20, 200, 3)))
+    text = "  style: one.png\n  style_scale: 4\n  pyramid: [{size: 16, steps: 3}]\n"
+    words = ("transfer.content=wide.png", "transfer.size=200", "transfer.content_layers={conv1_1: 1}")
+    assert len(jobs_of(text, *words)) == 1
+    [fault] = faults_of(text, *words, word)
+    assert "transfer.pyramid: a level of 16 px makes this photograph 16×2 px, but photorealism and smoothing" in fault
+    assert len(jobs_of(text, *words, word, "transfer.pyramid=[{size: 30, steps: 3}]")) == 1
+    [fault] = faults_of(text, *words[:1], words[2], word, "transfer.size=20", "transfer.pyramid=[]")
+    assert "transfer.size: size 20 makes this photograph 20×2 px, but photorealism and smoothing" in fault
+
+
+def test_experiment_of_an_earlier_version_is_the_same_one() -> None:
+    """Its experiment.yaml has neither the later fields nor a claim's ``to``."""
+    claim = "claims: [{says: s, where: fig. 4, measure: ssim, along: alpha, expect: rises, because: r}]\n"
+    Path("a.yaml").write_text(BASE + "  style: one.png\naxes: {alpha: [1, 2]}\n" + claim)
+    folder = ExperimentFolder(load_experiment("a.yaml"), Path("runs"))
+    folder.make()
+    folder.open()
+    written = folder.path / "experiment.yaml"
+    data = yaml.safe_load(written.read_text())
+    for field in (*ADDED_LATER, "quilting"):
+        del data["transfer"][field]
+    del data["claims"][0]["to"]
+    written.write_text(yaml.safe_dump(data))
+    assert folder.open() is None
+    assert "to" in yaml.safe_load(written.read_text())["claims"][0]
+    for change in ({"smoothing": 0.5}, {"quilting": {"block": 9}}, {"alpha": 3.0}):
+        written.write_text(yaml.safe_dump({**data, "transfer": {**data["transfer"], **change}}))
+        assert folder.open() is not None

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from engine_rows import history_of, make_rows, manifest_of, pictures_of, with_trial
+from safetensors.torch import load_file
 
 from harness.engines.contract import End, Task
 from harness.engines.work import carry_out
 from harness.errors import StorageError
 from harness.runs.batch import Execution, run_batch
+from harness.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from harness.runs.keeper import Listener
 from harness.runs.module import StyleTransfer
 from harness.runs.prepare import Row
@@ -196,3 +199,23 @@ def test_manifest_of_schema_1_is_read() -> None:
     data = json.loads(manifest.to_json())
     assert data["schema"] == 2 and data["attempts"] == [{"from": 1, "to": 24}] and data["label"] == {"alpha": 0.1}
     assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_checkpoint_is_a_safetensors_file_of_the_same_bits(tmp_path: Path) -> None:
+    """Read back by the library; every kind of tensor that optimisers and quilting keep, scalars and none at all too."""
+    tensors = {
+        "image": torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0)),
+        "loss": torch.tensor(1.5, dtype=torch.float64),
+        "count": torch.tensor(7),
+        "placed": torch.arange(6, dtype=torch.int32).reshape(2, 3).T,
+        "started": torch.tensor(True),
+        "none": torch.zeros(0, 3),
+    }
+    folder = RunFolder(tmp_path)
+    save_checkpoint(folder, Checkpoint(12, tensors, level=1, level_began=5, is_at_end=True))
+    read = load_file(folder.checkpoint_path)
+    assert read.keys() == tensors.keys()
+    assert all(torch.equal(read[name], tensor) and read[name].dtype == tensor.dtype for name, tensor in tensors.items())
+    again = load_checkpoint(folder)
+    assert again is not None
+    assert (again.evaluation, again.level, again.level_began, again.is_at_end) == (12, 1, 5, True)

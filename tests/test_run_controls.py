@@ -13,13 +13,13 @@ import torch
 from engine_rows import history_of, make_rows, manifest_of, pictures_of
 from PIL import Image
 
+from harness.config.levels import levels_of, num_evaluations
 from harness.images.colour import with_colours_of
 from harness.images.files import read_image
 from harness.images.resize import to_array, to_tensor
 from harness.runs.batch import Execution, run_batch
 from harness.runs.checkpoint import load_checkpoint
 from harness.runs.keeper import Listener
-from harness.runs.levels import levels_of, num_evaluations
 from harness.runs.prepare import Row, prepare_images
 from harness.runs.signals import Asked
 from harness.runs.store import RunFolder, Status
@@ -286,3 +286,55 @@ def test_tiles_do_not_depend_on_the_neighbours(tmp_path: Path, monkeypatch: pyte
         run_batch([solo], Execution())
         assert history_of(row.folder) == history_of(solo.folder)
         assert pictures_of(row.folder) == pictures_of(solo.folder)
+
+
+@dataclass
+class Pruner(Listener):
+    """Gives a row up when it hears of its first rung."""
+
+    asked: Asked = field(default_factory=Asked)
+
+    def measured(self, row_id: str, evaluation: int, metrics: Mapping[str, Any]) -> None:
+        self.asked.prune([row_id])
+
+
+@pytest.mark.parametrize("evaluation", [6, 8])
+def test_row_given_up_within_or_between_its_sizes_is_pruned_and_can_go_on(tmp_path: Path, evaluation: int) -> None:
+    """Between two sizes it has the picture and the losses of the one before."""
+    (tmp_path / "whole").mkdir()
+    (row,), (whole,) = make_rows(tmp_path, "axes=null", PYRAMID), make_rows(tmp_path / "whole", "axes=null", PYRAMID)
+    pruner = Pruner()
+    (manifest,) = run_batch([row], Execution(rungs=(evaluation,)), asked=pruner.asked, listener=pruner)
+    assert manifest.status is Status.PRUNED and read_image(row.folder / "image.png").shape == (48, 48, 3)
+    began = 0 if evaluation == 6 else 6
+    lines = [line for line in history_of(row.folder) if int(line["evaluation"]) > began]
+    assert manifest.metrics["total"] == min(float(line["total"]) for line in lines)
+    assert manifest.metrics == {**manifest.rungs[str(evaluation)], "seconds": manifest.metrics["seconds"]}
+    run_batch([whole], Execution())
+    run_batch([row], Execution())
+    assert history_of(row.folder) == history_of(whole.folder) and pictures_of(row.folder) == pictures_of(whole.folder)
+
+
+def test_photographs_of_one_final_size_have_one_size_at_every_level(tmp_path: Path) -> None:
+    """By their own proportions, 451 × 300 and 600 × 400, they would differ by a pixel at 115 px."""
+    words = ("transfer.size=120", "transfer.steps=1", "transfer.pyramid=[{size: 115, steps: 1}]")
+    rows = make_rows(tmp_path, *words, varied="axes: {content: [chelsea, coffee]}")
+    manifests = run_batch(rows, Execution())
+    assert [manifest.status for manifest in manifests] == [Status.DONE] * 2
+
+
+def test_weights_that_end_early_are_enough_for_shallow_layers(tmp_path: Path) -> None:
+    from tiny_vgg import tiny_state
+
+    torch.save(tiny_state(6), tmp_path / "w.pth")
+    words = ("axes=null", "transfer.weights={file: w.pth}", "transfer.steps=2")
+    (manifest,) = run_batch(make_rows(tmp_path, *words), Execution())
+    assert manifest.status is Status.DONE
+
+
+def test_start_from_style_is_the_heaviest_painting(tmp_path: Path) -> None:
+    from harness.runs.prepare import start_image
+
+    words = ("transfer.start=style", "transfer.style={mosaic: 0.001, strokes: 1}")
+    blend, plain = make_rows(tmp_path, "axes=null", *words), make_rows(tmp_path, "axes=null", "transfer.start=style")
+    assert torch.equal(start_image(blend[0], prepare_images(blend), 0), start_image(plain[0], prepare_images(plain), 0))

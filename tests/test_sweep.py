@@ -22,6 +22,9 @@ from typer.testing import CliRunner, Result
 
 import harness
 from harness.cli.app import app
+from harness.cli.sweep import _name_of_study, example_cells
+from harness.config import load_sweep
+from harness.jobs import JobMaker
 from harness.studies.storage import open_storage
 
 SWEEP = """\
@@ -235,6 +238,13 @@ def test_dry_run_of_a_sweep_writes_nothing(tmp_path: Path) -> None:
     assert result.exit_code == 0 and not (tmp_path / "runs").exists()
     for word in ("trials", "left", "space", "memory", "disk", "time"):
         assert word in result.output
+
+
+def test_name_of_a_plain_sweep_is_that_of_earlier_versions(tmp_path: Path) -> None:
+    """Printed by the version that knew neither quilting nor several paintings."""
+    loaded = load_sweep(write_sweep(tmp_path))
+    example = JobMaker(loaded, tmp_path).make(example_cells(loaded)[0])
+    assert _name_of_study(loaded, example) == "tiny_sweep-94124693"
 
 
 def test_second_driver_is_refused_with_a_sentence(swept: tuple[Path, Path]) -> None:

@@ -6,16 +6,20 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from rich.table import Table
 
 from harness.cli.tables import duration
+from harness.config.levels import levels_of
 from harness.config.methods import QUILTING
+from harness.config.styles import paintings_of
 from harness.engines.devices import DeviceSpec
 from harness.features.vgg import VGG19
 from harness.fitting import block_levels
+from harness.images.masks import read_regions
 from harness.images.resize import fit_longer_side
 from harness.jobs import Job
 from harness.objective.gradient import evaluate
@@ -24,7 +28,6 @@ from harness.objective.rows import Objective
 from harness.planning import Plan
 from harness.quilting import Quilting
 from harness.runs.batch_module import is_log_spaced
-from harness.runs.levels import levels_of
 from harness.runs.prepare import load_network, row_objective_of, tile_px_of
 
 MOST_ROWS = 256
@@ -72,25 +75,34 @@ def _itemsize(job: Job) -> int:
 class MaxRows:
     """How many rows like a job's a batch may have on a worker: its device's free memory over a row's, at least one.
 
+    All rows of a batch go through the network together on a GPU, one by one on the CPU and where they go in tiles.
+    Quilted rows are computed in main memory and one after another on any worker: they are given out one at a time.
+
     Args:
         workers: all workers' names; two on one card share its memory.
     """
 
     def __init__(self, workers: Sequence[str]) -> None:
         self.workers = workers
-        self._found: dict[tuple[str, str], int] = {}
+        self._found: dict[tuple[str, int, str], int] = {}
 
     def __call__(self, job: Job, worker: str) -> int:
-        """Measured once for all jobs that can share a batch."""
-        key = (job.batch_key, worker)
+        """Measured once for all jobs that can share a batch and have as many regions."""
+        if _is_quilted(job):
+            return 1
+        key = (job.batch_key, num_regions_of(job), worker)
         if key not in self._found:
-            one_pass = pass_bytes(job)
+            one_pass, needed = pass_bytes(job), row_bytes(job)
             device = worker.split("#")[0]
-            if device.startswith("cuda"):
-                sharing = sum(other.split("#")[0] == device for other in self.workers)
-                free, needed = free_bytes(device) / sharing, row_bytes(job) + one_pass
+            is_gpu = device.startswith("cuda")
+            if is_gpu:
+                free = free_bytes(device) / sum(other.split("#")[0] == device for other in self.workers)
             else:
-                free, needed = available_bytes() / len(self.workers) - one_pass, row_bytes(job)
+                free = available_bytes() / len(self.workers)
+            if is_gpu and tile_of(job) is None:
+                needed += one_pass
+            else:
+                free -= one_pass
             self._found[key] = max(1, int(min(MOST_ROWS, MEMORY_SHARE * free / needed)))
         return self._found[key]
 
@@ -116,10 +128,30 @@ def pass_bytes(job: Job) -> int:
     """Memory of one row's pass through the network, in tiles where it goes in tiles; a quilted one has none."""
     if _is_quilted(job):
         return 0
-    network, layers = _network_of(job)
+    (network, layers), num_regions = _network_of(job), num_regions_of(job)
     if (tile_px := tile_of(job)) is not None:
-        return tiled_pass_bytes(network, layers, job.height, job.width, tile_px, _itemsize(job))
-    return plain_pass_bytes(network, layers, job.height, job.width, _itemsize(job))
+        return tiled_pass_bytes(network, layers, job.height, job.width, tile_px, _itemsize(job), num_regions)
+    return plain_pass_bytes(network, layers, job.height, job.width, _itemsize(job), num_regions)
+
+
+def num_regions_of(job: Job) -> int:
+    """Over how many parts of the picture a row's style is matched: distinct masks, or a segmentation's regions.
+
+    Everywhere counts as one. It is an upper reckoning: in a layer where hardly anything is left of a mask it is not
+    matched.
+    """
+    if _is_quilted(job):
+        return 1
+    files = job.row.files
+    if "segmentation.content" in files:
+        return _num_regions(files["segmentation.content"], files["segmentation.style"])
+    return len({painting.mask and files[painting.mask] for painting in paintings_of(job.row.transfer)})
+
+
+@lru_cache(maxsize=256)
+def _num_regions(content_segmentation: str, style_segmentation: str) -> int:
+    """Of a pair of files; the size of the masks does not change which there are."""
+    return len(read_regions(content_segmentation, style_segmentation, (1, 1), (1, 1)))
 
 
 def tile_of(job: Job) -> int | None:
@@ -259,10 +291,11 @@ def _evaluations(job: Job) -> str:
 
 
 def _batch_bytes(jobs: Sequence[Job], devices: Sequence[DeviceSpec]) -> int:
-    """Memory of what the workers have at a time: a row each on several CPU workers, else all rows on the first."""
-    if len(devices) > 1 and devices[0].device == "cpu":
-        return len(devices) * (row_bytes(jobs[0]) + pass_bytes(jobs[0]))
-    return len(jobs) * row_bytes(jobs[0]) + pass_bytes(jobs[0])
+    """Memory of what is had at a time: quilted or on several CPU workers a row each, else all rows on the first."""
+    one_pass = pass_bytes(max(jobs, key=num_regions_of))
+    if _is_quilted(jobs[0]) or (len(devices) > 1 and devices[0].device == "cpu"):
+        return min(len(jobs), len(devices)) * (row_bytes(jobs[0]) + one_pass)
+    return len(jobs) * row_bytes(jobs[0]) + one_pass
 
 
 def _behind(job: Job) -> int:

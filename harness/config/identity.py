@@ -55,8 +55,15 @@ def _plain(data: Any) -> Any:
 
 def picture_key(transfer: Transfer) -> str:
     """One spelling for transfers that are the same picture by what they say: without what their method does not use."""
-    data = transfer.model_dump()
-    return canonical_json({field: value for field, value in data.items() if is_used(transfer.method, field)})
+    return canonical_json(_used(transfer))
+
+
+def _used(transfer: Transfer) -> dict[str, Any]:
+    """What says anything to the method; a quilted synthesis has one iteration, whatever number stands there."""
+    data = {field: value for field, value in transfer.model_dump().items() if is_used(transfer.method, field)}
+    if "quilting" in data and transfer.quilting.task == "synthesis":
+        del data["quilting"]["iterations"]
+    return data
 
 
 def completed(transfer: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,6 +71,31 @@ def completed(transfer: Mapping[str, Any]) -> dict[str, Any]:
     later = {field: value for field, value in ADDED_LATER.items() if value is not None and "." not in field}
     whole = {**json.loads(canonical_json({**later, "quilting": Quilting().model_dump()})), **transfer}
     return {field: whole[field] for field in Transfer.model_fields if field in whole}
+
+
+def without_later(data: Mapping[str, Any], added_later: Mapping[str, Any] = ADDED_LATER) -> dict[str, Any]:
+    """A transfer as plain data without the later fields that say "as before": what an earlier version had written.
+
+    Args:
+        data: the transfer.
+        added_later: dotted fields and the values at which they are left out.
+    """
+    short = dict(data)
+    for dotted, plain in added_later.items():
+        *parents, last = dotted.split(".")
+        holder: Any = short
+        for step in parents:
+            if isinstance(holder, dict) and isinstance(holder.get(step), Mapping):
+                holder[step] = dict(holder[step])
+            holder = holder.get(step) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and last in holder and canonical_json(holder[last]) == canonical_json(plain):
+            del holder[last]
+    return short
+
+
+def as_before(transfer: Mapping[str, Any]) -> dict[str, Any]:
+    """A resolved transfer (plain data) as the first version would have written it, as far as it knew what it says."""
+    return without_later(transfer, {**ADDED_LATER, "quilting": Quilting().model_dump()})
 
 
 def hashed_fields(transfer: Transfer) -> tuple[str, ...]:
@@ -92,9 +124,8 @@ def identity(
     """
     needed = hashed_fields(transfer)
     assert set(content_hashes) == set(needed), f"content hashes of {needed} are needed, got {sorted(content_hashes)}"
-    data: dict[str, Any] = {**transfer.model_dump(), "content": content_hashes["content"], "numerics": numerics}
+    data: dict[str, Any] = {**_used(transfer), "content": content_hashes["content"], "numerics": numerics}
     data["style"] = _style(transfer, content_hashes)
-    data = {field: value for field, value in data.items() if field == "numerics" or is_used(transfer.method, field)}
     if "weights" in data:
         weights = transfer.weights
         reading = weights.input if isinstance(weights, WeightsFile | WeightsUrl) else _INPUT_OF_NAME[weights]
@@ -103,14 +134,7 @@ def identity(
         data["start"] = {"file": content_hashes["start"]}
     if transfer.segmentation is not None and "segmentation" in data:
         data["segmentation"] = {side: content_hashes[f"segmentation.{side}"] for side in ("content", "style")}
-    for dotted, as_before in added_later.items():
-        *parents, last = dotted.split(".")
-        holder: Any = data
-        for step in parents:
-            holder = holder.get(step) if isinstance(holder, dict) else None
-        if isinstance(holder, dict) and last in holder and canonical_json(holder[last]) == canonical_json(as_before):
-            del holder[last]
-    return data
+    return without_later(data, added_later)
 
 
 def _style(transfer: Transfer, content_hashes: Mapping[str, str]) -> Any:

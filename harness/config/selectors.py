@@ -1,4 +1,4 @@
-"""Whether the selectors of claims and repeats name what the experiment has.
+"""Whether claims and repeats name what the experiment has: cells by their selectors, paintings by ``to``.
 
 Judged on plain data beside the axes and cases they were written for: where overrides or a profile have changed those,
 a claim that selects nothing is no fault, only not measured.
@@ -9,13 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.config.claims import matches, value_key
+from pydantic import ValidationError
+
+from harness.config.claims import TO_A_PAINTING, matches, value_key
 from harness.config.fields import nearest, unknown_field
+from harness.config.grid import enumerate_cells
 from harness.config.located import Path
 from harness.config.sentences import Problem, shown
+from harness.config.styles import Painting, paintings_of
+from harness.config.transfer import Transfer
 
 Parts = Mapping[str, list[Any]]
 """The values of every part of the labels."""
+
+REGION_MARGIN = "region_margin"
+"""The measure that needs two masked paintings."""
 
 MAX_SHOWN = 8
 """Allowed values that a sentence lists."""
@@ -44,6 +52,7 @@ def selector_problems(data: Mapping[str, Any], sections: tuple[str, ...] = ("cla
     repeats = [entry for entry in _list(data.get("repeat")) if isinstance(entry, dict)]
     seeds = [seed for entry in repeats for seed in _list(entry.get("seeds"))]
     of_runs = {**parts, "seed": [*parts.get("seed", []), *seeds]} if seeds else parts
+    paintings = _paintings(data)
     found: list[Problem] = []
     for index, entry in enumerate(_list(data.get("repeat"))):
         if "repeat" in sections and isinstance(entry, dict):
@@ -51,7 +60,38 @@ def selector_problems(data: Mapping[str, Any], sections: tuple[str, ...] = ("cla
     for index, entry in enumerate(_list(data.get("claims"))):
         if "claims" in sections and isinstance(entry, dict):
             found += _claim(entry, parts, of_runs, repeats, ("claims", str(index)))
+            found += _of_paintings(entry, paintings, ("claims", str(index)))
     return found
+
+
+def _paintings(data: Mapping[str, Any]) -> list[tuple[Painting, ...]]:
+    """Every cell's paintings, where a claim is about paintings; none where the grid is faulty itself."""
+    about = {*TO_A_PAINTING, REGION_MARGIN}
+    claims = [claim for claim in _list(data.get("claims")) if isinstance(claim, dict)]
+    cases = data.get("cases") or {}
+    if not any(claim.get("measure") in about for claim in claims):
+        return []
+    if not isinstance(cases, dict) or not all(isinstance(case, dict) for case in cases.values()):
+        return []
+    try:
+        base = Transfer.model_validate(data.get("transfer")).model_dump(exclude_unset=True)
+    except ValidationError:
+        return []
+    cells, faults = enumerate_cells(base, data.get("axes") or {}, cases)
+    return [] if faults else [paintings_of(cell.transfer.model_dump()) for cell in cells]
+
+
+def _of_paintings(claim: Mapping[str, Any], paintings: list[tuple[Painting, ...]], path: Path) -> Iterator[Problem]:
+    """What a claim says of paintings and no cell has."""
+    if not paintings:
+        return
+    to, measure = claim.get("to"), claim.get("measure")
+    images = list(dict.fromkeys(painting.image for held in paintings for painting in held))
+    if measure in TO_A_PAINTING and isinstance(to, str) and to not in images:
+        yield Problem((*path, "to"), f"no cell has the painting {shown(to)}; {_value_instead(to, images)}")
+    if measure == REGION_MARGIN and all(sum(part.mask is not None for part in held) < 2 for held in paintings):
+        sentence = f"{REGION_MARGIN} compares regions, and no cell has two paintings with a mask; give each its mask"
+        yield Problem((*path, "measure"), sentence)
 
 
 def _claim(

@@ -16,6 +16,7 @@ from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, 
 from harness.config.experiment import Figure, Tracking
 from harness.config.fields import set_field
 from harness.config.grid import Cell, override_words
+from harness.config.levels import num_evaluations
 from harness.config.located import Located
 from harness.config.located import Path as Steps
 from harness.config.search import (
@@ -80,7 +81,9 @@ class Sweep(Strict):
     @model_validator(mode="after")
     def _search_is_sound(self) -> Sweep:
         """Every value of the space is a valid field, and what is asked of Optuna can be done."""
-        found = [*value_problems(self.base(), self.space), *self._search_problems()]
+        found = value_problems(self.base(), self.space)
+        wrong = {problem.path[1] for problem in found if problem.path[0] == "space" and len(problem.path) > 1}
+        found += self._search_problems(are_levels_sound=not wrong & {"steps", "pyramid"})
         if found:
             raise PydanticCustomError(GRID, "the search has faults", {"problems": found})
         return self
@@ -91,16 +94,20 @@ class Sweep(Strict):
 
     def rungs(self) -> tuple[int, ...]:
         """Loss evaluations at which the objective is measured on the way, rising; none without a pruner."""
-        return rungs_of(self.pruner, self.min_steps())
+        return rungs_of(self.pruner, self.min_evaluations())
 
-    def min_steps(self) -> int:
-        """The fewest loss evaluations any trial has."""
-        dimension = self.space.get("steps")
-        if isinstance(dimension, Choice):
-            return int(min(dimension.choice))
-        return dimension.low if isinstance(dimension, Integer) else self.transfer.steps
+    def min_evaluations(self) -> int:
+        """The fewest loss evaluations any trial has, over all its levels."""
+        steps, pyramid = self.space.get("steps"), self.space.get("pyramid")
+        data = self.transfer.model_dump()
+        if isinstance(steps, Choice):
+            data["steps"] = min(steps.choice)
+        elif isinstance(steps, Integer):
+            data["steps"] = steps.low
+        pyramids = pyramid.choice if isinstance(pyramid, Choice) else (data["pyramid"],)
+        return min(num_evaluations({**data, "pyramid": levels}) for levels in pyramids)
 
-    def _search_problems(self) -> Iterator[Problem]:
+    def _search_problems(self, are_levels_sound: bool) -> Iterator[Problem]:
         """Faults between sections; ``involved`` names the sections, or the transfer's fields."""
         for index, name in enumerate(self.objectives):
             if name == "ssim":
@@ -120,12 +127,16 @@ class Sweep(Strict):
                 f"prunes by one objective and there are {len(self.objectives)}; drop pruner, or keep one objective"
             )
             yield Problem(("pruner",), sentence, ("pruner", "objectives"))
-        steps, involved = self.min_steps(), ("pruner", "steps")
+        if not are_levels_sound:
+            return
+        num, involved = self.min_evaluations(), ("pruner", "steps", "pyramid")
+        has_levels = bool(self.transfer.pyramid) or "pyramid" in self.space
+        whole = f"{'the evaluations of all levels, which are' if has_levels else 'transfer.steps, which is'} {num}"
         if isinstance(self.pruner, MedianPruner) and self.pruner.rungs is not None:
             for index, rung in enumerate(self.pruner.rungs):
                 path = ("pruner", "rungs", str(index))
-                if rung >= steps:
-                    yield Problem(path, f"got {rung}; a rung lies below transfer.steps, which is {steps}", involved)
+                if rung >= num:
+                    yield Problem(path, f"got {rung}; a rung lies below {whole}", involved)
                 elif rung < self.pruner.warmup:
                     sentence = (
                         f"got {rung}; nothing is pruned before warmup, {self.pruner.warmup}: drop it or lower warmup"
@@ -133,7 +144,7 @@ class Sweep(Strict):
                     yield Problem(path, sentence, ("pruner",))
         elif not self.rungs():
             first = "min_resource" if isinstance(self.pruner, SuccessiveHalving) else "warmup"
-            sentence = f"nothing would be pruned: no rung lies below transfer.steps, which is {steps}; lower {first}"
+            sentence = f"nothing would be pruned: no rung lies below {whole}; lower {first}"
             yield Problem(("pruner", first), sentence, involved)
 
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from pydantic_core import PydanticCustomError
 
 from harness.config.layers import LayerName, in_network_order
+from harness.config.methods import is_used
 from harness.config.strict import CROSS_FIELD, Count, Image, Path, Rate, Scale, Size, Strict, Truth, Weight, number
 from harness.config.styles import Segmentation, Style
 
@@ -218,7 +219,10 @@ class Transfer(Strict):
 
     @model_validator(mode="after")
     def _sides_agree(self) -> Transfer:
-        """What no field can see alone: each side has a weight and, if it counts, layers to weigh."""
+        """What no field can see alone: each side has a weight and, if it counts, layers to weigh.
+
+        Fields that the method does not use may say what they like.
+        """
         faults: list[tuple[tuple[str, ...], str]] = []
         if self.alpha == 0 and self.beta == 0:
             faults.append((("alpha", "beta"), "alpha and beta are both 0: nothing is optimised; make one of them > 0"))
@@ -231,6 +235,7 @@ class Transfer(Strict):
                 faults.append(((side, letter), f"{side} {state} while {letter} is {weight!r}: "
                                f"give a layer a weight > 0, or set {letter} to 0"))  # fmt: skip
         faults += self._style_faults() + self._level_faults()
+        faults = [fault for fault in faults if all(is_used(self.method, field) for field in fault[0])]
         if faults:
             raise PydanticCustomError(CROSS_FIELD, "fields contradict each other", {"faults": faults})
         return self

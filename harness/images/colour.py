@@ -84,6 +84,8 @@ def matched_luminance(style: Tensor, content: Tensor) -> Tensor:
     L_S, L_C = luminance(style.double()), luminance(content.double())
     centred = L_S - L_S.mean()
     variance = centred.square().mean()
+    # Deviates from Gatys et al. 2016 (color), luminance-only transfer: a style that hardly varies (below
+    # FLAT_VARIANCE) is not stretched, since it would be rounding noise that is.
     scale = (L_C.var(correction=0) / variance).sqrt() if variance > FLAT_VARIANCE else torch.zeros_like(variance)
     matched = scale * centred + L_C.mean()
     return matched.repeat(3, 1, 1).to(style.dtype)
@@ -120,6 +122,8 @@ def _matched(style: Tensor, content: Tensor) -> Tensor:
     variances_C, U_C = torch.linalg.eigh(_covariance(x_C - mean_C))
     inverse_roots = torch.where(variances_S > FLAT_VARIANCE, variances_S.clamp(min=FLAT_VARIANCE) ** -0.5, 0.0)
     roots = variances_C.clamp(min=0).sqrt()  # rounding may leave −1e-18
+    # Deviates from Gatys et al. 2016 (color), histogram matching: of its two factorisations the symmetric square roots
+    # alone, and a pseudo-inverse, so that directions in which the style hardly varies are not stretched to match.
     A = (U_C * roots) @ U_C.T @ (U_S * inverse_roots) @ U_S.T
     return (A @ (x_S - mean_S) + mean_C).reshape(style.shape)
 

@@ -3,9 +3,9 @@
 A pass of one row holds, until its gradient has come back: what the network is given, every map up to the deepest layer
 (after the ReLU, which works in place; a convolution keeps its input), the pooled maps (max pooling: 64-bit indices as
 well), the padded maps where the padding is a reflection; for each layer weighed its compared filters' difference,
-gradient or product with a mask; and two more of the largest map for what is on its way. In tiles, all that for one
-crop, and each weighed layer's own positions once more, since a part of a map must be copied. In single precision, for
-the usual layers (conv4_2; conv1_1 to conv5_1), average pooling and zeros around the maps:
+gradient or product with a mask, as often as there are masks; and two more of the largest map for what is on its way. In
+tiles, all that for one crop, and each weighed layer's own positions once more, since a part of a map must be copied. In
+single precision, for the usual layers (conv4_2; conv1_1 to conv5_1), average pooling and zeros around the maps:
 
                         one pass, MiB per        in tiles of     MiB, for a picture of any size
                         million pixels
@@ -40,7 +40,7 @@ def plain_pass_bytes(
         height: of the picture, in pixels.
         width: of the picture, in pixels.
         itemsize: bytes of a number: 4 or 8.
-        num_regions: different masks of the row's style parts.
+        num_regions: different masks of the row's style parts; none, everywhere, counts as one.
     """
     kept, transient = 2 * 3 * height * width * itemsize, 0
     num_in, before = 3, 1
@@ -76,21 +76,19 @@ def tiled_pass_bytes(
     )
 
 
-def choose_tile(
-    network: VGG19, layers: Collection[str], height: int, width: int, itemsize: int = 4, num_regions: int = 1
-) -> int | None:
-    """The longest side of a transfer's tiles in pixels; see ``plain_pass_bytes`` for the arguments.
+def choose_tile(network: VGG19, layers: Collection[str], height: int, width: int, itemsize: int = 4) -> int | None:
+    """The longest side of a transfer's tiles in pixels, reckoned without masks; see ``plain_pass_bytes``.
 
     Returns:
         None where one pass stays within ``BOUND_BYTES``; else a multiple of ``GRID_PX`` that gives as few tiles as can
         be within it, the least one that does.
     """
-    if plain_pass_bytes(network, layers, height, width, itemsize, num_regions) <= BOUND_BYTES:
+    if plain_pass_bytes(network, layers, height, width, itemsize) <= BOUND_BYTES:
         return None
     fitting = [
         tile_px
         for tile_px in range(GRID_PX, max(height, width) + GRID_PX, GRID_PX)
-        if tiled_pass_bytes(network, layers, height, width, tile_px, itemsize, num_regions) <= BOUND_BYTES
+        if tiled_pass_bytes(network, layers, height, width, tile_px, itemsize) <= BOUND_BYTES
     ]
     return min(fitting, key=lambda tile_px: -(-height // tile_px) * -(-width // tile_px), default=GRID_PX)
 

@@ -28,7 +28,10 @@ TOLERANCE = 1e-8
 
 
 def smooth(stylised: Tensor, content: Tensor, strength: float = 0.8, epsilon: float = 1e-7) -> Tensor:
-    """R = (1 − α)(I − αS)⁻¹ Y of Li et al. 2018, channel by channel, in float64.
+    """R = (1 − α)(D − αW)⁻¹ D Y, channel by channel, in float64.
+
+    That is the (1 − α)(I − αS)⁻¹ Y of Li et al. 2018, section 3.2, applied to √D Y and divided by √D: the two are the
+    same where D is constant, which it is but for the border.
 
     Linear in the picture, so not clamped: near strong edges R may leave Y's range by a little, as files clamp anyway.
     A constant channel stays as it is, bit for bit.

@@ -96,8 +96,11 @@ def transfer_levels(
     overlap_px = overlap_px or default_overlap_px(block_px)
     levels = []
     for i in range(1, num_iterations + 1):
+        # Deviates from Efros & Freeman 2001, section 3: its α_i divides by N − 1; N = 1 has α_1 = 0.1 here.
         alpha_i = 0.8 * (i - 1) / max(num_iterations - 1, 1) + 0.1
         block_i = _shrunk(block_px, i - 1)
+        # Deviates from Efros & Freeman 2001, section 3: it shrinks the blocks and says nothing of their overlap, which
+        # shrinks with them here, rounded, at least 1 px and less than half a block.
         overlap_i = min(max(1, round(overlap_px * block_i / block_px)), (block_i - 1) // 2)
         levels.append(_level(height, width, block_i, overlap_i, alpha_i))
     return levels

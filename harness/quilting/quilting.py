@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harness.images.colour import Y_OF_RGB
 from harness.quilting.levels import Level, check, synthesis_level, transfer_levels
 from harness.quilting.seam import kept_pixels
 from harness.quilting.search import BlockSearch
@@ -218,6 +219,8 @@ class Quilting:
         self, level: Level, area: tuple[slice, slice], compared: Sequence[tuple[NDArray[np.int32], Floats]]
     ) -> Floats:
         """α · (texture error) + (1 − α) · (correspondence error) of every block of the source (section 3)."""
+        # Deviates from Efros & Freeman 2001, section 3, which does not weigh a map of one channel against colours of
+        # three: the correspondence counts as three equal channels.
         shares = np.zeros((2, len(self._features), 1, 1))
         shares[0, :3], shares[1, 3:] = level.alpha, NUM_CHANNELS * (1 - level.alpha)
         comparisons = [(self._features[:, pixels], shares[0] * mask) for pixels, mask in compared]
@@ -257,11 +260,11 @@ class Quilting:
 
 
 def _luminance(image: Floats) -> Floats:
-    """The correspondence map, (3, …) to (…): luma of ITU-R BT.601, of the sRGB values as they are.
-
-    The paper says "luminance" only.
-    """
-    return 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+    """The correspondence map, (3, …) to (…)."""
+    # Deviates from Efros & Freeman 2001, section 3: the paper says intensity, of no stated weights; here luma of
+    # ITU-R BT.601, of the sRGB values as they are.
+    red, green, blue = Y_OF_RGB
+    return red * image[0] + green * image[1] + blue * image[2]
 
 
 def _check_image(image: Tensor, what: str) -> None:

@@ -35,6 +35,8 @@ def kept_pixels(error: Floats, overlap_px: int, *, left: bool, top: bool) -> NDA
     down = path_costs(error[:, :overlap_px]) if left else None
     across = path_costs(error[:overlap_px].T) if top else None
     if down is not None and across is not None:
+        # Deviates from Efros & Freeman 2001, section 2.1: "the minimal paths meet in the middle and the overall minimum
+        # is chosen for the cut", with no word on where. Here in any pixel of the shared corner, its error counted once.
         corner = error[:overlap_px, :overlap_px]
         meeting = down[:overlap_px] + across[:overlap_px].T - corner
         row, column = divmod(int(meeting.argmin()), overlap_px)

@@ -224,6 +224,9 @@ class Keeper(pl.Callback):
 
     def _best(self, module: BatchModule, row: int) -> Tensor:
         """A row's picture as it would be if it ended now, (3, H, W) in [0, 1] on the CPU."""
+        carried = self.progress.carried[row]
+        if carried is not None and self.progress.level_began[row] == module.evaluation[row]:
+            return self.finishing.of_picture(row, carried.clamp(0, 1).float())  # between two levels
         return self.finishing.of_picture(row, module.best_image(row))
 
     def _write_picture(self, module: BatchModule, row: int) -> Tensor:

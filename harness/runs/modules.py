@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from harness.config.levels import Level, levels_of, num_evaluations
 from harness.features.vgg import VGG19
 from harness.images.resize import fit_longer_side, resize
 from harness.objective.rows import Objective
@@ -18,7 +19,6 @@ from harness.photorealism.laplacian import matting_laplacian
 from harness.quilting import Quilting
 from harness.quilting.levels import overlap_px
 from harness.runs.batch_module import BatchModule, Progress
-from harness.runs.levels import Level, levels_of, num_evaluations
 from harness.runs.module import StyleTransfer
 from harness.runs.prepare import (
     PRECISIONS,

@@ -170,14 +170,15 @@ def _recoloured(style: Tensor, content: Tensor, colours: str) -> Tensor:
 def start_image(row: Row, prepared: Prepared, index: int) -> Tensor:
     """Where a row starts, (3, H, W): photograph, painting, noise from the row's own CPU generator, or a file.
 
-    With several paintings ``start: style`` is the first one.
+    With several paintings ``start: style`` is the one with the largest weight, the first of equals.
     """
     content = prepared.photographs[prepared.photograph_of[index]]
     start, (height, width) = row.transfer["start"], content.shape[1:]
     if start == "content":
         return content.clone()
     if start == "style":
-        return resize(prepared.styles[prepared.parts_of[index][0].image], height, width)
+        heaviest = max(prepared.parts_of[index], key=lambda part: part.weight)
+        return resize(prepared.styles[heaviest.image], height, width)
     if start == "noise":
         generator = torch.Generator().manual_seed(row.transfer["seed"])
         return 0.5 + row.transfer["noise_sigma"] * torch.randn(3, height, width, generator=generator)

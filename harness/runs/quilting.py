@@ -24,7 +24,6 @@ class QuiltedRows(BatchModule):
 
     Args:
         quiltings: one for each slot; all of one number of steps.
-        iterations: of each; the losses of a finished picture are means over the last one.
         progress: how far the rows have come.
         pace_s: how long a training step aims to take, in seconds.
         rungs: evaluations at which a training step ends.

@@ -21,13 +21,14 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
 import yaml
+from typing_extensions import Buffer
 
 from harness.errors import StorageError
 
@@ -108,8 +109,12 @@ class Manifest:
         return cls(**{**data, "schema": SCHEMA})
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
+def write_atomically(path: Path, content: bytes | str | Iterable[Buffer]) -> None:
     """Write a file by a temporary one beside it and a rename; on an error the old file stays as it was.
+
+    Args:
+        path: the file.
+        content: all of it, or parts that are written one after another.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
@@ -117,7 +122,8 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            for part in (content,) if isinstance(content, bytes | str) else content:
+                file.write(part.encode() if isinstance(part, str) else part)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
