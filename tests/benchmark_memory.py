@@ -19,9 +19,10 @@ import time
 from pathlib import Path
 
 import torch
+from full_vgg import full_width
 
 from harness.features.normalise import normalised_state
-from harness.features.vgg import LAYERS, VGG19, Padding, Pooling
+from harness.features.vgg import VGG19, Padding, Pooling
 from harness.features.weights import load_state
 from harness.objective.gradient import evaluate
 from harness.objective.memory import choose_tile, plain_pass_bytes, tiled_pass_bytes
@@ -30,19 +31,6 @@ from harness.objective.rows import Objective, RowObjective, StylePart
 CONTENT = {"conv4_2": 1.0}
 STYLE = {f"conv{block}_1": 0.2 for block in range(1, 6)}
 MIB = 2**20
-
-
-def full_width() -> dict[str, torch.Tensor]:
-    """A full-width VGG-19 to conv5_1 with random weights."""
-    generator = torch.Generator().manual_seed(0)
-    state = {"input.weight": torch.eye(3)[:, :, None, None].clone(), "input.bias": torch.zeros(3)}
-    num_in = 3
-    for layer in LAYERS[: LAYERS.index("conv5_1") + 1]:
-        num_out = (64, 128, 256, 512, 512)[int(layer[4]) - 1]
-        state[f"{layer}.weight"] = torch.randn(num_out, num_in, 3, 3, generator=generator) * (2 / (9 * num_in)) ** 0.5
-        state[f"{layer}.bias"] = torch.zeros(num_out)
-        num_in = num_out
-    return state
 
 
 def kib(name: str) -> int:

@@ -20,32 +20,24 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+from full_vgg import full_width
 
 from harness.config import Transfer
-from harness.features.vgg import BLOCKS, LAYERS
 from harness.images.library import find_image
 from harness.objective.rows import Objective
 from harness.optim import BatchedLBFGS
-from harness.runs.batch import Execution, make_optimizer, run_batch
+from harness.runs.batch import Execution, run_batch
 from harness.runs.module import StyleTransfer
+from harness.runs.modules import make_optimizer
 from harness.runs.prepare import Row, load_network, prepare_images, row_objective_of, start_image
 from harness.runs.store import Manifest
 from harness.runs.tracking import open_tracker, resolve_mode
 
 
-def full_width(folder: Path) -> Path:
-    """A full-width VGG-19 to conv5_1 with random weights."""
-    generator = torch.Generator().manual_seed(0)
-    state = {"input.weight": torch.eye(3)[:, :, None, None].clone(), "input.bias": torch.zeros(3)}
-    num_in = 3
-    for layer in LAYERS[: LAYERS.index("conv5_1") + 1]:
-        num_out = (64, 128, 256, 512, 512)[int(layer[4]) - 1]
-        state[f"{layer}.weight"] = torch.randn(num_out, num_in, 3, 3, generator=generator) * (2 / (9 * num_in)) ** 0.5
-        state[f"{layer}.bias"] = torch.zeros(num_out)
-        num_in = num_out
-    assert len(BLOCKS) == 5
+def full_width_file(folder: Path) -> Path:
+    """The weights of a full-width VGG-19 as a file."""
     path = folder / "full.safetensors"
-    safetensors.torch.save_file(state, path)
+    safetensors.torch.save_file(full_width(), path)
     return path
 
 
@@ -119,7 +111,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        weights: object = {"file": str(full_width(folder))} if given.full else "embedded"
+        weights: object = {"file": str(full_width_file(folder))} if given.full else "embedded"
         ratios, plain, outside = [], [], []
         for number in range(given.repeat):
             row = make_row(folder, f"{number:012x}", weights, given.steps)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,13 @@ def test_every_sweep_and_profile_loads_and_a_trial_can_be_pasted(path: Path) -> 
         cell = loaded.cell(fields_of(loaded.sweep.space, params), {"trial": 0})
         (again,) = load_experiment(path, cell.overrides).cells
         assert canonical_json(again.transfer.model_dump()) == canonical_json(cell.transfer.model_dump())
+
+
+@pytest.mark.parametrize("script", sorted(set(re.findall(r"python (tests/\w+\.py)", Path("README.md").read_text()))))
+def test_script_that_the_readme_names_can_be_imported(script: str) -> None:
+    """They are run by hand: nothing else would notice that a name they import has moved."""
+    spec = importlib.util.spec_from_file_location(Path(script).stem, script)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.__doc__ and f"python {script}" in module.__doc__

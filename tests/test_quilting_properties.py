@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quilting_by_loops import error_map
 
 from harness.quilting import Quilting
 from harness.quilting.copies import copied_share, longest_copy
@@ -81,15 +82,6 @@ def test_without_an_overlap_the_whole_block_is_kept():
 
 
 # The search
-
-
-def error_map(source: np.ndarray, comparisons: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Σ W (S − B)² by a double loop over the positions; source (K, Hs, Ws), B and W (K, h, w)."""
-    h, w = comparisons[0][0].shape[1:]
-    errors = np.zeros((source.shape[1] - h + 1, source.shape[2] - w + 1))
-    for y, x in np.ndindex(errors.shape):
-        errors[y, x] = sum((W * (source[:, y : y + h, x : x + w] - B) ** 2).sum() for B, W in comparisons)
-    return errors
 
 
 @settings(max_examples=25, deadline=None)

@@ -218,7 +218,7 @@ def test_pruned_trials_stop_costing_and_their_runs_can_be_carried_to_the_end(tmp
     for trial, run in zip(study_of(folder).trials, harness.load(folder).runs, strict=True):
         assert run.manifest is not None
         if trial.state.name == "PRUNED":
-            assert len(run.history()) < 30 and run.manifest.status.name == "PRUNED"  # the answer may come a little late
+            assert len(run.history()) in (5, 10) and run.manifest.status.name == "PRUNED"
             assert set(trial.intermediate_values) <= {5, 10}
         else:
             assert len(run.history()) == 30 and set(trial.intermediate_values) == {5, 10}
