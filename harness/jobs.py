@@ -15,8 +15,9 @@ from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.sweep import LoadedSweep
 from harness.downloads import Progress
 from harness.errors import ConfigError, Fault, HarnessError
-from harness.features.sources import WeightsSource, describe, source_hash
-from harness.features.weights import load_state, require_layers
+from harness.features.identify import identify
+from harness.features.sources import describe
+from harness.features.weights import require_layers
 from harness.fitting import (
     block_levels,
     check_blocks,
@@ -192,10 +193,10 @@ def _make_job(
     if transfer["method"] != QUILTING:
         layers = (*transfer["content_layers"], *transfer["style_layers"])
         source = weights_source(transfer)
-        weights = attempt("weights", _read_weights, source, progress)
+        weights = attempt("weights", identify, source, progress)
         for side in ("content_layers", "style_layers") if weights is not None else ():
             for layer in transfer[side]:
-                attempt(side, require_layers, weights[1], [layer], describe(source))
+                attempt(side, require_layers, weights.layers, [layer], describe(source))
     has_windows = needs_windows(transfer)
     height = width = 0
     if not faults:
@@ -219,7 +220,11 @@ def _make_job(
         attempt("segmentation" if "segmentation" in transfer else "style", check_masks, transfer, files)
     if faults:
         raise ConfigError(faults)
-    hashes = {name: digest for name, (_, digest, _) in images.items()} | ({"weights": weights[0]} if weights else {})
+    hashes = {name: digest for name, (_, digest, _) in images.items()}
+    provenance = {name: {"name": Path(names[name]).name, "sha256": digest} for name, digest in hashes.items()}
+    if weights is not None:
+        hashes["weights"] = weights.network
+        provenance["weights"] = {"name": "weights", "sha256": weights.sha256, "network": weights.network}
     identity = run_id(cell.transfer, {name: hashes[name] for name in hashed_fields(cell.transfer)})
     definition = loaded.sweep if isinstance(loaded, LoadedSweep) else loaded.experiment
     own_id, folder = identity, out / loaded.name / identity
@@ -229,18 +234,13 @@ def _make_job(
         own_id,
         loaded.name,
         label=dict(cell.label),
-        provenance={"files": {name: {"name": _plain_name(names, name), "sha256": hashes[name]} for name in hashes}},
+        provenance={"files": provenance},  # names without folders, which would tell W&B who and where the user is
         tracking={
             **definition.tracking.model_dump(mode="json"),
             "command": loaded.command(cell),
         },
     )
     return Job(cell, Row(own_id, folder, transfer, files, manifest), height, width, part)
-
-
-def _plain_name(names: Mapping[str, str], name: str) -> str:
-    """A file's name without its folders, which would tell W&B who and where the user is."""
-    return Path(names[name]).name if name in names else name
 
 
 def _as_written(message: str, names: Mapping[str, str], images: Mapping[str, tuple[str, str, tuple[int, int]]]) -> str:
@@ -256,11 +256,6 @@ def _read_image(name_or_path: str) -> tuple[str, str, tuple[int, int]]:
     path = find_image(name_or_path)
     height, width = read_image(path).shape[:2]
     return str(path), image_hash(path), (height, width)
-
-
-def _read_weights(source: WeightsSource, progress: Progress | None) -> tuple[str, tuple[str, ...]]:
-    """Hash and layers of a network's weights, downloaded where they must be."""
-    return source_hash(source), load_state(source, progress).layers
 
 
 def _masks(transfer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

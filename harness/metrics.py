@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
-from harness.features.vgg import VGG19, block_of, map_shape
+from harness.features.vgg import VGG, block_of, map_shape
 from harness.objective.equations import content_loss, gram_per_position, style_layer_loss, style_loss
 from harness.objective.memory import choose_tile
 from harness.objective.targets import measured_maps
@@ -62,7 +62,7 @@ class Reference:
         ValueError: an image of another shape, or with a side shorter than ``MINIMUM_SIDE_PX``.
     """
 
-    def __init__(self, content: Tensor, style: Tensor, network: VGG19) -> None:
+    def __init__(self, content: Tensor, style: Tensor, network: VGG) -> None:
         self._network = network
         self._pixels = network.bias("input")
         self._content = self._prepared(content, "content image")
@@ -153,7 +153,7 @@ class Reference:
 
 
 def measure(
-    image: Tensor, content: Tensor, style: Tensor, network: VGG19, optimised_layers: Collection[str]
+    image: Tensor, content: Tensor, style: Tensor, network: VGG, optimised_layers: Collection[str]
 ) -> dict[str, float | bool]:
     """Measure one picture against one pair of images; see ``Reference``, which does it for many.
 

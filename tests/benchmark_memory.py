@@ -22,7 +22,7 @@ import torch
 from full_vgg import full_width
 
 from harness.features.normalise import normalised_state
-from harness.features.vgg import VGG19, Padding, Pooling
+from harness.features.vgg import VGG, Padding, Pooling
 from harness.features.weights import load_state
 from harness.objective.gradient import evaluate
 from harness.objective.memory import choose_tile, plain_pass_bytes, tiled_pass_bytes
@@ -44,7 +44,7 @@ def measure(given: argparse.Namespace) -> dict[str, float]:
     pooling: Pooling = given.pooling
     padding: Padding = given.padding
     state = full_width() if given.full else normalised_state(load_state("embedded"), pooling, padding)
-    network = VGG19(state, "conv5_1", pooling, padding)
+    network = VGG(state, "conv5_1", pooling, padding)
     size, tile = given.measure, given.tile or None
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     masks = [torch.full((size, size), 1 / (k + 1)) for k in range(given.masks)]

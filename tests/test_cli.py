@@ -16,6 +16,7 @@ from tiny_vgg import tiny_state
 from typer.testing import CliRunner
 
 from harness.cli.app import app
+from harness.features.vgg import VGG16
 
 GOOD = "transfer: {content: astronaut, style: strokes, size: 64, steps: 2, weights: embedded}\n"
 
@@ -76,6 +77,12 @@ def bomb(folder: Path) -> Path:
 def weights(folder: Path, num_layers: int) -> Path:
     path = folder / "tiny.safetensors"
     safetensors.torch.save_file(tiny_state(num_layers), path)
+    return path
+
+
+def vgg16(folder: Path) -> Path:
+    path = folder / "vgg16.pth"
+    torch.save(tiny_state(blocks=VGG16), path)
     return path
 
 
@@ -142,6 +149,14 @@ BAD: dict[str, tuple[Words, str]] = {
         lambda f: [str(write(f, GOOD)), f"transfer.weights={{file: {weights(f, 3)}}}"],
         "ends at conv2_1",
     ),
+    "a layer that VGG-16 lacks": (
+        lambda f: [
+            str(write(f, GOOD)),
+            f"transfer.weights={{file: {vgg16(f)}}}",
+            "transfer.content_layers={conv3_4: 1}",
+        ],
+        "conv3_4 is no layer of VGG-16",
+    ),
     "weights that are not there": (
         lambda f: [str(write(f, GOOD)), f"transfer.weights={{file: {f}/no.pth, input: caffe}}"],
         "no.pth",
@@ -198,6 +213,21 @@ def test_bad_input_gets_a_sentence_and_leaves_nothing(
     assert "Traceback" not in result.output and "validation error" not in result.output
     assert not (tmp_path / "runs").exists()
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("command", [["run"], ["run", "--dry-run"], ["explain"]])
+def test_layer_that_vgg16_lacks_is_refused_with_those_that_are_there_by_every_command(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.chdir(tmp_path)
+    words = [str(write(tmp_path, GOOD)), f"transfer.weights={{file: {vgg16(tmp_path)}}}"]
+    refused = CliRunner().invoke(app, [*command, *words, "transfer.content_layers={conv3_4: 1}"])
+    assert refused.exit_code == 2, refused.output
+    assert "conv3_4 is no layer of VGG-16" in refused.output and "conv3_3, conv4_1, conv4_2" in refused.output
+    assert not (tmp_path / "runs").exists()
+    if command != ["run"]:
+        assert CliRunner().invoke(app, [*command, *words, "transfer.content_layers={conv3_3: 1}"]).exit_code == 0
 
 
 def test_all_faults_come_in_one_report_each_with_its_line(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from harness.config.transfer import Convention
-from harness.features.vgg import VGG19
+from harness.features.vgg import VGG
 from harness.objective.conventions import CONVENTIONS
 from harness.objective.explain import convert
 from harness.objective.rows import Objective, RowObjective
@@ -80,7 +80,7 @@ def test_every_convention_has_an_independent_formula_and_a_name_in_the_configura
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_convention_equals_its_projects_formula(name: str) -> None:
-    network = VGG19(tiny_state(3, 3, 0)).double()
+    network = VGG(tiny_state(3, 3, 0)).double()
     content, style, picture = (photograph(12, 16, seed).double() for seed in (1, 2, 3))
     style = style[:, :, :10, :14]  # another size: every Gram matrix is divided by its own map's area
     row = RowObjective(ALPHA, BETA, {CONTENT: 1.0}, dict.fromkeys(STYLE, 0.2), name)
@@ -95,7 +95,7 @@ def test_convention_equals_its_projects_formula(name: str) -> None:
 @pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("other", FORMULAS)
 def test_converted_weights_mean_the_same_objective(name: str, other: str) -> None:
-    network = VGG19(tiny_state(3, 3, 0)).double()
+    network = VGG(tiny_state(3, 3, 0)).double()
     content, style, picture = (photograph(12, 16, seed).double() for seed in (1, 2, 3))
     row = RowObjective(ALPHA, BETA, {CONTENT: 1.0}, dict.fromkeys(STYLE, 0.2), name)
     shapes = {layer: (f.shape[1], f.shape[2] * f.shape[3]) for layer, f in network(picture, {CONTENT, *STYLE}).items()}

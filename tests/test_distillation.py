@@ -19,15 +19,15 @@ from harness.distillation.student import Student
 from harness.distillation.targets import is_held_out, measure_targets, unexplained
 from harness.distillation.training import Crops, Muon, Recipe, distillation_loss, train
 from harness.features.normalise import rescale
-from harness.features.vgg import LAYERS, VGG19
+from harness.features.vgg import LAYERS, VGG
 
 RECIPE = Recipe(steps=6, crop_px=32, batch=2, warmup=2)
 
 
-def make_teacher() -> VGG19:
+def make_teacher() -> VGG:
     state = tiny_state(3, 4, 0)
     state["conv1_2.bias"][2] = -1e6  # never fires
-    return VGG19(state, pooling="max", padding="reflect")
+    return VGG(state, pooling="max", padding="reflect")
 
 
 def test_held_out_images_are_a_twentieth_by_the_hash_of_their_names() -> None:
@@ -95,14 +95,14 @@ def test_folded_student_computes_what_the_student_with_batchnorm_does() -> None:
         student(photograph(32, 32, seed))  # running statistics away from their first values
     student.eval()
     image = photograph(32, 36, 9)
-    maps = VGG19(student.folded())(image, LAYERS[:5])
+    maps = VGG(student.folded())(image, LAYERS[:5])
     for layer, z in student(image).items():
         torch.testing.assert_close(maps[layer], z.detach().relu(), rtol=1e-4, atol=1e-4)
 
 
 def test_unexplained_variance_is_0_for_the_teacher_and_1_for_its_mean() -> None:
     state = tiny_state(3, 4, 0)
-    teacher = VGG19(state)
+    teacher = VGG(state)
     photographs = [photograph(20, 24, seed) for seed in (1, 2)]
     _, targets = measure_targets(teacher, photographs)
     assert max(unexplained(state, teacher, photographs, targets).values()) < 1e-9
@@ -140,7 +140,7 @@ def test_resumed_training_equals_the_uninterrupted_one(tmp_path: Path) -> None:
     teacher = make_teacher()
     photographs = [(photograph(40, 44, seed)[0] * 255).to(torch.uint8) for seed in range(3)]
     mean, targets = measure_targets(teacher, [p[None].float() / 255 for p in photographs])
-    teacher = VGG19(
+    teacher = VGG(
         rescale(tiny_state(3, 4, 0), {k: v.double() for k, v in mean.items()}), pooling="max", padding="reflect"
     )
     device = torch.device("cpu")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_vgg import photograph, tiny_state
 from torch import Tensor
 
-from harness.features.vgg import LAYERS, VGG19, map_shape
+from harness.features.vgg import LAYERS, VGG, map_shape
 from harness.objective.explain import convert, terms_of
 from harness.objective.gradient import evaluate
 from harness.objective.guidance import Guidance
@@ -28,8 +28,8 @@ def mask(seed: int, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
 
 def make(
     rows: list[RowObjective], masks: list[Tensor], own_masks: list[Tensor], tile_px: int | None = None
-) -> tuple[VGG19, Objective, Tensor]:
-    network = VGG19(tiny_state(width=3)).double()
+) -> tuple[VGG, Objective, Tensor]:
+    network = VGG(tiny_state(width=3)).double()
     contents, styles = [photograph(HEIGHT, WIDTH, 1)[0].double()], [photograph(30, 41, s)[0].double() for s in (2, 3)]
     images = torch.cat([photograph(HEIGHT, WIDTH, 4) for _ in rows]).double()
     return network, Objective(rows, network, contents, styles, masks, own_masks, tile_px=tile_px), images

@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from harness import metrics
-from harness.features.vgg import VGG19, layers_until
+from harness.features.vgg import LAYERS, VGG, layers_until
 from harness.images.files import png_bytes
 from harness.metrics import MEASURED, Reference, as_saved, measure
 
@@ -24,17 +24,17 @@ STYLE = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 HELDOUT = ("conv1_2", "conv2_2", "conv3_3", "conv4_3")
 
 
-def tiny_network() -> VGG19:
+def tiny_network() -> VGG:
     """VGG-19's layers with a handful of random filters each."""
     generator = torch.Generator().manual_seed(3)
     state = {"input.weight": torch.eye(3)[:, :, None, None], "input.bias": torch.full((3,), -0.5)}
     width = 3
-    for layer in layers_until("conv5_1"):
+    for layer in layers_until("conv5_1", LAYERS):
         filters = FILTERS[int(layer[4])]
         state[f"{layer}.weight"] = torch.randn(filters, width, 3, 3, generator=generator) * (2 / (9 * width)) ** 0.5
         state[f"{layer}.bias"] = torch.rand(filters, generator=generator) * 0.1
         width = filters
-    return VGG19(state)
+    return VGG(state)
 
 
 NETWORK = tiny_network()
@@ -48,7 +48,7 @@ def picture(seed: int, height: int = 33, width: int = 40) -> torch.Tensor:
 
 
 def maps_of(image: torch.Tensor) -> dict[str, np.ndarray]:
-    maps = NETWORK(image[None], layers_until("conv5_1"))
+    maps = NETWORK(image[None], layers_until("conv5_1", LAYERS))
     return {layer: map_[0].flatten(1).double().numpy() for layer, map_ in maps.items()}
 
 

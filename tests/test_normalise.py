@@ -17,7 +17,7 @@ from harness.features.normalise import (
     rescale,
     verify_unchanged,
 )
-from harness.features.vgg import LAYERS, VGG19
+from harness.features.vgg import LAYERS, NETWORKS, VGG, VGG16
 from harness.features.weights import LoadedWeights
 
 PHOTOGRAPHS = [photograph(32, 36, seed=1), photograph(41, 32, seed=2)]
@@ -48,7 +48,7 @@ def test_normalising_makes_means_1_and_leaves_the_function_unchanged(seed, width
     scaled = rescale(state, means)
     after = mean_activations(scaled, PHOTOGRAPHS, pooling, padding)
     other = photograph(32, 32, seed + 1) * 2 - 0.5
-    original, rescaled = VGG19(state, None, pooling, padding), VGG19(scaled, None, pooling, padding)
+    original, rescaled = VGG(state, None, pooling, padding), VGG(scaled, None, pooling, padding)
     maps = rescaled(other, LAYERS[:num_layers])
     for layer, expected in original(other, LAYERS[:num_layers]).items():
         divisor = raised_means(layer, means[layer])
@@ -63,7 +63,7 @@ def test_normalising_makes_means_1_and_leaves_the_function_unchanged(seed, width
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 @pytest.mark.parametrize("pooling", ["average", "max"])
 def test_means_are_over_all_positions_of_all_photographs(pooling, padding):
-    state, network = tiny_state(), VGG19(tiny_state(), None, pooling, padding)
+    state, network = tiny_state(), VGG(tiny_state(), None, pooling, padding)
     means = mean_activations(state, [*PHOTOGRAPHS, photograph(64, 64, rows=2)], pooling, padding)
     for layer in LAYERS:
         values: list[list[float]] = [[], [], []]
@@ -174,8 +174,10 @@ def test_other_weights_input_pooling_padding_or_photographs_have_their_own_means
     normalised_state(loaded(), "average", "zeros", PHOTOGRAPHS)
     normalised_state(loaded(), "max", "zeros", PHOTOGRAPHS)
     normalised_state(loaded(), "average", "reflect", PHOTOGRAPHS)
-    normalised_state(loaded(sha256="1" * 64), "average", "zeros", PHOTOGRAPHS)
-    normalised_state(loaded(input="caffe"), "average", "zeros", PHOTOGRAPHS)
+    normalised_state(loaded(sha256="1" * 64), "average", "zeros", PHOTOGRAPHS)  # another spelling of the same network
+    normalised_state(loaded(tiny_state(seed=1)), "average", "zeros", PHOTOGRAPHS)
+    other_input = tiny_state() | {"input.bias": torch.zeros(3)}
+    normalised_state(loaded(other_input), "average", "zeros", PHOTOGRAPHS)
     normalised_state(loaded(), "average", "zeros", PHOTOGRAPHS[:1])
     assert len([path for path in cache.rglob("*") if path.is_file()]) == 6
 
@@ -228,7 +230,7 @@ def test_filter_that_never_fires_is_left_out_of_the_maps(cache):
     scaled = normalised_state(loaded(state), "average", "zeros", PHOTOGRAPHS)
     assert scaled["conv1_2.compared"].tolist() == [0, 1, 3]
     assert "conv1_1.compared" not in scaled
-    network = VGG19(scaled)
+    network = VGG(scaled)
     measured = [network(photograph, LAYERS[:3]) for photograph in PHOTOGRAPHS]
     means = torch.stack([maps["conv1_2"].mean((0, 2, 3)) for maps in measured]).mean(0)
     torch.testing.assert_close(means, torch.ones(3), rtol=0.2, atol=0)
@@ -238,4 +240,22 @@ def test_filters_that_a_file_leaves_out_stay_left_out(cache):
     state = tiny_state(3, 4, 0) | {"conv2_1.compared": torch.tensor([0, 3])}
     scaled = normalised_state(loaded(state), "max", "reflect", PHOTOGRAPHS)
     assert set(scaled["conv2_1.compared"].tolist()) <= {0, 3}
-    assert VGG19(scaled).num_filters("conv2_1") == len(scaled["conv2_1.compared"])
+    assert VGG(scaled).num_filters("conv2_1") == len(scaled["conv2_1.compared"])
+
+
+def test_vgg16_is_normalised_in_its_own_layers(cache):
+    state = tiny_state(blocks=VGG16)
+    scaled = normalised_state(loaded(state), "max", "zeros", PHOTOGRAPHS)
+    assert {name for name in scaled if not name.endswith(".compared")} == state.keys()
+    means = mean_activations(scaled, PHOTOGRAPHS, "max", "zeros")
+    assert tuple(means) == NETWORKS["VGG-16"]
+    for mean in means.values():
+        assert float(mean[0]) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+def test_network_with_readouts_is_left_as_it_is(pooling, padding, cache):
+    weights = loaded(tiny_state() | {"conv2_1.readout": torch.ones(2, 3)})
+    assert equal(normalised_state(weights, pooling, padding, PHOTOGRAPHS), weights.state)
+    assert not cache.exists()

@@ -10,7 +10,7 @@ import torch
 from tiny_vgg import photograph, tiny_state
 from torch import Tensor
 
-from harness.features.vgg import VGG19
+from harness.features.vgg import VGG
 from harness.images.colour import grey
 from harness.objective.equations import total_variation_loss
 from harness.objective.gradient import evaluate
@@ -25,8 +25,8 @@ ROWS = [
 ]
 
 
-def make() -> tuple[VGG19, Objective, Tensor]:
-    network = VGG19(tiny_state(4, 3, 0))
+def make() -> tuple[VGG, Objective, Tensor]:
+    network = VGG(tiny_state(4, 3, 0))
     contents = [photograph(16, 12, seed)[0] for seed in (1, 2)]
     styles = [photograph(16, 12, 3)[0], photograph(10, 20, 4)[0]]
     return (
@@ -100,9 +100,9 @@ MIXED = [
 ]
 
 
-def make_mixed(rows: list[RowObjective], only: int | None = None) -> tuple[VGG19, Objective, Tensor]:
+def make_mixed(rows: list[RowObjective], only: int | None = None) -> tuple[VGG, Objective, Tensor]:
     """Some rows with all of the batch's images; or one alone, with only the images and masks that it uses."""
-    network = VGG19(tiny_state(4, 3, 0)).double()
+    network = VGG(tiny_state(4, 3, 0)).double()
     contents = [photograph(16, 12, seed)[0].double() for seed in (1, 2)]
     styles = [photograph(16, 12, 3)[0].double(), photograph(10, 20, 4)[0].double()]
     masks, own_masks = (

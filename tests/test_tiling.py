@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tiny_vgg import photograph, tiny_state
 from torch import Tensor
 
-from harness.features.vgg import GRID_PX, LAYERS, VGG19, Padding, Pooling, block_of, halo_px, map_shape
+from harness.features.vgg import GRID_PX, LAYERS, VGG, VGG16, VGG19, Padding, Pooling, block_of, halo_px, map_shape
+from harness.objective.equations import gram_per_position
 from harness.objective.gradient import Evaluation, evaluate
 from harness.objective.memory import BOUND_BYTES, choose_tile, plain_pass_bytes, tiled_pass_bytes
 from harness.objective.rows import Objective, RowObjective, StylePart
@@ -20,7 +21,7 @@ from harness.photorealism.laplacian import matting_laplacian
 
 
 def both_ways(
-    network: VGG19,
+    network: VGG,
     rows: list[RowObjective],
     height: int,
     width: int,
@@ -79,21 +80,44 @@ def assert_equal(plain: Evaluation, tiled: Evaluation, dtype: torch.dtype = torc
 def test_every_layer_as_the_deepest(layer: str) -> None:
     """The halo of each depth suffices; that no smaller multiple of 16 px would, the next test shows."""
     row = RowObjective(0.7, 1.3, {layer: 1.0}, {layer: 1.0})
-    side = 2 * halo_px(layer) + 21
-    plain, tiled = both_ways(VGG19(tiny_state(width=2)), [row], side, 40, tile_px=GRID_PX)
+    side = 2 * halo_px(layer, LAYERS) + 21
+    plain, tiled = both_ways(VGG(tiny_state(width=2)), [row], side, 40, tile_px=GRID_PX)
     assert_equal(plain, tiled)
 
 
+@pytest.mark.parametrize("layer", ["conv3_3", "conv4_1", "conv5_1", "conv5_3"])
+def test_tiles_of_vgg16_have_its_own_halo_which_suffices(layer: str) -> None:
+    network = VGG(tiny_state(width=2, blocks=VGG16))
+    row = RowObjective(0.7, 1.3, {layer: 1.0}, {layer: 1.0})
+    plain, tiled = both_ways(network, [row], 2 * network.halo_px(layer) + 21, 40, tile_px=GRID_PX)
+    assert_equal(plain, tiled)
+
+
+def test_tiles_of_a_network_with_readouts_give_what_one_pass_gives() -> None:
+    random = torch.Generator().manual_seed(0)
+    readouts = {
+        f"{layer}.readout": torch.randn(num, 3, generator=random)
+        for layer, num in {"conv1_1": 2, "conv3_1": 5, "conv4_2": 3}.items()
+    }
+    row = RowObjective(0.7, 1.3, {"conv4_2": 1.0, "conv3_1": 0.5}, {"conv1_1": 1.0, "conv3_1": 1.0, "conv2_1": 1.0})
+    plain, tiled = both_ways(VGG(tiny_state(blocks=VGG16) | readouts), [row], 115, 77, 48)
+    assert_equal(plain, tiled)
+
+
+@pytest.mark.parametrize("blocks", [VGG19, VGG16])
 @pytest.mark.parametrize("layer", LAYERS)
-def test_halo_is_the_receptive_field_by_the_gradient_of_a_position(layer: str) -> None:
+def test_halo_is_the_receptive_field_by_the_gradient_of_a_position(layer: str, blocks: tuple[int, ...]) -> None:
     """A position has a gradient as far as its layer sees: within the halo, and beyond the halo less 16 px."""
-    network, factor = VGG19(tiny_state(width=2)).double(), 2 ** (block_of(layer) - 1)
-    middle = -(-2 * halo_px(layer) // factor)
-    image = photograph(4 * halo_px(layer), 33).double().requires_grad_()
+    network, factor = VGG(tiny_state(width=2, blocks=blocks)).double(), 2 ** (block_of(layer) - 1)
+    if layer not in network.layers:
+        return
+    halo = network.halo_px(layer)
+    middle = -(-2 * halo // factor)
+    image = photograph(4 * halo, 33).double().requires_grad_()
     rows = torch.autograd.grad(network(image, [layer])[layer][0, 0, middle].sum(), image)[0].abs().sum((0, 1, 3))
     seen = rows.nonzero()[:, 0]
     reach = max(middle * factor - int(seen.min()), int(seen.max()) - (middle + 1) * factor + 1)
-    assert halo_px(layer) - GRID_PX < reach <= halo_px(layer)
+    assert halo - GRID_PX < reach <= halo
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -101,7 +125,7 @@ def test_halo_is_the_receptive_field_by_the_gradient_of_a_position(layer: str) -
 @pytest.mark.parametrize("pooling", ["average", "max"])
 def test_tiles_give_what_one_pass_gives(pooling: Pooling, padding: Padding, dtype: torch.dtype) -> None:
     """Rows of different terms together: several parts, masks, luminance, regularisers, content only, style only."""
-    network = VGG19(tiny_state(width=3), pooling=pooling, padding=padding)
+    network = VGG(tiny_state(width=3), pooling=pooling, padding=padding)
     style = {"conv1_1": 0.3, "conv2_2": 0.2, "conv4_1": 0.5}
     parts = (StylePart(0, 0.4, mask=0, own_mask=0), StylePart(1, 2.0, mask=1), StylePart(1, 0.3), StylePart(0, 0.0))
     rows = [
@@ -124,12 +148,12 @@ def test_tiles_give_what_one_pass_gives(pooling: Pooling, padding: Padding, dtyp
 )
 def test_any_size_in_any_tiles(height: int, width: int, tile_px: int, layer: str, padding: Padding) -> None:
     row = RowObjective(0.7, 1.3, {layer: 1.0}, {layer: 1.0, "conv1_1": 0.1})
-    plain, tiled = both_ways(VGG19(tiny_state(width=2), padding=padding), [row], height, width, tile_px)
+    plain, tiled = both_ways(VGG(tiny_state(width=2), padding=padding), [row], height, width, tile_px)
     assert_equal(plain, tiled)
 
 
 def test_targets_are_measured_in_tiles_to_rounding_and_photographs_maps_stored_whole() -> None:
-    network = VGG19(tiny_state(width=3)).double()
+    network = VGG(tiny_state(width=3)).double()
     image, own = photograph(115, 90)[0].double(), photograph(115, 90, 1)[0, 0].double()
     style = {"conv1_1": 1.0, "conv3_1": 1.0}
     row = RowObjective(1.0, 1.0, {"conv2_2": 1.0, "conv4_2": 1.0}, style, styles=(StylePart(own_mask=0), StylePart()))
@@ -144,30 +168,30 @@ def test_targets_are_measured_in_tiles_to_rounding_and_photographs_maps_stored_w
 
 @given(length=st.integers(1, 500), tile_px=st.integers(1, 12).map(lambda k: 16 * k), layer=st.sampled_from(LAYERS))
 def test_every_position_is_one_tiles_own(length: int, tile_px: int, layer: str) -> None:
-    spans = spans_of(length, tile_px, halo_px(layer))
+    spans = spans_of(length, tile_px, halo_px(layer, LAYERS))
     positions = [i for span in spans for i in range(length)[span.own(layer)]]
     assert positions == list(range(map_shape(layer, length, length)[0]))
     for span in spans:
         assert span.stop - span.start <= tile_px and span.first % GRID_PX == 0
         assert 0 <= span.first <= span.start < span.stop <= span.last <= length
-        assert span.first == 0 or span.start - span.first >= halo_px(layer)
-        assert span.last == length or span.last - span.stop >= halo_px(layer)
+        assert span.first == 0 or span.start - span.first >= halo_px(layer, LAYERS)
+        assert span.last == length or span.last - span.stop >= halo_px(layer, LAYERS)
 
 
 @pytest.mark.parametrize("tile_px", [0, 8, 100, -16])
 def test_tile_off_the_grid_is_refused(tile_px: int) -> None:
     with pytest.raises(ValueError, match="multiple of 16"):
-        next(tiles_of(64, 64, tile_px, "conv1_1"))
+        next(tiles_of(64, 64, tile_px, 16))
 
 
 def test_tile_is_chosen_by_the_bound_alone() -> None:
     """Plain where a pass stays below the bound; else the fewest tiles whose pass does, of any precision."""
-    network, layers = VGG19(tiny_state(width=64)), ["conv4_2", "conv5_1", "conv1_1"]
+    network, layers = VGG(tiny_state(width=64)), ["conv4_2", "conv5_1", "conv1_1"]
     assert choose_tile(network, layers, 512, 512) is None
     assert plain_pass_bytes(network, layers, 512, 512) < BOUND_BYTES < plain_pass_bytes(network, layers, 1024, 1024)
 
     def num_tiles(height: int, width: int, tile_px: int) -> int:
-        return len(list(tiles_of(height, width, tile_px, "conv5_1")))
+        return len(list(tiles_of(height, width, tile_px, network.halo_px("conv5_1"))))
 
     for height, width, itemsize in ((1024, 1024, 4), (2048, 1536, 4), (2048, 1536, 8), (1003, 5001, 4)):
         tile_px = choose_tile(network, layers, height, width, itemsize)
@@ -182,7 +206,7 @@ def test_tile_is_chosen_by_the_bound_alone() -> None:
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 def test_plain_pass_is_modelled_by_what_a_backward_pass_keeps(pooling: Pooling, padding: Padding) -> None:
     """What autograd saved of a pass, each storage once, is what the model says beside what is on its way."""
-    network, layers = VGG19(tiny_state(width=3), pooling=pooling, padding=padding), ["conv5_1"]
+    network, layers = VGG(tiny_state(width=3), pooling=pooling, padding=padding), ["conv5_1"]
     storages: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -199,8 +223,29 @@ def test_plain_pass_is_modelled_by_what_a_backward_pass_keeps(pooling: Pooling, 
     del loss
 
 
+def test_plain_pass_counts_the_maps_of_readouts() -> None:
+    """A Gram matrix keeps the read-out's map, which is another one than the next layer's input."""
+    state = tiny_state(width=3, num_layers=4, blocks=VGG16)
+    network, layers = VGG(state | {"conv2_1.readout": torch.ones(5, 3)}), ["conv2_1"]
+    storages: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    image = photograph(64, 48).requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        loss = gram_per_position(network(image, layers)["conv2_1"], 1).diagonal(dim1=1, dim2=2).sum()
+    tensors = [network.weight(layer) for layer in ("input", *network.layers)] + [network.readout("conv2_1")]
+    own = {tensor.untyped_storage().data_ptr() for tensor in tensors if tensor is not None}
+    kept = sum(size for pointer, size in storages.items() if pointer not in own)
+    map_, weighed = 3 * 64 * 48 * 4, 5 * 32 * 24 * 4
+    assert plain_pass_bytes(network, layers, 64, 48) == kept + weighed + 2 * map_
+    del loss
+
+
 def test_row_without_a_weighed_layer_has_its_regularisers_alone() -> None:
-    network = VGG19(tiny_state(num_layers=4)).double()
+    network = VGG(tiny_state(num_layers=4)).double()
     row = replace(RowObjective(0.0, 0.0, {}, {}), total_variation=2.0)
     plain, tiled = both_ways(network, [row], 40, 50, 32)
     assert torch.equal(plain.gradient, tiled.gradient) and float(plain.gradient.abs().max()) > 0

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_vgg import photograph, tiny_state
+from tiny_vgg import VGG16_INDICES, VGG16_LAYERS, photograph, renamed, tiny_state, without_input
 from torch import nn
 from torchvision.models import VGG19_Weights
 from torchvision.models.vgg import make_layers
@@ -15,13 +15,16 @@ from torchvision.transforms.functional import normalize
 from harness.errors import DownloadError, UsageError, WeightsError
 from harness.features import sources
 from harness.features.state import input_convolution
-from harness.features.vgg import LAYERS, VGG19
+from harness.features.vgg import LAYERS, NETWORKS, VGG, VGG16
 from harness.features.weights import WeightsFile, WeightsURL, load_state, require_layers
 
 TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 PADDED_INDICES = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)
+VGG16_PADDED_INDICES = (2, 5, 9, 12, 16, 19, 22, 26, 29, 32, 36, 39, 42)
 TINY_CONFIGURATION = [2, 3, "M", 3, 4, "M", 4, 3, 3, 3, "M", 3, 3, 3, 3, "M", 3, 3, 3, 3, "M"]
 TINY_VGG16 = [2, 2, "M", 2, 2, "M", 2, 2, 2, "M", 2, 2, 2, "M", 2, 2, 2, "M"]
+TINY_VGG13 = [2, 2, "M", 2, 2, "M", 2, 2, "M", 2, 2, "M", 2, 2, "M"]
+TINY_VGG11 = [2, "M", 2, "M", 2, 2, "M", 2, 2, "M", 2, 2, "M"]
 
 
 @pytest.fixture(autouse=True)
@@ -54,47 +57,55 @@ def server(tmp_path):
         thread.join()
 
 
-def without_input(state):
-    return {name: tensor for name, tensor in state.items() if not name.startswith("input")}
+def is_vgg16(state):
+    return "conv3_4.weight" not in state
 
 
-def renamed(state, names):
-    """The convolutions of a state with their layers called ``names`` instead."""
-    calls = dict(zip(LAYERS, names, strict=True))
-    return {f"{calls[key.split('.')[0]]}.{key.split('.')[1]}": value for key, value in without_input(state).items()}
+def numbers(state):
+    return VGG16_INDICES if is_vgg16(state) else TORCHVISION_INDICES
+
+
+def layers_held(state):
+    return VGG16_LAYERS if is_vgg16(state) else LAYERS
 
 
 def padded(state):
-    return renamed(state, PADDED_INDICES) | {"0.weight": state["input.weight"], "0.bias": state["input.bias"]}
+    indices = VGG16_PADDED_INDICES if is_vgg16(state) else PADDED_INDICES
+    return renamed(state, indices) | {"0.weight": state["input.weight"], "0.bias": state["input.bias"]}
 
 
 KEY_STYLES = {
     "gatys": without_input,
-    "torchvision": lambda s: renamed(s, [f"features.{n}" for n in TORCHVISION_INDICES]),
+    "torchvision": lambda s: renamed(s, [f"features.{n}" for n in numbers(s)]),
     "torchvision with classifier": lambda s: (
-        renamed(s, [f"features.{n}" for n in TORCHVISION_INDICES]) | {"classifier.0.weight": torch.zeros(4, 4)}
+        renamed(s, [f"features.{n}" for n in numbers(s)]) | {"classifier.0.weight": torch.zeros(4, 4)}
     ),
-    "numbers": lambda s: renamed(s, TORCHVISION_INDICES),
-    "data parallel": lambda s: renamed(s, [f"module.features.{n}" for n in TORCHVISION_INDICES]),
-    "module.vgg.model": lambda s: renamed(s, [f"module.vgg.model.{layer}" for layer in LAYERS]),
-    "state_dict": lambda s: {"epoch": 3, "state_dict": renamed(s, [f"model.{layer}" for layer in LAYERS])},
-    "nested twice": lambda s: {"model": {"state_dict": renamed(s, [f"vgg.{n}" for n in TORCHVISION_INDICES])}},
+    "numbers": lambda s: renamed(s, numbers(s)),
+    "data parallel": lambda s: renamed(s, [f"module.features.{n}" for n in numbers(s)]),
+    "module.vgg.model": lambda s: renamed(s, [f"module.vgg.model.{layer}" for layer in layers_held(s)]),
+    "state_dict": lambda s: {"epoch": 3, "state_dict": renamed(s, [f"model.{layer}" for layer in layers_held(s)])},
+    "nested twice": lambda s: {"model": {"state_dict": renamed(s, [f"vgg.{n}" for n in numbers(s)])}},
 }
 
 
+NETWORK_STATES = {"VGG-19": tiny_state, "VGG-16": lambda: tiny_state(blocks=VGG16)}
+
+
+@pytest.mark.parametrize("network", NETWORK_STATES)
 @pytest.mark.parametrize("style", KEY_STYLES)
-def test_every_key_style_gives_the_same_state(style, tmp_path):
-    state = tiny_state()
+def test_every_key_style_gives_the_same_state(style, network, tmp_path):
+    state = NETWORK_STATES[network]()
     torch.save(KEY_STYLES[style](state), tmp_path / "a.pth")
     loaded = load_state(WeightsFile(tmp_path / "a.pth", "caffe"))
-    assert loaded.layers == LAYERS and loaded.input == "caffe"
+    assert loaded.layers == NETWORKS[network] and loaded.input == "caffe"
     for name, tensor in without_input(state).items():
         assert torch.equal(loaded.state[name], tensor)
 
 
+@pytest.mark.parametrize("network", NETWORK_STATES)
 @pytest.mark.parametrize("style", [dict, padded])
-def test_own_input_convolution_is_kept(style, tmp_path):
-    state = tiny_state()
+def test_own_input_convolution_is_kept(style, network, tmp_path):
+    state = NETWORK_STATES[network]()
     torch.save(style(state), tmp_path / "a.pth")
     loaded = load_state(WeightsFile(tmp_path / "a.pth"))
     assert loaded.input is None and loaded.state.keys() == state.keys()
@@ -110,7 +121,7 @@ def test_every_file_kind_gives_the_same_state_and_its_hash(name, tmp_path):
         torch.save(state, path, _use_new_zipfile_serialization=name != "old.pth")
     loaded = load_state(WeightsFile(path))
     assert all(torch.equal(loaded.state[key], tensor) for key, tensor in state.items())
-    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() == sources.source_hash(WeightsFile(path))
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() == sources.fetch(WeightsFile(path)).sha256
     assert loaded.normalised == ("average/zeros" if name == "a.safetensors" else None)
 
 
@@ -130,15 +141,18 @@ def test_other_floats_become_float32(dtype, tmp_path):
     torch.testing.assert_close(state["conv3_1.weight"], tiny_state()["conv3_1.weight"], rtol=1e-2, atol=1e-2)
 
 
-def test_torchvision_network_computes_what_torchvision_computes(tmp_path):
+@pytest.mark.parametrize(
+    ("configuration", "num_modules", "deepest"), [(TINY_CONFIGURATION, 36, "conv5_4"), (TINY_VGG16, 30, "conv5_3")]
+)
+def test_torchvision_network_computes_what_torchvision_computes(configuration, num_modules, deepest, tmp_path):
     torch.manual_seed(0)
-    features = make_layers(TINY_CONFIGURATION)
+    features = make_layers(configuration)
     torch.save({f"features.{key}": value for key, value in features.state_dict().items()}, tmp_path / "vgg19.pth")
     state = load_state(WeightsFile(tmp_path / "vgg19.pth", "torchvision")).state
     image = photograph(32, 40)
-    expected = features[:36](normalize(image, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
-    maps = VGG19(state, pooling="max")(image, ["conv5_4"])
-    torch.testing.assert_close(maps["conv5_4"], expected.detach(), rtol=1e-4, atol=1e-5)
+    expected = features[:num_modules](normalize(image, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    maps = VGG(state, pooling="max")(image, [deepest])
+    torch.testing.assert_close(maps[deepest], expected.detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_caffe_input_is_bgr_to_255_less_the_mean():
@@ -154,6 +168,23 @@ def test_truncated_network_is_read_as_far_as_it_goes(tmp_path):
     assert load_state(WeightsFile(tmp_path / "a.pth", "caffe")).layers == LAYERS[:9]
 
 
+@pytest.mark.parametrize("num_layers", range(1, 14))
+@pytest.mark.parametrize("indices", [VGG16_INDICES, VGG16_PADDED_INDICES])
+def test_truncated_vgg16_is_read_from_numbers_that_may_be_those_of_vgg19_too(indices, num_layers, tmp_path):
+    """Up to conv3_3 the numbers do not tell the networks apart, and need not: the layers are the same."""
+    state = tiny_state(num_layers, blocks=VGG16)
+    numbered = {
+        f"{indices[i]}.{part}": state[f"{layer}.{part}"]
+        for i, layer in enumerate(VGG16_LAYERS[:num_layers])
+        for part in ("weight", "bias")
+    }
+    own_input = {"0.weight": state["input.weight"], "0.bias": state["input.bias"]}
+    torch.save(numbered | (own_input if indices is VGG16_PADDED_INDICES else {}), tmp_path / "a.pth")
+    loaded = load_state(WeightsFile(tmp_path / "a.pth", None if indices is VGG16_PADDED_INDICES else "caffe"))
+    assert loaded.layers == VGG16_LAYERS[:num_layers]
+    assert all(torch.equal(loaded.state[name], tensor) for name, tensor in without_input(state).items())
+
+
 def changed(**tensors):
     return {**tiny_state(), **{key.replace("__", "."): value for key, value in tensors.items()}}
 
@@ -162,16 +193,39 @@ def lacking(*names):
     return {name: tensor for name, tensor in tiny_state().items() if not {name, name.split(".")[0]} & set(names)}
 
 
+def renumbered_without(layer):
+    state = renamed(tiny_state(blocks=VGG16), VGG16_INDICES)
+    at = VGG16_INDICES[VGG16_LAYERS.index(layer)]
+    return {name: tensor for name, tensor in state.items() if name.split(".")[0] != str(at)}
+
+
 class Whole(nn.Module):
     """A network that someone saved whole, code and all."""
 
 
 BAD_CONTENTS = {
-    "vgg16 by index": (lambda: make_layers(TINY_VGG16).state_dict(), "looks like VGG-16"),
-    "vgg16 by name": (lambda: lacking("conv3_4", "conv4_4", "conv5_4"), "conv3_4 .*VGG-16"),
+    "vgg13 by index": (lambda: make_layers(TINY_VGG13).state_dict(), "looks like VGG-13"),
+    "vgg11 by index": (lambda: make_layers(TINY_VGG11).state_dict(), "looks like VGG-11"),
+    "vgg13 by name": (lambda: tiny_state(blocks=(2, 2, 2, 2, 2)), "conv3_3 .*VGG-13"),
+    "vgg11 by name": (lambda: tiny_state(blocks=(1, 1, 2, 2, 2)), "conv1_2 .*VGG-11"),
+    "half vgg16": (lambda: lacking("conv3_4", "conv5_4"), "lacks conv3_4 but has deeper layers[.] Needed"),
+    "batch norm vgg16": (lambda: make_layers(TINY_VGG16, batch_norm=True).state_dict(), "batch normalisation"),
+    "gap by index": (lambda: renumbered_without("conv4_2"), "lacks conv4_2 but has deeper layers"),
+    "read-out and compared": (
+        lambda: changed(conv2_1__readout=torch.eye(3), conv2_1__compared=torch.tensor([1])),
+        "both conv2_1.compared and conv2_1.readout",
+    ),
+    "read-out of other filters": (lambda: changed(conv2_1__readout=torch.zeros(3, 4)), r"\(3, 4\).*\(channels, 3\)"),
+    "flat read-out": (lambda: changed(conv2_1__readout=torch.zeros(3)), r"conv2_1.readout has shape \(3,\)"),
+    "empty read-out": (lambda: changed(conv2_1__readout=torch.zeros(0, 3)), r"conv2_1.readout has shape \(0, 3\)"),
+    "nan in read-out": (lambda: changed(conv2_1__readout=torch.full((2, 3), torch.nan)), "readout .* not finite"),
+    "integers in read-out": (lambda: changed(conv2_1__readout=torch.eye(3).int()), "readout is torch.int32"),
     "batch norm": (lambda: make_layers(TINY_CONFIGURATION, batch_norm=True).state_dict(), "batch normalisation"),
-    "resnet": (lambda: {"layer1.0.conv1.weight": torch.zeros(2, 3, 3, 3)}, "no convolution of VGG-19"),
-    "unknown numbers": (lambda: {f"{n}.weight": torch.zeros(3, 3, 3, 3) for n in (0, 3, 4)}, "is not VGG-19"),
+    "resnet": (lambda: {"layer1.0.conv1.weight": torch.zeros(2, 3, 3, 3)}, "no convolution of a VGG"),
+    "unknown numbers": (
+        lambda: {f"{n}.weight": torch.zeros(3, 3, 3, 3) for n in (0, 3, 4)},
+        "is neither VGG-19 nor VGG-16",
+    ),
     "gap": (lambda: lacking("conv2_2"), "lacks conv2_2 but has deeper layers"),
     "first layer missing": (lambda: lacking("conv1_1"), "lacks conv1_1"),
     "no bias": (lambda: lacking("conv4_1.bias"), "lacks conv4_1.bias"),
@@ -320,21 +374,41 @@ def test_a_wrong_file_in_the_cache_is_not_taken_for_torchvisions(cache):
     [("ftp://a/b.pth", "0" * 64), ("w.pth", "0" * 64), ("http://a/b", "0" * 7), ("http://a/b", "xyz" * 5)],
 )
 def test_impossible_url_or_hash_is_a_usage_error(url, sha256):
-    for ask in (load_state, sources.source_hash):
-        with pytest.raises(UsageError, match="weights.url|weights.sha256"):
-            ask(WeightsURL(url, sha256))
+    with pytest.raises(UsageError, match="weights.url|weights.sha256"):
+        load_state(WeightsURL(url, sha256))
 
 
 def test_hashes_in_ids_are_those_of_the_published_files():
-    assert VGG19_Weights.IMAGENET1K_V1.url.endswith(f"vgg19-{sources.source_hash('torchvision')}.pth")
-    assert sources.CAFFE_URL.endswith(f"/vgg19-{sources.source_hash('caffe')}.pth")
-    assert sources.source_hash(WeightsURL("http://a/b", "ABCDEF0123")) == "abcdef0123"
+    assert VGG19_Weights.IMAGENET1K_V1.url.endswith(f"vgg19-{sources.TORCHVISION_SHA256}.pth")
+    assert sources.CAFFE_URL.endswith(f"/vgg19-{sources.CAFFE_SHA256}.pth")
 
 
 def test_layer_beyond_the_weights_names_their_last():
     with pytest.raises(WeightsError, match="conv5_2 is beyond these weights: the embedded network ends at conv5_1"):
         require_layers(LAYERS[:13], ["conv1_1", "conv5_2"], "the embedded network")
     require_layers(LAYERS[:13], ["conv1_1", "conv5_1"], "the embedded network")
+
+
+@pytest.mark.parametrize("layer", ["conv3_4", "conv4_4", "conv5_4"])
+def test_layer_that_vgg16_lacks_is_refused_with_those_that_are_there(layer):
+    sentence = f"{layer} is no layer of VGG-16, which the file is: there are conv1_1, .*, conv5_3[.] Choose one of"
+    with pytest.raises(WeightsError, match=sentence):
+        require_layers(VGG16_LAYERS, ["conv1_1", layer], "the file")
+    require_layers(VGG16_LAYERS, VGG16_LAYERS, "the file")
+    with pytest.raises(WeightsError, match="conv5_1 is beyond these weights: the file ends at conv4_2"):
+        require_layers(VGG16_LAYERS[:9], ["conv5_1"], "the file")
+    with pytest.raises(WeightsError, match="conv3_4 is beyond these weights: the file ends at conv3_3"):
+        require_layers(VGG16_LAYERS[:7], ["conv3_4"], "the file")  # it may be VGG-19
+
+
+@pytest.mark.parametrize("kind", ["a.pth", "a.safetensors"])
+def test_readouts_are_stored_in_half_precision_and_used_in_float32(kind, tmp_path):
+    readout = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)).half()
+    state = tiny_state(4) | {"conv2_1.readout": readout}
+    (save_file if kind == "a.safetensors" else torch.save)(state, tmp_path / kind)
+    loaded = load_state(WeightsFile(tmp_path / kind)).state
+    assert loaded["conv2_1.readout"].dtype == torch.float32 and "conv1_1.readout" not in loaded
+    assert torch.equal(loaded["conv2_1.readout"].half(), readout)
 
 
 def test_unknown_layer_names_the_nearest():
@@ -350,4 +424,4 @@ def test_embedded_network_ends_at_conv5_1_and_is_small():
     loaded = load_state("embedded")
     assert loaded.layers[-1] == sources.EMBEDDED_DEEPEST == "conv5_1"
     assert sources.EMBEDDED.stat().st_size <= 2_000_000
-    assert loaded.sha256 == sources.source_hash("embedded")
+    assert loaded.sha256 == sources.fetch("embedded").sha256

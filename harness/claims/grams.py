@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from harness.claims.checks import CannotMeasureError, Floats, ImageFile
-from harness.features.vgg import VGG19, block_of
+from harness.features.vgg import VGG, block_of
 from harness.images.colour import grey, matched_luminance
 from harness.metrics import MINIMUM_SIDE_PX, STYLE_WEIGHTS
 from harness.objective.equations import gram_per_position, guided_gram_per_position, style_layer_loss, style_loss
@@ -77,7 +77,7 @@ class GramDistances:
         return self._network(pixels.to(self._network.bias("input"))[None], list(STYLE_WEIGHTS))
 
     @cached_property
-    def _network(self) -> VGG19:
+    def _network(self) -> VGG:
         return embedded_network()
 
 

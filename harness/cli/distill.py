@@ -27,7 +27,7 @@ from harness.engines.devices import parse_device
 from harness.errors import ImageError, UsageError
 from harness.features.normalise import mean_activations, rescale
 from harness.features.sources import WeightsFile
-from harness.features.vgg import VGG19
+from harness.features.vgg import VGG
 from harness.features.weights import load_state
 from harness.runs.store import write_atomically
 
@@ -75,10 +75,10 @@ def run_distillation(request: Training) -> None:
     recipe = Recipe(steps=request.steps)
     loaded = load_state(WeightsFile(request.teacher))
     calibration = training[:NUM_CALIBRATION]
-    teacher = VGG19(loaded.state, pooling="max", padding="reflect").to(device)
+    teacher = VGG(loaded.state, pooling="max", padding="reflect").to(device)
     with console.status(f"measuring the teacher on {len(calibration)} images"):
         means, targets = measure_targets(teacher, (_whole(path, device) for path in calibration))
-    teacher = VGG19(rescale(loaded.state, means), pooling="max", padding="reflect").to(device)
+    teacher = VGG(rescale(loaded.state, means), pooling="max", padding="reflect").to(device)
     if request.evaluate:
         state = load_state(WeightsFile(request.weights) if request.weights else "embedded").state
     else:
@@ -121,7 +121,7 @@ def _train(
     console: Console,
     request: Training,
     recipe: Recipe,
-    teacher: VGG19,
+    teacher: VGG,
     targets: Targets,
     paths: Sequence[Path],
     device: torch.device,

@@ -17,7 +17,7 @@ from harness.config.levels import levels_of
 from harness.config.methods import QUILTING
 from harness.config.styles import paintings_of
 from harness.engines.devices import DeviceSpec
-from harness.features.vgg import VGG19
+from harness.features.vgg import VGG
 from harness.fitting import block_levels
 from harness.images.masks import read_regions
 from harness.images.resize import fit_longer_side
@@ -169,7 +169,7 @@ def tiles_told(job: Job) -> str:
     return f"a pass would take {whole / 2**20:.0f} MiB as a whole: it goes in tiles of at most {tile_px} px"
 
 
-def _network_of(job: Job) -> tuple[VGG19, list[str]]:
+def _network_of(job: Job) -> tuple[VGG, list[str]]:
     objective = row_objective_of(job.row.transfer)
     layers = sorted({*objective.weighed_content(), *objective.weighed_style()})
     return load_network(job.row.transfer, layers), layers

@@ -118,8 +118,9 @@ def _open_session(
 
 
 def _name_of_study(loaded: LoadedSweep, example: Job) -> str:
-    """Other images under the same names make another study."""
-    hashes = {name: file["sha256"] for name, file in example.row.manifest.provenance["files"].items()}
+    """Other images or another network under the same names make another study."""
+    files = example.row.manifest.provenance["files"]
+    hashes = {name: file.get("network", file["sha256"]) for name, file in files.items()}
     data = loaded.data
     base = {**as_before(data["transfer"]), "files": hashes}
     return study_name(loaded.name, base, data["space"], data["objectives"], data["sampler"], data["pruner"])

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.config.methods import is_used
 from harness.config.styles import image_slots
-from harness.config.transfer import Quilting, StartFile, Transfer, WeightsFile, WeightsUrl
+from harness.config.transfer import Quilting, StartFile, Transfer
 
 NUMERICS = 1
 """Raise by one whenever the same transfer would give another picture: another resize, another order of summation,
@@ -32,8 +32,6 @@ ADDED_LATER: Mapping[str, Any] = MappingProxyType(
 )
 """Fields that came after version 1, with the value that means "as before": they enter the id only when they differ, so
 that ids from before they existed stay valid. Keys are dotted fields (``optimiser.preconditioner``)."""
-
-_INPUT_OF_NAME = {"embedded": None, "torchvision": "torchvision", "caffe": "caffe"}
 
 
 def canonical_json(data: Any) -> str:
@@ -118,7 +116,8 @@ def identity(
 
     Args:
         transfer: a resolved transfer.
-        content_hashes: for each of ``hashed_fields(transfer)`` the SHA-256 of what it names.
+        content_hashes: for each of ``hashed_fields(transfer)`` the SHA-256 of what it names: of weights the network's,
+            however its file spells it (``harness.features.identify``).
         numerics: version of the arithmetic.
         added_later: fields to leave out at their "as before" value.
     """
@@ -127,9 +126,7 @@ def identity(
     data: dict[str, Any] = {**_used(transfer), "content": content_hashes["content"], "numerics": numerics}
     data["style"] = _style(transfer, content_hashes)
     if "weights" in data:
-        weights = transfer.weights
-        reading = weights.input if isinstance(weights, WeightsFile | WeightsUrl) else _INPUT_OF_NAME[weights]
-        data["weights"] = {"content": content_hashes["weights"], "input": reading}  # read otherwise the file differs
+        data["weights"] = content_hashes["weights"]
     if isinstance(transfer.start, StartFile) and "start" in data:
         data["start"] = {"file": content_hashes["start"]}
     if transfer.segmentation is not None and "segmentation" in data:

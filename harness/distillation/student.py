@@ -1,4 +1,4 @@
-"""The student in training: VGG-19 with BatchNorm, which is folded away at the end."""
+"""The student in training: a VGG with BatchNorm, which is folded away at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.features.vgg import block_of
 
 
 class Student(nn.Module):
-    """VGG-19 in training: convolution, BatchNorm, ReLU, with 2×2 average pooling between the blocks.
+    """A VGG in training: convolution, BatchNorm, ReLU, with 2×2 average pooling between the blocks.
 
     Args:
         widths: N_l of every layer, in order, conv1_1 first.
@@ -56,7 +56,7 @@ class Student(nn.Module):
 
     @torch.no_grad()
     def folded(self) -> dict[str, Tensor]:
-        """The plain VGG-19 state with BatchNorm's running statistics folded into weights and biases."""
+        """The plain state with BatchNorm's running statistics folded into weights and biases."""
         state = {
             "input.weight": self.get_buffer("input_weight").clone(),
             "input.bias": self.get_buffer("input_bias").clone(),

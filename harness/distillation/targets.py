@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harness.features.vgg import VGG19, with_all_filters
+from harness.features.vgg import VGG, with_all_filters
 from harness.images.files import read_image
 from harness.images.resize import resize, to_tensor
 
@@ -54,7 +54,7 @@ class Targets:
 
 
 @torch.no_grad()
-def measure_targets(teacher: VGG19, photographs: Iterable[Tensor]) -> tuple[dict[str, Tensor], Targets]:
+def measure_targets(teacher: VGG, photographs: Iterable[Tensor]) -> tuple[dict[str, Tensor], Targets]:
     """Mean, variance and firing channels of a teacher over whole (1, 3, H, W) photographs.
 
     Returns:
@@ -81,7 +81,7 @@ def measure_targets(teacher: VGG19, photographs: Iterable[Tensor]) -> tuple[dict
 
 @torch.no_grad()
 def unexplained(
-    state: Mapping[str, Tensor], teacher: VGG19, photographs: Sequence[Tensor], targets: Targets
+    state: Mapping[str, Tensor], teacher: VGG, photographs: Sequence[Tensor], targets: Targets
 ) -> dict[str, float]:
     """Share of the teacher's variance that the student leaves unexplained, per layer.
 
@@ -94,7 +94,7 @@ def unexplained(
     Returns:
         Layer to the mean over firing channels of Σ error² / Σ (target − its mean)², over all positions of all.
     """
-    student = VGG19(with_all_filters(state)).to(photographs[0].device)
+    student = VGG(with_all_filters(state)).to(photographs[0].device)
     sums = {layer: torch.zeros(3, student.num_filters(layer), dtype=torch.float64) for layer in student.layers}
     count = dict.fromkeys(student.layers, 0)
     for photograph in photographs:

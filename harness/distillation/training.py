@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.distillation.student import Student
 from harness.distillation.targets import Targets
-from harness.features.vgg import LAYERS, VGG19
+from harness.features.vgg import VGG
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Crops:
 
 
 def train(
-    teacher: VGG19,
+    teacher: VGG,
     photographs: Sequence[Tensor],
     targets: Targets,
     recipe: Recipe,
@@ -168,7 +168,7 @@ def train(
         The student's folded state, float32, on the CPU.
     """
     torch.manual_seed(recipe.seed)
-    widths = {layer: teacher.num_filters(layer) for layer in LAYERS if layer in teacher.layers}
+    widths = {layer: teacher.num_filters(layer) for layer in teacher.layers}
     student = (
         Student(widths, teacher.weight("input"), teacher.bias("input")).to(device).to(memory_format=torch.channels_last)
     )

@@ -1,1 +1,1 @@
-"""Features: VGG-19, its weights, and their normalisation."""
+"""Features: VGG-19 and VGG-16, their weights, and their normalisation."""

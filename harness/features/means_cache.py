@@ -22,7 +22,7 @@ def means_file(measured_on: str, photographs: Iterable[Tensor]) -> Path:
     """Where the means of one measurement are kept.
 
     Args:
-        measured_on: what they depend on besides the photographs: hash of the weights, input, pooling, padding.
+        measured_on: what they depend on besides the photographs: hash of the network, pooling, padding.
         photographs: the calibration set; every pixel counts.
     """
     key = hashlib.sha256(f"{MEANS_VERSION} {measured_on}".encode())

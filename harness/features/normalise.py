@@ -1,4 +1,4 @@
-"""Rescale a VGG-19 so that each filter's mean activation is 1 (Gatys et al. 2016, section 2).
+"""Rescale a network so that each filter's mean activation is 1 (Gatys et al. 2016, section 2).
 
 The mean m_c of filter c is taken after the ReLU, over photographs and positions. The filter's weights and bias are
 divided by m_c and the next layer's matching input is multiplied by it. ReLU, both poolings and both paddings commute
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from harness.errors import WeightsError
 from harness.features.means_cache import means_file, read_means, write_means
-from harness.features.vgg import LAYERS, VGG19, Padding, Pooling, minimum_size_px, with_all_filters
+from harness.features.vgg import VGG, Padding, Pooling, layers_in, minimum_size_px, with_all_filters
 from harness.features.weights import LoadedWeights
 
 CALIBRATION_PHOTOGRAPHS = (
@@ -56,7 +56,7 @@ def mean_activations(
     """Mean activation of every filter over all photographs and positions, after the ReLU.
 
     Args:
-        state: a network as ``VGG19`` takes it.
+        state: a network as ``VGG`` takes it.
         photographs: (1, 3, H, W) or (B, 3, H, W) sRGB in [0, 1]; sizes may differ: every position counts the same.
         pooling: the network's pooling.
         padding: the network's padding.
@@ -67,7 +67,7 @@ def mean_activations(
     Raises:
         WeightsError: there is no photograph, or an activation is not finite.
     """
-    network = VGG19(with_all_filters(state), pooling=pooling, padding=padding)
+    network = VGG(with_all_filters(state), pooling=pooling, padding=padding)
     sums = {layer: torch.zeros(network.num_filters(layer), dtype=torch.float64) for layer in network.layers}
     counts = dict.fromkeys(network.layers, 0)
     for photograph in photographs:
@@ -94,7 +94,7 @@ def raised_means(layer: str, means: Tensor) -> Tensor:
     if not bool((means > 0).any()):
         raise WeightsError(
             f"No filter of {layer} fires on the calibration photographs, so the network cannot be normalised. "
-            "The weights are not a trained VGG-19, or their input: (torchvision, caffe) is not the one they were "
+            "The weights are not a trained VGG, or their input: (torchvision, caffe) is not the one they were "
             "trained with; turn normalisation off to use them as they are."
         )
     median = means[means > FIRING * means.max()].median()
@@ -106,7 +106,7 @@ def rescale(state: Mapping[str, Tensor], means: Mapping[str, Tensor]) -> dict[st
     """The same network with every filter divided by its mean activation (raised: see ``raised_means``).
 
     Args:
-        state: a network as ``VGG19`` takes it.
+        state: a network as ``VGG`` takes it.
         means: layer to (N,), for every layer of the state.
 
     Returns:
@@ -117,7 +117,7 @@ def rescale(state: Mapping[str, Tensor], means: Mapping[str, Tensor]) -> dict[st
     """
     scaled = {name: state[name].clone() for name in ("input.weight", "input.bias")}
     before = torch.ones(3, dtype=torch.float64)
-    for layer in (layer for layer in LAYERS if f"{layer}.weight" in state):
+    for layer in layers_in(state):
         own = raised_means(layer, means[layer].double())
         weight = state[f"{layer}.weight"].double() * before[None, :, None, None] / own[:, None, None, None]
         scaled[f"{layer}.weight"] = weight.float()
@@ -136,7 +136,7 @@ def compared_filters(state: Mapping[str, Tensor], means: Mapping[str, Tensor]) -
     # Deviates from Gatys et al. 2016, section 2: there every filter is compared.
     """
     kept = {}
-    for layer in (layer for layer in LAYERS if f"{layer}.weight" in state):
+    for layer in layers_in(state):
         own = means[layer].double()
         fires = own >= raised_means(layer, own)
         if (before := state.get(f"{layer}.compared")) is not None:
@@ -163,7 +163,7 @@ def verify_unchanged(
     Raises:
         WeightsError: the two differ by more than ``tolerance`` anywhere.
     """
-    original, rescaled = (VGG19(with_all_filters(s), pooling=pooling, padding=padding) for s in (state, scaled))
+    original, rescaled = (VGG(with_all_filters(s), pooling=pooling, padding=padding) for s in (state, scaled))
     layers = original.layers
     after = rescaled(probe, layers)
     for layer, before in original(probe, layers).items():
@@ -181,9 +181,9 @@ def verify_unchanged(
 def normalised_state(
     loaded: LoadedWeights, pooling: Pooling, padding: Padding, photographs: Iterable[Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """A network's weights with every filter's mean activation 1 for a pooling and a padding.
+    """A network's weights with every filter's mean activation 1 for a pooling and a padding; with read-outs, as it is.
 
-    The means are cached by the hashes of weights and photographs. They are measured on the CPU with one thread, so that
+    The means are cached by the hashes of network and photographs. They are measured on the CPU with one thread, so that
     they, and every run after them, do not depend on device or threads (3 s once for the full VGG-19).
 
     Args:
@@ -197,9 +197,13 @@ def normalised_state(
     """
     if photographs is None and loaded.normalised == f"{pooling}/{padding}":
         return dict(loaded.state)
+    if any(name.endswith(".readout") for name in loaded.state):
+        # A read-out carries the metric: R F is meant to be compared as it is. Scaling F to mean activation 1 would have
+        # to be undone in R, for every pooling and padding, and would change nothing.
+        return dict(loaded.state)
     with _one_thread():
         photographs = list(calibration_photographs() if photographs is None else photographs)
-        measured_on = f"{loaded.sha256} {loaded.input} {pooling} {padding}"
+        measured_on = f"{loaded.network_hash} {pooling} {padding}"
         file = means_file(measured_on, photographs)
         means = read_means(file, loaded.layers)
         if means is None:

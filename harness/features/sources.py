@@ -78,23 +78,14 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def source_hash(source: WeightsSource) -> str:
-    """The hash a run's id holds for its weights; nothing is downloaded.
+def network_input_of(source: WeightsSource, sha256: str) -> NetworkInput | None:
+    """What goes in front of a source's network: as its user says, else as the hash of its file tells.
 
-    Returns:
-        SHA-256 of the file for ``embedded`` and files; the hash in their name (8 digits) for ``torchvision`` and
-        ``caffe``; the hash that was asked for, for a URL.
-
-    Raises:
-        WeightsError: the file is missing or cannot be read.
+    None: the file brings its own input convolution, or is refused.
     """
-    if source == "torchvision":
-        return TORCHVISION_SHA256
-    if source == "caffe":
-        return CAFFE_SHA256
-    if isinstance(source, WeightsURL):
-        return _checked_hash(source)
-    return fetch(source).sha256
+    if isinstance(source, WeightsFile | WeightsURL) and source.input is not None:
+        return source.input
+    return next((kind for known, kind in KNOWN_INPUTS.items() if sha256.startswith(known)), None)
 
 
 def fetch(source: WeightsSource, progress: Progress | None = None) -> LocalWeights:

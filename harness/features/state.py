@@ -1,4 +1,4 @@
-"""Bring any VGG-19 state dict into one form: ``convB_I.weight|bias`` and ``input.weight|bias``, float32.
+"""Bring any state dict of VGG-19 or VGG-16 into one form: ``convB_I.weight|bias`` and ``input.weight|bias``, float32.
 
 Key styles read here: torchvision's ``features.N.weight``, the same without ``features.``, Gatys et al.'s
 ``convB_I.weight`` (vgg_conv.pth), and the Sequential with reflection paddings and its own 1×1 input convolution
@@ -15,17 +15,17 @@ from torch import Tensor
 
 from harness.errors import WeightsError
 from harness.features.sources import NetworkInput
-from harness.features.vgg import BLOCKS, LAYERS
+from harness.features.vgg import LAYERS, NETWORKS, VGG16, VGG19, layers_of
 
-_PREFIX = r"(?:(?:module|model|vgg|vgg19|net|network|encoder|backbone|features|state_dict|_orig_mod)\.)*"
+_PREFIX = r"(?:(?:module|model|vgg|vgg16|vgg19|net|network|encoder|backbone|features|state_dict|_orig_mod)\.)*"
 _NAMED = re.compile(_PREFIX + r"(conv\d+_\d+|input)\.(weight|bias)")
 _NUMBERED = re.compile(_PREFIX + r"(\d+)\.(weight|bias)")
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 _NEEDED = (
-    "Needed is a VGG-19 without batch normalisation: its 3×3 convolutions conv1_1 to conv5_4, or the first of them "
-    "without a gap, under keys like features.0.weight (torchvision) or conv1_1.weight."
+    "Needed is a VGG-19 or VGG-16 without batch normalisation: its 3×3 convolutions from conv1_1 on, all or the "
+    "first of them without a gap, under keys like features.0.weight (torchvision) or conv1_1.weight."
 )
 
 
@@ -38,13 +38,9 @@ def _positions(blocks: Sequence[int], first: int = 0, step: int = 2) -> tuple[in
     return tuple(positions)
 
 
-VGG19_POSITIONS = _positions(BLOCKS)
-PADDED_POSITIONS = _positions(BLOCKS, first=2, step=3)
-OTHER_NETWORKS = {
-    "VGG-16": _positions((2, 2, 3, 3, 3)),
-    "VGG-13": _positions((2, 2, 2, 2, 2)),
-    "VGG-11": _positions((1, 1, 2, 2, 2)),
-}
+BLOCKS = {"VGG-19": VGG19, "VGG-16": VGG16}
+OTHER_BLOCKS = {"VGG-13": (2, 2, 2, 2, 2), "VGG-11": (1, 1, 2, 2, 2)}
+"""Its siblings, which are recognised to be refused by name."""
 
 
 def input_convolution(network_input: NetworkInput) -> tuple[Tensor, Tensor]:
@@ -63,8 +59,8 @@ def input_convolution(network_input: NetworkInput) -> tuple[Tensor, Tensor]:
     return weight[:, :, None, None].contiguous(), -torch.tensor([103.939, 116.779, 123.68])
 
 
-def vgg19_state(tensors: Mapping[str, Tensor], network_input: NetworkInput | None, what: str) -> dict[str, Tensor]:
-    """The tensors in the form ``VGG19`` takes, every one checked.
+def vgg_state(tensors: Mapping[str, Tensor], network_input: NetworkInput | None, what: str) -> dict[str, Tensor]:
+    """The tensors in the form ``VGG`` takes, every one checked.
 
     Args:
         tensors: a state dict with any of the usual key styles; fully connected layers are ignored.
@@ -91,17 +87,32 @@ def vgg19_state(tensors: Mapping[str, Tensor], network_input: NetworkInput | Non
             shape = tuple(weight.shape)
             raise WeightsError(f"{what}: {layer}.weight has shape {shape}, not (filters, channels, 3, 3). {_NEEDED}")
         if weight.shape[1] != num_in:
-            before = "the image has" if layer == LAYERS[0] else f"{LAYERS[LAYERS.index(layer) - 1]} gives"
+            before = "the image has" if layer == layers[0] else f"{layers[layers.index(layer) - 1]} gives"
             raise WeightsError(f"{what}: {layer} takes {weight.shape[1]} channels, but {before} {num_in}. {_NEEDED}")
         num_in = weight.shape[0]
         if num_in == 0 or bias.shape != (num_in,):
             shape = tuple(bias.shape)
             raise WeightsError(f"{what}: {layer} has {num_in} filters and biases of shape {shape}. {_NEEDED}")
         state[f"{layer}.weight"], state[f"{layer}.bias"] = weight, bias
-        if (compared := tensors.get(f"{layer}.compared")) is not None:
-            state[f"{layer}.compared"] = _indices(compared, num_in, f"{what}: {layer}.compared")
+        state |= _what_is_compared(tensors, layer, num_in, what)
     state["input.weight"], state["input.bias"] = _input(named, network_input, what)
     return state
+
+
+def _what_is_compared(tensors: Mapping[str, Tensor], layer: str, num_filters: int, what: str) -> dict[str, Tensor]:
+    """A layer's ``compared`` or ``readout``, where it has one of them."""
+    compared, readout = f"{layer}.compared", f"{layer}.readout"
+    if compared in tensors and readout in tensors:
+        raise WeightsError(f"{what} has both {compared} and {readout}. Keep one: a read-out can leave filters out.")
+    if compared in tensors:
+        return {compared: _indices(tensors[compared], num_filters, f"{what}: {compared}")}
+    if readout in tensors:
+        matrix = _float(tensors[readout], readout, what)
+        if matrix.ndim != 2 or matrix.shape[0] == 0 or matrix.shape[1] != num_filters:
+            shape = tuple(matrix.shape)
+            raise WeightsError(f"{what}: {readout} has shape {shape}; it must be (channels, {num_filters}).")
+        return {readout: matrix}
+    return {}
 
 
 def _indices(given: Tensor, num_filters: int, what: str) -> Tensor:
@@ -120,58 +131,80 @@ def _named_parts(tensors: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
         if match := _NAMED.fullmatch(key):
             name = f"{match[1]}.{match[2]}"
             if name in named:
-                raise WeightsError(f"{what} holds more than one network: {name} is there twice. Save the VGG-19 alone.")
+                raise WeightsError(f"{what} holds more than one network: {name} is there twice. Save one alone.")
             named[name] = tensor
         elif match := _NUMBERED.fullmatch(key):
             place = (int(match[1]), match[2])
             if place in numbered:
-                raise WeightsError(f"{what} holds more than one network: {key} is there twice. Save the VGG-19 alone.")
+                raise WeightsError(f"{what} holds more than one network: {key} is there twice. Save one alone.")
             numbered[place] = tensor
     if any(name.startswith("conv") for name in named):
         return named
     convolutions = tuple(sorted(at for (at, part), tensor in numbered.items() if part == "weight" and tensor.ndim == 4))
     if not convolutions:
         keys = ", ".join(list(tensors)[:3]) or "none"
-        raise WeightsError(f"{what} holds no convolution of VGG-19 (its keys: {keys}, …). {_NEEDED}")
-    names = dict(zip(VGG19_POSITIONS, LAYERS, strict=True))
-    if convolutions[0] == 0 and numbered[0, "weight"].shape == (3, 3, 1, 1):
-        names = {0: "input", **dict(zip(PADDED_POSITIONS, LAYERS, strict=True))}
-    if not set(convolutions) <= set(names):
-        like = [name for name, positions in OTHER_NETWORKS.items() if set(convolutions) <= set(positions)]
-        looks = f"looks like {like[0]}" if like else "is not VGG-19"
-        numbers = ", ".join(map(str, convolutions))
-        raise WeightsError(f"{what} {looks}: its convolutions are numbers {numbers}. {_NEEDED}")
+        raise WeightsError(f"{what} holds no convolution of a VGG (its keys: {keys}, …). {_NEEDED}")
+    is_padded = convolutions[0] == 0 and numbered[0, "weight"].shape == (3, 3, 1, 1)
+    names = _names(convolutions, is_padded, what)
     return named | {f"{names[at]}.{part}": tensor for (at, part), tensor in numbered.items() if at in names}
 
 
+def _names(convolutions: Sequence[int], is_padded: bool, what: str) -> dict[int, str]:
+    """The layers by their numbers: of the network that has all of these convolutions, best without a gap.
+
+    Up to conv3_3 the numbers are the same in VGG-19 and VGG-16, and so are the layers.
+    """
+    own = ({0: "input"}, 2, 3) if is_padded else ({}, 0, 2)
+
+    def names_of(blocks: Sequence[int]) -> dict[int, str]:
+        before, first, step = own
+        return before | dict(zip(_positions(blocks, first, step), layers_of(blocks), strict=True))
+
+    def has_gap(names: Mapping[int, str]) -> bool:
+        return list(names)[: len(convolutions)] != list(convolutions)
+
+    fitting = [names for names in map(names_of, BLOCKS.values()) if set(convolutions) <= set(names)]
+    if fitting:
+        return min(fitting, key=has_gap)
+    like = [name for name, blocks in OTHER_BLOCKS.items() if set(convolutions) <= set(names_of(blocks))]
+    looks = f"looks like {like[0]}" if like else "is neither VGG-19 nor VGG-16"
+    raise WeightsError(f"{what} {looks}: its convolutions are numbers {', '.join(map(str, convolutions))}. {_NEEDED}")
+
+
 def _layers_without_gap(named: Mapping[str, Tensor], what: str) -> tuple[str, ...]:
-    """The layers held, which must be the first ones of VGG-19."""
+    """The layers held, which must be the first ones of VGG-19 or of VGG-16."""
     held = {name.split(".")[0] for name in named} - {"input"}
     if unknown := sorted(held - set(LAYERS)):
-        raise WeightsError(f"{what} has {unknown[0]}, which is no layer of VGG-19. {_NEEDED}")
-    missing = [layer for layer in LAYERS[: max(map(LAYERS.index, held)) + 1] if layer not in held]
-    if missing:
-        looks = " (it looks like VGG-16)" if {"conv3_4", "conv4_4"} >= set(missing) else ""
-        raise WeightsError(f"{what} lacks {missing[0]} but has deeper layers{looks}. {_NEEDED}")
-    return LAYERS[: len(held)]
+        raise WeightsError(f"{what} has {unknown[0]}, which is no layer of VGG-19 or VGG-16. {_NEEDED}")
+    for layers in NETWORKS.values():
+        if held == set(layers[: len(held)]):
+            return layers[: len(held)]
+    like = [name for name, blocks in OTHER_BLOCKS.items() if held == set(layers_of(blocks)[: len(held)])]
+    network = "VGG-16" if held <= set(NETWORKS["VGG-16"]) else "VGG-19"
+    missing = next(layer for layer in NETWORKS[network] if layer not in held)
+    looks = f" (it looks like {like[0]})" if like else ""
+    raise WeightsError(f"{what} lacks {missing} but has deeper layers{looks}. {_NEEDED}")
 
 
 def _floats(named: Mapping[str, Tensor], layer: str, what: str) -> tuple[Tensor, Tensor]:
-    """A layer's weight and bias as finite float32, copied (what was read may be a map of the file)."""
-    found = []
-    for name in (f"{layer}.weight", f"{layer}.bias"):
+    """A layer's weight and bias."""
+    weight, bias = f"{layer}.weight", f"{layer}.bias"
+    for name in (weight, bias):
         if name not in named:
             raise WeightsError(f"{what} lacks {name}. {_NEEDED}")
-        tensor = named[name]
-        if tensor.dtype not in _FLOATS:
-            raise WeightsError(f"{what}: {name} is {tensor.dtype}; allowed are float32, float16, bfloat16 and float64.")
-        if tensor.layout != torch.strided:
-            raise WeightsError(f"{what}: {name} is sparse; allowed are dense tensors. Save it with .to_dense().")
-        tensor = tensor.detach().to(torch.float32, copy=True).contiguous()
-        if not bool(tensor.isfinite().all()):
-            raise WeightsError(f"{what}: {name} has values that are not finite. Use a file that is not damaged.")
-        found.append(tensor)
-    return found[0], found[1]
+    return _float(named[weight], weight, what), _float(named[bias], bias, what)
+
+
+def _float(tensor: Tensor, name: str, what: str) -> Tensor:
+    """A tensor as finite float32, copied (what was read may be a map of the file)."""
+    if tensor.dtype not in _FLOATS:
+        raise WeightsError(f"{what}: {name} is {tensor.dtype}; allowed are float32, float16, bfloat16 and float64.")
+    if tensor.layout != torch.strided:
+        raise WeightsError(f"{what}: {name} is sparse; allowed are dense tensors. Save it with .to_dense().")
+    tensor = tensor.detach().to(torch.float32, copy=True).contiguous()
+    if not bool(tensor.isfinite().all()):
+        raise WeightsError(f"{what}: {name} has values that are not finite. Use a file that is not damaged.")
+    return tensor
 
 
 def _input(named: Mapping[str, Tensor], network_input: NetworkInput | None, what: str) -> tuple[Tensor, Tensor]:

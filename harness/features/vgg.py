@@ -1,12 +1,14 @@
-"""VGG-19 by the paper's layer names, up to conv5_4 (Simonyan & Zisserman 2015, table 1, column E).
+"""VGG-19 and VGG-16 by the paper's layer names (Simonyan & Zisserman 2015, table 1, columns E and D).
 
 ``conv4_2`` means the feature map after that convolution's ReLU: the F of Gatys et al. 2016, equation 1.
+The two differ in the lengths of their blocks alone: VGG-16 has no conv3_4, conv4_4 and conv5_4. What walks a network
+takes the layers that it holds, in order; where only the order matters, ``LAYERS`` has both networks'.
 Shapes: B rows, N = N_l filters, h × w positions (M = M_l = h·w).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -16,10 +18,22 @@ from torch.nn import functional
 Pooling = Literal["average", "max"]
 Padding = Literal["zeros", "reflect"]
 
-BLOCKS = (2, 2, 4, 4, 4)
-LAYERS: tuple[str, ...] = tuple(f"conv{b}_{i}" for b, num in enumerate(BLOCKS, 1) for i in range(1, num + 1))
+VGG19 = (2, 2, 4, 4, 4)
+VGG16 = (2, 2, 3, 3, 3)
 
-GRID_PX = 2 ** (len(BLOCKS) - 1)
+
+def layers_of(blocks: Sequence[int]) -> tuple[str, ...]:
+    """The layers of blocks of so many convolutions, in order."""
+    return tuple(f"conv{block}_{i}" for block, num in enumerate(blocks, 1) for i in range(1, num + 1))
+
+
+LAYERS = layers_of(VGG19)
+"""Every layer of either network, in order."""
+
+NETWORKS = {"VGG-19": LAYERS, "VGG-16": layers_of(VGG16)}
+"""Layers by the network's name; VGG-19, which has all, comes first."""
+
+GRID_PX = 2 ** (len(VGG19) - 1)
 """A crop whose corner is at a multiple of this has the whole image's pooling windows, in every block."""
 
 
@@ -28,13 +42,28 @@ def block_of(layer: str) -> int:
     return int(layer[4])
 
 
-def layers_until(deepest: str) -> tuple[str, ...]:
-    """All layers up to and including ``deepest``, in order."""
-    return LAYERS[: LAYERS.index(deepest) + 1]
+def layers_in(state: Collection[str]) -> tuple[str, ...]:
+    """The layers of which a state has the weights, in order."""
+    return tuple(layer for layer in LAYERS if f"{layer}.weight" in state)
+
+
+def network_of(layers: Collection[str]) -> str:
+    """Which network some layers are the first ones of: without a gap they belong to VGG-16 or to VGG-19.
+
+    conv3_4 or conv4_4 make it VGG-19, conv4_1 without conv3_4 makes it VGG-16; up to conv3_3 the two are the same, and
+    VGG-19 is the name for both.
+    """
+    fits = {name for name, of_network in NETWORKS.items() if set(layers) <= set(of_network[: len(layers)])}
+    return "VGG-16" if fits == {"VGG-16"} else "VGG-19"
+
+
+def layers_until(deepest: str, layers: Sequence[str]) -> tuple[str, ...]:
+    """All of a network's layers up to and including ``deepest``, in order."""
+    return tuple(layers[: layers.index(deepest) + 1])
 
 
 def deepest_of(layers: Iterable[str]) -> str:
-    """The last of some layers in the network's order."""
+    """The last of some layers in the order of both networks."""
     return max(layers, key=LAYERS.index)
 
 
@@ -49,23 +78,26 @@ def map_shape(layer: str, height: int, width: int) -> tuple[int, int]:
     return height // factor, width // factor
 
 
-def halo_px(deepest: str) -> int:
+def halo_px(deepest: str, layers: Sequence[str]) -> int:
     """How far in pixels a position of ``deepest`` can see beyond its own pixels, up to a multiple of ``GRID_PX``.
 
-    Each 3×3 convolution adds one position, of 2^(block − 1) pixels: 70 pixels for conv5_1, so 80.
+    Each 3×3 convolution before it in ``layers``, its network, adds one position, of 2^(block − 1) pixels: for conv5_1
+    of VGG-19 70 pixels, so 80; of VGG-16 58, so 64.
     """
-    reach = sum(2 ** (block_of(layer) - 1) for layer in layers_until(deepest))
+    reach = sum(2 ** (block_of(layer) - 1) for layer in layers_until(deepest, layers))
     return -(-reach // GRID_PX) * GRID_PX
 
 
-class VGG19(nn.Module):
-    """The convolutional part of VGG-19, frozen, truncated after the deepest layer asked for.
+class VGG(nn.Module):
+    """The convolutional part of VGG-19 or VGG-16, frozen, truncated after the deepest layer asked for.
 
     Args:
         state: ``convB_I.weight`` (N, C, 3, 3) and ``convB_I.bias`` (N,) for every layer up to the deepest, and
             ``input.weight`` (3, 3, 1, 1), ``input.bias`` (3,): the 1×1 convolution that takes sRGB in [0, 1] to the
-            network's own input. Widths are read from the shapes. ``convB_I.compared`` (K,), where it is there, names
-            the filters that the maps have: the others only help the next layer.
+            network's own input. Which network it is, is read from the layers, widths from the shapes. Two more may be
+            there for a layer, never both: ``convB_I.compared`` (K,) names the filters that its map has (the others only
+            help the next layer); with ``convB_I.readout`` (K, N) R the map is R F, K linear combinations of the
+            filters, which may be negative. The next layer takes F itself either way.
         deepest: the last layer to compute; the state's last layer when left out.
         pooling: ``average`` (the paper's choice for its images) or ``max``; 2×2, stride 2.
         padding: what surrounds each map before a 3×3 convolution: ``zeros`` (VGG) or ``reflect``.
@@ -79,8 +111,8 @@ class VGG19(nn.Module):
         padding: Padding = "zeros",
     ) -> None:
         super().__init__()
-        held = tuple(layer for layer in LAYERS if f"{layer}.weight" in state)
-        self.layers = layers_until(deepest) if deepest else held
+        held = layers_in(state)
+        self.layers = layers_until(deepest, held) if deepest else held
         self.pooling: Pooling = pooling
         self.padding: Padding = padding
         for name in ("input", *self.layers):
@@ -91,6 +123,8 @@ class VGG19(nn.Module):
             if compared is not None and compared.tolist() == list(range(weight.shape[0])):
                 compared = None  # all of them, in order: no copy of the map is needed
             self.register_buffer(f"{name}_compared", None if compared is None else compared.long())
+            readout = state.get(f"{name}.readout")
+            self.register_buffer(f"{name}_readout", None if readout is None else readout.clone())
 
     def weight(self, layer: str) -> Tensor:
         """The (N, C, 3, 3) weights of a layer, or the (3, 3, 1, 1) of ``input``."""
@@ -100,27 +134,41 @@ class VGG19(nn.Module):
         """The (N,) biases of a layer."""
         return self.get_buffer(f"{layer}_bias")
 
+    def readout(self, layer: str) -> Tensor | None:
+        """The (K, N) read-out of a layer, where it has one."""
+        return self._buffers[f"{layer}_readout"]
+
     def num_filters(self, layer: str) -> int:
-        """N_l: the filters of the layer's map."""
+        """N_l: the channels of the layer's map, of its filters those compared, or its read-out's K."""
+        if (readout := self.readout(layer)) is not None:
+            return readout.shape[0]
         compared = self._buffers[f"{layer}_compared"]
         return self.weight(layer).shape[0] if compared is None else len(compared)
 
+    def layers_until(self, deepest: str) -> tuple[str, ...]:
+        """Its layers up to and including ``deepest``, in order."""
+        return layers_until(deepest, self.layers)
+
+    def halo_px(self, deepest: str) -> int:
+        """How far a position of ``deepest`` sees: see ``harness.features.vgg.halo_px``."""
+        return halo_px(deepest, self.layers)
+
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Feature maps after the ReLU.
+        """Feature maps after the ReLU: what is compared of each.
 
         Args:
             images: (B, 3, H, W) sRGB in [0, 1] (values outside are allowed and meaningful).
             layers: which maps to return; nothing deeper is computed.
 
         Returns:
-            Layer name to (B, N, h, w), channels-last in memory.
+            Layer name to (B, N, h, w), channels-last in memory, N as ``num_filters`` says.
         """
         wanted = set(layers)
         x = images.contiguous(memory_format=torch.channels_last)
         x = functional.conv2d(x, self.weight("input"), self.bias("input"))
         maps: dict[str, Tensor] = {}
         block = 1
-        for layer in layers_until(deepest_of(wanted)) if wanted else ():
+        for layer in self.layers_until(deepest_of(wanted)) if wanted else ():
             if block_of(layer) != block:
                 block = block_of(layer)
                 x = functional.avg_pool2d(x, 2) if self.pooling == "average" else functional.max_pool2d(x, 2)
@@ -135,7 +183,9 @@ class VGG19(nn.Module):
         return maps
 
     def _compared(self, layer: str, x: Tensor) -> Tensor:
-        """The filters that are compared, still channels-last."""
+        """What is compared of the (B, N, h, w) map after the ReLU, still channels-last."""
+        if (readout := self.readout(layer)) is not None:
+            return functional.linear(x.permute(0, 2, 3, 1), readout).permute(0, 3, 1, 2)
         compared = self._buffers[f"{layer}_compared"]
         if compared is None:
             return x
@@ -143,5 +193,5 @@ class VGG19(nn.Module):
 
 
 def with_all_filters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same network, whose maps have every filter."""
-    return {name: tensor for name, tensor in state.items() if not name.endswith(".compared")}
+    """The same network, whose maps have every filter as it is."""
+    return {name: tensor for name, tensor in state.items() if not name.endswith((".compared", ".readout"))}

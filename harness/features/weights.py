@@ -1,4 +1,4 @@
-"""Load network weights from any source into the form ``VGG19`` takes.
+"""Load network weights from any source into the form ``VGG`` takes.
 
 Sources: the embedded network, torchvision's VGG-19, the original Caffe VGG-19 of Simonyan & Zisserman 2015, a file, or
 a URL with its hash.
@@ -9,22 +9,25 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
 from harness.downloads import Progress
 from harness.errors import WeightsError
+from harness.features.fingerprint import network_hash
 from harness.features.sources import (
-    KNOWN_INPUTS,
+    LocalWeights,
     NetworkInput,
     WeightsFile,
     WeightsSource,
     WeightsURL,
     describe,
     fetch,
+    network_input_of,
 )
-from harness.features.state import vgg19_state
-from harness.features.vgg import LAYERS
+from harness.features.state import vgg_state
+from harness.features.vgg import LAYERS, NETWORKS, layers_in, network_of
 from harness.features.weights_file import read_tensors
 
 __all__ = ["LoadedWeights", "WeightsFile", "WeightsSource", "WeightsURL", "load_state", "require_layers"]
@@ -36,7 +39,7 @@ class LoadedWeights:
 
     Attributes:
         state: ``convB_I.weight`` (N, C, 3, 3), ``convB_I.bias`` (N,), ``input.weight`` (3, 3, 1, 1) and ``input.bias``
-            (3,), float32.
+            (3,), float32; for some layers ``convB_I.compared`` or ``convB_I.readout``: see ``VGG``.
         sha256: of the file's bytes, 64 hex digits.
         description: what the source is called in a sentence.
         input: the named input that was put in front; None where the file brought its own.
@@ -52,7 +55,12 @@ class LoadedWeights:
     @property
     def layers(self) -> tuple[str, ...]:
         """The layers held, in order."""
-        return tuple(layer for layer in LAYERS if f"{layer}.weight" in self.state)
+        return layers_in(self.state)
+
+    @cached_property
+    def network_hash(self) -> str:
+        """Of what the weights say, however their file spells it: see ``harness.features.fingerprint``."""
+        return network_hash(self.state, self.normalised)
 
 
 def load_state(source: WeightsSource, progress: Progress | None = None) -> LoadedWeights:
@@ -67,12 +75,18 @@ def load_state(source: WeightsSource, progress: Progress | None = None) -> Loade
         WeightsError: the weights cannot be found, read or used.
         DownloadError: they could not be downloaded, or have another hash.
     """
-    local = fetch(source, progress)
+    return load_local(source, fetch(source, progress))
+
+
+def load_local(source: WeightsSource, local: LocalWeights) -> LoadedWeights:
+    """The weights of a source whose file is here.
+
+    Raises:
+        WeightsError: they cannot be read or used.
+    """
     tensors, metadata = read_tensors(local.path)
-    network_input = source.input if isinstance(source, WeightsFile | WeightsURL) else None
-    if network_input is None:
-        network_input = next((kind for known, kind in KNOWN_INPUTS.items() if local.sha256.startswith(known)), None)
-    state = vgg19_state(tensors, network_input, describe(source))
+    network_input = network_input_of(source, local.sha256)
+    state = vgg_state(tensors, network_input, describe(source))
     return LoadedWeights(state, local.sha256, describe(source), network_input, metadata.get("normalised"))
 
 
@@ -85,14 +99,20 @@ def require_layers(held: Iterable[str], wanted: Iterable[str], description: str)
         description: what the weights are called, e.g. ``the embedded network``.
 
     Raises:
-        WeightsError: a layer that VGG-19 does not have, or one beyond the weights' last.
+        WeightsError: a layer that no VGG has, that this one has not, or that is beyond the weights' last.
     """
     held = tuple(held)
+    network = network_of(held)
     for layer in wanted:
         if layer not in LAYERS:
             near = difflib.get_close_matches(layer, LAYERS, n=1)
             meant = f" Did you mean {near[0]}?" if near else ""
             raise WeightsError(f"{layer!r} is no layer of VGG-19; its layers are {', '.join(LAYERS)}.{meant}")
+        if layer not in NETWORKS[network]:
+            raise WeightsError(
+                f"{layer} is no layer of {network}, which {description} is: there are {', '.join(held)}. Choose one of "
+                "these, or weights of VGG-19 (embedded, torchvision, caffe)."
+            )
         if layer not in held:
             raise WeightsError(
                 f"{layer} is beyond these weights: {description} ends at {held[-1]}. Choose layers up to {held[-1]}, "

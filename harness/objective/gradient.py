@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.features.vgg import VGG19
+from harness.features.vgg import VGG
 from harness.objective.rows import Losses, Objective
 from harness.objective.tiling import evaluate_in_tiles
 
@@ -34,7 +34,7 @@ class Evaluation:
 
 @torch.enable_grad()  # type: ignore[untyped-decorator, unused-ignore]
 def evaluate(
-    objective: Objective, network: VGG19, images: Tensor, rows: Sequence[int], with_content_gradient: bool = False
+    objective: Objective, network: VGG, images: Tensor, rows: Sequence[int], with_content_gradient: bool = False
 ) -> Evaluation:
     """Evaluate some rows, in tiles where the objective says so; the two agree to rounding.
 

@@ -2,8 +2,9 @@
 
 A pass of one row holds, until its gradient has come back: what the network is given, every map up to the deepest layer
 (after the ReLU, which works in place; a convolution keeps its input), the pooled maps (max pooling: 64-bit indices as
-well), the padded maps where the padding is a reflection; for each layer weighed its compared filters' difference,
-gradient or product with a mask, as often as there are masks; and two more of the largest map for what is on its way. In
+well), the padded maps where the padding is a reflection; for each layer weighed its read-out where it has one, and the
+difference, gradient or product with a mask of what is compared of it, as often as there are masks; and two more of the
+largest map for what is on its way. In
 tiles, all that for one crop, and each weighed layer's own positions once more, since a part of a map must be copied. In
 single precision, for the usual layers (conv4_2; conv1_1 to conv5_1), average pooling and zeros around the maps:
 
@@ -20,9 +21,10 @@ out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
-from harness.features.vgg import GRID_PX, VGG19, block_of, deepest_of, halo_px, layers_until, map_shape
+from harness.features.vgg import GRID_PX, VGG, block_of, deepest_of, map_shape
 from harness.objective.tiles import spans_of
 
 BOUND_BYTES = 2**30
@@ -30,12 +32,12 @@ BOUND_BYTES = 2**30
 
 
 def plain_pass_bytes(
-    network: VGG19, layers: Collection[str], height: int, width: int, itemsize: int = 4, num_regions: int = 1
+    network: VGG, layers: Collection[str], height: int, width: int, itemsize: int = 4, num_regions: int = 1
 ) -> int:
     """Memory of one row's evaluation in one pass, in bytes.
 
     Args:
-        network: the frozen VGG-19.
+        network: the frozen VGG.
         layers: the layers weighed, at least one.
         height: of the picture, in pixels.
         width: of the picture, in pixels.
@@ -44,7 +46,7 @@ def plain_pass_bytes(
     """
     kept, transient = 2 * 3 * height * width * itemsize, 0
     num_in, before = 3, 1
-    for layer in layers_until(deepest_of(layers)):
+    for layer in network.layers_until(deepest_of(layers)):
         h, w = map_shape(layer, height, width)
         num_filters = network.weight(layer).shape[0]
         if block_of(layer) != before:
@@ -55,11 +57,16 @@ def plain_pass_bytes(
         kept += num_filters * h * w * itemsize
         transient = max(transient, 2 * num_filters * h * w * itemsize)
         num_in = num_filters
+    kept += sum(
+        network.num_filters(layer) * math.prod(map_shape(layer, height, width)) * itemsize
+        for layer in layers
+        if network.readout(layer) is not None
+    )
     return kept + max(1, num_regions) * _weighed_bytes(network, layers, height, width, itemsize) + transient
 
 
 def tiled_pass_bytes(
-    network: VGG19,
+    network: VGG,
     layers: Collection[str],
     height: int,
     width: int,
@@ -68,7 +75,7 @@ def tiled_pass_bytes(
     num_regions: int = 1,
 ) -> int:
     """Memory of one row's evaluation in tiles of at most ``tile_px``, in bytes; see ``plain_pass_bytes``."""
-    axes = [spans_of(length, tile_px, halo_px(deepest_of(layers))) for length in (height, width)]
+    axes = [spans_of(length, tile_px, network.halo_px(deepest_of(layers))) for length in (height, width)]
     crop_height, crop_width = (max(span.last - span.first for span in axis) for axis in axes)
     own_height, own_width = (max(span.stop - span.start for span in axis) for axis in axes)
     return plain_pass_bytes(network, layers, crop_height, crop_width, itemsize, num_regions) + _weighed_bytes(
@@ -76,7 +83,7 @@ def tiled_pass_bytes(
     )
 
 
-def choose_tile(network: VGG19, layers: Collection[str], height: int, width: int, itemsize: int = 4) -> int | None:
+def choose_tile(network: VGG, layers: Collection[str], height: int, width: int, itemsize: int = 4) -> int | None:
     """The longest side of a transfer's tiles in pixels, reckoned without masks; see ``plain_pass_bytes``.
 
     Returns:
@@ -93,7 +100,7 @@ def choose_tile(network: VGG19, layers: Collection[str], height: int, width: int
     return min(fitting, key=lambda tile_px: -(-height // tile_px) * -(-width // tile_px), default=GRID_PX)
 
 
-def _weighed_bytes(network: VGG19, layers: Collection[str], height: int, width: int, itemsize: int) -> int:
-    """The compared filters of the layers weighed, once."""
+def _weighed_bytes(network: VGG, layers: Collection[str], height: int, width: int, itemsize: int) -> int:
+    """What is compared of the layers weighed, once."""
     shapes = {layer: map_shape(layer, height, width) for layer in layers}
     return sum(network.num_filters(layer) * h * w * itemsize for layer, (h, w) in shapes.items())

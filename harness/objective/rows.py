@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from harness.features.vgg import LAYERS, VGG19, block_of, map_shape
+from harness.features.vgg import LAYERS, VGG, block_of, map_shape
 from harness.images.colour import grey
 from harness.objective.equations import (
     content_loss,
@@ -101,7 +101,7 @@ class Objective(nn.Module):
     def __init__(
         self,
         rows: Sequence[RowObjective],
-        network: VGG19,
+        network: VGG,
         contents: Sequence[Tensor],
         styles: Sequence[Tensor],
         masks: Sequence[Tensor] = (),
@@ -136,7 +136,7 @@ class Objective(nn.Module):
             self._measure_targets(network, contents, styles, of_painting)
 
     def _measure_targets(
-        self, network: VGG19, contents: Sequence[Tensor], styles: Sequence[Tensor], guidance: Guidance
+        self, network: VGG, contents: Sequence[Tensor], styles: Sequence[Tensor], guidance: Guidance
     ) -> None:
         """One pass over each distinct image, or over its luminance, for all layers that some row needs of it."""
         for luminance in (False, True):
@@ -156,11 +156,11 @@ class Objective(nn.Module):
                 for name, target in style_targets(network, image, wanted, guidance, luminance, self.tile_px).items():
                     self.register_buffer(name, target, persistent=False)
 
-    def forward(self, network: VGG19, images: Tensor, rows: Sequence[int]) -> Losses:
+    def forward(self, network: VGG, images: Tensor, rows: Sequence[int]) -> Losses:
         """Evaluate some rows in one pass over their whole images.
 
         Args:
-            network: the frozen VGG-19.
+            network: the frozen VGG.
             images: (b, 3, H, W), one for each of ``rows``.
             rows: which rows of the batch they are.
         """
@@ -168,7 +168,7 @@ class Objective(nn.Module):
         maps = network(self.seen(plan, images), plan.layers)
         return self.losses(plan, self.statistics(plan, maps), images)
 
-    def plan(self, network: VGG19, images: Tensor, rows: Sequence[int]) -> Plan:
+    def plan(self, network: VGG, images: Tensor, rows: Sequence[int]) -> Plan:
         """The terms of some rows, made once."""
         key = tuple(rows), images.dtype
         if key not in self._plans:

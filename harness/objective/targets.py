@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from harness.features.vgg import VGG19, block_of, deepest_of, map_shape
+from harness.features.vgg import VGG, block_of, deepest_of, map_shape
 from harness.images.colour import grey
 from harness.objective.equations import gram_per_position, guided_gram_per_position
 from harness.objective.guidance import Guidance
@@ -31,12 +31,12 @@ def style_name(layer: str, part: StylePart, luminance: bool) -> str:
 
 
 def measured_maps(
-    network: VGG19, image: Tensor, layers: Collection[str], tile_px: int | None
+    network: VGG, image: Tensor, layers: Collection[str], tile_px: int | None
 ) -> Iterator[tuple[Tile | None, dict[str, Tensor]]]:
     """An image's maps: at once, or each tile's own positions of them.
 
     Args:
-        network: the frozen VGG-19.
+        network: the frozen VGG.
         image: (3, H, W).
         layers: which; without any there is no pass.
         tile_px: a tile's longest side; None: one pass over the whole image.
@@ -44,13 +44,13 @@ def measured_maps(
     if tile_px is None and layers:
         yield None, network(image[None], layers)
     elif tile_px is not None and layers:
-        for tile in tiles_of(image.shape[1], image.shape[2], tile_px, deepest_of(layers)):
+        for tile in tiles_of(image.shape[1], image.shape[2], tile_px, network.halo_px(deepest_of(layers))):
             maps = network(tile.crop(image)[None], layers)
             yield tile, {layer: tile.own_of_crop(layer, features) for layer, features in maps.items()}
 
 
 def content_targets(
-    network: VGG19, image: Tensor, layers: Collection[str], luminance: bool, tile_px: int | None
+    network: VGG, image: Tensor, layers: Collection[str], luminance: bool, tile_px: int | None
 ) -> dict[str, Tensor]:
     """Layer to the photograph's (1, N, h, w) map P."""
     targets: dict[str, Tensor] = {}
@@ -68,7 +68,7 @@ def content_targets(
 
 
 def style_targets(
-    network: VGG19,
+    network: VGG,
     image: Tensor,
     wanted: Sequence[tuple[str, StylePart]],
     guidance: Guidance,
@@ -78,7 +78,7 @@ def style_targets(
     """Name to the (1, N, N) Gram matrix of a painting, or of a region of it, per position: A / M_s.
 
     Args:
-        network: the frozen VGG-19.
+        network: the frozen VGG.
         image: (3, H_s, W_s) the painting.
         wanted: layers, and the parts whose target is to be measured there.
         guidance: the distinct masks over paintings.

@@ -1,9 +1,9 @@
 """Where the tiles of an image lie, and whose the positions of a crop's maps are.
 
-A tile is evaluated on a crop that goes ``halo_px`` beyond it, so that what surrounds the crop reaches none of the
-tile's own positions; at the image's border the crop ends too, and is padded as the image would be. Crops begin at
-multiples of ``GRID_PX`` so that pooling pairs the same pixels. Every position of every map is one tile's own. Units:
-pixels.
+A tile is evaluated on a crop that goes the network's ``halo_px`` beyond it, so that what surrounds the crop reaches
+none of the tile's own positions; at the image's border the crop ends too, and is padded as the image would be. Crops
+begin at multiples of ``GRID_PX`` so that pooling pairs the same pixels. Every position of every map is one tile's own.
+Units: pixels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from harness.features.vgg import GRID_PX, block_of, halo_px
+from harness.features.vgg import GRID_PX, block_of
 
 
 @dataclass(frozen=True)
@@ -67,21 +67,20 @@ def spans_of(length: int, tile_px: int, halo: int) -> list[Span]:
     ]
 
 
-def tiles_of(height: int, width: int, tile_px: int, deepest: str) -> Iterator[Tile]:
-    """The tiles of an image, for maps up to ``deepest``.
+def tiles_of(height: int, width: int, tile_px: int, halo: int) -> Iterator[Tile]:
+    """The tiles of an image.
 
     Args:
         height: of the image, in pixels.
         width: of the image, in pixels.
         tile_px: a tile's longest side, a multiple of ``GRID_PX``.
-        deepest: the deepest layer asked for.
+        halo: how far a crop goes beyond its tile: the network's ``halo_px`` of the deepest layer asked for.
 
     Raises:
         ValueError: ``tile_px`` is not a positive multiple of ``GRID_PX``.
     """
     if tile_px < GRID_PX or tile_px % GRID_PX:
         raise ValueError(f"Tiles of {tile_px} px are not possible: a multiple of {GRID_PX} px is needed, such as 512.")
-    halo = halo_px(deepest)
     for rows in spans_of(height, tile_px, halo):
         for columns in spans_of(width, tile_px, halo):
             yield Tile(rows, columns)

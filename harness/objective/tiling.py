@@ -18,19 +18,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from harness.features.vgg import VGG19, deepest_of
+from harness.features.vgg import VGG, deepest_of
 from harness.objective.rows import Losses, Objective, Statistics
 from harness.objective.tiles import tiles_of
 
 
 def evaluate_in_tiles(
-    objective: Objective, network: VGG19, images: Tensor, rows: Sequence[int], with_content_gradient: bool
+    objective: Objective, network: VGG, images: Tensor, rows: Sequence[int], with_content_gradient: bool
 ) -> tuple[Losses, Tensor, Tensor | None]:
     """Losses, ∇ total and, where asked for, ∇ α content; see ``harness.objective.gradient.evaluate``."""
     assert objective.tile_px is not None
     plan = objective.plan(network, images, rows)
     height, width = images.shape[2:]
-    tiles = list(tiles_of(height, width, objective.tile_px, deepest_of(plan.layers))) if plan.layers else []
+    halo = network.halo_px(deepest_of(plan.layers)) if plan.layers else 0
+    tiles = list(tiles_of(height, width, objective.tile_px, halo)) if plan.layers else []
     sums: list[Tensor] = []
     with torch.no_grad():
         for tile in tiles:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.features.vgg import VGG19
+from harness.features.vgg import VGG
 from harness.objective.gradient import evaluate
 from harness.objective.rows import Losses, Objective
 from harness.optim import BatchedOptimizer, RowStatus
@@ -44,7 +44,7 @@ class StyleTransfer(BatchModule):
         self,
         start: Tensor,
         objective: Objective,
-        network: VGG19,
+        network: VGG,
         make_optimizer: Callable[[list[nn.Parameter]], BatchedOptimizer],
         steps: int,
         microbatch: int = 1,
@@ -67,8 +67,8 @@ class StyleTransfer(BatchModule):
         self._indices: dict[tuple[int, ...], Tensor] = {}
 
     @property
-    def network(self) -> VGG19:
-        """The frozen VGG-19."""
+    def network(self) -> VGG:
+        """The frozen VGG."""
         return self._network[0]
 
     @property

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.config.levels import Level, levels_of, num_evaluations
-from harness.features.vgg import VGG19
+from harness.features.vgg import VGG
 from harness.images.resize import fit_longer_side, resize
 from harness.objective.rows import Objective
 from harness.optim import BatchedAdam, BatchedLBFGS, BatchedOptimizer
@@ -97,7 +97,7 @@ def _make_module(
         for i, row in enumerate(rows)
     ]
     layers = {layer for o in objectives for layer in (*o.weighed_content(), *o.weighed_style())}
-    network: VGG19 = load_network(transfer, layers).to(device, dtype)
+    network: VGG = load_network(transfer, layers).to(device, dtype)
     height, width = prepared.photographs[0].shape[1:]
     objective = Objective(
         objectives,

@@ -13,7 +13,7 @@ from torch import Tensor
 from harness.config.styles import Painting, paintings_of
 from harness.features.normalise import normalised_state
 from harness.features.sources import WeightsFile, WeightsSource, WeightsURL
-from harness.features.vgg import VGG19, deepest_of, layers_until
+from harness.features.vgg import VGG, deepest_of
 from harness.features.weights import load_state, require_layers
 from harness.images.colour import grey, matched_luminance, recoloured
 from harness.images.files import read_image
@@ -241,7 +241,7 @@ def weights_source(transfer: Mapping[str, Any]) -> WeightsSource:
     return WeightsFile(Path(weights["file"]), weights.get("input"))
 
 
-def load_network(transfer: Mapping[str, Any], layers: Iterable[str]) -> VGG19:
+def load_network(transfer: Mapping[str, Any], layers: Iterable[str]) -> VGG:
     """The frozen network of a transfer, up to the deepest of ``layers``, normalised where the transfer says so.
 
     Raises:
@@ -253,12 +253,12 @@ def load_network(transfer: Mapping[str, Any], layers: Iterable[str]) -> VGG19:
     state = loaded.state
     if transfer["normalised"]:
         state = normalised_state(loaded, transfer["pooling"], transfer["padding"])
-    return VGG19(state, deepest_of(layers), transfer["pooling"], transfer["padding"])
+    return VGG(state, deepest_of(layers), transfer["pooling"], transfer["padding"])
 
 
-def embedded_network() -> VGG19:
+def embedded_network() -> VGG:
     """The network on which the comparable numbers are measured, whatever was optimised."""
-    return VGG19(normalised_state(load_state("embedded"), "average", "zeros"))
+    return VGG(normalised_state(load_state("embedded"), "average", "zeros"))
 
 
 def tile_px_of(transfer: Mapping[str, Any], height: int, width: int) -> int | None:
@@ -268,7 +268,6 @@ def tile_px_of(transfer: Mapping[str, Any], height: int, width: int) -> int | No
     row that has several takes memory beyond the bound.
     """
     held = load_state(weights_source(transfer)).layers
-    layers = [layer for layer in layers_until("conv5_1") if layer in held]
     itemsize = torch.finfo(PRECISIONS[transfer["precision"]]).bits // 8
     weighed = [layer for layer in (CONTENT_LAYER, *STYLE_WEIGHTS) if layer in held]
-    return choose_tile(load_network(transfer, layers), weighed, height, width, itemsize)
+    return choose_tile(load_network(transfer, weighed), weighed, height, width, itemsize)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from harness.config.styles import Painting, paintings_of
-from harness.features.vgg import VGG19
+from harness.features.vgg import VGG
 from harness.metrics import COLOUR_DISTANCE, HELDOUT_STYLE, REFERENCE_STYLE, Reference
 from harness.objective.rows import RowObjective
 from harness.runs.prepare import Prepared, Row, embedded_network, painting_of, row_objective_of
@@ -31,7 +31,7 @@ class References:
     def __init__(self, rows: Sequence[Row], prepared: Prepared) -> None:
         self._rows = rows
         self._prepared = prepared
-        self._network: VGG19 | None = None
+        self._network: VGG | None = None
         self._made: dict[tuple[int, str], Reference] = {}
 
     def measure(self, row: int, picture: Tensor) -> Mapping[str, Any]:
