@@ -227,7 +227,8 @@ def test_layer_that_vgg16_lacks_is_refused_with_those_that_are_there_by_every_co
     assert "conv3_4 is no layer of VGG-16" in refused.output and "conv3_3, conv4_1, conv4_2" in refused.output
     assert not (tmp_path / "runs").exists()
     if command != ["run"]:
-        assert CliRunner().invoke(app, [*command, *words, "transfer.content_layers={conv3_3: 1}"]).exit_code == 0
+        done = CliRunner().invoke(app, [*command, *words, "transfer.content_layers={conv3_3: 1}"])
+        assert done.exit_code == 0 and ("(VGG-16 to conv5_3)" in done.output) == (command == ["explain"]), done.output
 
 
 def test_all_faults_come_in_one_report_each_with_its_line(tmp_path: Path) -> None:

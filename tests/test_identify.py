@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -168,6 +169,9 @@ def test_file_of_a_published_hash_has_the_names_id(monkeypatch: pytest.MonkeyPat
     torch.save(STATE, "vgg.pth")
     digits = sources.file_sha256(Path("vgg.pth"))[:8]
     monkeypatch.setitem(sources.KNOWN_INPUTS, digits, "torchvision")
+    assert len(identify(WeightsFile(Path("vgg.pth"))).network) == 64  # a known input alone is no name
+    shutil.rmtree(os.environ["HARNESS_CACHE"])
+    monkeypatch.setattr("harness.features.identify.PUBLISHED", (digits,))
     assert identify(WeightsFile(Path("vgg.pth"))).network == digits
     assert identify(WeightsFile(Path("vgg.pth"), "torchvision")).network == digits
     assert len(identify(WeightsFile(Path("vgg.pth"), "caffe")).network) == 64

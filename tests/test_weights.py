@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from tiny_vgg import VGG16_INDICES, VGG16_LAYERS, photograph, renamed, tiny_state, without_input
 from torch import nn
-from torchvision.models import VGG19_Weights
+from torchvision.models import VGG16_Weights, VGG19_Weights
 from torchvision.models.vgg import make_layers
 from torchvision.transforms.functional import normalize
 
@@ -380,6 +380,7 @@ def test_impossible_url_or_hash_is_a_usage_error(url, sha256):
 
 def test_hashes_in_ids_are_those_of_the_published_files():
     assert VGG19_Weights.IMAGENET1K_V1.url.endswith(f"vgg19-{sources.TORCHVISION_SHA256}.pth")
+    assert VGG16_Weights.IMAGENET1K_V1.url.endswith(f"vgg16-{sources.TORCHVISION_VGG16_SHA256}.pth")
     assert sources.CAFFE_URL.endswith(f"/vgg19-{sources.CAFFE_SHA256}.pth")
 
 

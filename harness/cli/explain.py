@@ -13,12 +13,13 @@ from harness.cli.downloads import DownloadProgress
 from harness.cli.explain_terms import further_terms, quilting_terms
 from harness.config import load_experiment
 from harness.config.methods import QUILTING
-from harness.features.vgg import map_shape
+from harness.features.identify import identify
+from harness.features.vgg import map_shape, network_of
 from harness.images.library import fault_of_image
 from harness.jobs import Job, make_jobs
 from harness.objective.conventions import CONVENTIONS
 from harness.objective.explain import Converted, convert, terms_of
-from harness.runs.prepare import load_network, row_objective_of
+from harness.runs.prepare import load_network, row_objective_of, weights_source
 
 
 def explain_experiment(file: Path, overrides: tuple[str, ...], profile: str | None) -> None:
@@ -47,7 +48,11 @@ def _explain_objective(console: Console, job: Job) -> None:
         shapes[layer] = (network.num_filters(layer), height * width)
     convention = CONVENTIONS[objective.convention]
     normalised = "normalised to mean activation 1" if job.row.transfer["normalised"] else "not normalised"
-    console.print(f"network: {job.row.transfer['weights']}, {job.row.transfer['pooling']} pooling, {normalised}")
+    held = identify(weights_source(job.row.transfer)).layers
+    kind = f"{network_of(held)} to {held[-1]}"
+    console.print(
+        f"network: {job.row.transfer['weights']} ({kind}), {job.row.transfer['pooling']} pooling, {normalised}"
+    )
     console.print(f"convention {convention.name!r}: {convention.formula}", markup=False)
     console.print(f"  from {convention.source}; meant for: {convention.network}", markup=False)
     console.print(

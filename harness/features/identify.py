@@ -17,10 +17,22 @@ from safetensors import SafetensorError, safe_open
 
 from harness.downloads import Progress, cache_folder
 from harness.features.fingerprint import network_hash
-from harness.features.sources import KNOWN_INPUTS, LocalWeights, NetworkInput, WeightsSource, fetch, network_input_of
+from harness.features.sources import (
+    CAFFE_SHA256,
+    KNOWN_INPUTS,
+    TORCHVISION_SHA256,
+    LocalWeights,
+    NetworkInput,
+    WeightsSource,
+    fetch,
+    network_input_of,
+)
 
 VERSION = 1
 """To be raised when the same file would be read as another network: old records are then not read."""
+
+PUBLISHED = (TORCHVISION_SHA256, CAFFE_SHA256)
+"""The files behind ``torchvision`` and ``caffe``: in ids these digits stand for their networks."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,7 @@ def _measure(source: WeightsSource, local: LocalWeights, network_input: NetworkI
 
     loaded = load_local(source, local)
     published = (
-        digits for digits, kind in KNOWN_INPUTS.items() if local.sha256.startswith(digits) and kind == network_input
+        digits for digits in PUBLISHED if local.sha256.startswith(digits) and KNOWN_INPUTS[digits] == network_input
     )
     return Identified(next(published, loaded.network_hash), loaded.layers, local.sha256)
 

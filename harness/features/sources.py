@@ -25,12 +25,19 @@ EMBEDDED_DEEPEST = "conv5_1"
 TORCHVISION_SHA256 = "dcbb9e9d"
 """First hex digits of the SHA-256 of ``VGG19_Weights.IMAGENET1K_V1``, as they stand in its file name."""
 
+TORCHVISION_VGG16_SHA256 = "397923af"
+"""The same of ``VGG16_Weights.IMAGENET1K_V1``."""
+
 CAFFE_SHA256 = "d01eb7cb"
 """First hex digits of the SHA-256 of the original Caffe weights as J. Johnson converted them."""
 
 CAFFE_URL = f"https://web.eecs.umich.edu/~justincj/models/vgg19-{CAFFE_SHA256}.pth"
 
-KNOWN_INPUTS: dict[str, NetworkInput] = {TORCHVISION_SHA256: "torchvision", CAFFE_SHA256: "caffe"}
+KNOWN_INPUTS: dict[str, NetworkInput] = {
+    TORCHVISION_SHA256: "torchvision",
+    TORCHVISION_VGG16_SHA256: "torchvision",
+    CAFFE_SHA256: "caffe",
+}
 """Which input the files with these hashes take, so that ``input`` may be left out for them."""
 
 

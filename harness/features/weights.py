@@ -111,7 +111,7 @@ def require_layers(held: Iterable[str], wanted: Iterable[str], description: str)
         if layer not in NETWORKS[network]:
             raise WeightsError(
                 f"{layer} is no layer of {network}, which {description} is: there are {', '.join(held)}. Choose one of "
-                "these, or weights of VGG-19 (embedded, torchvision, caffe)."
+                "these, or weights of VGG-19 (torchvision, caffe)."
             )
         if layer not in held:
             raise WeightsError(

@@ -12,6 +12,7 @@ single precision, for the usual layers (conv4_2; conv1_1 to conv5_1), average po
                         million pixels
     embedded network     562                     1024 px          904
     full-width VGG-19   2227                      464 px          974
+    full-width VGG-16   2136                      512 px         1005
 
 ``tests/benchmark_memory.py`` measures it. What allocators and libraries keep for themselves comes on top, and so does
 what does not depend on the layers: optimiser, targets, regularisers. The choice depends on the transfer alone, never on
