@@ -33,7 +33,7 @@ ADDED_LATER: Mapping[str, Any] = MappingProxyType(
 """Fields that came after version 1, with the value that means "as before": they enter the id only when they differ, so
 that ids from before they existed stay valid. Keys are dotted fields (``optimiser.preconditioner``)."""
 
-_INPUT_OF_NAME = {"embedded": None, "torchvision": "torchvision", "caffe": "caffe"}
+_INPUT_OF_NAME = {"embedded": None, "vgg16": None, "torchvision": "torchvision", "caffe": "caffe"}
 
 
 def canonical_json(data: Any) -> str:
