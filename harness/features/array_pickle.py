@@ -30,7 +30,7 @@ def _reconstruct(kind: object, shape: object, code: object) -> np.ndarray:
 def _dtype(code: object, align: object = False, copy: object = True) -> np.dtype:
     if code != "f4":
         raise pickle.UnpicklingError(f"values of kind {code!r}, where float32 alone is allowed")
-    return np.dtype(np.float32).newbyteorder("=")
+    return np.dtype(np.float32, copy=True)  # of its own: the pickle goes on to write into it
 
 
 _ARRAY = _ArrayType()

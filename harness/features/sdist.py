@@ -157,6 +157,8 @@ def _reason(sdist: Sdist, code: int, log: str, advice: str) -> str:
             f"(PIP_INDEX_URL), or {advice}."
         )
     errors = [line.partition("ERROR: ")[2].strip().rstrip(".") for line in log.splitlines() if "ERROR: " in line]
+    if errors and errors[-1] == "Exception:":  # pip's own fault, or a disk's: the end of its traceback tells
+        errors = [log.rstrip().splitlines()[-1]]
     said = f"pip says: {errors[-1]}" if errors else f"pip ended with exit code {code}"
     if "No matching distribution" in log:
         closed = " PIP_NO_INDEX is set, so pip asks no index." if os.environ.get("PIP_NO_INDEX") else ""
@@ -169,7 +171,7 @@ def _reason(sdist: Sdist, code: int, log: str, advice: str) -> str:
             f"{what} cannot be downloaded: no space is left on the disk. Nothing was kept. Free "
             f"{5 * sdist.num_bytes // 10**6} MB, or set HARNESS_CACHE to a folder on another disk."
         )
-    return f"{what} cannot be downloaded ({said}). Nothing was kept. Try `pip download --no-deps {what}`, or {advice}."
+    return f"{what} cannot be downloaded ({said}). Nothing was kept. Mend what pip names, or {advice}."
 
 
 def check_sdist(path: Path, sdist: Sdist) -> None:
