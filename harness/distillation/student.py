@@ -1,4 +1,4 @@
-"""The student in training: a VGG with BatchNorm, which is folded away at the end."""
+"""The student in training: a narrow VGG and a linear read-out of every layer."""
 
 from __future__ import annotations
 
@@ -8,37 +8,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from harness.distillation.selection import LayerStart
+from harness.distillation.targets import Directions
 from harness.features.vgg import block_of
 
 
 class Student(nn.Module):
-    """A VGG in training: convolution, BatchNorm, ReLU, with 2×2 average pooling between the blocks.
+    """A VGG in training: convolution and ReLU, 2×2 average pooling between the blocks, a read-out of every layer.
 
     Args:
-        widths: N_l of every layer, in order, conv1_1 first.
+        start: every layer's first weights, in order, conv1_1 first.
         input_weight: (3, 3, 1, 1), kept from the teacher: the units of the image, not learned.
         input_bias: (3,).
     """
 
-    def __init__(self, widths: Mapping[str, int], input_weight: Tensor, input_bias: Tensor) -> None:
+    def __init__(self, start: Mapping[str, LayerStart], input_weight: Tensor, input_bias: Tensor) -> None:
         super().__init__()
-        self.layers = tuple(widths)
-        self.register_buffer("input_weight", input_weight)
-        self.register_buffer("input_bias", input_bias)
-        self.convolutions = nn.ModuleDict()
-        self.norms = nn.ModuleDict()
-        num_in = 3
-        for layer, num_out in widths.items():
-            convolution = nn.Conv2d(num_in, num_out, 3, padding=1, bias=False)
-            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-            self.convolutions[layer] = convolution
-            norm = nn.BatchNorm2d(num_out, momentum=0.02)
-            self.norms[layer] = norm
-            nn.init.constant_(norm.bias, 0.5)
-            num_in = num_out
+        self.layers = tuple(start)
+        self.register_buffer("input_weight", input_weight.cpu().clone())
+        self.register_buffer("input_bias", input_bias.cpu().clone())
+        self.weights = nn.ParameterDict(
+            {layer: nn.Parameter(of.weight.to(memory_format=torch.channels_last)) for layer, of in start.items()}
+        )
+        self.biases = nn.ParameterDict({layer: nn.Parameter(of.bias.clone()) for layer, of in start.items()})
+        self.readouts = nn.ParameterDict({layer: nn.Parameter(of.readout.clone()) for layer, of in start.items()})
 
-    def forward(self, images: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """Maps **before** the ReLU, for (B, 3, H, W) sRGB in [0, 1]; all but the first convolution run in ``dtype``."""
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """The maps S after the ReLU, for (B, 3, H, W) sRGB in [0, 1]."""
         x = functional.conv2d(images, self.get_buffer("input_weight"), self.get_buffer("input_bias"))
         maps: dict[str, Tensor] = {}
         block = 1
@@ -46,27 +42,30 @@ class Student(nn.Module):
             if block_of(layer) != block:
                 block = block_of(layer)
                 x = functional.avg_pool2d(x, 2)
-            if layer == self.layers[0]:
-                z = self.convolutions[layer](x)  # float32 also in autocast: it takes small differences of large numbers
-                x = z.to(dtype)
-            with torch.autocast(images.device.type, torch.bfloat16, enabled=dtype != torch.float32):
-                maps[layer] = self.norms[layer](x if layer == self.layers[0] else self.convolutions[layer](x))
-            x = functional.relu(maps[layer])
+            x = functional.relu(functional.conv2d(x, self.weights[layer], self.biases[layer], padding=1))
+            maps[layer] = x
         return maps
 
+    def read(self, layer: str, features: Tensor) -> Tensor:
+        """What approximates T / √energy, position by position: (B, M, K)."""
+        return features.permute(0, 2, 3, 1).flatten(1, 2) @ self.readouts[layer].T
+
     @torch.no_grad()
-    def folded(self) -> dict[str, Tensor]:
-        """The plain state with BatchNorm's running statistics folded into weights and biases."""
-        state = {
-            "input.weight": self.get_buffer("input_weight").clone(),
-            "input.bias": self.get_buffer("input_bias").clone(),
-        }
+    def state(self, directions: Mapping[str, Directions], num_filters: Mapping[str, int]) -> dict[str, Tensor]:
+        """The network as ``VGG`` takes it, float32, with its read-outs.
+
+        R = √(K/N) V, V the read-out into the K principal directions: distances between maps R S, averaged over K, are
+        the teacher's, averaged over N (mean-squared units divide by N; over Gram matrices' differences D,
+        1/K² Σ (R D Rᵀ)² = 1/N² Σ (W D Wᵀ)²).
+
+        Args:
+            directions: of every layer.
+            num_filters: layer to N.
+        """
+        found = {"input.weight": self.get_buffer("input_weight"), "input.bias": self.get_buffer("input_bias")}
         for layer in self.layers:
-            norm = self.norms[layer]
-            assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
-            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-            weight = self.convolutions[layer].weight
-            assert isinstance(weight, Tensor)
-            state[f"{layer}.weight"] = (weight * scale[:, None, None, None]).float().contiguous()
-            state[f"{layer}.bias"] = (norm.bias - norm.running_mean * scale).float()
-        return state
+            V = directions[layer].energy.sqrt().to(self.readouts[layer])[:, None] * self.readouts[layer]
+            found[f"{layer}.weight"] = self.weights[layer].contiguous()
+            found[f"{layer}.bias"] = self.biases[layer]
+            found[f"{layer}.readout"] = V * (V.shape[0] / num_filters[layer]) ** 0.5
+        return {name: tensor.detach().cpu().clone() for name, tensor in found.items()}

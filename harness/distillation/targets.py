@@ -1,24 +1,29 @@
-"""What the student is to learn (a teacher's normalised maps), and how much of it a network has learned."""
+"""What the student is to learn: the teacher's normalised maps, in their principal directions.
+
+A map of K channels cannot hold one of N = 4K, but a linear read-out W (N × K) of the student's map S gives the best it
+can, F ≈ W S. Distances between maps W S need only R with RᵀR = WᵀW (K × K): |W S − W S'|² = |R S − R S'|², and the same
+holds of Gram matrices. So the student's maps R S are compared in place of the teacher's F, in the teacher's units.
+W is sought in the K largest principal directions U of F (N × K, uncentred: a Gram matrix is uncentred too): W = U V.
+
+Legend: N = N_l teacher's filters, K student's, M positions; F (N × M) the teacher's map, T = Uᵀ F (K × M).
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from harness.features.vgg import VGG, with_all_filters
+from harness.features.vgg import VGG
 from harness.images.files import read_image
 from harness.images.resize import resize, to_tensor
 
 HELD_OUT_OF = 20
 """One image in this many is held out, by the hash of its file name."""
-
-FIRING = 1e-3
-"""A teacher's channel fires when its mean activation is above this share of its layer's largest (a third never do)."""
 
 
 def is_held_out(name: str) -> bool:
@@ -37,77 +42,52 @@ def read_photograph(path: Path, shorter_side_px: int = 256) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Targets:
-    """What the normalised teacher's channels look like on photographs.
+class Directions:
+    """One layer's principal directions over some images.
 
     Attributes:
-        variance: layer to (N,) variance of the normalised activation (1 where the channel does not fire).
-        firing: layer to (N,) 1 where the channel fires, else 0.
+        basis: U (N, K), orthonormal columns, the largest energy first.
+        energy: (K,) mean over positions of T_k².
+        mean: (K,) mean over positions of T_k.
+        share: the part of the layer's whole energy that lies in these directions, 0 to 1.
     """
 
-    variance: dict[str, Tensor]
-    firing: dict[str, Tensor]
+    basis: Tensor
+    energy: Tensor
+    mean: Tensor
+    share: float
 
-    def weight(self, layer: str) -> Tensor:
-        """(N,) weight of each channel's mean squared error, so that they add up to a mean over the firing channels."""
-        return self.firing[layer] / self.variance[layer] / self.firing[layer].sum()
+    @property
+    def variance(self) -> Tensor:
+        """(K,) of T_k over positions."""
+        return (self.energy - self.mean.square()).clamp_min(0)
 
 
 @torch.no_grad()
-def measure_targets(teacher: VGG, photographs: Iterable[Tensor]) -> tuple[dict[str, Tensor], Targets]:
-    """Mean, variance and firing channels of a teacher over whole (1, 3, H, W) photographs.
-
-    Returns:
-        Layer to (N,) mean activation (1 where a channel does not fire), and the targets of the teacher divided by it.
-    """
-    total = {layer: torch.zeros(teacher.num_filters(layer), dtype=torch.float64) for layer in teacher.layers}
-    square = {layer: torch.zeros_like(total[layer]) for layer in teacher.layers}
-    count = dict.fromkeys(teacher.layers, 0)
-    for photograph in photographs:
-        for layer, features in teacher(photograph, teacher.layers).items():
-            total[layer] += features.sum((0, 2, 3)).double().cpu()
-            square[layer] += features.square().sum((0, 2, 3)).double().cpu()
-            count[layer] += features.shape[2] * features.shape[3]
-    mean, variance, firing = {}, {}, {}
-    for layer in teacher.layers:
-        m = total[layer] / count[layer]
-        fires = m > FIRING * m.max()
-        v = square[layer] / count[layer] - m.square()
-        mean[layer] = torch.where(fires, m, 1.0).float()
-        variance[layer] = torch.where(fires, v / m.square(), 1.0).float()
-        firing[layer] = fires.float()
-    return mean, Targets(variance, firing)
-
-
-@torch.no_grad()
-def unexplained(
-    state: Mapping[str, Tensor], teacher: VGG, photographs: Sequence[Tensor], targets: Targets
-) -> dict[str, float]:
-    """Share of the teacher's variance that the student leaves unexplained, per layer.
+def principal_directions(
+    teacher: VGG, images: Iterable[Tensor], widths: Mapping[str, int]
+) -> dict[str, Directions]:
+    """The directions of every layer in ``widths`` that hold most of the teacher's energy.
 
     Args:
-        state: the folded student.
-        teacher: the teacher.
-        photographs: held-out (1, 3, H, W) whole photographs.
-        targets: the teacher's means and firing channels.
-
-    Returns:
-        Layer to the mean over firing channels of Σ error² / Σ (target − its mean)², over all positions of all.
+        teacher: normalised.
+        images: (1, 3, H, W) whole images, sRGB in [0, 1].
+        widths: layer to K.
     """
-    student = VGG(with_all_filters(state)).to(photographs[0].device)
-    sums = {layer: torch.zeros(3, student.num_filters(layer), dtype=torch.float64) for layer in student.layers}
-    count = dict.fromkeys(student.layers, 0)
-    for photograph in photographs:
-        theirs = teacher(photograph, teacher.layers)
-        for layer, features in student(photograph, student.layers).items():
-            target = theirs[layer]
-            error = features - target
-            parts = (error.square().sum((0, 2, 3)), target.sum((0, 2, 3)), target.square().sum((0, 2, 3)))
-            sums[layer] += torch.stack(parts).double().cpu()
-            count[layer] += target.shape[2] * target.shape[3]
-    return {
-        layer: float(
-            (error / (square - total.square() / count[layer]).clamp_min(1e-12))[targets.firing[layer] > 0].mean()
-        )
-        for layer, (error, total, square) in sums.items()
-    }
+    second = {layer: torch.zeros(2 * (teacher.num_filters(layer),), dtype=torch.float64) for layer in widths}
+    first = {layer: torch.zeros(teacher.num_filters(layer), dtype=torch.float64) for layer in widths}
+    count = dict.fromkeys(widths, 0)
+    for image in images:
+        for layer, features in teacher(image, widths).items():
+            F = features[0].flatten(1)  # (N, M)
+            second[layer] += (F @ F.T).double().cpu()
+            first[layer] += F.sum(1).double().cpu()
+            count[layer] += F.shape[1]
+    found = {}
+    for layer, K in widths.items():
+        energies, vectors = torch.linalg.eigh(second[layer] / count[layer])  # the smallest first
+        basis = vectors.flip(1)[:, :K]
+        mean = basis.T @ first[layer] / count[layer]
+        energy = energies.flip(0)[:K].clamp_min(1e-12)
+        found[layer] = Directions(basis.float(), energy.float(), mean.float(), float(energy.sum() / energies.sum()))
+    return found

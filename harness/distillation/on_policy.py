@@ -1,0 +1,127 @@
+"""Pictures optimised on the student itself, and how good pictures optimised on a network are.
+
+The optimiser ends where its network is wrong: training on pictures that it made on an earlier student, with the
+teacher's maps of them, takes that from it (imitation learning's DAgger: Ross, Gordon & Bagnell 2011).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.distillation.crops import cut
+from harness.features.vgg import VGG
+from harness.images.resize import resize
+from harness.objective.gradient import evaluate
+from harness.objective.row_objective import RowObjective
+from harness.objective.rows import Objective
+from harness.optim import BatchedLBFGS
+
+NOISE_SIGMA = 0.02
+CONTENT_LAYERS = {"conv4_2": 1.0}
+STYLE_LAYERS = {f"conv{block}_1": 1 / 5 for block in (1, 2, 3, 4, 5)}
+
+Levels = Sequence[tuple[float, int]]
+"""Part of the full size, and evaluations there; the last one is the full size."""
+
+
+def objective_of(network: VGG, content: Tensor, style: Tensor, alpha: float) -> Objective:
+    """The paper's objective on a network, β = 1, for (3, H, W) images."""
+    return Objective([RowObjective(alpha, 1.0, CONTENT_LAYERS, STYLE_LAYERS)], network, [content], [style])
+
+
+def optimise(network: VGG, content: Tensor, style: Tensor, alpha: float, levels: Levels, seed: int) -> Tensor:
+    """A picture (3, H, W) optimised from noise, coarse to fine, as a run does it.
+
+    Args:
+        network: frozen.
+        content: (3, H, W), which is also the picture's size.
+        style: (3, H_s, W_s).
+        alpha: α, for β = 1 in the default convention.
+        levels: sizes and evaluations.
+        seed: of the noise.
+    """
+    picture: Tensor | None = None
+    for part, num_evaluations in levels:
+        here, painting = (
+            image if part == 1 else resize(image, *(max(16, round(side * part)) for side in image.shape[1:]))
+            for image in (content, style)
+        )
+        if picture is None:
+            generator = torch.Generator().manual_seed(seed)
+            picture = 0.5 + NOISE_SIGMA * torch.randn(here.shape, generator=generator)
+        else:
+            picture = resize(picture, *here.shape[1:])
+        objective = objective_of(network, here, painting, alpha)
+        images = torch.nn.Parameter(picture[None].contiguous())
+        bounds = (painting.amin((1, 2), keepdim=True)[None], painting.amax((1, 2), keepdim=True)[None])
+        optimizer = BatchedLBFGS([images], line_search="backtracking", bounds=bounds, initial_hessian="fourier")
+
+        def closure(images: Tensor = images, objective: Objective = objective) -> Tensor:
+            evaluation = evaluate(objective, network, images.data, [0])
+            images.grad = evaluation.gradient
+            return evaluation.losses.total
+
+        for _ in range(num_evaluations):
+            optimizer.step(closure)
+        picture = optimizer.best_images[0].detach()
+    assert picture is not None
+    return picture
+
+
+def make_picture(
+    network: VGG, photographs: Sequence[Tensor], paintings: Sequence[Tensor], side_px: int, seed: int, index: int
+) -> Tensor:
+    """The (3, side, side) uint8 picture number ``index``: of random crops, at a random ratio, more or less far optimised.
+
+    A quarter of the styles are photographs.
+    """
+    random = np.random.default_rng((seed, index))
+    content = cut(photographs, side_px, random, None)
+    style = cut(paintings if random.random() < 0.75 else photographs, side_px, random, None)
+    alpha = float(10 ** random.uniform(-2.5, 0.5))
+    levels = ((1 / 4, 30), (1 / 2, 25), (1, int(random.choice([3, 10, 20]))))
+    picture = optimise(network, content, style, alpha, levels, index)
+    return (picture * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One pair at one ratio: the teacher's own total of the picture optimised on it, and of the student's picture."""
+
+    pair: str
+    alpha: float
+    own: float
+    students: float
+
+    @property
+    def ratio(self) -> float:
+        """How much worse the student's picture is."""
+        return self.students / self.own
+
+
+def compare_pictures(
+    student: VGG, teacher: VGG, pair: str, content: Tensor, style: Tensor, alpha: float, levels: Levels
+) -> Comparison:
+    """Optimise one picture on each of two networks at equal evaluations; both measured by the teacher's objective.
+
+    Pictures are measured as their files hold them: 8 bits in [0, 1].
+    """
+    totals = []
+    for network in (teacher, student):
+        picture = optimise(network, content, style, alpha, levels, 0)
+        saved = (picture.clamp(0, 1) * 255).round() / 255
+        with torch.no_grad():
+            losses = objective_of(teacher, content, style, alpha)(teacher, saved[None], [0])
+        totals.append(float(losses.total))
+    return Comparison(pair, alpha, *totals)
+
+
+def geometric_mean(comparisons: Sequence[Comparison]) -> float:
+    """Of the ratios: 1 where the student's pictures are as good as the teacher's own."""
+    return math.exp(sum(math.log(comparison.ratio) for comparison in comparisons) / len(comparisons))

