@@ -183,6 +183,10 @@ class Transfer(Strict):
     ``colours`` (Gatys, Bethge, Hertzmann & Shechtman 2016, "Preserving Color in Neural Artistic Style Transfer"):
     ``style`` takes the painting's; ``luminance`` transfers luminance only and keeps the photograph's colours (their
     section 3.2); ``recoloured`` gives the painting the photograph's mean and covariance of colours first (section 3.1).
+
+    ``noise_sigma``, ``noise_spectrum``: a start from noise is 0.5 + σ n in every pixel and channel, n of standard
+    deviation 1: ``white``, or ``pink`` (amplitude 1/f, as photographs have it; Field 1987). More than a little white
+    noise stays in the picture for ever: pooling averages away the finest frequencies, which the loss hardly sees.
     """
 
     method: Literal["gatys", "quilting"] = "gatys"
@@ -198,7 +202,8 @@ class Transfer(Strict):
     ] = ()
     start: Start = "noise"  # the paper, except figures 6 and 7
     seed: Annotated[int, number("integer", ge=0, lt=2**63)] = 0
-    noise_sigma: Rate = 0.25  # around 0.5 in [0, 1]; the paper does not say; projects differ by 1000
+    noise_sigma: Rate = 0.02  # around 0.5 in [0, 1]; the paper does not say; projects differ by 1000: below
+    noise_spectrum: Literal["white", "pink"] = "white"  # the paper, section 2.2: white noise
     content_layers: LayerWeights = {"conv4_2": 1.0}  # the paper, section 3
     style_layers: LayerWeights = {  # the paper, section 3: w_l = 1/5
         "conv1_1": 0.2, "conv2_1": 0.2, "conv3_1": 0.2, "conv4_1": 0.2, "conv5_1": 0.2

@@ -219,6 +219,7 @@ def _photorealism(value: Any) -> str:
 _BY_NAME: Mapping[str, Callable[[Any], str]] = {
     "method": lambda value: _METHODS.get(value, escape(str(value))),
     "colours": lambda value: _COLOURS.get(value, escape(str(value))),
+    "noise_spectrum": lambda value: f"{value}{_JOINED}noise",
     "smoothing": lambda value: "smoothed" if value else "not smoothed",
     "pyramid": _sizes,
     "photorealism": _photorealism,

@@ -18,6 +18,7 @@ from harness.features.weights import load_state, require_layers
 from harness.images.colour import grey, matched_luminance, recoloured
 from harness.images.files import read_image
 from harness.images.masks import Region, read_mask, read_regions, resize_mask
+from harness.images.noise import noise
 from harness.images.resize import fit_area, fit_longer_side, resize, to_tensor
 from harness.metrics import CONTENT_LAYER, STYLE_WEIGHTS
 from harness.objective.memory import choose_tile
@@ -181,7 +182,7 @@ def start_image(row: Row, prepared: Prepared, index: int) -> Tensor:
         return resize(prepared.styles[heaviest.image], height, width)
     if start == "noise":
         generator = torch.Generator().manual_seed(row.transfer["seed"])
-        return 0.5 + row.transfer["noise_sigma"] * torch.randn(3, height, width, generator=generator)
+        return noise(height, width, row.transfer["noise_sigma"], row.transfer["noise_spectrum"], generator)
     return resize(to_tensor(read_image(row.files["start"])), height, width)
 
 
