@@ -63,8 +63,8 @@ class Lbfgs(Strict):
     style image; without bounds the optimum lies far outside what a picture can show, and clipping it spoils the style.
 
     # Deviates from Gatys et al. 2016, section 2, and DeepTextures: ``initial_hessian`` ``fourier`` begins every
-    # iteration with a filter that favours low frequencies, as photographs have them, instead of a scaled identity:
-    # 300 evaluations from noise leave far less of the noise than with ``scaled_identity``.
+    iteration with a filter that favours low frequencies, and colours in the proportions that photographs have them in,
+    instead of a scaled identity: 300 evaluations from noise leave far less of the noise than with ``scaled_identity``.
     """
 
     name: Literal["lbfgs"] = "lbfgs"
