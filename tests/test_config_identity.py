@@ -45,7 +45,8 @@ def test_changed_default_changes_run_id():
 
 def test_every_field_enters():
     other = {
-        "style_scale": 2, "size": 100, "steps": 7, "start": "content", "seed": 1, "noise_sigma": 0.5, "noise_spectrum": "pink",
+        "style_scale": 2, "size": 100, "steps": 7, "start": "content", "seed": 1, "noise_sigma": 0.5,
+        "noise_spectrum": "pink",
         "content_layers": {"conv2_2": 1}, "style_layers": {"conv1_1": 1}, "alpha": 2, "beta": 2,
         "convention": "printed",
         "pooling": "max", "padding": "reflect", "normalised": False, "optimiser": "adam", "precision": "float64",

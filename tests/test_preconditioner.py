@@ -34,7 +34,9 @@ def dense_fourier(height: int, width: int, exponent: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("exponent", [1.0, 1.5])
-@pytest.mark.parametrize("colours", [None, torch.tensor([[2.0, 0.5, 0.1], [0.5, 1.0, -0.2], [0.1, -0.2, 3.0]]).double()])
+@pytest.mark.parametrize(
+    "colours", [None, torch.tensor([[2.0, 0.5, 0.1], [0.5, 1.0, -0.2], [0.1, -0.2, 3.0]]).double()]
+)
 def test_filter_is_the_kronecker_product_of_colours_and_a_dense_fourier_matrix(
     exponent: float, colours: Tensor | None
 ) -> None:
@@ -66,9 +68,7 @@ def test_constant_colour_is_multiplied_by_64_and_the_colours_factor() -> None:
     for colour in torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [-1.0, 2.0, -1.0]], dtype=torch.float64):
         found = H(colour[:, None, None].expand(SHAPE).flatten()).view(SHAPE)
         torch.testing.assert_close(found, (64 * colour_factor() @ colour)[:, None, None].expand(SHAPE))
-    grey, green_magenta = (
-        torch.tensor(c, dtype=torch.float64) for c in ([1.0, 1.0, 1.0], [-1.0, 2.0, -1.0])
-    )
+    grey, green_magenta = (torch.tensor(c, dtype=torch.float64) for c in ([1.0, 1.0, 1.0], [-1.0, 2.0, -1.0]))
     lengths = [float((colour_factor() @ c).norm() / c.norm()) for c in (grey, green_magenta)]
     assert lengths[0] > 0.9 and lengths[1] < 0.2  # photographs differ in lightness, hardly from green to magenta
 

@@ -24,7 +24,7 @@ SPECTRUM_EXPONENT = 1.0  # of 1/f: 1.5 and 2 are no better
 COLOUR_POWER = 0.5
 
 COLOUR_COVARIANCE = ((0.4350, 0.3422, 0.2531), (0.3422, 0.3570, 0.3238), (0.2531, 0.3238, 0.3642))
-"""C, rows R, G, B, its largest eigenvalue 1 (the others 0.146, 0.0105: yellow–blue, green–magenta, nearly).
+"""C, rows R, G, B, its largest eigenvalue 1 (the others 0.146, 0.0105: red–blue, green–magenta, nearly).
 
 Measured over scikit-image's astronaut, chelsea, coffee and rocket, all their sRGB pixels as they are: the mean of the
 four covariances, each divided by its trace; ``tests/test_preconditioner.py`` measures it again.
@@ -63,7 +63,8 @@ class FourierFilter:
         self.gain = frequency.clamp_min(LOWEST_FREQUENCY).pow(-exponent)  # (H, W//2 + 1)
         mixed = colour_factor() if colours is None else colours
         is_colour = len(shape) == 3 and shape[0] == 3
-        self.colours = mixed.T.reshape(3, 3, 1, 1) if is_colour else None  # [k]: what channel k gives to each, (3, 1, 1)
+        # at k what channel k gives to each, (3, 1, 1)
+        self.colours = mixed.T.reshape(3, 3, 1, 1) if is_colour else None
 
     def __call__(self, v: Tensor) -> Tensor:
         """(F ⊗ Cᵖ) v, a new tensor of v's shape."""

@@ -80,7 +80,7 @@ class Prepared:
             images.append(make())
         return self._indices[kind, key]
 
-    def add(self, row: Row, size: tuple[int, int] | None) -> None:
+    def add(self, row: Row, size: int | tuple[int, int] | None) -> None:
         """Read and resize what one more row needs; its picture's height and width are its own, or a level's."""
         path, colours = row.files["content"], row.transfer["colours"]
         photograph = self.share("photographs", path, lambda: photograph_of(path, size or row.transfer["size"]))
@@ -132,12 +132,12 @@ class Prepared:
         )
 
 
-def prepare_images(rows: Sequence[Row], size: tuple[int, int] | None = None) -> Prepared:
+def prepare_images(rows: Sequence[Row], size: int | tuple[int, int] | None = None) -> Prepared:
     """Read every distinct image once, at the sizes the transfers ask for, or at a level's.
 
     Args:
         rows: of one batch.
-        size: height and width of the pictures, at a level; left out: the transfers' own.
+        size: of the pictures at a level, height and width, or the longer side; left out: the transfers' own.
     """
     prepared = Prepared()
     for row in rows:
