@@ -67,7 +67,8 @@ def edge_strength(Y: Floats) -> Floats:
 def finest_share(image: Pixels) -> float:
     """Σ |FFT₂ c|² over √(f_x² + f_y²) > 0.35 cycles/px, divided by Σ over all f.
 
-    c: each channel in [0, 1] less its mean; Σ over the channels too. White noise has the area of those frequencies, 1 − 0.35² π = 0.615.
+    c is a channel in [0, 1] less its mean; both sums go over all three. White noise has the area of those frequencies,
+    1 − 0.35² π = 0.615.
 
     Raises:
         CannotMeasureError: a flat image has no energy.
