@@ -24,6 +24,7 @@ from harness.images.files import write_png
 from harness.jobs import Job, make_jobs
 from harness.results import load
 
+DEFAULTS = {"content": "astronaut", "style": "strokes"}
 SHALLOW = "content_layers: {conv2_1: 1}, style_layers: {conv1_1: 1}"
 
 
@@ -38,7 +39,9 @@ def plain(**fields: Any) -> dict[str, Any]:
 
 
 def jobs_of(transfer: str, *words: str, varied: str = "") -> list[Job]:
-    Path("a.yaml").write_text(f"transfer: {{content: astronaut, style: strokes, {transfer}}}\n{varied}")
+    """The fields that ``transfer`` does not say are those of an astronaut in strokes."""
+    given = "".join(f"{side}: {name}, " for side, name in DEFAULTS.items() if f"{side}: " not in transfer)
+    Path("a.yaml").write_text(f"transfer: {{{given}{transfer}}}\n{varied}")
     return make_jobs(load_experiment("a.yaml", words), Path("runs"))
 
 
@@ -102,19 +105,19 @@ def write_noise(name: str, height: int, width: int) -> None:
 
 
 def test_sizes_too_small_for_the_deepest_layer_of_a_wide_photograph_or_a_small_painting_are_left_out() -> None:
-    write_noise("wide.png", 40, 160)  # 4 to 1: 16 px at 64 px
-    assert sizes_of("size: 256, content: wide.png") == [64, 128]
-    assert sizes_of("size: 128, content: wide.png") == [64]
-    assert sizes_of("size: 64, content: wide.png") == []
-    assert sizes_of("size: 128", "transfer.style_scale=0.4") == [64]  # a painting of 26 px; at 32 px of 13
-    assert sizes_of("size: 128", "transfer.style_scale=0.2") == []
+    write_noise("wide.png", 40, 160)  # 4 to 1; conv5_1 needs 32 px
+    assert sizes_of("size: 512, content: wide.png") == [128, 256]
+    assert sizes_of("size: 256, content: wide.png") == [128]
+    assert sizes_of("size: 128, content: wide.png") == []
+    assert sizes_of("size: 128", "transfer.style_scale=0.5") == [64]  # a painting of 32 px; at 32 px of 16
+    assert sizes_of("size: 128", "transfer.style_scale=0.3") == []
     assert sizes_of(f"size: 128, {SHALLOW}", "transfer.style_scale=0.2") == [32, 64]
-    assert sizes_of("size: 128", "transfer.style={strokes: 1, mosaic: {scale: 0.3}}") == [64]
+    assert sizes_of("size: 128", "transfer.style={strokes: 1, mosaic: {scale: 0.5}}") == [64]
 
 
 def test_sizes_at_which_a_mask_leaves_nothing_are_left_out() -> None:
     mask = np.zeros((200, 200, 3))
-    mask[100:104, 100:104] = 1  # a fiftieth of the side
+    mask[100:108, 100:108] = 1  # a twenty-fifth of the side: little more than a pixel at 32 px
     write_png(Path("speck.png"), mask)
     write_noise("square.png", 200, 200)
     text = f"content: square.png, size: 128, {SHALLOW}, style: {{strokes: {{mask: speck.png}}, mosaic: 1}}"
@@ -222,4 +225,4 @@ def test_captions_tell_the_sizes_and_never_auto(tmp_path: Path) -> None:
     folder = make_results_folder(tmp_path / "b", cells, {**experiment, "axes": {}, "cases": cases})
     draw_experiment(load(folder))
     text = re.sub(r"\s|\xa0", "", pdf_text(folder / "figure.pdf"))
-    assert "auto" not in text and "C:coarsetofine" in text and "D:onesize" in text
+    assert "auto" not in text and "C:coarseto" in text and "D:onesize" in text
