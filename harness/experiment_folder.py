@@ -19,7 +19,6 @@ from typing import Any
 import yaml
 
 from harness.config import Loaded
-from harness.config.identity import as_before
 from harness.config.sweep import LoadedSweep
 from harness.errors import StorageError, UsageError
 from harness.images.files import image_hash
@@ -132,22 +131,7 @@ class ExperimentFolder:
 
 def _is_same(before: Any, now: Mapping[str, Any]) -> bool:
     """Whether two experiment.yaml ask for the same runs, or for more trials of the same study."""
-    return isinstance(before, dict) and _comparable(before) == _comparable(now)
-
-
-def _comparable(data: Mapping[str, Any]) -> dict[str, Any]:
-    """An experiment.yaml without its budget, and in the spelling of the versions that knew fewer fields."""
-    same = {**data, "budget": None}
-    if isinstance(same.get("transfer"), dict):
-        same["transfer"] = as_before(same["transfer"])
-    if isinstance(same.get("claims"), list):
-        same["claims"] = [
-            {key: value for key, value in claim.items() if (key, value) != ("to", None)}
-            if isinstance(claim, dict)
-            else claim
-            for claim in same["claims"]
-        ]
-    return same
+    return isinstance(before, dict) and {**before, "budget": None} == {**now, "budget": None}
 
 
 def _read(path: Path) -> Any:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError
+from harness.config.levels import auto_pyramid
+from harness.errors import HarnessError, UsageError
 from harness.features.vgg import deepest_of, minimum_size_px
 from harness.images.resize import fit_area, fit_longer_side
 from harness.metrics import MINIMUM_SIDE_PX
@@ -97,16 +98,44 @@ def check_level(
             )
 
 
-def check_masks(transfer: Mapping[str, Any], files: Mapping[str, str]) -> None:
-    """Check that masks and regions leave something of the picture and of the paintings, at the smallest level."""
-    sizes = [level["size"] for level in transfer["pyramid"]] + [transfer["size"]]
-    prepared = prepare_images([Row("", Path(), transfer, files, Manifest("", ""))], sizes[0])
+def resolve_pyramid(
+    transfer: Mapping[str, Any],
+    shape: tuple[int, int],
+    paintings: Sequence[tuple[tuple[int, int], float]],
+    layers: Sequence[str],
+    masked: Mapping[str, str],
+) -> list[dict[str, int]]:
+    """What ``pyramid: auto`` stands for with these images: no size at which something would be refused.
+
+    Args:
+        transfer: as plain data.
+        shape: height and width of the photograph's file.
+        paintings: those of each painting's file, with its scale.
+        layers: that are compared.
+        masked: the files of a transfer with masks or regions; empty for others.
+    """
+
+    def fits(size_px: int) -> bool:
+        try:
+            check_level(shape, size_px, paintings, layers, needs_windows(transfer))
+            if masked:
+                check_masks(transfer, masked, size_px)
+        except HarnessError:
+            return False
+        return min(fit_longer_side(*shape, size_px)) >= MINIMUM_SIDE_PX
+
+    return auto_pyramid(transfer, fits)
+
+
+def check_masks(transfer: Mapping[str, Any], files: Mapping[str, str], size_px: int) -> None:
+    """Check that masks and regions leave something of the picture and of the paintings, at the smallest size."""
+    prepared = prepare_images([Row("", Path(), transfer, files, Manifest("", ""))], size_px)
     objective = row_objective_of(transfer, 0, prepared.parts_of[0])
     try:
         counted_parts(objective, Guidance(prepared.masks), Guidance(prepared.style_masks))
     except ValueError as error:
         raise UsageError(
-            f"at {sizes[0]} px a mask or region leaves less than one position of each style layer "
+            f"at {size_px} px a mask or region leaves less than one position of each style layer "
             f"({', '.join(objective.weighed_style())}); enlarge it, ask for a larger size, or weigh a layer nearer to "
             "conv1_1"
         ) from error

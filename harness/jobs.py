@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.config import Cell, Loaded, canonical_json, hashed_fields, run_id
-from harness.config.levels import num_evaluations
+from harness.config.levels import AUTO, num_evaluations
 from harness.config.located import Path as Steps
 from harness.config.methods import QUILTING
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.sweep import LoadedSweep
+from harness.config.transfer import Level
 from harness.downloads import Progress
 from harness.errors import ConfigError, Fault, HarnessError
 from harness.features.identify import identify
@@ -26,6 +27,7 @@ from harness.fitting import (
     check_masks,
     check_style,
     needs_windows,
+    resolve_pyramid,
 )
 from harness.images.files import image_hash, read_image
 from harness.images.library import find_image
@@ -144,7 +146,9 @@ def make_jobs(loaded: Loaded, out: Path, progress: Progress | None = None) -> li
     first: dict[str, Job] = {}
     for job in jobs:
         if (same := first.setdefault(job.row.id, job)) is not job:
-            message = f"the cells ({same.cell.name}) and ({job.cell.name}) are the same picture: their files are equal"
+            is_auto = same.cell.transfer.pyramid != job.cell.transfer.pyramid
+            why = "pyramid: auto has the same sizes there" if is_auto else "their files are equal"
+            message = f"the cells ({same.cell.name}) and ({job.cell.name}) are the same picture: {why}"
             faults.append(loaded.fault(job.cell, next(iter(job.cell.sources), "content"), f"{message}; keep one"))
     if faults:
         raise ConfigError(list(dict.fromkeys(faults)))
@@ -209,23 +213,33 @@ def _make_job(
     for painting in paintings_of(transfer) if not faults else ():
         place = "style_scale" if painting.slot == "style" else places[painting.slot]
         attempt(place, check_style, images[painting.slot][2], height * width, painting.scale, layers)
-    if not faults and transfer["method"] != QUILTING and transfer["pyramid"]:
-        paintings = tuple((images[painting.slot][2], painting.scale) for painting in paintings_of(transfer))
-        smallest = transfer["pyramid"][0]["size"]
-        attempt("pyramid", check_level, images["content"][2], smallest, paintings, layers, has_windows)
     if faults:
         raise ConfigError(faults)
     files = {name: path for name, (path, _, _) in images.items()}
-    if len(files) > len(paintings_of(transfer)) + 1 and transfer["method"] != QUILTING:  # masks or regions
-        attempt("segmentation" if "segmentation" in transfer else "style", check_masks, transfer, files)
+    if transfer["method"] != QUILTING:
+        paintings = tuple((images[painting.slot][2], painting.scale) for painting in paintings_of(transfer))
+        masked = files if len(files) > len(paintings) + 1 else {}  # masks or regions
+        if transfer["pyramid"] == AUTO:
+            transfer["pyramid"] = attempt(
+                "pyramid", resolve_pyramid, dict(transfer), images["content"][2], paintings, layers, masked
+            )
+        elif transfer["pyramid"]:
+            smallest = transfer["pyramid"][0]["size"]
+            attempt("pyramid", check_level, images["content"][2], smallest, paintings, layers, has_windows)
+        if masked and not faults:
+            smallest = [*transfer["pyramid"], transfer][0]["size"]
+            attempt("segmentation" if "segmentation" in transfer else "style", check_masks, transfer, files, smallest)
+    elif transfer["pyramid"] == AUTO:
+        transfer["pyramid"] = []
     if faults:
         raise ConfigError(faults)
+    resolved = cell.transfer.model_copy(update={"pyramid": tuple(map(Level.model_validate, transfer["pyramid"]))})
     hashes = {name: digest for name, (_, digest, _) in images.items()}
     provenance = {name: {"name": Path(names[name]).name, "sha256": digest} for name, digest in hashes.items()}
     if weights is not None:
         hashes["weights"] = weights.network
         provenance["weights"] = {"name": "weights", "sha256": weights.sha256, "network": weights.network}
-    identity = run_id(cell.transfer, {name: hashes[name] for name in hashed_fields(cell.transfer)})
+    identity = run_id(resolved, {name: hashes[name] for name in hashed_fields(resolved)})
     definition = loaded.sweep if isinstance(loaded, LoadedSweep) else loaded.experiment
     own_id, folder = identity, out / loaded.name / identity
     if part == "again":

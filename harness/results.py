@@ -22,7 +22,6 @@ import yaml
 
 from harness.config import Experiment, canonical_json
 from harness.config.claims import LOSSES, matches
-from harness.config.identity import completed
 from harness.config.levels import num_evaluations
 from harness.config.methods import QUILTING
 from harness.config.sweep import Sweep
@@ -310,7 +309,7 @@ def _run(folder: Path, cell: Mapping[str, Any]) -> Run:
         cell["id"],
         dict(cell["label"]),
         cell["part"],
-        completed(cell["transfer"]),
+        dict(cell["transfer"]),
         tuple(cell["overrides"]),
         RunFolder(folder / cell["folder"]),
         {key: folder / name for key, name in cell["sources"].items()},

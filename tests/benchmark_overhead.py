@@ -44,7 +44,7 @@ def full_width_file(folder: Path) -> Path:
 def make_row(folder: Path, identity: str, weights: object, steps: int) -> Row:
     """One run of the flagship experiment."""
     transfer = Transfer.model_validate(
-        {"content": "astronaut", "style": "strokes", "size": 256, "steps": steps, "weights": weights}
+        {"content": "astronaut", "style": "strokes", "size": 256, "steps": steps, "pyramid": [], "weights": weights}
     ).model_dump(mode="json", exclude_none=True)
     files = {name: str(find_image(transfer[name])) for name in ("content", "style")}
     return Row(identity, folder / "runs" / identity, transfer, files, Manifest(identity, "benchmark"))

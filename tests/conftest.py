@@ -33,7 +33,7 @@ def experiment(tmp_path: Path) -> Path:
     """A tiny experiment of three cells: seconds, but everything real."""
     path = tmp_path / "tiny.yaml"
     path.write_text(
-        "transfer: {content: astronaut, style: strokes, size: 64, steps: 24, "
+        "transfer: {content: astronaut, style: strokes, size: 64, steps: 24, pyramid: [], "
         "content_layers: {conv2_1: 1}, style_layers: {conv1_1: 0.5, conv2_1: 0.5}}\n"
         "axes: {alpha: [1e-3, 1e-1], seed: [0, 1]}\n"
         "figure: {columns: alpha, rows: seed}\n"

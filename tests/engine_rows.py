@@ -11,7 +11,7 @@ from typing import Any
 from harness.runs.prepare import Row
 
 TRANSFER = (
-    "transfer: {content: astronaut, style: strokes, size: 48, steps: 24, "
+    "transfer: {content: astronaut, style: strokes, size: 48, steps: 24, pyramid: [], "
     "content_layers: {conv2_1: 1}, style_layers: {conv1_1: 0.5, conv2_1: 0.5}}\n"
 )
 

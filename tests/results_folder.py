@@ -65,7 +65,7 @@ def _write_cell(path: Path, cell: dict[str, Any], experiment: Mapping[str, Any])
     label, part = cell.get("label", {}), cell.get("part", "grid")
     case = experiment.get("cases", {}).get(label.get("cases"), {})
     own = {field: value for field, value in {**case, **label}.items() if field.split(".")[0] in FIELDS}
-    raw = dict(experiment["transfer"])
+    raw = {"pyramid": [], **experiment["transfer"]}  # no job resolves auto here
     for field, value in {**own, **cell.get("transfer", {})}.items():
         raw = set_field(raw, field, value)
     transfer = Transfer.model_validate(raw).model_dump(mode="json", exclude_none=True)

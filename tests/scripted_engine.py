@@ -211,7 +211,7 @@ class Lab:
         self.session = open_search(self.storage, "search", space, self.objectives, sampler, budget, pruner)
 
     def job(self, seed: int, *trials: dict[str, Any]) -> Job:
-        transfer = Transfer(content="astronaut", style="strokes", seed=seed)
+        transfer = Transfer(content="astronaut", style="strokes", seed=seed, pyramid=())
         run_id, data = f"r{seed}", transfer.model_dump(mode="json", exclude_none=True)
         row = Row(run_id, self.folder / run_id, data, {}, Manifest(run_id, "lab", trials=trials))
         size_px = self.sizes_px.get(seed, 48)

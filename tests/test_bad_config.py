@@ -75,7 +75,10 @@ TRANSFER_FAULTS = {
         "  colours: luminance\n  photorealism: {weight: 1}",
         "transfer.colours: photorealism compares colours with",
     ),
-    "level": ("  pyramid: 256", "got 256; allowed: a list of smaller sizes before, such as [{size: 256, steps: 200}]"),
+    "level": (
+        "  pyramid: 256",
+        "got 256; allowed: auto, or a list of smaller sizes before, such as [{size: 256, steps: 200}]",
+    ),
     "level's field": (
         "  pyramid:\n    - {size: 64}",
         "FILE:6: transfer.pyramid.0.steps: is missing; give an integer ≥ 1",

@@ -14,7 +14,15 @@ from results_folder import make_results_folder, picture
 
 from harness.claims.checks import CannotMeasureError
 from harness.claims.measures import MEASURES_TO_A_PAINTING, PICTURE_MEASURES, SET_MEASURES, Measuring
-from harness.claims.pixels import autocorrelation, blurred, chroma, edge_strength, luminance, root_mean_square
+from harness.claims.pixels import (
+    autocorrelation,
+    blurred,
+    chroma,
+    edge_strength,
+    finest_share,
+    luminance,
+    root_mean_square,
+)
 from harness.claims.straight_lines import straight_points
 from harness.config import claims as stated
 from harness.results import Results, load
@@ -108,6 +116,47 @@ def test_pictures_without_structure_or_of_another_size_are_not_measured(tmp_path
         measured(tmp_path / "c", "autocorrelation_distance", image=flat, style=noise)
     with pytest.raises(CannotMeasureError, match="32 px or less"):
         measured(tmp_path / "d", "autocorrelation_distance", image=noise, style=picture(1, 32, 40))
+
+
+def wave(height: int, width: int, down: int, across: int) -> np.ndarray:
+    """A grey sinusoid of that many periods down and across, (height, width, 3) in grey levels, not rounded."""
+    phase = down * np.arange(height)[:, None] / height + across * np.arange(width) / width
+    return np.repeat((127.5 + 100 * np.sin(2 * np.pi * phase))[..., None], 3, axis=2)
+
+
+@pytest.mark.parametrize(
+    "down, across, expected",
+    [(0, 16, 1), (0, 14, 0), (15, 0, 1), (9, 9, 0), (10, 10, 1), (20, 0, 1)],  # of 40: 0.35 is 14 periods
+)
+def test_finest_share_of_a_wave_is_1_above_035_cycles_per_px_and_0_below(
+    down: int, across: int, expected: float
+) -> None:
+    if down == 20:  # at Nyquist sine is 0 everywhere
+        image = np.repeat(np.where(np.arange(40) % 2, 200.0, 50.0)[:, None, None], 40, axis=1).repeat(3, axis=2)
+    else:
+        image = wave(40, 40, down, across)
+    assert finest_share(image) == pytest.approx(expected, abs=1e-12)
+
+
+def test_finest_share_of_two_waves_is_that_of_their_squared_amplitudes() -> None:
+    image = 0.3 * wave(40, 60, 2, 3) + 0.6 * wave(40, 60, 18, 20)
+    assert finest_share(image) == pytest.approx(0.36 / (0.09 + 0.36))
+
+
+def test_finest_share_of_white_noise_is_the_area_outside_the_circle() -> None:
+    assert finest_share(picture(3, 300, 400)) == pytest.approx(1 - math.pi * 0.35**2, abs=0.005)
+
+
+def test_finest_share_is_that_of_a_discrete_fourier_transform_by_matrices(tmp_path: Path) -> None:
+    image = picture(12, 16, 22)
+    x = image / 255 - (image / 255).mean((0, 1))
+    bases = [np.exp(-2j * np.pi * np.outer(np.arange(n), np.arange(n)) / n) for n in (16, 22)]
+    energy = sum(np.abs(bases[0] @ x[..., c] @ bases[1]) ** 2 for c in range(3))
+    f = [[math.hypot(min(i, 16 - i) / 16, min(j, 22 - j) / 22) for j in range(22)] for i in range(16)]
+    expected = energy[np.array(f) > 0.35].sum() / energy.sum()
+    assert measured(tmp_path / "a", "finest_share", image=image) == pytest.approx(expected, abs=1e-12)
+    with pytest.raises(CannotMeasureError, match="flat"):
+        measured(tmp_path / "b", "finest_share", image=np.full((40, 40, 3), 77, np.uint8))
 
 
 def test_style_distance_is_the_root_mean_square_to_the_painting(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ transfer:
   style: strokes
   size: 64
   steps: 9
+  pyramid: []
   content_layers: {conv2_1: 1}
   style_layers: {conv1_1: 1}
 """

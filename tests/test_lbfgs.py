@@ -250,15 +250,12 @@ def test_dropped_rows_free_their_memory(row_by_row) -> None:
     run(optimizer, [rosenbrock] * 4, 5)
 
 
-def test_fourier_filter_is_symmetric_positive_and_its_formula() -> None:
-    shape, generator = (3, 6, 8), torch.Generator().manual_seed(0)
-    u, v = torch.randn(2, 3 * 48, generator=generator, dtype=torch.float64)
+def test_plane_wave_is_multiplied_by_the_fourier_filter() -> None:
+    shape = (1, 6, 8)
     square = FourierFilter(shape)
-    torch.testing.assert_close(square(u) @ v, u @ square(v))
-    assert square(u) @ u > 0
     rows, columns = torch.arange(6.0, dtype=torch.float64)[:, None], torch.arange(8.0, dtype=torch.float64)[None, :]
-    for p, q in ((1, 2), (0, 0), (3, 4), (2, 0)):  # a plane wave is multiplied by 1 / max(f, 1/64)
-        wave = torch.cos(2 * torch.pi * (p * rows / 6 + q * columns / 8)).expand(3, 6, 8)
+    for p, q in ((1, 2), (0, 0), (3, 4), (2, 0)):  # by 1 / max(f, 1/64)
+        wave = torch.cos(2 * torch.pi * (p * rows / 6 + q * columns / 8)).expand(shape)
         f = max(((p / 6) ** 2 + (q / 8) ** 2) ** 0.5, 1 / 64)
         torch.testing.assert_close(square(wave.flatten()).view(shape), wave / f)
 

@@ -29,6 +29,7 @@ PICTURE_MEASURES: Mapping[str, Callable[[Measuring, Run], float]] = {
     "edge_correlation": of_pictures.edge_correlation,
     "straight_edges": of_pictures.straight_edges,
     "chroma_distance": of_pictures.chroma_distance,
+    "finest_share": of_pictures.finest_share,
     "style_distance": of_pictures.style_distance,
     "autocorrelation_distance": of_pictures.autocorrelation_distance,
     "copied_patches": of_pictures.copied_patches,

@@ -76,6 +76,18 @@ def chroma_distance(measuring: Measuring, run: Run) -> float:
     return root_mean_square(np.hypot(difference[..., 0], difference[..., 1]))
 
 
+def finest_share(measuring: Measuring, run: Run) -> float:
+    """Σ |FFT₂ x|² over √(f_x² + f_y²) > 0.35 cycles/px, divided by Σ over all f; each channel less its mean; 0 to 1.
+
+    How much of the picture is at frequencies that the network hardly sees: 0.615 for white noise, 0.005 to 0.05 for
+    photographs and paintings.
+    """
+    try:
+        return pixels.finest_share(run.image())
+    except CannotMeasureError as error:
+        raise CannotMeasureError(f"{run.name} is flat: it has no energy to be shared out.") from error
+
+
 def style_distance(measuring: Measuring, run: Run) -> float:
     """√mean (x − s′)² over pixels and channels, s′ the painting resized to the picture's size; 0 to 1.
 

@@ -20,6 +20,8 @@ LUMA = (0.2126, 0.7152, 0.0722)
 SIGMA_PX = 2.0
 """Of the blur that separates fine structure: it halves periods of about 11 px, and leaves less than 1% of 4 px."""
 BLUR_RADIUS_PX = 8  # 4 σ: what is cut off is 6e-5 of the kernel
+FINEST = 0.35
+"""Cycles per pixel above which structure is finest: periods below 3 px, at which pooling halves the amplitude."""
 LAGS_PX = (8, 32)
 """Lags over which larger structures are compared: below lies what neighbouring pixels share in every image, above the
 quick size of 256 px has too few independent pairs."""
@@ -60,6 +62,23 @@ def edge_strength(Y: Floats) -> Floats:
 
     strength: Floats = sobel(Y)
     return strength
+
+
+def finest_share(image: Pixels) -> float:
+    """Σ |FFT₂ c|² over √(f_x² + f_y²) > 0.35 cycles/px, divided by Σ over all f.
+
+    c is a channel in [0, 1] less its mean; both sums go over all three. White noise has the area of those frequencies,
+    1 − 0.35² π = 0.615.
+
+    Raises:
+        CannotMeasureError: a flat image has no energy.
+    """
+    x = image.astype(np.float64) / 255
+    energy = np.abs(np.fft.fft2(x - x.mean((0, 1)), axes=(0, 1))) ** 2
+    f = np.hypot(np.fft.fftfreq(image.shape[0])[:, None], np.fft.fftfreq(image.shape[1]))
+    if energy.sum() < 1e-18 * x.size**2:  # rounding of a flat image is 1e-32 a value, one 8-bit step 1e-5
+        raise CannotMeasureError("A flat image has no energy to be shared out.")
+    return float(energy[f > FINEST + 1e-9].sum() / energy.sum())
 
 
 def correlation(first: Floats, second: Floats) -> float:

@@ -14,7 +14,6 @@ import yaml
 from harness.config import canonical_json
 from harness.config.claims import LOSSES, METRICS
 from harness.config.fields import FIELDS, unknown_name
-from harness.config.identity import completed
 from harness.config.methods import is_used
 from harness.errors import StorageError, UsageError
 from harness.results import CELLS, Part, Run, load
@@ -107,7 +106,7 @@ def load_run(path: Path) -> Run:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{path / 'transfer.yaml'} cannot be read ({error}); compute the run again.") from error
     words = tuple(shlex.split(manifest.tracking.get("command", ""))[3:])  # behind `harness run FILE`
-    return Run(manifest.id, manifest.label, "grid", completed(transfer), words, folder, {})
+    return Run(manifest.id, manifest.label, "grid", transfer, words, folder, {})
 
 
 def make_lines(runs: Sequence[Run]) -> list[Line]:

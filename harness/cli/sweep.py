@@ -21,7 +21,6 @@ from harness.cli.request import Request
 from harness.cli.study import Work, carry_out, conclude, local_devices, write_cells
 from harness.config import Cell
 from harness.config.dimensions import Choice, Simplex
-from harness.config.identity import as_before
 from harness.config.space import fields_of
 from harness.config.sweep import LoadedSweep
 from harness.engines.devices import DeviceSpec
@@ -122,7 +121,7 @@ def _name_of_study(loaded: LoadedSweep, example: Job) -> str:
     files = example.row.manifest.provenance["files"]
     hashes = {name: file.get("network", file["sha256"]) for name, file in files.items()}
     data = loaded.data
-    base = {**as_before(data["transfer"]), "files": hashes}
+    base = {**data["transfer"], "files": hashes}
     return study_name(loaded.name, base, data["space"], data["objectives"], data["sampler"], data["pruner"])
 
 

@@ -22,8 +22,8 @@ Metric = Literal[
 ]  # fmt: skip
 Loss = Literal["total", "content", "style"]
 PictureMeasure = Literal[
-    "high_frequency_correlation", "edge_correlation", "straight_edges", "chroma_distance", "style_distance",
-    "autocorrelation_distance", "copied_patches", "longest_copy", "pair_distance", "repeat_distance",
+    "high_frequency_correlation", "edge_correlation", "straight_edges", "chroma_distance", "finest_share",
+    "style_distance", "autocorrelation_distance", "copied_patches", "longest_copy", "pair_distance", "repeat_distance",
     "own_style_margin", "gram_distance", "luminance_gram_distance", "coarse_gram_distance", "region_margin",
 ]  # fmt: skip
 

@@ -42,12 +42,19 @@ def entries_of(annotation: Any) -> dict[str, type[BaseModel]]:
 
 
 def _branches(annotation: Any) -> Iterator[tuple[str, Any]]:
-    if get_origin(annotation) is tuple:  # a list: the models of its items
-        yield from _branches(get_args(annotation)[0])
-        return
+    """What an annotation allows, by tag; of a list, what its items may be."""
     for member in members(annotation):
         base, *marks = get_args(member) if get_origin(member) is Annotated else (member,)
-        yield next((mark.tag for mark in marks if isinstance(mark, Tag)), ""), base
+        tag = next((mark.tag for mark in marks if isinstance(mark, Tag)), "")
+        if get_origin(base) is tuple:
+            yield from ((tag, item) for _, item in _branches(get_args(base)[0]))
+        else:
+            yield tag, base
+
+
+def _may_be_list(annotation: Any) -> bool:
+    bases = (get_args(member)[0] if get_origin(member) is Annotated else member for member in members(annotation))
+    return any(get_origin(base) is tuple for base in bases)
 
 
 def subfields(field: str) -> tuple[str, ...]:
@@ -55,7 +62,7 @@ def subfields(field: str) -> tuple[str, ...]:
     annotation = Transfer.model_fields[field].annotation
     if get_origin(annotation) is dict:
         return LAYERS
-    if get_origin(annotation) is tuple:  # a list is given as a whole
+    if _may_be_list(annotation):  # it is given as a whole
         return ()
     return tuple(dict.fromkeys(name for model in models_of(annotation).values() for name in model.model_fields))
 

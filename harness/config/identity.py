@@ -9,29 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from harness.config.methods import is_used
 from harness.config.styles import image_slots
-from harness.config.transfer import Quilting, StartFile, Transfer
+from harness.config.transfer import StartFile, Transfer
 
-NUMERICS = 1
+NUMERICS = 2
 """Raise by one whenever the same transfer would give another picture: another resize, another order of summation,
-another embedded start, another default inside an algorithm. Not for speed, names, logging or file formats."""
+another embedded start, another default inside an algorithm. Not for speed, names, logging or file formats.
 
-ADDED_LATER: Mapping[str, Any] = MappingProxyType(
-    {
-        "segmentation": None,
-        "colours": "style",
-        "pyramid": (),
-        "total_variation": 0.0,
-        "photorealism": {"weight": 0.0, "first_stage": 0},
-        "smoothing": 0.0,
-    }
-)
-"""Fields that came after version 1, with the value that means "as before": they enter the id only when they differ, so
-that ids from before they existed stay valid. Keys are dotted fields (``optimiser.preconditioner``)."""
+2: ``initial_hessian: fourier`` knows the colours' covariance; every field that the method uses enters the id.
+"""
 
 
 def canonical_json(data: Any) -> str:
@@ -64,38 +53,6 @@ def _used(transfer: Transfer) -> dict[str, Any]:
     return data
 
 
-def completed(transfer: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved transfer (plain data) that an earlier version wrote, with the later fields as they were before."""
-    later = {field: value for field, value in ADDED_LATER.items() if value is not None and "." not in field}
-    whole = {**json.loads(canonical_json({**later, "quilting": Quilting().model_dump()})), **transfer}
-    return {field: whole[field] for field in Transfer.model_fields if field in whole}
-
-
-def without_later(data: Mapping[str, Any], added_later: Mapping[str, Any] = ADDED_LATER) -> dict[str, Any]:
-    """A transfer as plain data without the later fields that say "as before": what an earlier version had written.
-
-    Args:
-        data: the transfer.
-        added_later: dotted fields and the values at which they are left out.
-    """
-    short = dict(data)
-    for dotted, plain in added_later.items():
-        *parents, last = dotted.split(".")
-        holder: Any = short
-        for step in parents:
-            if isinstance(holder, dict) and isinstance(holder.get(step), Mapping):
-                holder[step] = dict(holder[step])
-            holder = holder.get(step) if isinstance(holder, dict) else None
-        if isinstance(holder, dict) and last in holder and canonical_json(holder[last]) == canonical_json(plain):
-            del holder[last]
-    return short
-
-
-def as_before(transfer: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved transfer (plain data) as the first version would have written it, as far as it knew what it says."""
-    return without_later(transfer, {**ADDED_LATER, "quilting": Quilting().model_dump()})
-
-
 def hashed_fields(transfer: Transfer) -> tuple[str, ...]:
     """What enters the id by its content in place of its name: ``weights`` and every image, by its slot.
 
@@ -106,12 +63,7 @@ def hashed_fields(transfer: Transfer) -> tuple[str, ...]:
     return (*weights, *(slot for slot, _ in slots))
 
 
-def identity(
-    transfer: Transfer,
-    content_hashes: Mapping[str, str],
-    numerics: int = NUMERICS,
-    added_later: Mapping[str, Any] = ADDED_LATER,
-) -> dict[str, Any]:
+def identity(transfer: Transfer, content_hashes: Mapping[str, str], numerics: int = NUMERICS) -> dict[str, Any]:
     """The data whose hash is the id.
 
     Args:
@@ -119,7 +71,6 @@ def identity(
         content_hashes: for each of ``hashed_fields(transfer)`` the SHA-256 of what it names: of weights the network's,
             however its file spells it (``harness.features.identify``).
         numerics: version of the arithmetic.
-        added_later: fields to leave out at their "as before" value.
     """
     needed = hashed_fields(transfer)
     assert set(content_hashes) == set(needed), f"content hashes of {needed} are needed, got {sorted(content_hashes)}"
@@ -131,7 +82,7 @@ def identity(
         data["start"] = {"file": content_hashes["start"]}
     if transfer.segmentation is not None and "segmentation" in data:
         data["segmentation"] = {side: content_hashes[f"segmentation.{side}"] for side in ("content", "style")}
-    return without_later(data, added_later)
+    return data
 
 
 def _style(transfer: Transfer, content_hashes: Mapping[str, str]) -> Any:

@@ -6,9 +6,16 @@ one objective, say nothing about the next. A method without levels has one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from harness.config.methods import is_used
+from harness.config.strict import MINIMUM_SIZE_PX
+
+AUTO = "auto"
+AUTO_LEVELS = ((1 / 4, 1.0), (1 / 2, 1.0))
+"""The sizes before the last one under ``pyramid: auto``, each as a part of ``size`` and of ``steps``."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +35,28 @@ class Level:
     is_regularised: bool = True
 
 
+def auto_pyramid(transfer: Mapping[str, Any], fits: Callable[[int], bool]) -> list[dict[str, int]]:
+    """The smaller sizes of a transfer that leaves them to us: ``AUTO_LEVELS`` where its start is noise, else none.
+
+    Args:
+        transfer: as plain data.
+        fits: whether the photograph and the paintings are large enough at a size; those at which not are left out.
+
+    Returns:
+        As the field ``pyramid`` says them, each size with one evaluation at least.
+    """
+    if transfer["start"] != "noise" or not is_used(transfer["method"], "pyramid"):
+        return []
+    levels = [
+        {"size": round(of_size * transfer["size"]), "steps": max(1, round(of_steps * transfer["steps"]))}
+        for of_size, of_steps in AUTO_LEVELS
+    ]
+    return [level for level in levels if level["size"] >= MINIMUM_SIZE_PX and fits(level["size"])]
+
+
 def levels_of(transfer: Mapping[str, Any]) -> tuple[Level, ...]:
     """The levels of a resolved transfer, smallest size first; with a first stage, only the last one is regularised."""
+    assert transfer["pyramid"] != AUTO, "auto is resolved where the images' sizes are known: harness.fitting.resolve"
     first_stage = transfer["photorealism"]["first_stage"]
     shares = [(level["size"], level["steps"]) for level in transfer["pyramid"]]
     if first_stage:

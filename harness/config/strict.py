@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MINIMUM_SIZE_PX = 16
 CROSS_FIELD = "cross_field"
 """Type of the pydantic error that carries faults between fields, as ``ctx["faults"]``: (fields, sentence) pairs."""
 
@@ -31,7 +32,7 @@ Truth = Annotated[bool, Field(strict=True, description="true or false")]
 Weight = Annotated[float, number("number", ge=0)]
 Rate = Annotated[float, number("number", gt=0)]
 Scale = Annotated[float, number("number", gt=0, le=16)]
-Size = Annotated[int, number("integer", ge=16, le=8192)]
+Size = Annotated[int, number("integer", ge=MINIMUM_SIZE_PX, le=8192)]
 Count = Annotated[int, number("integer", ge=1)]
 
 

@@ -16,7 +16,7 @@ from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, 
 from harness.config.experiment import Figure, Tracking
 from harness.config.fields import set_field
 from harness.config.grid import Cell, override_words
-from harness.config.levels import num_evaluations
+from harness.config.levels import AUTO, num_evaluations
 from harness.config.located import Located
 from harness.config.located import Path as Steps
 from harness.config.search import (
@@ -97,7 +97,7 @@ class Sweep(Strict):
         return rungs_of(self.pruner, self.min_evaluations())
 
     def min_evaluations(self) -> int:
-        """The fewest loss evaluations any trial has, over all its levels."""
+        """The fewest loss evaluations any trial has, over all its levels; a pyramid left to ``auto`` may have none."""
         steps, pyramid = self.space.get("steps"), self.space.get("pyramid")
         data = self.transfer.model_dump()
         if isinstance(steps, Choice):
@@ -105,7 +105,7 @@ class Sweep(Strict):
         elif isinstance(steps, Integer):
             data["steps"] = steps.low
         pyramids = pyramid.choice if isinstance(pyramid, Choice) else (data["pyramid"],)
-        return min(num_evaluations({**data, "pyramid": levels}) for levels in pyramids)
+        return min(num_evaluations({**data, "pyramid": () if levels == AUTO else levels}) for levels in pyramids)
 
     def _search_problems(self, are_levels_sound: bool) -> Iterator[Problem]:
         """Faults between sections; ``involved`` names the sections, or the transfer's fields."""
@@ -130,7 +130,7 @@ class Sweep(Strict):
         if not are_levels_sound:
             return
         num, involved = self.min_evaluations(), ("pruner", "steps", "pyramid")
-        has_levels = bool(self.transfer.pyramid) or "pyramid" in self.space
+        has_levels = self.transfer.pyramid not in (AUTO, ()) or "pyramid" in self.space
         whole = f"{'the evaluations of all levels, which are' if has_levels else 'transfer.steps, which is'} {num}"
         if isinstance(self.pruner, MedianPruner) and self.pruner.rungs is not None:
             for index, rung in enumerate(self.pruner.rungs):

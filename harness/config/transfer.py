@@ -61,15 +61,17 @@ class Lbfgs(Strict):
     ``history`` 20 is what the authors' DeepTextures gives scipy (``maxcor``); it converges as well as 100 at a fifth
     of the memory. ``bounds``: ``unit`` is the box [0, 1], ``source`` (DeepTextures' too) each channel's range in the
     style image; without bounds the optimum lies far outside what a picture can show, and clipping it spoils the style.
+    ``line_search``: ``backtracking``, since each size of a pyramid begins near its goal, where a first step without a
+    search overshoots at times (two seeds of six: 30 evaluations lost); ``none`` takes torch.optim.LBFGS's steps.
 
     # Deviates from Gatys et al. 2016, section 2, and DeepTextures: ``initial_hessian`` ``fourier`` begins every
-    # iteration with a filter that favours low frequencies, as photographs have them, instead of a scaled identity:
-    # 300 evaluations from noise leave far less of the noise than with ``scaled_identity``.
+    # iteration with a filter that favours low frequencies, and colours in the proportions of photographs, instead of a
+    # scaled identity: 300 evaluations from noise leave far less of the noise than with ``scaled_identity``.
     """
 
     name: Literal["lbfgs"] = "lbfgs"
     history: Annotated[int, number("integer", ge=1, le=200)] = 20
-    line_search: Literal["none", "backtracking", "strong_wolfe"] = "none"
+    line_search: Literal["none", "backtracking", "strong_wolfe"] = "backtracking"
     learning_rate: Rate = 1.0
     bounds: Bounds = "source"
     initial_hessian: Literal["fourier", "scaled_identity"] = "fourier"
@@ -159,6 +161,17 @@ def _expand_optimiser(data: Any) -> Any:
     return {"name": data} if isinstance(data, str) else data
 
 
+def _tag_of_pyramid(data: Any) -> str | None:
+    if isinstance(data, str):
+        return "<name>"
+    return "<list>" if isinstance(data, list | tuple) else None
+
+
+Pyramid = Annotated[
+    Annotated[Literal["auto"], Tag("<name>")] | Annotated[tuple[Level, ...], Tag("<list>")],
+    Discriminator(_tag_of_pyramid),
+    Field(description="auto, or a list of smaller sizes before, such as [{size: 256, steps: 200}]"),
+]
 Start = Annotated[
     Annotated[StartName, Tag("<name>")] | Annotated[StartFile, Tag("<file>")],
     Discriminator(_tag_of_start),
@@ -183,6 +196,16 @@ class Transfer(Strict):
     ``colours`` (Gatys, Bethge, Hertzmann & Shechtman 2016, "Preserving Color in Neural Artistic Style Transfer"):
     ``style`` takes the painting's; ``luminance`` transfers luminance only and keeps the photograph's colours (their
     section 3.2); ``recoloured`` gives the painting the photograph's mean and covariance of colours first (section 3.1).
+
+    ``pyramid``: smaller sizes before ``size``, each from the result of the one before, enlarged. ``auto`` goes through
+    a quarter and a half of ``size`` where the start is noise (``harness.config.levels`` says which and how long), and
+    has no smaller size otherwise; ``[]``: none. ``steps`` are those at ``size`` alone.
+
+    # Deviates from Gatys et al. 2016: there is one size. From noise, large forms come sooner at a small one.
+
+    ``noise_sigma``, ``noise_spectrum``: a start from noise is 0.5 + σ n in every pixel and channel, n of standard
+    deviation 1: ``white``, or ``pink`` (amplitude 1/f, as photographs have it; Field 1987). More than a little white
+    noise stays in the picture for ever: pooling averages away the finest frequencies, which the loss hardly sees.
     """
 
     method: Literal["gatys", "quilting"] = "gatys"
@@ -193,12 +216,11 @@ class Transfer(Strict):
     colours: Literal["style", "luminance", "recoloured"] = "style"  # whose; Gatys et al. 2016 "Preserving Color": below
     size: Size = 512  # px, the longer side; the paper's 512 × 512
     steps: Count = 500  # loss evaluations; the authors' PyTorch notebook
-    pyramid: Annotated[
-        tuple[Level, ...], Field(description="a list of smaller sizes before, such as [{size: 256, steps: 200}]")
-    ] = ()
+    pyramid: Pyramid = "auto"  # coarse to fine, as Gatys et al. 2017, section 6: below
     start: Start = "noise"  # the paper, except figures 6 and 7
     seed: Annotated[int, number("integer", ge=0, lt=2**63)] = 0
-    noise_sigma: Rate = 0.25  # around 0.5 in [0, 1]; the paper does not say; projects differ by 1000
+    noise_sigma: Rate = 0.02  # around 0.5 in [0, 1]; the paper does not say; projects differ by 1000: below
+    noise_spectrum: Literal["white", "pink"] = "white"  # the paper, section 2.2: white noise
     content_layers: LayerWeights = {"conv4_2": 1.0}  # the paper, section 3
     style_layers: LayerWeights = {  # the paper, section 3: w_l = 1/5
         "conv1_1": 0.2, "conv2_1": 0.2, "conv3_1": 0.2, "conv4_1": 0.2, "conv5_1": 0.2
@@ -258,7 +280,8 @@ class Transfer(Strict):
     def _level_faults(self) -> list[tuple[tuple[str, ...], str]]:
         """Sizes that grow, stages that fit."""
         faults: list[tuple[tuple[str, ...], str]] = []
-        sizes = [level.size for level in self.pyramid] + [self.size]
+        levels = () if self.pyramid == "auto" else self.pyramid
+        sizes = [level.size for level in levels] + [self.size]
         if any(later <= earlier for earlier, later in zip(sizes, sizes[1:], strict=False)):
             sentence = f"the sizes {', '.join(map(str, sizes))} (the last one is size) must grow from one to the next"
             faults.append((("pyramid", "size"), sentence))

@@ -78,8 +78,6 @@ def selected_start(
         if readout_before is not None:
             A = torch.einsum("onhw,nk->okhw", A, readout_before)
         U = own.basis.double() / own.energy.double().sqrt()
-        start[layer] = LayerStart(
-            A.float().contiguous(), teacher.bias(layer).cpu()[chosen].clone(), (U.T @ W).float()
-        )
+        start[layer] = LayerStart(A.float().contiguous(), teacher.bias(layer).cpu()[chosen].clone(), (U.T @ W).float())
         readout_before = W
     return start

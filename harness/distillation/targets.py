@@ -64,9 +64,7 @@ class Directions:
 
 
 @torch.no_grad()
-def principal_directions(
-    teacher: VGG, images: Iterable[Tensor], widths: Mapping[str, int]
-) -> dict[str, Directions]:
+def principal_directions(teacher: VGG, images: Iterable[Tensor], widths: Mapping[str, int]) -> dict[str, Directions]:
     """The directions of every layer in ``widths`` that hold most of the teacher's energy.
 
     Args:

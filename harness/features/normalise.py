@@ -4,9 +4,9 @@ The mean m_c of filter c is taken after the ReLU, over photographs and positions
 divided by m_c and the next layer's matching input is multiplied by it. ReLU, both poolings and both paddings commute
 with a positive factor per channel, so what the network computes is unchanged: F_c of the original = m_c · F_c here.
 
-# Deviates from Gatys et al. 2016, section 2: the means are not over ImageNet's validation set, which cannot be had without
-# an account. For the registry's VGG-16 they were measured over 400 natural photographs and come with the package
-# (``harness.features.published_means``); for any other network they are over the few photographs bundled with
+# Deviates from Gatys et al. 2016, section 2: the means are not over ImageNet's validation set, which cannot be had
+# without an account. For the registry's VGG-16 they were measured over 400 natural photographs and come with the
+# package (``harness.features.published_means``); for any other network they are over the few photographs bundled with
 # scikit-image, too few for sparse filters: on VGG-16 these are wrong by factors of 0.2 to 15 in single filters, and a
 # filter that hardly fires on them then outweighs whole layers on the next photograph.
 """
@@ -188,9 +188,10 @@ def normalised_state(
     """A network's weights with every filter's mean activation 1 for a pooling and a padding; with read-outs, as it is.
 
     A network whose means over many photographs come with the package (``published_means``) takes those; with another
-    pooling or padding than they were measured with, times what that changes on the bundled photographs. All others are
-    measured on the bundled photographs; these means are cached by the hashes of network and photographs. They are measured on the CPU with one thread, so that
-    they, and every run after them, do not depend on device or threads (3 s once for the full VGG-19).
+    pooling or padding than they were measured with, times what that changes on the bundled photographs. All others
+    are measured on the bundled photographs; these means are cached by the hashes of network and photographs. They are
+    measured on the CPU with one thread, so that they, and every run after them, do not depend on device or threads (3
+    s once for the full VGG-19).
 
     Args:
         loaded: weights from ``load_state``.

@@ -5,8 +5,8 @@ Gatys et al. 2016, section 2, take means over images; a sparse filter's mean nee
 
     python -m harness.features.published_means vgg16 FOLDER
 
-over 400 photographs (shorter side 256 px) of BSDS500 and ImageNet, drawn by a seeded shuffle from a folder of 1,300; two
-halves of 200 agree to 10% in most filters, to a factor of 1.6 in the worst of conv5_1.
+over 400 photographs (shorter side 256 px) of BSDS500 and ImageNet, drawn by a seeded shuffle from a folder of 1,300.
+Two halves of 200 agree to 10% in most filters, to a factor of 1.6 in the worst of conv5_1.
 """
 
 from __future__ import annotations

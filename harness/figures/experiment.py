@@ -217,9 +217,9 @@ def _values(run: Run, parts: Sequence[str]) -> list[Any]:
 
 
 def _told(run: Run, parts: Sequence[str]) -> list[Any]:
-    """The values as labels tell them: a pyramid with the size that it ends in."""
+    """The values as labels tell them: a pyramid (resolved, not ``auto``) with the size that it ends in."""
     size = {"size": run.transfer["size"]}
-    return [[*run.label[part], size] if part == "pyramid" else run.label[part] for part in parts]
+    return [[*run.transfer[part], size] if part == "pyramid" else run.label[part] for part in parts]
 
 
 def _key(run: Run, parts: Sequence[str]) -> str:

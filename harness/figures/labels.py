@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.config.experiment import CASES
 from harness.config.layers import LAYERS
+from harness.config.levels import AUTO
 from harness.config.methods import QUILTING
 
 Cases = Mapping[str, Mapping[str, Any]]
@@ -202,7 +203,7 @@ def _painting_part(steps: Sequence[str], value: Any) -> str:
 def _sizes(levels: Any) -> str:
     """Levels, the last one without steps being the picture: ``256 → 512 px``; levels alone: ``from 256 px``."""
     if not isinstance(levels, list | tuple):
-        return format_value(levels)
+        return "coarse to fine" if levels == AUTO else format_value(levels)
     sizes = [level["size"] for level in levels]
     if not levels or "steps" not in levels[-1]:
         return _JOINED.join((" → ".join(map(str, sizes)), "px")) if sizes else "one size"
@@ -219,6 +220,7 @@ def _photorealism(value: Any) -> str:
 _BY_NAME: Mapping[str, Callable[[Any], str]] = {
     "method": lambda value: _METHODS.get(value, escape(str(value))),
     "colours": lambda value: _COLOURS.get(value, escape(str(value))),
+    "noise_spectrum": lambda value: f"{value}{_JOINED}noise",
     "smoothing": lambda value: "smoothed" if value else "not smoothed",
     "pyramid": _sizes,
     "photorealism": _photorealism,

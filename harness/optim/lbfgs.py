@@ -39,7 +39,8 @@ class BatchedLBFGS(BatchedOptimizer):
         bounds: (low, high): see ``harness.optim.box``.
         max_restarts: how often a row that is not finite starts again from its best iterate.
         max_line_search: evaluations a search may take before it ends at its best point, at least 1.
-        initial_hessian: H⁰ is γI (``scaled_identity``) or γ times a Fourier filter (``fourier``).
+        initial_hessian: H⁰ is γI (``scaled_identity``), or γ times a Fourier filter and, of rows of three channels, the
+            colours' covariance (``fourier``).
         gradient_tolerance: see ``BatchedOptimizer``.
         keep_last: see ``BatchedOptimizer``.
         row_by_row: see ``BatchedOptimizer``.

@@ -18,6 +18,7 @@ from harness.features.weights import load_state, require_layers
 from harness.images.colour import grey, matched_luminance, recoloured
 from harness.images.files import read_image
 from harness.images.masks import Region, read_mask, read_regions, resize_mask
+from harness.images.noise import noise
 from harness.images.resize import fit_area, fit_longer_side, resize, to_tensor
 from harness.metrics import CONTENT_LAYER, STYLE_WEIGHTS
 from harness.objective.memory import choose_tile
@@ -79,7 +80,7 @@ class Prepared:
             images.append(make())
         return self._indices[kind, key]
 
-    def add(self, row: Row, size: tuple[int, int] | None) -> None:
+    def add(self, row: Row, size: int | tuple[int, int] | None) -> None:
         """Read and resize what one more row needs; its picture's height and width are its own, or a level's."""
         path, colours = row.files["content"], row.transfer["colours"]
         photograph = self.share("photographs", path, lambda: photograph_of(path, size or row.transfer["size"]))
@@ -131,12 +132,12 @@ class Prepared:
         )
 
 
-def prepare_images(rows: Sequence[Row], size: tuple[int, int] | None = None) -> Prepared:
+def prepare_images(rows: Sequence[Row], size: int | tuple[int, int] | None = None) -> Prepared:
     """Read every distinct image once, at the sizes the transfers ask for, or at a level's.
 
     Args:
         rows: of one batch.
-        size: height and width of the pictures, at a level; left out: the transfers' own.
+        size: of the pictures at a level, height and width, or the longer side; left out: the transfers' own.
     """
     prepared = Prepared()
     for row in rows:
@@ -181,7 +182,7 @@ def start_image(row: Row, prepared: Prepared, index: int) -> Tensor:
         return resize(prepared.styles[heaviest.image], height, width)
     if start == "noise":
         generator = torch.Generator().manual_seed(row.transfer["seed"])
-        return 0.5 + row.transfer["noise_sigma"] * torch.randn(3, height, width, generator=generator)
+        return noise(height, width, row.transfer["noise_sigma"], row.transfer["noise_spectrum"], generator)
     return resize(to_tensor(read_image(row.files["start"])), height, width)
 
 
