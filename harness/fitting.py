@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.config.levels import auto_pyramid
+from harness.config.levels import AUTO_SIDE_PX, auto_pyramid
 from harness.errors import HarnessError, UsageError
 from harness.features.vgg import deepest_of, minimum_size_px
 from harness.images.resize import fit_area, fit_longer_side
@@ -122,7 +122,7 @@ def resolve_pyramid(
                 check_masks(transfer, masked, size_px)
         except HarnessError:
             return False
-        return min(fit_longer_side(*shape, size_px)) >= MINIMUM_SIDE_PX
+        return min(fit_longer_side(*shape, size_px)) >= AUTO_SIDE_PX
 
     return auto_pyramid(transfer, fits)
 

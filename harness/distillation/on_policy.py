@@ -77,7 +77,7 @@ def optimise(network: VGG, content: Tensor, style: Tensor, alpha: float, levels:
 def make_picture(
     network: VGG, photographs: Sequence[Tensor], paintings: Sequence[Tensor], side_px: int, seed: int, index: int
 ) -> Tensor:
-    """The (3, side, side) uint8 picture number ``index``: of random crops, at a random ratio, more or less far optimised.
+    """The (3, side, side) uint8 picture number ``index``: random crops, a random ratio, few or many evaluations.
 
     A quarter of the styles are photographs.
     """
