@@ -43,7 +43,7 @@ def measure(given: argparse.Namespace) -> dict[str, float]:
     torch.set_num_threads(given.threads)
     pooling: Pooling = given.pooling
     padding: Padding = given.padding
-    state = full_width() if given.full else normalised_state(load_state("embedded"), pooling, padding)
+    state = full_width() if given.full else normalised_state(load_state("embedded"))
     network = VGG(state, "conv5_1", pooling, padding)
     size, tile = given.measure, given.tile or None
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))

@@ -17,6 +17,7 @@ from harness.features.normalise import (
     rescale,
     verify_unchanged,
 )
+from harness.features.published_means import published_means
 from harness.features.vgg import LAYERS, NETWORKS, VGG, VGG16
 from harness.features.weights import LoadedWeights
 
@@ -148,45 +149,43 @@ def only_file(folder: Path) -> Path:
 
 
 def test_means_are_measured_once(cache):
-    first = normalised_state(loaded(), "average", "zeros", PHOTOGRAPHS)
-    assert equal(first, normalised_state(loaded(), "average", "zeros", PHOTOGRAPHS))
+    first = normalised_state(loaded(), PHOTOGRAPHS)
+    assert equal(first, normalised_state(loaded(), PHOTOGRAPHS))
     file = only_file(cache)
     means = means_cache.read_means(file, LAYERS)
     assert means is not None
     means_cache.write_means(file, {layer: 2 * mean for layer, mean in means.items()})
-    doubled = normalised_state(loaded(), "average", "zeros", PHOTOGRAPHS)
+    doubled = normalised_state(loaded(), PHOTOGRAPHS)
     torch.testing.assert_close(doubled["conv1_1.bias"], first["conv1_1.bias"] / 2)
 
 
 @pytest.mark.parametrize("where", [0, 100, -1])
 def test_damaged_cache_is_measured_again(where, cache):
-    first = normalised_state(loaded(), "max", "reflect", PHOTOGRAPHS)
+    first = normalised_state(loaded(), PHOTOGRAPHS)
     whole = only_file(cache).read_bytes()
     damaged = bytearray(whole)
     damaged[where] ^= 0x55
     for content in (bytes(damaged), whole[: len(whole) // 2], b""):
         only_file(cache).write_bytes(content)
-        assert equal(first, normalised_state(loaded(), "max", "reflect", PHOTOGRAPHS))
+        assert equal(first, normalised_state(loaded(), PHOTOGRAPHS))
         assert only_file(cache).read_bytes() == whole
 
 
-def test_other_weights_input_pooling_padding_or_photographs_have_their_own_means(cache):
-    normalised_state(loaded(), "average", "zeros", PHOTOGRAPHS)
-    normalised_state(loaded(), "max", "zeros", PHOTOGRAPHS)
-    normalised_state(loaded(), "average", "reflect", PHOTOGRAPHS)
-    normalised_state(loaded(sha256="1" * 64), "average", "zeros", PHOTOGRAPHS)  # another spelling of the same network
-    normalised_state(loaded(tiny_state(seed=1)), "average", "zeros", PHOTOGRAPHS)
+def test_other_weights_input_or_photographs_have_their_own_means(cache):
+    normalised_state(loaded(), PHOTOGRAPHS)
+    normalised_state(loaded(sha256="1" * 64), PHOTOGRAPHS)  # another spelling of the same network
+    normalised_state(loaded(tiny_state(seed=1)), PHOTOGRAPHS)
     other_input = tiny_state() | {"input.bias": torch.zeros(3)}
-    normalised_state(loaded(other_input), "average", "zeros", PHOTOGRAPHS)
-    normalised_state(loaded(), "average", "zeros", PHOTOGRAPHS[:1])
-    assert len([path for path in cache.rglob("*") if path.is_file()]) == 6
+    normalised_state(loaded(other_input), PHOTOGRAPHS)
+    normalised_state(loaded(), PHOTOGRAPHS[:1])
+    assert len([path for path in cache.rglob("*") if path.is_file()]) == 4
 
 
 def test_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
-    first = normalised_state(loaded(), "average", "zeros", PHOTOGRAPHS)
+    first = normalised_state(loaded(), PHOTOGRAPHS)
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "file"))
-    assert equal(first, normalised_state(loaded(), "average", "zeros", PHOTOGRAPHS))
+    assert equal(first, normalised_state(loaded(), PHOTOGRAPHS))
 
 
 def test_means_are_measured_with_one_thread_so_that_they_do_not_depend_on_it():
@@ -199,7 +198,7 @@ def test_means_are_measured_with_one_thread_so_that_they_do_not_depend_on_it():
     num_threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        normalised_state(loaded(), "average", "zeros", photographs())
+        normalised_state(loaded(), photographs())
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(num_threads)
@@ -207,10 +206,10 @@ def test_means_are_measured_with_one_thread_so_that_they_do_not_depend_on_it():
 
 
 def test_network_normalised_already_is_left_as_it_is(cache):
-    weights = loaded(normalised="average/zeros")
-    assert equal(normalised_state(weights, "average", "zeros"), weights.state)
+    weights = loaded(normalised="max/zeros")
+    assert equal(normalised_state(weights), weights.state)
     assert not cache.exists()
-    assert not equal(normalised_state(weights, "max", "zeros"), weights.state)
+    assert not equal(normalised_state(loaded(normalised="average/zeros")), weights.state)
 
 
 def test_calibration_photographs_are_the_bundled_ones(tmp_path, monkeypatch):
@@ -227,7 +226,7 @@ def test_filter_that_never_fires_is_left_out_of_the_maps(cache):
     """Its scale is arbitrary: on noise it would outweigh everything."""
     state = tiny_state(3, 4, 0)
     state["conv1_2.bias"][2] = -1e6
-    scaled = normalised_state(loaded(state), "average", "zeros", PHOTOGRAPHS)
+    scaled = normalised_state(loaded(state), PHOTOGRAPHS)
     assert scaled["conv1_2.compared"].tolist() == [0, 1, 3]
     assert "conv1_1.compared" not in scaled
     network = VGG(scaled)
@@ -238,14 +237,14 @@ def test_filter_that_never_fires_is_left_out_of_the_maps(cache):
 
 def test_filters_that_a_file_leaves_out_stay_left_out(cache):
     state = tiny_state(3, 4, 0) | {"conv2_1.compared": torch.tensor([0, 3])}
-    scaled = normalised_state(loaded(state), "max", "reflect", PHOTOGRAPHS)
+    scaled = normalised_state(loaded(state), PHOTOGRAPHS)
     assert set(scaled["conv2_1.compared"].tolist()) <= {0, 3}
     assert VGG(scaled).num_filters("conv2_1") == len(scaled["conv2_1.compared"])
 
 
 def test_vgg16_is_normalised_in_its_own_layers(cache):
     state = tiny_state(blocks=VGG16)
-    scaled = normalised_state(loaded(state), "max", "zeros", PHOTOGRAPHS)
+    scaled = normalised_state(loaded(state), PHOTOGRAPHS)
     assert {name for name in scaled if not name.endswith(".compared")} == state.keys()
     means = mean_activations(scaled, PHOTOGRAPHS, "max", "zeros")
     assert tuple(means) == NETWORKS["VGG-16"]
@@ -253,9 +252,36 @@ def test_vgg16_is_normalised_in_its_own_layers(cache):
         assert float(mean[0]) == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.parametrize("pooling", ["average", "max"])
-@pytest.mark.parametrize("padding", ["zeros", "reflect"])
-def test_network_with_readouts_is_left_as_it_is(pooling, padding, cache):
+def test_network_with_readouts_is_left_as_it_is(cache):
     weights = loaded(tiny_state() | {"conv2_1.readout": torch.ones(2, 3)})
-    assert equal(normalised_state(weights, pooling, padding, PHOTOGRAPHS), weights.state)
+    assert equal(normalised_state(weights, PHOTOGRAPHS), weights.state)
     assert not cache.exists()
+
+
+def test_means_are_1_with_max_pooling_as_in_the_authors_own_network(cache):
+    """Their normalised VGG-19 has means of 0.95 with max pooling from conv2_1 on, and of 0.76 and 0.54 with average."""
+    scaled = normalised_state(loaded(), PHOTOGRAPHS)
+    means = mean_activations(scaled, PHOTOGRAPHS, "max", "zeros")
+    fires = {layer: means[layer] > 0.01 for layer in means}
+    for layer, mean in means.items():
+        torch.testing.assert_close(mean[fires[layer]], torch.ones_like(mean[fires[layer]]), rtol=0, atol=1e-4)
+    with_average = mean_activations(scaled, PHOTOGRAPHS, "average", "zeros")
+    assert float(with_average["conv2_1"].mean()) != pytest.approx(1, abs=1e-3)
+
+
+def test_published_means_are_taken_for_their_network_alone(cache, monkeypatch):
+    weights = loaded()
+    means = {layer: torch.full_like(weights.state[f"{layer}.bias"], 2.0) for layer in weights.layers}
+    monkeypatch.setattr("harness.features.normalise.published_means", {weights.network_hash: means}.get)
+    assert equal(normalised_state(weights), rescale(weights.state, means))
+    assert not cache.exists()
+    other = loaded(tiny_state(seed=1))
+    assert not equal(normalised_state(other), rescale(other.state, means))
+
+
+def test_published_means_of_vgg16_are_of_the_registrys_network_and_of_its_widths():
+    means = published_means("d26da93eb27f58ebf97f4c681d5cc1766cd3e0fbb598ea25cdeb004d87e15865")
+    assert means is not None and tuple(sorted(means)) == tuple(sorted(NETWORKS["VGG-16"]))
+    assert [len(means[f"conv{block}_1"]) for block in range(1, 6)] == [64, 128, 256, 512, 512]
+    assert all(bool((mean > 0).all()) for mean in means.values())
+    assert published_means("0" * 64) is None

@@ -1,14 +1,21 @@
-"""Rescale a network so that each filter's mean activation is 1 (Gatys et al. 2016, section 2).
+"""Rescale a VGG so that each filter's mean activation is 1 (Gatys et al. 2016, section 2).
 
 The mean m_c of filter c is taken after the ReLU, over photographs and positions. The filter's weights and bias are
 divided by m_c and the next layer's matching input is multiplied by it. ReLU, both poolings and both paddings commute
 with a positive factor per channel, so what the network computes is unchanged: F_c of the original = m_c · F_c here.
 
+**With which pooling?** The paper does not say. The first five layers of the authors' own normalised VGG-19 (published
+with Li et al. 2017) have, over 60 natural photographs, mean activations of 0.96, 0.98, 0.95, 0.93, 0.93 with max pooling
+and of 0.96, 0.98, 0.76, 0.76, 0.54 with average pooling: they were measured with max pooling, as the network was
+trained, and average pooling was put in afterwards. So it is done here, whatever pooling and padding a transfer has. It
+is no detail: under average pooling the deeper layers' activations are then a half to a sixth of 1, and the paper's
+ratios α/β mean what they mean in the paper only so.
+
 # Deviates from Gatys et al. 2016, section 2: the means are not over ImageNet's validation set, which cannot be had
-# without an account. For the registry's VGG-16 they were measured over 400 natural photographs and come with the
-# package (``harness.features.published_means``); for any other network they are over the few photographs bundled with
-# scikit-image, too few for sparse filters: on VGG-16 these are wrong by factors of 0.2 to 15 in single filters, and a
-# filter that hardly fires on them then outweighs whole layers on the next photograph.
+# without an account. For the registry's VGG-16 they were measured over natural photographs and come with the package
+# (``harness.features.published_means``); for any other network they are over the few photographs bundled with
+# scikit-image, too few for sparse filters: on VGG-16 with average pooling these were wrong by factors of 0.2 to 15 in
+# single filters, and a filter that hardly fires on them outweighs whole layers on the next photograph.
 """
 
 from __future__ import annotations
@@ -21,9 +28,12 @@ from torch import Tensor
 
 from harness.errors import WeightsError
 from harness.features.means_cache import means_file, read_means, write_means
-from harness.features.published_means import MEASURED_WITH, published_means
+from harness.features.published_means import published_means
 from harness.features.vgg import VGG, Padding, Pooling, layers_in, minimum_size_px, with_all_filters
 from harness.features.weights import LoadedWeights
+
+NORMALISED_WITH: tuple[Pooling, Padding] = ("max", "zeros")
+"""Pooling and padding under which the mean activations are 1: those of the network's training."""
 
 CALIBRATION_PHOTOGRAPHS = (
     "astronaut",
@@ -182,57 +192,44 @@ def verify_unchanged(
             )
 
 
-def normalised_state(
-    loaded: LoadedWeights, pooling: Pooling, padding: Padding, photographs: Iterable[Tensor] | None = None
-) -> dict[str, Tensor]:
-    """A network's weights with every filter's mean activation 1 for a pooling and a padding; with read-outs, as it is.
+def normalised_state(loaded: LoadedWeights, photographs: Iterable[Tensor] | None = None) -> dict[str, Tensor]:
+    """A network's weights with every filter's mean activation 1 under ``NORMALISED_WITH``, whatever it is used with.
 
-    A network whose means over many photographs come with the package (``published_means``) takes those; with another
-    pooling or padding than they were measured with, times what that changes on the bundled photographs. All others
-    are measured on the bundled photographs; these means are cached by the hashes of network and photographs. They are
-    measured on the CPU with one thread, so that they, and every run after them, do not depend on device or threads (3
-    s once for the full VGG-19).
+    A network whose means over many photographs come with the package (``published_means``) takes those. All others are
+    measured on the bundled photographs; these means are cached by the hashes of network and photographs. They are
+    measured on the CPU with one thread, so that they, and every run after them, do not depend on device or threads
+    (3 s once for the full VGG-19).
 
     Args:
         loaded: weights from ``load_state``.
-        pooling: as the network will be used.
-        padding: as the network will be used.
         photographs: (1, 3, H, W) sRGB in [0, 1]; the bundled photographs at 256 px when left out.
 
     Raises:
         WeightsError: the network cannot be normalised.
     """
-    if photographs is None and loaded.normalised == f"{pooling}/{padding}":
+    if photographs is None and loaded.normalised == "/".join(NORMALISED_WITH):
         return dict(loaded.state)
     if any(name.endswith(".readout") for name in loaded.state):
         # A read-out carries the metric: R F is meant to be compared as it is. Scaling F to mean activation 1 would have
-        # to be undone in R, for every pooling and padding, and would change nothing.
+        # to be undone in R, and would change nothing.
         return dict(loaded.state)
+    means = published_means(loaded.network_hash) if photographs is None else None
     with _one_thread():
-        is_standard = photographs is None
         photographs = list(calibration_photographs() if photographs is None else photographs)
-        published = published_means(loaded.network_hash) if is_standard else None
-        if published is not None and (pooling, padding) == MEASURED_WITH:
-            means = published
-        else:
-            means = _measured_means(loaded, pooling, padding, photographs)
-            if published is not None:
-                here = _measured_means(loaded, *MEASURED_WITH, photographs)
-                means = {layer: published[layer] * (means[layer] / here[layer].clamp_min(1e-12)) for layer in means}
+        if means is None:
+            means = _measured_means(loaded, photographs)
         scaled = rescale(loaded.state, means)
         side = max(PROBE_SIZE_PX, minimum_size_px(loaded.layers[-1]))
-        verify_unchanged(loaded.state, scaled, means, photographs[0][:1, :, :side, :side], pooling, padding)
+        verify_unchanged(loaded.state, scaled, means, photographs[0][:1, :, :side, :side], *NORMALISED_WITH)
     return scaled | compared_filters(loaded.state, means)
 
 
-def _measured_means(
-    loaded: LoadedWeights, pooling: Pooling, padding: Padding, photographs: list[Tensor]
-) -> dict[str, Tensor]:
+def _measured_means(loaded: LoadedWeights, photographs: list[Tensor]) -> dict[str, Tensor]:
     """Mean activations over these photographs, from the cache where they have been measured before."""
-    file = means_file(f"{loaded.network_hash} {pooling} {padding}", photographs)
+    file = means_file(f"{loaded.network_hash} {'/'.join(NORMALISED_WITH)}", photographs)
     means = read_means(file, loaded.layers)
     if means is None:
-        means = mean_activations(loaded.state, photographs, pooling, padding)
+        means = mean_activations(loaded.state, photographs, *NORMALISED_WITH)
         write_means(file, means)
     return means
 

@@ -5,8 +5,8 @@ Gatys et al. 2016, section 2, take means over images; a sparse filter's mean nee
 
     python -m harness.features.published_means vgg16 FOLDER
 
-over 400 photographs (shorter side 256 px) of BSDS500 and ImageNet, drawn by a seeded shuffle from a folder of 1,300.
-Two halves of 200 agree to 10% in most filters, to a factor of 1.6 in the worst of conv5_1.
+over 240 photographs (shorter side 256 px) of BSDS500 and ImageNet, drawn by a seeded shuffle from a folder of 1,300, with
+max pooling (why: ``harness.features.normalise``).
 """
 
 from __future__ import annotations
@@ -21,14 +21,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from harness.features.vgg import Padding, Pooling
-
-MEASURED_WITH: tuple[Pooling, Padding] = ("average", "zeros")
-"""Pooling and padding of every published measurement."""
 
 FILES = (Path(__file__).with_name("vgg16_means.safetensors"),)
 
-NUM_PHOTOGRAPHS = 400
+NUM_PHOTOGRAPHS = 240
 
 
 def published_means(network: str) -> dict[str, Tensor] | None:
@@ -56,11 +52,11 @@ def photographs(folder: Path) -> Iterator[Tensor]:
 
 def main(name: str, folder: Path) -> None:
     """Measure a named network and write its means beside this file."""
-    from harness.features.normalise import mean_activations
+    from harness.features.normalise import NORMALISED_WITH, mean_activations
     from harness.features.weights import load_state
 
     loaded = load_state(name)  # type: ignore[arg-type]
-    means = mean_activations(loaded.state, photographs(folder), *MEASURED_WITH)
+    means = mean_activations(loaded.state, photographs(folder), *NORMALISED_WITH)
     path = Path(__file__).with_name(f"{name}_means.safetensors")
     save_file({layer: mean.float() for layer, mean in means.items()}, path, {"network": loaded.network_hash})
     print(f"Wrote {path}: {len(means)} layers of {loaded.description}.")

@@ -253,13 +253,13 @@ def load_network(transfer: Mapping[str, Any], layers: Iterable[str]) -> VGG:
     require_layers(loaded.layers, layers, loaded.description)
     state = loaded.state
     if transfer["normalised"]:
-        state = normalised_state(loaded, transfer["pooling"], transfer["padding"])
+        state = normalised_state(loaded)
     return VGG(state, deepest_of(layers), transfer["pooling"], transfer["padding"])
 
 
 def embedded_network() -> VGG:
     """The network on which the comparable numbers are measured, whatever was optimised."""
-    return VGG(normalised_state(load_state("embedded"), "average", "zeros"))
+    return VGG(normalised_state(load_state("embedded")))
 
 
 def tile_px_of(transfer: Mapping[str, Any], height: int, width: int) -> int | None:
