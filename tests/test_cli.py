@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 
-GOOD = "transfer: {content: astronaut, style: strokes, size: 64, steps: 2, weights: embedded}\n"
+GOOD = "transfer: {content: astronaut, style: strokes, size: 64, steps: 2, pyramid: [], weights: embedded}\n"
 
 
 COMMANDS = ("run", "sweep", "status", "compare", "figure", "claims", "dashboard", "explain", "fetch", "distill")
