@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from harness.cli.app import app
 from harness.features.vgg import VGG16
 
-GOOD = "transfer: {content: astronaut, style: strokes, size: 64, steps: 2, weights: embedded}\n"
+GOOD = "transfer: {content: astronaut, style: strokes, size: 64, steps: 2, pyramid: [], weights: embedded}\n"
 
 
 COMMANDS = ("run", "sweep", "status", "compare", "figure", "claims", "dashboard", "explain", "fetch", "distill")

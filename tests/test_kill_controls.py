@@ -13,7 +13,8 @@ from engine_rows import history_of, manifest_of, pictures_of
 from processes import kill_all
 
 EXPERIMENT = """
-transfer: {content: coffee, style: mosaic, size: 64, steps: 120, content_layers: {conv2_1: 1},
+transfer: {content: coffee, style: mosaic, size: 64, steps: 120, pyramid: [],
+           content_layers: {conv2_1: 1},
            style_layers: {conv1_1: 0.5, conv2_1: 0.5}}
 cases:
   guided: {style: {mosaic: {mask: coffee_cup}, waves: {mask: coffee_table, scale: 0.5}}, total_variation: 0.1}

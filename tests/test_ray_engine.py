@@ -38,7 +38,7 @@ def rows_of(folder: Path, steps: int, alphas: tuple[float, ...] = (1e-3,)) -> tu
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "tiny.yaml"
     path.write_text(
-        f"transfer: {{content: astronaut, style: strokes, size: 48, steps: {steps}, start: noise, "
+        f"transfer: {{content: astronaut, style: strokes, size: 48, steps: {steps}, pyramid: [], start: noise, "
         "content_layers: {conv2_1: 1}, style_layers: {conv1_1: 1}}\n"
         f"axes: {{alpha: {list(alphas)}}}\n"
     )

@@ -68,7 +68,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
     folder = tmp_path_factory.mktemp("finished")
     path = folder / "tiny.yaml"
     path.write_text(
-        "transfer: {content: astronaut, style: strokes, size: 64, steps: 24, "
+        "transfer: {content: astronaut, style: strokes, size: 64, steps: 24, pyramid: [], "
         "content_layers: {conv2_1: 1}, style_layers: {conv1_1: 0.5, conv2_1: 0.5}}\n"
         "axes: {alpha: [1e-3, 1e-1], seed: [0, 1]}\n"
     )
@@ -178,7 +178,7 @@ def have_gone_beyond_their_checkpoints(folder: Path) -> bool:
 def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path) -> None:
     path = tmp_path / "killed.yaml"
     path.write_text(
-        "transfer: {content: chelsea, style: mosaic, size: 64, steps: 300, "
+        "transfer: {content: chelsea, style: mosaic, size: 64, steps: 300, pyramid: [], "
         "optimiser: {name: lbfgs, line_search: strong_wolfe}, "
         "content_layers: {conv2_1: 1}, style_layers: {conv1_1: 0.5, conv2_1: 0.5}}\n"
         "cases: {A: {seed: 0}, B: {start: content}}\n"
@@ -237,7 +237,7 @@ def test_nonfinite_row_fails_alone_by_name(tmp_path: Path) -> None:
     """A row whose loss overflows fails with a sentence; its neighbour is what it would have been alone."""
     path = tmp_path / "broken.yaml"
     path.write_text(
-        "transfer: {content: coffee, style: ink, size: 48, steps: 12, alpha: 1e-3, "
+        "transfer: {content: coffee, style: ink, size: 48, steps: 12, pyramid: [], alpha: 1e-3, "
         "content_layers: {conv1_1: 1}, style_layers: {conv1_1: 1}}\n"
         "cases: {sound: {seed: 3}, broken: {seed: 3, alpha: 1e300}}\n"
     )
@@ -292,7 +292,7 @@ def test_columns_of_a_history_are_the_rows_own(tmp_path: Path) -> None:
     """A neighbour with other layers adds none, so that a row can be resumed in another batch."""
     path = tmp_path / "columns.yaml"
     path.write_text(
-        "transfer: {content: coffee, style: ink, size: 48, steps: 3, content_layers: {conv1_1: 1}}\n"
+        "transfer: {content: coffee, style: ink, size: 48, steps: 3, pyramid: [], content_layers: {conv1_1: 1}}\n"
         "axes: {style_layers: [{conv1_1: 1}, {conv1_2: 0.5, conv2_1: 0.5}], alpha: [0, 1]}\n"
     )
     result = harness_run(path, "--out", tmp_path / "runs")

@@ -28,7 +28,7 @@ from harness.jobs import JobMaker
 from harness.studies.storage import open_storage
 
 SWEEP = """\
-transfer: {content: astronaut, style: strokes, size: 48, steps: STEPS, content_layers: {conv1_1: 1},
+transfer: {content: astronaut, style: strokes, size: 48, steps: STEPS, pyramid: [], content_layers: {conv1_1: 1},
            style_layers: {conv1_1: 0.5, conv2_1: 0.5}}
 space:
   alpha: {log: [1e-5, 1e-1]}
@@ -197,7 +197,7 @@ def test_killed_sweep_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
 
 
 PRUNED = """\
-transfer: {content: astronaut, style: strokes, size: 48, steps: 30, content_layers: {conv1_1: 1},
+transfer: {content: astronaut, style: strokes, size: 48, steps: 30, pyramid: [], content_layers: {conv1_1: 1},
            style_layers: {conv1_1: 1}}
 space: {alpha: {log: [1e-6, 1e3]}}
 objectives: [heldout_style]

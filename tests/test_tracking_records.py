@@ -13,7 +13,7 @@ from harness.runs.tracking_records import comparable, history_record, plain_fiel
 
 
 def resolved(**fields):
-    return Transfer(**{"content": "a/photo.png", "style": "b/one.png", **fields}).model_dump(
+    return Transfer(**{"content": "a/photo.png", "style": "b/one.png", "pyramid": (), **fields}).model_dump(
         mode="json", exclude_none=True
     )
 
