@@ -17,10 +17,10 @@ AUTO = "auto"
 AUTO_LEVELS = ((1 / 4, 1.0), (1 / 2, 1.0))
 """The sizes before the last one under ``pyramid: auto``, each as a part of ``size`` and of ``steps``."""
 
-AUTO_SIDE_PX = 64
+AUTO_SIDE_PX = 72
 """The shorter side of the smallest size under ``pyramid: auto``.
 
-Below it conv5_1 has fewer than 4 × 4 positions, nearly all of them beside the zero padding, so that its Gram matrix knows
+Below it conv5_1 has 4 × 4 positions or fewer, nearly all of them beside the zero padding, so that its Gram matrix knows
 where things are: on VGG-16 a level of 40 × 30 px made pictures that copy the arrangement of The Starry Night (seen).
 """
 
