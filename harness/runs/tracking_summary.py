@@ -127,6 +127,7 @@ def table_of_runs(results: Summarised) -> tuple[list[str], list[list[Any]]]:
     labels = _union(run.label for run in results.all_runs)
     numbers = _union(run.metrics for run in results.all_runs)
     ratio = [] if "alpha_over_beta" in labels else ["alpha_over_beta"]
+    one_network = OneNetwork(results.all_runs)
     rows = []
     for run in results.all_runs:
         image = run.folder.image_path
@@ -138,7 +139,7 @@ def table_of_runs(results: Summarised) -> tuple[list[str], list[list[Any]]]:
                 *(plain_field(name, run.label.get(name)) for name in labels),
                 *(compared.get(name) for name in ratio),
                 run.status.name.lower(),
-                *(run.metrics.get(name) for name in numbers),
+                *(one_network.metrics(run).get(name) for name in numbers),
                 run.reason,
                 str(image) if image.exists() else None,
             ]
