@@ -41,7 +41,7 @@ class Plan:
         linked: finished in another experiment's folder, by run id.
         failed: failed before, and not asked to be tried again.
         left: to compute.
-        outdated: finished, but to be measured again: their numbers are of another embedded network, or lack a wanted one.
+        outdated: finished, to be measured again: their numbers are of another embedded network, or lack a wanted one.
         wanted: the numbers of VGG-16 that the claims are about, where it is on the machine.
     """
 

@@ -227,9 +227,9 @@ class Results:
 
         Keys: ``id``, ``part``, ``status`` (``done``, ``failed``, …), ``reason``; what the labels say beside fields
         (``cases``, ``trial``); each dotted field of the transfer in which runs differ; the comparable numbers; the
-        run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, as in W&B. What is not there is None. Where
-        runs were measured on different embedded networks, ``measured_on`` says which, and those numbers of all but the
-        installed one are None.
+        run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, as in W&B. What is not there is None.
+        Where runs were measured on different embedded networks, ``measured_on`` says which, and of these numbers only
+        those of the installed one are there.
 
         Raises:
             StorageError: a manifest cannot be read.

@@ -94,10 +94,7 @@ def compare_runs(comparison: Comparison) -> None:
                 console.print(table)
             console.print()
             fields = [name for name in fields if name in NAMES]
-        columns = [
-            name for name in COLUMNS if name not in ON_VGG16 or any(one.numbers[name] is not None for one in some)
-        ]
-        for table in fitting(console, columns, partial(_table, some, fields=fields)):
+        for table in fitting(console, _columns(some), partial(_table, some, fields=fields)):
             console.print(table)
         console.print()
     _explain(console, lines, [*notes, *filter(None, [OneNetwork(runs).sentence])])
@@ -126,6 +123,11 @@ def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str])
         values = [Text(_field(one, name)) for name in fields]
         table.add_row(one.runs[0].id, *values, *(_number(one, name) for name in columns))
     return table
+
+
+def _columns(lines: Sequence[Line]) -> list[str]:
+    """The numbers; those of VGG-16 where a run has them, since without it all lack them."""
+    return [name for name in COLUMNS if name not in ON_VGG16 or any(one.numbers[name] is not None for one in lines)]
 
 
 def _fields(lines: Sequence[Line]) -> list[str]:

@@ -17,7 +17,7 @@ from torch import Tensor
 LPIPS_LAYERS: tuple[str, ...] = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-"""The published scaling layer's, of pixels in [−1, 1]; it is the input that torchvision's networks were trained with."""
+"""The published scaling layer's, of pixels in [−1, 1]; it is torchvision's input."""
 
 EPSILON = 1e-10
 """Added to a position's length, as published."""

@@ -25,7 +25,7 @@ ON_EMBEDDED: tuple[str, ...] = (REFERENCE_CONTENT, REFERENCE_STYLE, HELDOUT_STYL
 """Of these, what is measured on the embedded network: of another one the same picture has other numbers."""
 
 ON_VGG16: tuple[str, ...] = (LPIPS, STYLE_SWD)
-"""What ``Perceptual.measure`` returns: what a run has where ``weights: vgg16`` was on the machine, and lacks elsewhere."""
+"""What ``Perceptual.measure`` returns: a run has it where ``weights: vgg16`` was on the machine, and not elsewhere."""
 
 METRICS: tuple[str, ...] = (*MEASURED, *ON_VGG16, EVALUATIONS, SECONDS)
 """Every comparable number; the last two are counted by the run itself."""

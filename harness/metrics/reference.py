@@ -185,7 +185,8 @@ def check_same_size(image: Tensor, content: Tensor) -> None:
     """
     if image.shape != content.shape:
         raise ValueError(
-            f"The picture is {_size(image)} and the content image {_size(content)}; both need the same size: resize one."
+            f"The picture is {_size(image)} and the content image {_size(content)}; "
+            "both need the same size: resize one."
         )
 
 

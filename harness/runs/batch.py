@@ -117,8 +117,9 @@ def _compute(
     photographs = [prepared.photographs[k] for k in prepared.photograph_of]
     finishing = Finishing([row.transfer for row in rows], photographs)
     progress = Progress.of(len(rows))
+    references = References(rows, prepared, execution.objectives)
     keeper = Keeper(
-        [row.id for row in rows], folders, References(rows, prepared, execution.objectives).measure, finishing, progress, tracker,
+        [row.id for row in rows], folders, references.measure, finishing, progress, tracker,
         execution.checkpoint_every_s, asked, execution.rungs, listener,
     )  # fmt: skip
     states = _resume(progress, keeper, [row.manifest.provenance for row in rows])

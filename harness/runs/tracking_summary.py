@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.runs.measured import OneNetwork
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracking_mirror import end_service, mirror_settings, remove_folders
 from harness.runs.tracking_mode import ModeName, import_wandb, sync_command, wandb_folder
