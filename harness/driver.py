@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from harness.engines.contract import Advanced, End, Ended, Engine, Event, Finished, Measured, Noted, Task
 from harness.errors import HarnessError, RunError
 from harness.jobs import Job
+from harness.runs.measured import is_outdated
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.trials import record_trial, with_ended_trials
 from harness.studies.session import Asked, StudySession
@@ -55,11 +56,13 @@ class Settings:
         task: a task without rows.
         objectives: the metrics whose values are told.
         retry_failed: compute failed runs again.
+        wanted: further metrics that a finished run must have, or it is measured again.
     """
 
     task: Task
     objectives: tuple[str, ...]
     retry_failed: bool = False
+    wanted: tuple[str, ...] = ()
 
 
 @dataclass
@@ -163,7 +166,9 @@ class Driver:
         if manifest.status is Status.PRUNED:
             ours = [record for record in manifest.trials if record["study"] == self.session.name]
             return any(record.get("state") == "PRUNED" for record in ours)
-        return manifest.status is Status.DONE or (manifest.status is Status.FAILED and not self.settings.retry_failed)
+        if manifest.status is Status.DONE:  # one whose numbers are of another network is a worker's: it measures again
+            return not is_outdated(manifest, (*self.settings.objectives, *self.settings.wanted))
+        return manifest.status is Status.FAILED and not self.settings.retry_failed
 
     def _in_work(self) -> list[Job]:
         return [*self._waiting, *(job for jobs in self._running.values() for job in jobs)]

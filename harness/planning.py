@@ -9,8 +9,11 @@ from pathlib import Path
 from harness.config import Loaded
 from harness.downloads import Progress
 from harness.experiment_folder import ExperimentFolder, finished_elsewhere
+from harness.features.registry import cached_vgg16
 from harness.jobs import Job, make_jobs
-from harness.runs.store import Status
+from harness.metrics.names import ON_VGG16
+from harness.runs.measured import is_outdated
+from harness.runs.store import RunFolder, Status
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Plan:
         linked: finished in another experiment's folder, by run id.
         failed: failed before, and not asked to be tried again.
         left: to compute.
+        outdated: finished, to be measured again: their numbers are of another embedded network, or lack a wanted one.
+        wanted: the numbers of VGG-16 that the claims are about, where it is on the machine.
     """
 
     jobs: Sequence[Job]
@@ -45,6 +50,8 @@ class Plan:
     linked: Mapping[str, Path] = field(default_factory=dict)
     failed: Sequence[Job] = ()
     left: Sequence[Job] = ()
+    outdated: Sequence[Job] = ()
+    wanted: tuple[str, ...] = ()
 
     @property
     def grid(self) -> list[Job]:
@@ -61,19 +68,26 @@ def make_plan(loaded: Loaded, options: Options, progress: Progress | None = None
     """
     ExperimentFolder(loaded, options.out).check_owner()
     jobs = make_jobs(loaded, options.out, progress)
-    done, failed, left = [], [], []
+    done, failed, left, outdated = [], [], [], []
     linked: dict[str, Path] = {}
+    claimed = [claim.measure for claim in loaded.experiment.claims if claim.measure in ON_VGG16]
+    wanted = tuple(dict.fromkeys(claimed)) if claimed and cached_vgg16() else ()
     for job in jobs:
         status = job.status
         if options.fresh:
             left.append(job)
         elif status is Status.DONE:
-            done.append(job)
+            (outdated if _is_outdated(job.folder, wanted) else done).append(job)
         elif status is Status.FAILED and not options.retry_failed:
             failed.append(job)
         elif not job.row.folder.exists() and (elsewhere := finished_elsewhere(options.out, job)):
             linked[job.row.id] = elsewhere
-            done.append(job)
+            (outdated if _is_outdated(RunFolder(elsewhere), wanted) else done).append(job)
         else:
             left.append(job)
-    return Plan(jobs, done, linked, failed, left)
+    return Plan(jobs, done, linked, failed, left, outdated, wanted)
+
+
+def _is_outdated(folder: RunFolder, wanted: Sequence[str]) -> bool:
+    manifest = folder.manifest()
+    return manifest is not None and is_outdated(manifest, wanted)

@@ -28,6 +28,7 @@ from harness.config.sweep import Sweep
 from harness.config.yaml_source import flow
 from harness.errors import ImageError, UsageError
 from harness.pictures import Iterates, Pixels, read_pixels
+from harness.runs.measured import OneNetwork, network_of
 from harness.runs.store import Manifest, RunFolder, Status
 
 CELLS = "cells.json"
@@ -226,6 +227,8 @@ class Results:
         Keys: ``id``, ``part``, ``status`` (``done``, ``failed``, …), ``reason``; what the labels say beside fields
         (``cases``, ``trial``); each dotted field of the transfer in which runs differ; the comparable numbers; the
         run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, as in W&B. What is not there is None.
+        Where runs were measured on different embedded networks, ``measured_on`` says which, and of these numbers only
+        those of the installed one are there.
 
         Raises:
             StorageError: a manifest cannot be read.
@@ -233,13 +236,15 @@ class Results:
         fields = differing_fields(self.all_runs)
         parts = dict.fromkeys(part for run in self.all_runs for part in run.label)
         metrics = dict.fromkeys(f"loss/{key}" if key in LOSSES else key for run in self.all_runs for key in run.metrics)
+        one_network = OneNetwork(self.all_runs)
         rows: list[dict[str, Any]] = []
         for run in self.all_runs:
             status = run.status.name.lower()
             row: dict[str, Any] = {"id": run.id, "part": run.part, "status": status, "reason": run.reason}
             row |= {part: run.label.get(part) for part in parts if part.split(".")[0] not in run.transfer}
             row |= {name: run.fields.get(name) for name in fields}
-            row |= {key: run.metrics.get(key.removeprefix("loss/")) for key in metrics}
+            row |= {key: one_network.metrics(run).get(key.removeprefix("loss/")) for key in metrics}
+            row |= {"measured_on": network_of(run)} if one_network.is_mixed else {}
             rows.append(row)
         return rows
 

@@ -20,6 +20,7 @@ from harness.config.sweep import Budget, Pruner, Random
 from harness.driver import Driver, Interrupt, Settings
 from harness.engines.contract import Advanced, End, Ended, Event, Finished, Task
 from harness.jobs import Job
+from harness.runs.measured import measured_on
 from harness.runs.prepare import Row
 from harness.runs.store import Attempt, Manifest, RunFolder, Status
 from harness.runs.trials import with_ended_trials, with_trials
@@ -66,7 +67,9 @@ class Work:
         self.folders[row.id].write_manifest(replace(manifest, attempts=(*manifest.attempts[:-1], last)))
 
     def finish(self, row: Row, status: Status = Status.DONE, reason: str = "") -> Finished:
-        ended = replace(self.manifest(row), status=status, reason=reason, metrics=metrics_of(row))
+        ended = replace(
+            self.manifest(row), status=status, reason=reason, metrics=metrics_of(row), measured_on=dict(measured_on())
+        )
         self.folders[row.id].write_manifest(with_ended_trials(ended))
         return Finished(row.id, with_ended_trials(ended))
 
@@ -243,7 +246,7 @@ class Lab:
         """A run as another process has left it."""
         job = self.job(seed)
         metrics = {} if status is Status.FAILED else metrics_of(job.row)
-        fields = {"metrics": metrics, "attempts": (Attempt(1, 5),), **fields}
+        fields = {"metrics": metrics, "measured_on": dict(measured_on()), "attempts": (Attempt(1, 5),), **fields}
         job.folder.create(job.row.transfer, replace(job.row.manifest, status=status, trials=trials, **fields))
 
     @property

@@ -65,10 +65,10 @@ def test_columns_are_the_comparable_numbers_of_the_metrics() -> None:
 
 def test_table_has_the_panels_runs_with_what_differs_and_every_number(folder: Path) -> None:
     result = compare(folder)
-    expected = ["100", "101", "102*", "103", "104", "105", "106", "107", "1:48"]
+    expected = ["100", "101", "102*", "103", "104", "105", "106", "107", "108", "109", "1:50"]
     assert rows_of(result) == [
         ["aaaaaaaaaaaa", "0.01", *expected],
-        ["bbbbbbbbbbbb", "1", "50", "51", "52", "53", "54", "55", "56", "57", "0:58"],
+        ["bbbbbbbbbbbb", "1", "50", "51", "52", "53", "54", "55", "56", "57", "58", "59", "1:00"],
     ]
     assert "2 runs at 64 px" in result.output and "not held out" in result.output
     assert "1 of 3 runs of" in result.output and "are not done and left out" in result.output
@@ -179,7 +179,9 @@ def test_narrow_terminal_gets_the_numbers_in_several_tables(folder: Path, monkey
         "105",
         "106",
         "107",
-        "1:48",
+        "108",
+        "109",
+        "1:50",
     ]
 
 
@@ -283,7 +285,7 @@ def test_fields_too_wide_for_the_terminal_have_a_table_of_their_own(
     cells = [{"id": name * 12, "label": {"cases": name.upper()}, "metrics": metrics(100.0)} for name in ("a", "b")]
     result = compare(make_results_folder(tmp_path / "wide", cells, {"transfer": BASE, "cases": cases}))
     rows = rows_of(result)
-    assert rows[0][:2] == ["aaaaaaaaaaaa", "A"] and "strokes:0.75" in result.output and rows[0][-1] != "1:48"
+    assert rows[0][:2] == ["aaaaaaaaaaaa", "A"] and "strokes:0.75" in result.output and rows[0][-1] != "1:50"
     assert rows[2][:3] == ["aaaaaaaaaaaa", "A", "100"] and len(rows) == 4, "one more table has all the numbers"
 
 

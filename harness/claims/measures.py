@@ -17,7 +17,9 @@ from harness.claims import of_features, of_pictures
 from harness.claims.checks import CannotMeasureError, Floats, ImageFile, Pixels, check_done, source_of
 from harness.claims.pixels import LAGS_PX, autocorrelation, luminance
 from harness.config.styles import paintings_of
+from harness.metrics.names import ON_VGG16
 from harness.results import Results, Run
+from harness.runs.measured import OneNetwork
 
 if TYPE_CHECKING:
     from harness.claims.grams import GramDistances
@@ -78,7 +80,7 @@ class Measuring:
                 value = MEASURES_TO_A_PAINTING[name](self, run, to)
             else:
                 measure = PICTURE_MEASURES.get(name)
-                value = measure(self, run) if measure else _number_of_manifest(name, run)
+                value = measure(self, run) if measure else self._number_of_manifest(name, run)
             if not math.isfinite(value):
                 raise CannotMeasureError(f"{name} of {run.name} is {value}, which decides nothing.")
             self._numbers[key] = value
@@ -143,9 +145,19 @@ class Measuring:
             self._autocorrelations[path] = autocorrelation(luminance(image), LAGS_PX[1])
         return self._autocorrelations[path]
 
+    def _number_of_manifest(self, name: str, run: Run) -> float:
+        value = self._one_network.metrics(run).get(name)
+        if value is None and run.metrics.get(name) is not None:
+            raise CannotMeasureError(f"{name} of {run.name} is of another network. {self._one_network.sentence}")
+        if value is None:
+            raise CannotMeasureError(f"{name} of {run.name} was not measured.{_CURES.get(name, '')}")
+        return float(value)
 
-def _number_of_manifest(name: str, run: Run) -> float:
-    value = run.metrics.get(name)
-    if value is None:
-        raise CannotMeasureError(f"{name} of {run.name} was not measured.")
-    return float(value)
+    @cached_property
+    def _one_network(self) -> OneNetwork:
+        return OneNetwork(self.runs)
+
+
+_CURES = dict.fromkeys(
+    ON_VGG16, " It needs VGG-16: `harness fetch weights vgg16`, and the same harness run again measures it."
+)

@@ -30,7 +30,9 @@ from harness.cli.tables import MISSING, duration, fitting, line, num_of, shown, 
 from harness.config import canonical_json
 from harness.config.claims import LOSSES
 from harness.errors import UsageError
+from harness.metrics.names import ON_VGG16
 from harness.results import Part
+from harness.runs.measured import OneNetwork
 from harness.runs.store import write_atomically
 
 WHOLE_FIELDS = ("content_layers", "style_layers", "style")
@@ -92,10 +94,10 @@ def compare_runs(comparison: Comparison) -> None:
                 console.print(table)
             console.print()
             fields = [name for name in fields if name in NAMES]
-        for table in fitting(console, COLUMNS, partial(_table, some, fields=fields)):
+        for table in fitting(console, _columns(some), partial(_table, some, fields=fields)):
             console.print(table)
         console.print()
-    _explain(console, lines, notes)
+    _explain(console, lines, [*notes, *filter(None, [OneNetwork(runs).sentence])])
     if comparison.csv is not None:
         _write_csv(comparison.csv, [one for some in tables.values() for one in some])
         size_note = " (all sizes, in the column size: compare within one only)" if len(tables) > 1 else ""
@@ -121,6 +123,11 @@ def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str])
         values = [Text(_field(one, name)) for name in fields]
         table.add_row(one.runs[0].id, *values, *(_number(one, name) for name in columns))
     return table
+
+
+def _columns(lines: Sequence[Line]) -> list[str]:
+    """The numbers; those of VGG-16 where a run has them, since without it all lack them."""
+    return [name for name in COLUMNS if name not in ON_VGG16 or any(one.numbers[name] is not None for one in lines)]
 
 
 def _fields(lines: Sequence[Line]) -> list[str]:

@@ -17,6 +17,7 @@ from harness.config.fields import FIELDS, unknown_name
 from harness.config.methods import is_used
 from harness.errors import StorageError, UsageError
 from harness.results import CELLS, Part, Run, load
+from harness.runs.measured import OneNetwork
 from harness.runs.store import RunFolder, Status
 
 COLUMNS: tuple[str, ...] = (*METRICS, "evaluations", "seconds")
@@ -112,7 +113,8 @@ def load_run(path: Path) -> Run:
 def make_lines(runs: Sequence[Run]) -> list[Line]:
     """A line for each run."""
     several = len({_experiment(run) for run in runs}) > 1
-    return [_line((run,), several) for run in runs]
+    one_network = OneNetwork(runs)
+    return [_line((run,), several, one_network) for run in runs]
 
 
 def over_seeds(runs: Sequence[Run]) -> list[Line]:
@@ -122,21 +124,22 @@ def over_seeds(runs: Sequence[Run]) -> list[Line]:
     for run in runs:
         key = canonical_json([_experiment(run), {**run.transfer, "seed": None}])
         groups.setdefault(key, []).append(run)
-    lines = [_line(tuple(group), several) for group in groups.values()]
+    one_network = OneNetwork(runs)
+    lines = [_line(tuple(group), several, one_network) for group in groups.values()]
     return [
         replace(line, fields={k: v for k, v in line.fields.items() if k != "seed"} | {"seeds": len(line.runs)})
         for line in lines
     ]
 
 
-def _line(runs: tuple[Run, ...], several_experiments: bool) -> Line:
+def _line(runs: tuple[Run, ...], several_experiments: bool, one_network: OneNetwork) -> Line:
     run = runs[0]
     fields: dict[str, Any] = {"experiment": _experiment(run)} if several_experiments else {}
     fields |= {part: value for part, value in run.label.items() if part in ("cases", "trial")} | {"part": run.part}
     numbers: dict[str, float | None] = {}
     spreads: dict[str, float] = {}
     for name in (*COLUMNS, *(f"loss/{loss}" for loss in LOSSES)):
-        values = [run.metrics.get(name.removeprefix("loss/")) for run in runs]
+        values = [one_network.metrics(run).get(name.removeprefix("loss/")) for run in runs]
         known = [value for value in values if value is not None]
         numbers[name] = None
         if len(known) == len(values):

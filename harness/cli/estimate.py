@@ -244,6 +244,8 @@ def estimate(plan: Plan, folder: Path, devices: Sequence[DeviceSpec]) -> Table:
     repeats = len(plan.jobs) - len(plan.grid)
     table.add_row("cells", str(len(plan.grid)) + (f", and {repeats} repeats for the claims" if repeats else ""))
     table.add_row("done", f"{len(plan.done)}" + (f", {len(plan.linked)} of them elsewhere" if plan.linked else ""))
+    if plan.outdated:
+        table.add_row("done, to be measured again", str(len(plan.outdated)))
     table.add_row(
         "failed before", f"{len(plan.failed)}" + (" (--retry-failed computes them again)" if plan.failed else "")
     )

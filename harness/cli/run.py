@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,7 +23,9 @@ from harness.cli.tables import duration
 from harness.config import Loaded, canonical_json
 from harness.experiment_folder import ExperimentFolder, forget, link_finished
 from harness.jobs import Job
+from harness.metrics.names import ON_VGG16
 from harness.planning import Options, Plan, make_plan
+from harness.runs.measured import measured_on_for
 from harness.runs.store import Status
 from harness.runs.tracking import Mode, resolve_mode
 from harness.studies.grid import GridSession, open_grid
@@ -75,12 +77,13 @@ def run_experiment(request: Request, loaded: Loaded) -> int:
             console.print(
                 f"{len(plan.done)} of {len(plan.jobs)} runs are done already{linked}; {len(plan.left)} to compute."
             )
+        _say_outdated(console, plan)
         storage = open_storage(request.storage, folder.path)
         work = _work(plan, request, storage, folder)
-        if plan.left or not work.session.is_finished:
+        if plan.left or plan.outdated or not work.session.is_finished:
             carry_out(console, request, work, mode, folder)
         _report(console, plan)
-        conclude(console, folder.path, storage, mode, has_changed=bool(plan.left))
+        conclude(console, folder.path, storage, mode, has_changed=bool(plan.left or plan.outdated))
     return sum(job.status is not Status.DONE for job in plan.jobs)
 
 
@@ -89,10 +92,11 @@ def _repeat_trial(console: Console, request: Request, plan: Plan, mode: Mode, fo
     if request.fresh:
         forget([job.row.folder for job in plan.jobs])
     link_finished(plan.jobs, plan.linked)
-    if plan.left:
-        session = open_grid(InMemoryStorage(), folder.path.name, [_params(job) for job in plan.left], OBJECTIVES)
-        num = len(plan.left)
-        work = Work(session, lambda asked: plan.left[asked.cell or 0], num, num, (), OBJECTIVES)
+    _say_outdated(console, plan)
+    if left := [*plan.left, *plan.outdated]:
+        session = open_grid(InMemoryStorage(), folder.path.name, [_params(job) for job in left], OBJECTIVES)
+        num = len(left)
+        work = Work(session, lambda asked: left[asked.cell or 0], num, num, (), OBJECTIVES)
         carry_out(console, request, work, mode, folder)
     else:
         console.print(f"{len(plan.done)} of {len(plan.jobs)} runs are done already; 0 to compute.")
@@ -107,7 +111,8 @@ def _repeat_trial(console: Console, request: Request, plan: Plan, mode: Mode, fo
 def _work(plan: Plan, request: Request, storage: BaseStorage, folder: ExperimentFolder) -> Work:
     """The experiment's study: a trial for every run of the plan."""
     cells = [_params(job) for job in plan.jobs]
-    name = study_name(folder.path.name, {"runs": [job.row.id for job in plan.jobs]}, {"cells": cells}, OBJECTIVES)
+    base = {"runs": [job.row.id for job in plan.jobs], "measured_on": measured_on_for(OBJECTIVES)}
+    name = study_name(folder.path.name, base, {"cells": cells}, OBJECTIVES)
     if request.fresh:
         forget_study(storage, name)
     rebuild(storage, name, trial_records(folder.path, name))
@@ -121,8 +126,18 @@ def _work(plan: Plan, request: Request, storage: BaseStorage, folder: Experiment
         return replace(job, row=replace(job.row, manifest=replace(job.row.manifest, trials=(record,))))
 
     told = _told(session, request.retry_failed)
-    extra = [job for job in plan.left if canonical_json(_params(job)) in told]
-    return Work(session, make_job, len(plan.left), len(plan.left), extra, OBJECTIVES)
+    left = [*plan.left, *plan.outdated]
+    extra = [job for job in left if canonical_json(_params(job)) in told]
+    return Work(session, make_job, len(left), len(left), extra, OBJECTIVES, wanted=plan.wanted)
+
+
+def _say_outdated(console: Console, plan: Plan) -> None:
+    if plan.outdated:
+        console.print(
+            f"{len(plan.outdated)} of {len(plan.jobs)} runs are done, but their numbers are of another embedded "
+            "network or lack one that is claimed: their pictures are measured again.",
+            soft_wrap=True,
+        )
 
 
 def _params(job: Job) -> dict[str, Any]:
@@ -144,14 +159,16 @@ def _told(session: GridSession, retry_failed: bool) -> set[str]:
 
 def _report(console: Console, plan: Plan) -> None:
     """The table of what was measured, and what to do about what was not."""
+    manifests = [job.folder.manifest() for job in plan.grid]
+    of_grid: list[Mapping[str, Any]] = [manifest.metrics if manifest else {} for manifest in manifests]
+    on_vgg16 = [name for name in ON_VGG16 if any(metrics.get(name) is not None for metrics in of_grid)]
+    columns = (*COLUMNS[:-1], *on_vgg16, COLUMNS[-1])
     table = Table(box=None, pad_edge=False)
     table.add_column("run")
-    for column in ("", *COLUMNS):
+    for column in ("", *columns):
         table.add_column(column, justify="right" if column else "left")
-    for job in plan.grid:
-        manifest = job.folder.manifest()
-        metrics = manifest.metrics if manifest else {}
-        values = [_number(column, metrics.get(column)) for column in COLUMNS]
+    for metrics, job in zip(of_grid, plan.grid, strict=True):
+        values = [_number(column, metrics.get(column)) for column in columns]
         table.add_row(job.row.id, name_of(job.cell.label), *values)
     console.print(table)
     others = len(plan.jobs) - len(plan.grid)

@@ -57,6 +57,7 @@ class Work:
         extra: runs to compute that no trial asks for any more.
         objectives: the metrics whose values are told.
         rungs: evaluations at which the pruner is asked; empty without one.
+        wanted: further metrics that a finished run must have, or it is measured again.
     """
 
     session: StudySession
@@ -66,6 +67,7 @@ class Work:
     extra: Sequence[Job] = ()
     objectives: tuple[str, ...] = ("reference_content", "reference_style")
     rungs: tuple[int, ...] = ()
+    wanted: tuple[str, ...] = ()
 
 
 def carry_out(console: Console, request: Request, work: Work, mode: Mode, folder: ExperimentFolder) -> None:
@@ -75,8 +77,8 @@ def carry_out(console: Console, request: Request, work: Work, mode: Mode, folder
         KeyboardInterrupt: after Ctrl-C or SIGTERM, with everything checkpointed.
         HarnessError: a batch could not be carried out.
     """
-    task = Task((), request.checkpoint_every_s, work.rungs, mode.name, folder.path / "wandb")
-    settings = Settings(task, work.objectives, request.retry_failed)
+    task = Task((), request.checkpoint_every_s, work.rungs, mode.name, folder.path / "wandb", work.objectives)
+    settings = Settings(task, work.objectives, request.retry_failed, work.wanted)
     with interrupted_by_signals() as interrupt:
         engine = open_engine(request.engine, request.devices, work.num_at_once, folder.path / "logs")
         try:

@@ -19,15 +19,20 @@ from harness.cli.estimate import add_cost
 from harness.cli.progress import name_of
 from harness.cli.request import Request
 from harness.cli.study import Work, carry_out, conclude, local_devices, write_cells
-from harness.config import Cell
+from harness.config import METRICS, Cell
 from harness.config.dimensions import Choice, Simplex
 from harness.config.space import fields_of
 from harness.config.sweep import LoadedSweep
+from harness.downloads import Progress
 from harness.engines.devices import DeviceSpec
+from harness.errors import HarnessError
 from harness.experiment_folder import ExperimentFolder, finished_elsewhere, forget, link_finished
+from harness.features.registry import fetch_vgg16
 from harness.figures.trials import non_dominated, objectives_of, outcomes
 from harness.jobs import Job, JobMaker
+from harness.metrics.names import ON_VGG16
 from harness.results import Results
+from harness.runs.measured import is_outdated, measured_on_for
 from harness.runs.store import RunFolder, Status
 from harness.runs.tracking import resolve_mode
 from harness.studies.naming import study_name
@@ -56,6 +61,7 @@ def run_sweep(request: Request, loaded: LoadedSweep) -> int:
     with DownloadProgress(console) as downloads:
         maker = JobMaker(loaded, request.out, partial(downloads.advance, "weights"))
         examples = [maker.make(cell) for cell in example_cells(loaded)]  # every file that a trial may name is read now
+        _fetch_for_objectives(loaded, partial(downloads.advance, "weights"))
     budget = loaded.sweep.budget
     devices = local_devices(request, min(budget.parallel, budget.trials))
     if request.dry_run:
@@ -78,7 +84,8 @@ def run_sweep(request: Request, loaded: LoadedSweep) -> int:
         num_left, num_told = counts.open + counts.left, counts.complete + counts.pruned + counts.failed
         if num_told:
             console.print(f"{num_told} of {budget.trials} trials are done already; {num_left} to go.")
-        extra = list({job.row.id: job for job in trials.jobs.values() if trials.is_lost(job)}.values())
+        lost = [job for job in trials.jobs.values() if trials.is_lost(job) or trials.is_outdated(job)]
+        extra = list({job.row.id: job for job in lost}.values())
         num_runs = num_left + len(extra)
         at_once = min(num_runs, budget.parallel + len(extra))
         work = Work(session, trials.take, num_runs, at_once, extra, loaded.sweep.objectives, loaded.sweep.rungs())
@@ -89,6 +96,23 @@ def run_sweep(request: Request, loaded: LoadedSweep) -> int:
         _report(console, results)
     counts = session.counts()
     return _num_failed(session) + counts.open + counts.left
+
+
+def _fetch_for_objectives(loaded: LoadedSweep, progress: Progress) -> None:
+    """Fetch what an objective is measured on.
+
+    Raises:
+        HarnessError: it cannot be had.
+    """
+    if needing := [name for name in loaded.sweep.objectives if name in ON_VGG16]:
+        try:
+            fetch_vgg16(progress)
+        except HarnessError as error:
+            others = [name for name in METRICS if name not in ON_VGG16]
+            raise type(error)(
+                f"objectives: {', '.join(needing)} cannot be measured without VGG-16. {error} The objectives that need "
+                f"no download are {', '.join(others)}."
+            ) from error
 
 
 def _num_failed(session: SearchSession) -> int:
@@ -117,11 +141,12 @@ def _open_session(
 
 
 def _name_of_study(loaded: LoadedSweep, example: Job) -> str:
-    """Other images or another network under the same names make another study."""
+    """Other images or another network under the same names make another study, as does what its values are of."""
     files = example.row.manifest.provenance["files"]
     hashes = {name: file.get("network", file["sha256"]) for name, file in files.items()}
     data = loaded.data
-    base = {**data["transfer"], "files": hashes}
+    measured_on = measured_on_for(data["objectives"])
+    base = {**data["transfer"], "files": hashes, "measured_on": measured_on}
     return study_name(loaded.name, base, data["space"], data["objectives"], data["sampler"], data["pruner"])
 
 
@@ -195,6 +220,12 @@ class Trials:
     def is_lost(self, job: Job) -> bool:
         """Whether a trial was told as complete while its run folder is gone."""
         return job.status is not Status.DONE and job.cell.label["trial"] in self._complete
+
+    def is_outdated(self, job: Job) -> bool:
+        """Whether a trial's run, told as complete, has the numbers of another embedded network, or lacks objectives."""
+        manifest = job.folder.manifest()
+        is_told = job.cell.label["trial"] in self._complete
+        return is_told and manifest is not None and is_outdated(manifest, self.loaded.sweep.objectives)
 
     def _job(self, asked: Asked) -> Job:
         job = self.maker.make(self.loaded.cell(asked.fields, {"trial": asked.number, **asked.fields}))

@@ -18,7 +18,7 @@ from harness.config.strict import CROSS_FIELD, Strict, Text, number
 
 Metric = Literal[
     "reference_content", "reference_style", "heldout_style", "ssim", "pixel_distance", "colour_distance",
-    "total_variation",
+    "total_variation", "lpips", "style_swd",
 ]  # fmt: skip
 Loss = Literal["total", "content", "style"]
 PictureMeasure = Literal[

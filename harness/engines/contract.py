@@ -30,6 +30,7 @@ class Task:
         rungs: evaluations at which the comparable numbers are measured on the way and reported; sorted.
         tracking: ``online``, ``offline`` or ``off``.
         wandb_folder: the experiment's ``wandb`` folder.
+        objectives: the comparable numbers that are minimised.
     """
 
     rows: tuple[Row, ...]
@@ -37,6 +38,7 @@ class Task:
     rungs: tuple[int, ...] = ()
     tracking: str = "off"
     wandb_folder: Path = Path("wandb")
+    objectives: tuple[str, ...] = ()
 
 
 class End(enum.Enum):

@@ -132,7 +132,13 @@ def carry_out(
         harness's own goes to stderr, which is the worker's log.
     """
     kept = trackers or KeptTracker(send)
-    execution = Execution(device, threads, checkpoint_every_s=task.checkpoint_every_s, rungs=task.rungs)
+    execution = Execution(
+        device,
+        threads,
+        checkpoint_every_s=task.checkpoint_every_s,
+        rungs=task.rungs,
+        objectives=task.objectives,
+    )
     try:
         rows = _with_provenance(task, device, threads)
         run_batch(rows, execution, lambda keeper: [_Reporter(keeper, worker, send)], kept.of(task), asked, _Ends(send))

@@ -18,6 +18,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from harness.errors import OutOfMemory
+from harness.runs.again import can_be_brought_up_to_date, measure_again
 from harness.runs.batch_module import BatchModule, Progress, UntilDone
 from harness.runs.checkpoint import load_checkpoint
 from harness.runs.finishing import Finishing
@@ -74,8 +75,12 @@ def run_batch(
             held.callback(folder.release)
             manifest = folder.manifest()
             if manifest is not None and manifest.status is Status.DONE:  # perhaps by another process meanwhile
-                listener.ended(row.id, record_trial(folder, row.manifest.trials))
-                continue
+                is_outdated = can_be_brought_up_to_date(manifest)
+                if not is_outdated or folder.image_path.exists():  # a picture that was deleted is computed again
+                    if is_outdated:
+                        _measure_again(row, folder, execution, tracker or NoTracker())
+                    listener.ended(row.id, record_trial(folder, row.manifest.trials))
+                    continue
             if manifest is not None and row.manifest.trials:
                 folder.write_manifest(with_trials(manifest, row.manifest.trials))
             left.append((row, folder))
@@ -89,6 +94,13 @@ def run_batch(
     if asked.stop:
         raise KeyboardInterrupt
     return [RunFolder(row.folder).manifest() or row.manifest for row in rows]
+
+
+def _measure_again(row: Row, folder: RunFolder, execution: Execution, tracker: AnyTracker) -> None:
+    """Bring a finished run's numbers up to date, and its mirror."""
+    measure_again(row, folder, execution.objectives)
+    tracker.add(folder)
+    tracker.finish(folder)
 
 
 def _compute(
@@ -105,8 +117,9 @@ def _compute(
     photographs = [prepared.photographs[k] for k in prepared.photograph_of]
     finishing = Finishing([row.transfer for row in rows], photographs)
     progress = Progress.of(len(rows))
+    references = References(rows, prepared, execution.objectives)
     keeper = Keeper(
-        [row.id for row in rows], folders, References(rows, prepared).measure, finishing, progress, tracker,
+        [row.id for row in rows], folders, references.measure, finishing, progress, tracker,
         execution.checkpoint_every_s, asked, execution.rungs, listener,
     )  # fmt: skip
     states = _resume(progress, keeper, [row.manifest.provenance for row in rows])

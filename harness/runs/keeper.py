@@ -18,12 +18,13 @@ from harness.optim import RowStatus
 from harness.runs.batch_module import SHARE, BatchModule, Progress, Record, is_log_spaced
 from harness.runs.checkpoint import Checkpoint, save_checkpoint
 from harness.runs.finishing import Finishing
+from harness.runs.measured import measured_on
 from harness.runs.signals import Asked
 from harness.runs.store import Attempt, Manifest, RunFolder, Status
 from harness.runs.tracking import AnyTracker
 from harness.runs.trials import with_ended_trials
 
-Measure = Callable[[int, Tensor], Mapping[str, Any]]
+Measure = Callable[[int, Tensor, bool], Mapping[str, Any]]
 
 
 class Listener:
@@ -42,7 +43,7 @@ class Keeper(pl.Callback):
     Args:
         ids: the rows' ids.
         folders: theirs, held by their locks.
-        measure: from a row and its (3, H, W) picture in [0, 1] to the comparable numbers.
+        measure: from a row, its (3, H, W) picture in [0, 1], and whether it is finished, to the comparable numbers.
         finishing: makes pictures of iterates.
         progress: how far the rows have come.
         tracker: mirrors the folders.
@@ -86,6 +87,7 @@ class Keeper(pl.Callback):
         """Roll a folder back to its checkpoint and open a new attempt; 0 evaluations begin it.
 
         What was measured at rungs before the checkpoint is told once more: whoever asks now may not have heard it.
+        Where that was on another embedded network it is forgotten.
         """
         folder = self.folders[row]
         folder.remove_temporary_files()
@@ -98,9 +100,13 @@ class Keeper(pl.Callback):
         kept = [line for line in history if line["evaluation"] <= evaluation]
         self._seconds_before[row] = kept[-1]["seconds"] if kept else 0.0
         attempts.append(Attempt(evaluation + 1, evaluation))
-        rungs = {rung: metrics for rung, metrics in manifest.rungs.items() if int(rung) <= evaluation}
+        now = dict(measured_on())
+        is_same = manifest.measured_on == now
+        rungs = {rung: m for rung, m in manifest.rungs.items() if is_same and int(rung) <= evaluation}
         changes: dict[str, Any] = {"attempts": tuple(attempts), "provenance": dict(provenance), "rungs": rungs}
-        folder.write_manifest(replace(manifest, status=Status.RUNNING, reason="", metrics={}, **changes))
+        folder.write_manifest(
+            replace(manifest, status=Status.RUNNING, reason="", metrics={}, measured_on=now, **changes)
+        )
         folder.image_path.unlink(missing_ok=True)  # of a pruned run
         self.tracker.add(folder)
         for rung, metrics in rungs.items():
@@ -203,7 +209,8 @@ class Keeper(pl.Callback):
         if status is RowStatus.FAILED:
             manifest = self._end(row, Status.FAILED, reason, {})
         else:
-            manifest = self._end(row, Status.DONE, reason, self._metrics(module, row, self._write_picture(module, row)))
+            metrics = self._metrics(module, row, self._write_picture(module, row), is_finished=True)
+            manifest = self._end(row, Status.DONE, reason, metrics)
         folder.checkpoint_path.unlink(missing_ok=True)
         self._leave(module, row, manifest)
 
@@ -235,7 +242,7 @@ class Keeper(pl.Callback):
         write_png(path, to_array(self._best(module, row)))
         return to_tensor(read_image(path))
 
-    def _metrics(self, module: BatchModule, row: int, picture: Tensor) -> dict[str, Any]:
+    def _metrics(self, module: BatchModule, row: int, picture: Tensor, is_finished: bool = False) -> dict[str, Any]:
         """The comparable numbers, and the losses where they were lowest; None for what could not be measured."""
         history = self.folders[row].history()
         began, before = self.progress.level_began[row], self.progress.level_before_began[row]
@@ -245,7 +252,7 @@ class Keeper(pl.Callback):
         ]
         best = module.final_losses(lines)
         metrics = {
-            **self.measure(row, picture),
+            **self.measure(row, picture, is_finished),
             **{name: best[name] for name in ("total", "content", "style")},
             "evaluations": module.evaluation[row],
             "seconds": history[-1]["seconds"],

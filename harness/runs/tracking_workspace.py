@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NUMBERS = (
     "reference_content", "reference_style", "heldout_style", "ssim", "pixel_distance", "colour_distance",
-    "total_variation",
+    "total_variation", "lpips", "style_swd",
 )  # fmt: skip
 SAVED = "workspace.json"
 """In the ``wandb`` folder: which view was saved, so that saving again changes that one."""

@@ -1,0 +1,106 @@
+"""Which network the comparable numbers are measured on, so that nothing mixes those of two.
+
+``reference_*`` and ``heldout_style`` are of the embedded network. Another one (of another version of the harness, or
+trained anew) gives the same picture other numbers, and a run's id does not say which one measured it. So every manifest
+notes its hash; a finished run that was measured on another one is measured again, from its picture, when it is met; and
+where runs are only read, what would mix is left out. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from typing import Any, Protocol
+
+from harness.errors import HarnessError
+from harness.features.identify import identify
+from harness.metrics.names import ON_EMBEDDED
+from harness.runs.store import Manifest, Status
+
+EMBEDDED = "embedded"
+
+
+@cache
+def measured_on() -> Mapping[str, str]:
+    """What a manifest says of the numbers that are measured now: ``{"embedded": the network's hash}``."""
+    return {EMBEDDED: identify("embedded").network}
+
+
+def measured_on_for(objectives: Collection[str]) -> Mapping[str, str]:
+    """What of it a study of these objectives depends on: nothing where none is of the embedded network."""
+    return measured_on() if set(objectives) & set(ON_EMBEDDED) else {}
+
+
+def is_outdated(manifest: Manifest, wanted: Collection[str] = ()) -> bool:
+    """Whether a finished run is to be measured again.
+
+    Args:
+        manifest: the run's.
+        wanted: numbers that it must have.
+
+    Returns:
+        True where it is done, and its numbers are of another embedded network or lack a wanted one.
+    """
+    if manifest.status is not Status.DONE:
+        return False
+    return manifest.measured_on != measured_on() or any(manifest.metrics.get(name) is None for name in wanted)
+
+
+class MeasuredRun(Protocol):
+    """A run as it is read."""
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """Its numbers."""
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """Its manifest; None where it has not begun."""
+
+
+class OneNetwork:
+    """Runs' numbers, of which those on the embedded network are all of one.
+
+    Where all were measured on the same one, whichever that is, nothing is left out. Else those of the installed one are
+    kept, and in the others' place stands None.
+
+    Args:
+        runs: that stand beside each other.
+    """
+
+    def __init__(self, runs: Iterable[MeasuredRun]) -> None:
+        networks = dict.fromkeys(network for run in runs if (network := network_of(run)) is not None)
+        self._networks = tuple(networks)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether something is left out."""
+        return len(self._networks) > 1
+
+    @property
+    def sentence(self) -> str:
+        """Why something is left out; empty where nothing is."""
+        if not self.is_mixed:
+            return ""
+        names = ", ".join(network[:8] or "one that was not noted" for network in self._networks)
+        return (
+            f"{', '.join(ON_EMBEDDED[:-1])} and {ON_EMBEDDED[-1]} were measured on different embedded networks "
+            f"({names}), which do not compare: only those of the installed one, {measured_on()[EMBEDDED][:8]}, are "
+            "shown. The same harness run or sweep again measures the other pictures anew."
+        )
+
+    def metrics(self, run: MeasuredRun) -> Mapping[str, Any]:
+        """A run's numbers."""
+        if not self.is_mixed or network_of(run) in (None, measured_on()[EMBEDDED]):
+            return run.metrics
+        return {name: None if name in ON_EMBEDDED else value for name, value in run.metrics.items()}
+
+
+def network_of(run: MeasuredRun) -> str | None:
+    """The hash of the embedded network that measured a run, empty if unknown; None where it has no such number."""
+    try:
+        if run.manifest is None or not any(run.metrics.get(name) is not None for name in ON_EMBEDDED):
+            return None
+    except HarnessError:  # a damaged manifest: whoever reads its numbers says so
+        return None
+    return str(run.manifest.measured_on.get(EMBEDDED, ""))
