@@ -5,11 +5,11 @@ divided by m_c and the next layer's matching input is multiplied by it. ReLU, bo
 with a positive factor per channel, so what the network computes is unchanged: F_c of the original = m_c · F_c here.
 
 **With which pooling?** The paper does not say. The first five layers of the authors' own normalised VGG-19 (published
-with Li et al. 2017) have, over 60 natural photographs, mean activations of 0.96, 0.98, 0.95, 0.93, 0.93 with max pooling
-and of 0.96, 0.98, 0.76, 0.76, 0.54 with average pooling: they were measured with max pooling, as the network was
-trained, and average pooling was put in afterwards. So it is done here, whatever pooling and padding a transfer has. It
-is no detail: under average pooling the deeper layers' activations are then a half to a sixth of 1, and the paper's
-ratios α/β mean what they mean in the paper only so.
+with Li et al. 2017) have, over 60 natural photographs, mean activations of 0.96, 0.98, 0.95, 0.93, 0.93 with max
+pooling and of 0.96, 0.98, 0.76, 0.76, 0.54 with average pooling: they were measured with max pooling, as the network
+was trained, and average pooling was put in afterwards. So it is done here, whatever pooling and padding a transfer
+has. It is no detail: under average pooling the deeper layers' activations are then a half to a sixth of 1, and the
+paper's ratios α/β mean what they mean in the paper only so.
 
 # Deviates from Gatys et al. 2016, section 2: the means are not over ImageNet's validation set, which cannot be had
 # without an account. For the registry's VGG-16 they were measured over natural photographs and come with the package

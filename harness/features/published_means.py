@@ -5,8 +5,8 @@ Gatys et al. 2016, section 2, take means over images; a sparse filter's mean nee
 
     python -m harness.features.published_means vgg16 FOLDER
 
-over 120 photographs (shorter side 256 px) of BSDS500 and ImageNet, drawn by a seeded shuffle from a folder of 1,300, with
-max pooling (why: ``harness.features.normalise``).
+over 120 photographs (shorter side 256 px) of BSDS500 and ImageNet, drawn by a seeded shuffle from a folder of 1,300,
+with max pooling (why: ``harness.features.normalise``).
 """
 
 from __future__ import annotations
