@@ -118,7 +118,7 @@ def test_one_object_measures_as_a_new_one_and_pictures_are_measured_as_saved() -
     one = Perceptual(picture(1), picture(2), NETWORKS)
     raw = picture(0) * 1.5 - 0.2 + 0.001
     assert one.measure(raw) == one.measure(raw) == Perceptual(picture(1), picture(2), NETWORKS).measure(raw)
-    assert one.measure(raw) == one.measure(((raw.clamp(0, 1) * 255).round() / 255))
+    assert one.measure(raw) == one.measure((raw.clamp(0, 1) * 255).round() / 255)
 
 
 def test_swd_does_not_depend_on_where_the_positions_are() -> None:

@@ -21,7 +21,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-
 FILES = (Path(__file__).with_name("vgg16_means.safetensors"),)
 
 NUM_PHOTOGRAPHS = 120
