@@ -118,7 +118,7 @@ def test_one_object_measures_as_a_new_one_and_pictures_are_measured_as_saved() -
     one = Perceptual(picture(1), picture(2), NETWORKS)
     raw = picture(0) * 1.5 - 0.2 + 0.001
     assert one.measure(raw) == one.measure(raw) == Perceptual(picture(1), picture(2), NETWORKS).measure(raw)
-    assert one.measure(raw) == one.measure(((raw.clamp(0, 1) * 255).round() / 255))
+    assert one.measure(raw) == one.measure((raw.clamp(0, 1) * 255).round() / 255)
 
 
 def test_swd_does_not_depend_on_where_the_positions_are() -> None:
@@ -160,7 +160,9 @@ def test_picture_in_tiles_has_the_numbers_of_the_whole_to_rounding(monkeypatch: 
     assert some["style_swd"] == pytest.approx(whole["style_swd"], rel=0.25) and some["lpips"] == tiled["lpips"]
     monkeypatch.undo()
     monkeypatch.setattr(sliced_wasserstein, "MAX_POSITIONS", 2000)
-    assert Perceptual(content, style, NETWORKS).measure(image)["style_swd"] == pytest.approx(some["style_swd"], rel=1e-5)
+    assert Perceptual(content, style, NETWORKS).measure(image)["style_swd"] == pytest.approx(
+        some["style_swd"], rel=1e-5
+    )
 
 
 def test_positions_are_all_kept_up_to_the_limit_and_that_many_beyond(monkeypatch: pytest.MonkeyPatch) -> None:
