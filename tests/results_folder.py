@@ -7,7 +7,7 @@ A cell is a mapping; everything in it may be left out: ``label``, ``part`` (``gr
 ``status`` (``done``; a ``waiting`` one has no folder), ``reason``, ``metrics``, ``transfer`` (fields that differ from
 the experiment's; the label's own are taken by themselves), ``image``, ``content``, ``style`` ((H, W, 3), floats in
 [0, 1] or uint8), ``sources`` (further ones by key), ``history`` (a list of lines), ``iterates`` (evaluation to
-picture), ``provenance``, ``trials``.
+picture), ``provenance``, ``trials``, ``measured_on``.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ def _write_run(
         {**PROVENANCE, "seeds": {"start": transfer["seed"]}, **cell.get("provenance", {})},
         {"project": "harness", "job_type": "transfer", "tags": [], "notes": "", "command": f"harness run {name}.yaml"},
         tuple(cell.get("trials", ())),
+        measured_on=dict(cell.get("measured_on", {})),
     )
     folder.create(transfer, manifest)
     folder.append_history(history)
