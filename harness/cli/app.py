@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.base import Wandb, app, reporting
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.cli.request import Request
@@ -190,33 +191,68 @@ def fetch(
 @app.command(
     epilog="""**Examples**
 
-    harness distill --teacher vgg19_16x.safetensors --images photos --images paintings --work distillation
+    harness distill --images photos --paintings paintings                  from VGG-16: hours on two cores
 
-    harness distill --teacher vgg19_16x.safetensors --images photos --evaluate
+    harness distill --evaluate                                             the embedded network's pictures
 
-The same command again goes on from the last checkpoint.
+    harness distill --evaluate --weights distillation/embedded.safetensors --images photos
+
+The same command again goes on where it was cut off. --evaluate optimises a picture for each pair and ratio on the
+network and on its teacher at equal evaluations, and measures both by the teacher's objective.
 """
 )
 def distill(
-    teacher: Annotated[
-        Path, typer.Option(help="The teacher's weights (.safetensors or .pth), with their own input layer.")
-    ],
-    images: Annotated[list[Path], typer.Option(help="A folder of images; may be given several times.")],
-    work: Annotated[Path, typer.Option(help="Folder of the checkpoint and of the trained network.")] = Path(
-        "distillation"
-    ),
-    steps: Annotated[int, typer.Option(min=1, help="Optimisation steps in all.")] = 18_000,
+    images: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="Photographs; may be given several times.")
+    ] = None,
+    paintings: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="Paintings; may be given several times.")
+    ] = None,
+    work: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Everything on the way, the network and its card.")
+    ] = Path("distillation"),
+    teacher: Annotated[str, typer.Option(help="vgg16, torchvision, caffe, or a file.")] = "vgg16",
+    steps: Annotated[int, typer.Option(min=2, help="Optimisation steps in all; phase 1 has half of them.")] = 10_000,
+    crops: Annotated[int, typer.Option(min=4, help="Crops of photographs and paintings.")] = 2000,
+    pictures: Annotated[int, typer.Option(min=4, help="Pictures optimised on the student of phase 1.")] = 600,
+    size: Annotated[
+        int, typer.Option(min=32, max=256, help="Side of crops in pixels; with --evaluate the pictures' longer side.")
+    ] = 160,
     evaluate: Annotated[
-        bool, typer.Option("--evaluate", help="Only measure the embedded network on the held-out images.")
+        bool, typer.Option("--evaluate", help="Only measure a network: its pictures and, with --images, its maps.")
     ] = False,
-    weights: Annotated[Path | None, typer.Option(help="With --evaluate: measure this network instead.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --evaluate: measure this network, not the embedded one."),
+    ] = None,
+    pair: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONTENT:STYLE", help="With --evaluate: images by name or path; four by default."),
+    ] = None,
+    alpha: Annotated[
+        list[float] | None, typer.Option(help="With --evaluate: α for β = 1; 0.1 and 1 by default.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Train the embedded network again, or measure it."""
+    """Make the embedded network again, or measure it."""
     with reporting():
-        from harness.cli.distill import Training, run_distillation
+        photographs, painted = tuple(images or ()), tuple(paintings or ())
+        if evaluate:
+            from harness.cli.distill_evaluate import Evaluating, evaluate_network
 
-        run_distillation(Training(teacher, tuple(images), work, steps, evaluate, weights, device))
+            evaluate_network(
+                Evaluating(
+                    weights, photographs + painted, work, teacher, tuple(pair or ()), tuple(alpha or ()), size, device
+                )
+            )
+            return
+        if weights or pair or alpha:
+            raise UsageError("--weights, --pair and --alpha belong to --evaluate; add it, or leave them out.")
+        from harness.cli.distill import Distilling, run_distillation
+        from harness.distillation.recipe import Recipe
+
+        recipe = Recipe(steps=steps, num_crops=crops, num_pictures=pictures, side_px=size)
+        run_distillation(Distilling(photographs, painted, work, teacher, recipe, device))
 
 
 from harness.cli import results_commands  # noqa: E402, F401 - registers its commands, behind those above

@@ -1,211 +1,114 @@
-"""``harness distill``: train the embedded network again, or measure it against its teacher."""
+"""``harness distill``: make the embedded network again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-import safetensors.torch
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from torch import Tensor
 
 from harness.cli.console import make_console
-from harness.distillation.targets import (
-    HELD_OUT_OF,
-    Targets,
-    is_held_out,
-    measure_targets,
-    read_photograph,
-    unexplained,
-)
-from harness.distillation.training import Recipe, train
+from harness.cli.downloads import DownloadProgress
+from harness.cli.stages import Stages
+from harness.distillation.distil import NAME, Distillation
+from harness.distillation.image_sets import find_image_sets
+from harness.distillation.quality import LayerQuality
+from harness.distillation.recipe import Recipe, widths_for
+from harness.distillation.store import store_bytes
+from harness.distillation.teacher import load_teacher
 from harness.engines.devices import parse_device
-from harness.errors import ImageError, UsageError
-from harness.features.normalise import mean_activations, rescale
-from harness.features.sources import WeightsFile
-from harness.features.vgg import VGG
-from harness.features.weights import load_state
-from harness.runs.store import write_atomically
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
-NUM_CALIBRATION = 300
-"""The first so many training images are those over which the teacher's means and variances are measured."""
-
-TARGET_MEAN, TARGET_LAYER = 0.10, 0.20
-"""What the embedded network is meant to reach: unexplained variance, mean over layers and in any layer."""
+from harness.errors import StorageError
+from harness.features.sources import NAMES, NamedSource, WeightsFile, WeightsSource
+from harness.runs.store import lock_file
 
 
 @dataclass(frozen=True)
-class Training:
+class Distilling:
     """The command line of ``harness distill``."""
 
-    teacher: Path
     images: tuple[Path, ...]
+    paintings: tuple[Path, ...]
     work: Path
-    steps: int
-    evaluate: bool
-    weights: Path | None
+    teacher: str
+    recipe: Recipe
     device: str
 
 
-def run_distillation(request: Training) -> None:
-    """Train a student and write it to the work folder with its card, or measure one.
+def run_distillation(request: Distilling) -> None:
+    """Make a network in a work folder, going on where the last call was cut off.
 
     Raises:
-        UsageError: there are no images, or the checkpoint is another recipe's.
-        WeightsError: the teacher cannot be read.
+        UsageError: there are too few images, or the folder holds another recipe's work.
+        WeightsError: the teacher cannot be used.
+        StorageError: the folder is in use, or the disk is full.
     """
     console = make_console()
-    spec = parse_device(request.device)
-    device_name, threads = spec.device, spec.threads
-    torch.set_num_threads(threads)
-    device = torch.device(device_name)
-    paths = find_images(request.images)
-    training = [path for path in paths if not is_held_out(path.name)]
-    held_out = [path for path in paths if is_held_out(path.name)]
-    if not training or not held_out:
-        raise UsageError(
-            f"{len(paths)} images were found, of which {len(held_out)} are held out by the hash of their names; "
-            "give folders with a few hundred images at least."
+    device = use_device(request.device)
+    sets = find_image_sets(request.images, request.paintings)
+    with DownloadProgress(console) as progress:
+        teacher = load_teacher(
+            source_of(request.teacher), lambda done, total: progress.advance(request.teacher, done, total)
         )
-    recipe = Recipe(steps=request.steps)
-    loaded = load_state(WeightsFile(request.teacher))
-    calibration = training[:NUM_CALIBRATION]
-    teacher = VGG(loaded.state, pooling="max", padding="reflect").to(device)
-    with console.status(f"measuring the teacher on {len(calibration)} images"):
-        means, targets = measure_targets(teacher, (_whole(path, device) for path in calibration))
-    teacher = VGG(rescale(loaded.state, means), pooling="max", padding="reflect").to(device)
-    if request.evaluate:
-        state = load_state(WeightsFile(request.weights) if request.weights else "embedded").state
-    else:
-        request.work.mkdir(parents=True, exist_ok=True)
-        state = _train(console, request, recipe, teacher, targets, training, device)
-    output = None
-    if not request.evaluate:
-        output = save_network(request.work, state, targets, [_whole(path, device) for path in calibration])
-        state = load_state(WeightsFile(output)).state  # the numbers on the card are those of the file, float16
-    state = {name: tensor.to(device) for name, tensor in state.items()}
-    with console.status(f"measuring on {len(held_out)} held-out images"):
-        result = unexplained(state, teacher, [_whole(path, device) for path in held_out], targets)
-    console.print(_table(result, targets))
-    if output is not None:
-        card = make_card(recipe, result, targets, loaded.sha256, len(training), [path.name for path in held_out])
-        write_atomically(request.work / "embedded.md", card)
-        console.print(f"Wrote {output} and its card. To embed it, copy both into harness/features/.", soft_wrap=True)
+    with Stages(console) as told:
+        distillation = Distillation(request.work, request.recipe, teacher, sets, device, told)
+        with _alone_in(request.work):
+            recipe, widths = request.recipe, widths_for(teacher)
+            num_bytes = store_bytes(recipe.num_crops + recipe.num_pictures, recipe.side_px, widths)
+            console.print(
+                f"{len(sets.photographs)} photographs and {len(sets.paintings)} paintings for training, "
+                f"{len(sets.held_out)} held out; {request.work} will take {num_bytes / 1e9:.1f} GB."
+            )
+            try:
+                quality = distillation.run()
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                raise StorageError(
+                    f"{request.work} needs {num_bytes / 1e9:.1f} GB and the disk is full; free some space and run the "
+                    "same command again, or ask for fewer --crops in another folder."
+                ) from error
+    console.print(quality_table(quality))
+    path = request.work / f"{NAME}.safetensors"
+    console.print(f"Wrote {path} and its card. To embed it, copy both into harness/features/.", soft_wrap=True)
+    console.print(f"Next: harness distill --evaluate --weights {path} --work {request.work}", soft_wrap=True)
 
 
-def find_images(folders: Sequence[Path]) -> list[Path]:
-    """Every image in some folders, by name.
+def use_device(given: str) -> torch.device:
+    """The device that ``--device`` names, with its threads.
 
     Raises:
-        ImageError: a folder that is not there or has no image.
+        DeviceError: there is no such device.
     """
-    found: list[Path] = []
-    for folder in folders:
-        here = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
-        if not here:
-            raise ImageError(f"{folder} is not a folder with images ({', '.join(SUFFIXES)}).")
-        found += here
-    return found
+    spec = parse_device(given)
+    torch.set_num_threads(spec.threads)
+    return torch.device(spec.device)
 
 
-def _whole(path: Path, device: torch.device) -> Tensor:
-    return read_photograph(path)[None].to(device).float() / 255
+def source_of(given: str) -> WeightsSource:
+    """A network's name, or a file."""
+    return cast(NamedSource, given) if given in NAMES else WeightsFile(Path(given))
 
 
-def _train(
-    console: Console,
-    request: Training,
-    recipe: Recipe,
-    teacher: VGG,
-    targets: Targets,
-    paths: Sequence[Path],
-    device: torch.device,
-) -> dict[str, Tensor]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        reading = progress.add_task("reading images", total=len(paths))
-        photographs = []
-        for path in paths:
-            photographs.append(read_photograph(path))
-            progress.advance(reading)
-        task = progress.add_task("training", total=recipe.steps)
-
-        def on_step(step: int, loss: float) -> None:
-            progress.update(task, completed=step, description=f"training, loss {loss:.4f}")
-            if step % 500 == 0 and not console.is_terminal:
-                console.print(f"step {step} of {recipe.steps}: loss {loss:.4f}")
-
-        return train(teacher, photographs, targets, recipe, request.work / "checkpoint.pt", device, on_step)
-
-
-def save_network(work: Path, state: Mapping[str, Tensor], targets: Targets, photographs: Sequence[Tensor]) -> Path:
-    """Write the student as ``embedded.safetensors``, float16, every channel's mean activation 1 on the photographs.
-
-    Its free channels, which follow no channel of the teacher, are scaled as well and left out of the maps: they only
-    help the next layer, and on noise, where stylisation starts, they would outweigh everything (seen).
-    """
-    means = mean_activations(dict(state), photographs, "average", "zeros")
-    halved = {name: tensor.half().contiguous().cpu() for name, tensor in rescale(dict(state), means).items()}
-    halved |= {f"{layer}.compared": fires.nonzero()[:, 0].cpu() for layer, fires in targets.firing.items()}
-    output = work / "embedded.safetensors"
-    write_atomically(output, safetensors.torch.save(halved, {"normalised": "average/zeros"}))
-    return output
-
-
-def _table(result: Mapping[str, float], targets: Targets) -> Table:
+def quality_table(quality: Mapping[str, LayerQuality]) -> Table:
+    """What a network leaves unexplained on held-out images, layer by layer."""
     table = Table(box=None, pad_edge=False)
-    for header in ("layer", "unexplained variance", "firing channels"):
+    for header in ("layer", "K of N", "energy in K directions", "unexplained"):
         table.add_column(header, justify="left" if header == "layer" else "right")
-    for layer, share in result.items():
-        table.add_row(layer, f"{share:.4f}", str(int(targets.firing[layer].sum())))
-    mean, worst = sum(result.values()) / len(result), max(result.values())
-    table.add_row("mean", f"{mean:.4f}", f"target {TARGET_MEAN:.2f}: {_verdict(mean <= TARGET_MEAN)}")
-    table.add_row("worst", f"{worst:.4f}", f"target {TARGET_LAYER:.2f}: {_verdict(worst <= TARGET_LAYER)}")
+    for layer, of in quality.items():
+        table.add_row(layer, f"{of.num} of {of.num_teachers}", f"{of.share:.3f}", f"{of.unexplained:.3f}")
+    mean = sum(of.unexplained for of in quality.values()) / len(quality)
+    table.add_row("mean", "", "", f"{mean:.3f}")
     return table
 
 
-def _verdict(reached: bool) -> str:
-    return "reached" if reached else "not reached"
-
-
-def make_card(
-    recipe: Recipe,
-    result: Mapping[str, float],
-    targets: Targets,
-    teacher_sha256: str,
-    num_training: int,
-    held_out: Sequence[str],
-) -> str:
-    """The card that stands beside the network: how it was made, on what, from whom, and how good it is."""
-    lines = [
-        "# The embedded network",
-        "",
-        "A quarter-width VGG-19 to conv5_1 (16-16, 32-32, 64×4, 128×4, 128 channels; average pooling, zero padding),",
-        "float16, already normalised to mean activation 1. Trained from random weights by `harness distill`; part of",
-        "this package, MIT licence.",
-        "",
-        "**Teacher**: the encoder of Wang, Li, Wang, Hu, Yang, *Collaborative Distillation for Ultra-Resolution",
-        "Universal Style Transfer* (CVPR 2020, MIT licence), `vgg19_16x` as safetensors, SHA-256",
-        f"`{teacher_sha256}`; max pooling, reflection padding.",
-        "The targets are its maps divided by their means; channels that never fire on photographs are no targets.",
-        "",
-        f"**Images**: {num_training} for training (BSDS500 train and val, a sample of ImageNet, and paintings),",
-        f"{len(held_out)} held out: those whose file name's SHA-256 is divisible by {HELD_OUT_OF}.",
-        "",
-        "**Recipe**: " + ", ".join(f"{name} {value}" for name, value in asdict(recipe).items()) + ".",
-        "",
-        "**Held-out share of the teacher's variance left unexplained** (Σ error² / Σ variance per channel over all",
-        "positions of whole photographs, mean over the teacher's firing channels; `harness distill --evaluate`):",
-        "",
-        "| layer | unexplained | firing channels |",
-        "| --- | --- | --- |",
-    ]
-    lines += [f"| {layer} | {share:.4f} | {int(targets.firing[layer].sum())} |" for layer, share in result.items()]
-    mean = sum(result.values()) / len(result)
-    lines += [f"| mean | {mean:.4f} | |", "", "**Held out**: " + ", ".join(sorted(held_out)) + ".", ""]
-    return "\n".join(lines)
+@contextmanager
+def _alone_in(work: Path) -> Iterator[None]:
+    with (work / "lock").open("w") as file:
+        if not lock_file(file):
+            raise StorageError(f"{work} is in use by another `harness distill`; wait for it, or choose another --work.")
+        yield

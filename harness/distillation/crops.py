@@ -14,16 +14,16 @@ from torch import Tensor
 
 from harness.images.resize import resize
 
-PLAIN, BLEND, GREY, BLUR, NOISE = 0.5, 0.65, 0.8, 0.9, 1.0
-"""Cumulative shares of the crops: as they are, two blended, low in contrast, blurred, with noise."""
+PLAIN, BLENDED, GREY, BLURRED = 0.5, 0.65, 0.8, 0.9
+"""Cumulative shares of the crops: as they are, two blended, low in contrast, blurred; the rest are with noise."""
 
 
 def make_crop(images: Sequence[Tensor], side_px: int, seed: int, index: int) -> Tensor:
     """The crop number ``index``: a function of the images, the seed and the index alone.
 
     Args:
-        images: (3, H, W) uint8.
-        side_px: of the square crop; smaller images are left out.
+        images: (3, H, W) uint8, no side shorter than the crop's.
+        side_px: of the square crop.
         seed: of the whole set.
         index: which crop.
 
@@ -34,20 +34,24 @@ def make_crop(images: Sequence[Tensor], side_px: int, seed: int, index: int) -> 
     crop = cut(images, side_px, random, index)
     kind = random.random()
     if kind >= PLAIN:
-        if kind < BLEND:
-            crop = crop.lerp(cut(images, side_px, random, None), float(random.uniform(0.2, 0.8)))
+        if kind < BLENDED:
+            crop = crop.lerp(cut(images, side_px, random), float(random.uniform(0.2, 0.8)))
         elif kind < GREY:
             crop = (crop - 0.5) * float(random.uniform(0.02, 0.8)) + 0.5
-        elif kind < BLUR:
+        elif kind < BLURRED:
             small = side_px // int(random.choice([2, 4]))
             crop = resize(resize(crop, small, small), side_px, side_px)
         noise = torch.from_numpy(random.standard_normal(crop.shape, dtype=np.float32))
-        crop = crop + (float(random.uniform(0, 0.1)) if kind >= BLUR else 0.01) * noise
-    return (crop * 255).round().clamp(0, 255).to(torch.uint8)
+        crop = crop + (float(random.uniform(0, 0.1)) if kind >= BLURRED else 0.01) * noise
+    return as_bytes(crop)
 
 
-def cut(images: Sequence[Tensor], side_px: int, random: np.random.Generator, index: int | None) -> Tensor:
-    """A random position, scale and mirroring of the image that is ``index``'s turn, or of any."""
+def cut(images: Sequence[Tensor], side_px: int, random: np.random.Generator, index: int | None = None) -> Tensor:
+    """A random position, scale and mirroring of the image that is ``index``'s turn, or of any.
+
+    Returns:
+        (3, side, side) float32 in [0, 1].
+    """
     image = images[int(random.integers(len(images))) if index is None else index % len(images)]
     longest = min(image.shape[1:])
     side = int(random.integers(side_px, longest + 1)) if random.random() < 0.5 and longest > side_px else side_px
@@ -56,3 +60,8 @@ def cut(images: Sequence[Tensor], side_px: int, random: np.random.Generator, ind
     if side != side_px:
         crop = resize(crop, side_px, side_px)
     return crop.flip(2) if random.random() < 0.5 else crop
+
+
+def as_bytes(picture: Tensor) -> Tensor:
+    """A picture in [0, 1] (values outside are clamped) as uint8."""
+    return (picture * 255).round().clamp(0, 255).to(torch.uint8)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.distillation.crops import cut
+from harness.distillation.crops import as_bytes, cut
 from harness.features.vgg import VGG
 from harness.images.resize import resize
 from harness.objective.gradient import evaluate
@@ -40,7 +40,7 @@ def optimise(network: VGG, content: Tensor, style: Tensor, alpha: float, levels:
 
     Args:
         network: frozen.
-        content: (3, H, W), which is also the picture's size.
+        content: (3, H, W), which is also the picture's size, on the network's device, as is the style.
         style: (3, H_s, W_s).
         alpha: α, for β = 1 in the default convention.
         levels: sizes and evaluations.
@@ -54,7 +54,7 @@ def optimise(network: VGG, content: Tensor, style: Tensor, alpha: float, levels:
         )
         if picture is None:
             generator = torch.Generator().manual_seed(seed)
-            picture = 0.5 + NOISE_SIGMA * torch.randn(here.shape, generator=generator)
+            picture = 0.5 + NOISE_SIGMA * torch.randn(here.shape, generator=generator).to(here)
         else:
             picture = resize(picture, *here.shape[1:])
         objective = objective_of(network, here, painting, alpha)
@@ -82,12 +82,12 @@ def make_picture(
     A quarter of the styles are photographs.
     """
     random = np.random.default_rng((seed, index))
-    content = cut(photographs, side_px, random, None)
-    style = cut(paintings if random.random() < 0.75 else photographs, side_px, random, None)
+    device = network.bias("input").device
+    content = cut(photographs, side_px, random).to(device)
+    style = cut(paintings if random.random() < 0.75 else photographs, side_px, random).to(device)
     alpha = float(10 ** random.uniform(-2.5, 0.5))
     levels = ((1 / 4, 30), (1 / 2, 25), (1, int(random.choice([3, 10, 20]))))
-    picture = optimise(network, content, style, alpha, levels, index)
-    return (picture * 255).round().clamp(0, 255).to(torch.uint8)
+    return as_bytes(optimise(network, content, style, alpha, levels, index)).cpu()
 
 
 @dataclass(frozen=True)
@@ -105,21 +105,42 @@ class Comparison:
         return self.students / self.own
 
 
+def total_of_picture(network: VGG, teacher: VGG, content: Tensor, style: Tensor, alpha: float, levels: Levels) -> float:
+    """Optimise a picture on a network and measure it by the teacher's objective.
+
+    It is measured as its file holds it: 8 bits in [0, 1].
+    """
+    saved = as_bytes(optimise(network, content, style, alpha, levels, 0)).float() / 255
+    with torch.no_grad():
+        losses = objective_of(teacher, content, style, alpha)(teacher, saved[None], [0])
+    return float(losses.total)
+
+
 def compare_pictures(
-    student: VGG, teacher: VGG, pair: str, content: Tensor, style: Tensor, alpha: float, levels: Levels
+    student: VGG,
+    teacher: VGG,
+    pair: str,
+    content: Tensor,
+    style: Tensor,
+    alpha: float,
+    levels: Levels,
+    own: float | None = None,
 ) -> Comparison:
     """Optimise one picture on each of two networks at equal evaluations; both measured by the teacher's objective.
 
-    Pictures are measured as their files hold them: 8 bits in [0, 1].
+    Args:
+        student: the network in question.
+        teacher: what it stands for.
+        pair: what the two images are called.
+        content: (3, H, W) in [0, 1].
+        style: (3, H_s, W_s).
+        alpha: α, for β = 1.
+        levels: sizes and evaluations.
+        own: the total of the teacher's own picture, where it is known.
     """
-    totals = []
-    for network in (teacher, student):
-        picture = optimise(network, content, style, alpha, levels, 0)
-        saved = (picture.clamp(0, 1) * 255).round() / 255
-        with torch.no_grad():
-            losses = objective_of(teacher, content, style, alpha)(teacher, saved[None], [0])
-        totals.append(float(losses.total))
-    return Comparison(pair, alpha, *totals)
+    if own is None:
+        own = total_of_picture(teacher, teacher, content, style, alpha, levels)
+    return Comparison(pair, alpha, own, total_of_picture(student, teacher, content, style, alpha, levels))
 
 
 def geometric_mean(comparisons: Sequence[Comparison]) -> float:

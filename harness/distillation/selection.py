@@ -17,18 +17,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.distillation.targets import Directions
+from harness.distillation.targets import Directions, Moments
 from harness.features.vgg import VGG
+
+NOTHING_LEFT = 1e-9
+"""A filter of which this share of the largest energy is left is explained: what remains is rounding."""
+
+RIDGE = 1e-6
+"""Of the mean energy, added where least squares is solved: filters may be copies of each other."""
 
 
 def choose_filters(second_moment: Tensor, num: int) -> list[int]:
-    """The ``num`` filters that together explain most of C, by greedy choice, in order.
+    """The ``num`` filters that together explain most of C, by greedy choice, in ascending order.
 
     Args:
         second_moment: C (N, N), float64, symmetric positive semi-definite.
         num: K ≤ N.
     """
-    left, floor = second_moment.clone(), 1e-9 * float(second_moment.diagonal().max())
+    left, floor = second_moment.clone(), NOTHING_LEFT * float(second_moment.diagonal().max())
     chosen: list[int] = []
     for _ in range(num):
         own = left.diagonal()
@@ -58,26 +64,26 @@ class LayerStart:
 
 @torch.no_grad()
 def selected_start(
-    teacher: VGG, moments: Mapping[str, Tensor], directions: Mapping[str, Directions]
+    teacher: VGG, moments: Mapping[str, Moments], directions: Mapping[str, Directions]
 ) -> dict[str, LayerStart]:
     """The student's first weights, layer by layer.
 
     Args:
-        teacher: normalised.
-        moments: layer to C.
+        teacher: normalised, its maps with all filters.
+        moments: layer to C and means, of all filters.
         directions: layer to its principal directions, as many as the student has filters there.
     """
     start: dict[str, LayerStart] = {}
     readout_before: Tensor | None = None
     for layer, own in directions.items():
-        C, K = moments[layer], own.basis.shape[1]
+        C, K = moments[layer].second, own.num
         chosen = choose_filters(C, K)
-        ridge = 1e-6 * float(C.diagonal().mean()) * torch.eye(K, dtype=C.dtype)
+        ridge = RIDGE * float(C.diagonal().mean()) * torch.eye(K, dtype=C.dtype)
         W = torch.linalg.solve(C[chosen][:, chosen] + ridge, C[chosen]).T  # (N, K): least squares, F ≈ W S
         A = teacher.weight(layer).double().cpu()[chosen]
         if readout_before is not None:
             A = torch.einsum("onhw,nk->okhw", A, readout_before)
-        U = own.basis.double() / own.energy.double().sqrt()
-        start[layer] = LayerStart(A.float().contiguous(), teacher.bias(layer).cpu()[chosen].clone(), (U.T @ W).float())
+        bias = teacher.bias(layer).cpu()[chosen].clone()
+        start[layer] = LayerStart(A.float().contiguous(), bias, (own.scaled_basis().T @ W).float())
         readout_before = W
     return start

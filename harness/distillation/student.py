@@ -28,7 +28,7 @@ class Student(nn.Module):
         self.register_buffer("input_weight", input_weight.cpu().clone())
         self.register_buffer("input_bias", input_bias.cpu().clone())
         self.weights = nn.ParameterDict(
-            {layer: nn.Parameter(of.weight.to(memory_format=torch.channels_last)) for layer, of in start.items()}
+            {layer: nn.Parameter(of.weight.clone(memory_format=torch.channels_last)) for layer, of in start.items()}
         )
         self.biases = nn.ParameterDict({layer: nn.Parameter(of.bias.clone()) for layer, of in start.items()})
         self.readouts = nn.ParameterDict({layer: nn.Parameter(of.readout.clone()) for layer, of in start.items()})
@@ -51,7 +51,7 @@ class Student(nn.Module):
         return features.permute(0, 2, 3, 1).flatten(1, 2) @ self.readouts[layer].T
 
     @torch.no_grad()
-    def state(self, directions: Mapping[str, Directions], num_filters: Mapping[str, int]) -> dict[str, Tensor]:
+    def state(self, directions: Mapping[str, Directions]) -> dict[str, Tensor]:
         """The network as ``VGG`` takes it, float32, with its read-outs.
 
         R = √(K/N) V, V the read-out into the K principal directions: distances between maps R S, averaged over K, are
@@ -59,13 +59,13 @@ class Student(nn.Module):
         1/K² Σ (R D Rᵀ)² = 1/N² Σ (W D Wᵀ)²).
 
         Args:
-            directions: of every layer.
-            num_filters: layer to N.
+            directions: of every layer, and N.
         """
         found = {"input.weight": self.get_buffer("input_weight"), "input.bias": self.get_buffer("input_bias")}
         for layer in self.layers:
-            V = directions[layer].energy.sqrt().to(self.readouts[layer])[:, None] * self.readouts[layer]
+            own = directions[layer]
+            V = own.energy.sqrt().to(self.readouts[layer])[:, None] * self.readouts[layer]
             found[f"{layer}.weight"] = self.weights[layer].contiguous()
             found[f"{layer}.bias"] = self.biases[layer]
-            found[f"{layer}.readout"] = V * (V.shape[0] / num_filters[layer]) ** 0.5
+            found[f"{layer}.readout"] = V * (own.num / own.num_compared) ** 0.5
         return {name: tensor.detach().cpu().clone() for name, tensor in found.items()}

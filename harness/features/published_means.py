@@ -41,7 +41,7 @@ def published_means(network: str) -> dict[str, Tensor] | None:
 
 def photographs(folder: Path) -> Iterator[Tensor]:
     """The (1, 3, H, W) photographs that a measurement is over."""
-    from harness.distillation.targets import is_held_out, read_photograph
+    from harness.distillation.image_sets import is_held_out, read_photograph
 
     paths = [path for path in sorted(folder.glob("*")) if not is_held_out(path.name)]
     random.Random(1).shuffle(paths)

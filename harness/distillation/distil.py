@@ -1,0 +1,209 @@
+"""Distillation from beginning to end, in a work folder: the same call goes on where the last one was cut off.
+
+recipe.json           what the folder is for
+moments.safetensors   the teacher's moments over the first crops
+crops/, pictures/     target stores
+phase1.pt, phase2.pt  checkpoints
+embedded.safetensors  the network
+embedded.md           its card
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from harness.distillation.card import PICTURES, make_card
+from harness.distillation.crops import make_crop
+from harness.distillation.files import write_whole
+from harness.distillation.image_sets import Images, ImageSets, read_images, read_photograph
+from harness.distillation.on_policy import make_picture
+from harness.distillation.quality import LayerQuality, measure_quality
+from harness.distillation.recipe import Recipe, widths_for
+from harness.distillation.selection import selected_start
+from harness.distillation.store import TargetStore
+from harness.distillation.student import Student
+from harness.distillation.targets import Directions, Moments, measure_moments, principal_directions
+from harness.distillation.teacher import PADDING, POOLING, Teacher
+from harness.distillation.training import train
+from harness.errors import UsageError
+from harness.features.sources import WeightsFile
+from harness.features.vgg import VGG
+from harness.features.weights import load_state
+
+NAME = "embedded"
+
+Told = Callable[[str, int, int, str], None]
+"""Called with a stage, how much of it is done, of how much, and a remark."""
+
+
+class Distillation:
+    """One distillation in one folder.
+
+    Args:
+        work: the folder.
+        recipe: how.
+        teacher: from whom.
+        sets: on which images.
+        device: where to compute.
+        told: called as it goes on.
+
+    Raises:
+        UsageError: the folder holds the work of another recipe, or the recipe has fewer crops than a step.
+    """
+
+    def __init__(
+        self, work: Path, recipe: Recipe, teacher: Teacher, sets: ImageSets, device: torch.device, told: Told
+    ) -> None:
+        if recipe.batch > min(recipe.num_crops, recipe.num_pictures):
+            raise UsageError(f"A step takes {recipe.batch} crops; ask for at least so many crops and pictures.")
+        self.work, self.recipe, self.teacher, self.sets = work, recipe, teacher, sets
+        self.device, self._told = device, told
+        self.widths = widths_for(teacher)
+        claim_folder(
+            work,
+            {**recipe.fields(), "widths": dict(self.widths), "teacher": teacher.loaded.network_hash,
+             "images": sets.sha256()},
+        )  # fmt: skip
+
+    def run(self) -> dict[str, LayerQuality]:
+        """Everything that is missing, up to the network's file and its card; what it leaves on held-out images."""
+        whole = self.teacher.whole_network(self.device)
+        moments = self._moments(whole)
+        directions = principal_directions(moments, self.widths, self.teacher.compared)
+        crops, pictures = self._store("crops", self.recipe.num_crops), self._store("pictures", self.recipe.num_pictures)
+        self._fill("crops", crops, self._crop, whole, directions)
+        input_convolution = whole.weight("input"), whole.bias("input")
+        student = Student(selected_start(whole, moments, directions), *input_convolution).to(self.device)
+        first, second = self.recipe.schedules()
+        self._train("phase 1", student, [crops], directions, first.steps, 0)
+        network = VGG(student.state(directions), None, POOLING, PADDING).to(self.device)
+        self._fill("pictures", pictures, lambda index: self._picture(network, index), whole, directions)
+        self._train("phase 2", student, [crops, pictures], directions, second.steps, 1)
+        path = self.work / f"{NAME}.safetensors"
+        content = network_bytes(student.state(directions))
+        if not path.exists() or path.read_bytes() != content:
+            path.with_suffix(".md").unlink(missing_ok=True)  # another network's
+            write_whole(path, content)
+        written = VGG(load_state(WeightsFile(path)).state, None, POOLING, PADDING).to(self.device)
+        quality = measure_quality(written, self.teacher.network(self.device), self._held_out())
+        self._write_card(path.with_suffix(".md"), quality)
+        return quality
+
+    def _write_card(self, path: Path, quality: Mapping[str, LayerQuality]) -> None:
+        """The card; what it says of this network's pictures stays."""
+        _, *pictures = path.read_text().split(PICTURES) if path.exists() else ("",)
+        card = make_card(self.recipe, self.teacher, self.sets, quality)
+        write_whole(path, PICTURES.join([card, *pictures]).encode())
+
+    @cached_property
+    def _images(self) -> Images:
+        """Read only where crops or pictures are missing."""
+        return read_images(
+            self.sets, self.recipe.side_px, lambda done, total: self._told("reading images", done, total, "")
+        )
+
+    @cached_property
+    def _mixed(self) -> Sequence[Tensor]:
+        return self._images.mixed(self.recipe.seed)
+
+    def _crop(self, index: int) -> Tensor:
+        return make_crop(self._mixed, self.recipe.side_px, self.recipe.seed, index)
+
+    def _picture(self, network: VGG, index: int) -> Tensor:
+        images = self._images
+        return make_picture(
+            network, images.photographs, images.paintings, self.recipe.side_px, self.recipe.seed + 1, index
+        )
+
+    def _moments(self, whole: VGG) -> dict[str, Moments]:
+        """Of all of the teacher's filters over the first crops, kept in a file."""
+        path = self.work / "moments.safetensors"
+        if not path.exists():
+            total = min(self.recipe.num_measured, self.recipe.num_crops)
+
+            def crops() -> Iterator[Tensor]:
+                for index in range(total):
+                    yield self._crop(index)[None].to(self.device).float() / 255
+                    self._told("measuring the teacher", index + 1, total, "")
+
+            measured = measure_moments(whole, crops(), self.widths)
+            tensors = {f"{layer}.second": of.second for layer, of in measured.items()}
+            tensors |= {f"{layer}.first": of.first for layer, of in measured.items()}
+            write_whole(path, safetensors.torch.save(tensors))
+        held = safetensors.torch.load(path.read_bytes())
+        return {layer: Moments(held[f"{layer}.second"], held[f"{layer}.first"]) for layer in self.widths}
+
+    def _store(self, name: str, num: int) -> TargetStore:
+        return TargetStore(self.work / name, num, self.recipe.side_px, self.widths)
+
+    def _fill(
+        self,
+        name: str,
+        store: TargetStore,
+        make: Callable[[int], Tensor],
+        whole: VGG,
+        directions: Mapping[str, Directions],
+    ) -> None:
+        self._told(name, store.num_done, store.num, "")
+        store.fill(make, whole, directions, lambda done: self._told(name, done, store.num, ""))
+
+    def _train(
+        self,
+        name: str,
+        student: Student,
+        stores: Sequence[TargetStore],
+        directions: Mapping[str, Directions],
+        steps: int,
+        phase: int,
+    ) -> None:
+        def on_step(step: int, losses: Mapping[str, float]) -> None:
+            self._told(name, step, steps, f"loss {sum(losses.values()) / len(losses):.4f}")
+
+        schedule = self.recipe.schedules()[phase]
+        train(student, stores, directions, schedule, self.work / f"phase{phase + 1}.pt", on_step)
+
+    def _held_out(self) -> Iterator[Tensor]:
+        total = len(self.sets.held_out)
+        for num, path in enumerate(self.sets.held_out, 1):
+            yield read_photograph(path)[None].to(self.device).float() / 255
+            self._told("held-out images", num, total, "")
+
+
+def claim_folder(work: Path, asked: Mapping[str, Any]) -> None:
+    """Make a work folder for a recipe, or find that it is this recipe's.
+
+    Raises:
+        UsageError: it is another's; nothing in it was touched.
+    """
+    path = work / "recipe.json"
+    wanted = json.loads(json.dumps(asked))
+    if path.exists():
+        try:
+            held = json.loads(path.read_text())
+        except ValueError:
+            held = None
+        if not isinstance(held, dict):
+            raise UsageError(f"{path} is damaged; choose another folder with --work, or delete this one.")
+        other = [name for name in wanted if held.get(name) != wanted[name]]
+        if other or held.keys() - wanted.keys():
+            raise UsageError(
+                f"{work} holds a distillation with another recipe (different: {', '.join(other) or 'its fields'}); give "
+                "the same images, teacher and numbers to go on with it, or choose another folder with --work."
+            )
+        return
+    work.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(wanted, indent=1).encode())
+
+
+def network_bytes(state: Mapping[str, Tensor]) -> bytes:
+    """A network's file: float16, and the remark for which pooling and padding it is normalised."""
+    halved = {name: tensor.half().contiguous() for name, tensor in state.items()}
+    return safetensors.torch.save(halved, {"normalised": f"{POOLING}/{PADDING}"})

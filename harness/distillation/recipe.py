@@ -1,0 +1,58 @@
+"""All that a distillation's result depends on, but for the images and the teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from harness.distillation.teacher import Teacher
+from harness.distillation.training import Schedule
+from harness.features.vgg import block_of
+
+WIDTHS = (16, 32, 64, 128, 128)
+"""Filters of a layer, by block: a quarter of VGG's."""
+
+BATCH = 4
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the embedded network is made.
+
+    Attributes:
+        steps: optimisation steps in all; phase 1 has half of them.
+        num_crops: crops of photographs and paintings.
+        num_pictures: pictures optimised on the student of phase 1.
+        side_px: of crops and pictures.
+        batch: crops per step.
+        muon_rate: Muon's relative step: ‖ΔW‖ / ‖W‖ of a convolution, per step.
+        adam_rate: Adam's learning rate, for biases and read-outs.
+        warmup: steps of linear warm-up of both rates in each phase, which then fall linearly to 0.
+        num_measured: crops over which the teacher's moments are measured.
+        seed: of crops, pictures and their order.
+    """
+
+    steps: int = 10_000
+    num_crops: int = 2000
+    num_pictures: int = 600
+    side_px: int = 160
+    batch: int = BATCH
+    muon_rate: float = 0.006
+    adam_rate: float = 2e-3
+    warmup: int = 100
+    num_measured: int = 200
+    seed: int = 0
+
+    def schedules(self) -> tuple[Schedule, Schedule]:
+        """Of phase 1 and of phase 2, which has a warm-up of its own."""
+        first, rates = self.steps // 2, (self.batch, self.muon_rate, self.adam_rate, self.warmup)
+        return Schedule(first, *rates, self.seed), Schedule(self.steps - first, *rates, self.seed + 1)
+
+    def fields(self) -> dict[str, int | float]:
+        """By name."""
+        return asdict(self)
+
+
+def widths_for(teacher: Teacher) -> Mapping[str, int]:
+    """Layer to K: never more filters than the teacher compares."""
+    return {layer: min(WIDTHS[block_of(layer) - 1], teacher.num_compared(layer)) for layer in teacher.layers}
