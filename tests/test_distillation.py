@@ -200,7 +200,7 @@ def test_embedded_network_is_what_its_card_says() -> None:
 
     assert EMBEDDED.stat().st_size <= 2_000_000
     loaded = load_state("embedded")
-    assert loaded.layers[-1] == "conv5_1" and loaded.normalised == "average/zeros"
+    assert loaded.layers[-1] == "conv5_1" and loaded.normalised == "max/zeros"
     widths = [loaded.state[f"{layer}.weight"].shape[0] for layer in loaded.layers]
     assert widths == [16] * 2 + [32] * 2 + [64] * 4 + [128] * 5
     means = mean_activations(loaded.state, calibration_photographs()[:3], "average", "zeros")

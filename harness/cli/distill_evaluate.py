@@ -124,7 +124,7 @@ def load_student(weights: Path | None) -> VGG:
     """
     loaded = load_state("embedded" if weights is None else WeightsFile(weights))
     require_layers(loaded.layers, [DEEPEST], loaded.description)
-    return VGG(normalised_state(loaded, POOLING, PADDING), DEEPEST, POOLING, PADDING)
+    return VGG(normalised_state(loaded), DEEPEST, POOLING, PADDING)
 
 
 def _quality(

@@ -47,7 +47,7 @@ def _explain_objective(console: Console, job: Job) -> None:
         height, width = map_shape(layer, job.height, job.width)
         shapes[layer] = (network.num_filters(layer), height * width)
     convention = CONVENTIONS[objective.convention]
-    normalised = "normalised to mean activation 1" if job.row.transfer["normalised"] else "not normalised"
+    normalised = "mean activation 1" if job.row.transfer["normalised"] else "not normalised"
     held = identify(weights_source(job.row.transfer)).layers
     kind = f"{network_of(held)} to {held[-1]}"
     console.print(

@@ -10,6 +10,7 @@ from harness.distillation.on_policy import Comparison, geometric_mean
 from harness.distillation.quality import LayerQuality
 from harness.distillation.recipe import Recipe
 from harness.distillation.teacher import PADDING, POOLING, Teacher
+from harness.features.normalise import NORMALISED_WITH
 from harness.features.sources import VGG16_SHA256
 from harness.features.vgg import network_of
 
@@ -52,7 +53,7 @@ def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mappin
         "`harness distill`.",
         "",
         f"**Teacher**: {loaded.description}, {licence}; SHA-256 `{loaded.sha256}`, network `{loaded.network_hash}`;",
-        f"normalised to mean activation 1, {POOLING} pooling, {PADDING} padding.",
+        f"mean activation 1 under {NORMALISED_WITH[0]} pooling, used with {POOLING} pooling and {PADDING} padding.",
         "",
         f"**Images**: {len(sets.photographs)} photographs and {len(sets.paintings)} paintings for training (SHA-256 of "
         f"names and contents",

@@ -69,4 +69,4 @@ def load_teacher(source: WeightsSource, progress: Progress | None = None) -> Tea
         raise WeightsError(
             f"{loaded.description} has read-outs, so it was distilled itself; name a full-width network: vgg16, or a file."
         )
-    return Teacher(loaded, normalised_state(loaded, POOLING, PADDING))
+    return Teacher(loaded, normalised_state(loaded))

@@ -57,7 +57,7 @@ def load_networks(path: Path) -> PerceptualNetworks:
     return PerceptualNetworks(
         VGG(with_scaling_layer(loaded.state), pooling="max"),
         {layer: tensors[f"lpips.{layer}"] for layer in LPIPS_LAYERS},
-        VGG(normalised_state(loaded, "average", "zeros"), deepest_of(STYLE_WEIGHTS)),
+        VGG(normalised_state(loaded), deepest_of(STYLE_WEIGHTS)),
     )
 
 
