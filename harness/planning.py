@@ -68,7 +68,10 @@ def make_plan(loaded: Loaded, options: Options, progress: Progress | None = None
     """
     ExperimentFolder(loaded, options.out).check_owner()
     jobs = make_jobs(loaded, options.out, progress)
-    done, failed, left, outdated = [], [], [], []
+    done: list[Job] = []
+    failed: list[Job] = []
+    left: list[Job] = []
+    outdated: list[Job] = []
     linked: dict[str, Path] = {}
     claimed = [claim.measure for claim in loaded.experiment.claims if claim.measure in ON_VGG16]
     wanted = tuple(dict.fromkeys(claimed)) if claimed and cached_vgg16() else ()
