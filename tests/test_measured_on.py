@@ -59,6 +59,7 @@ def vgg16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_file(tiny_state(13, blocks=VGG16) | linear, path)
     for module in ("reference", "again"):
         monkeypatch.setattr(f"harness.runs.{module}.cached_vgg16", lambda: path)
+    monkeypatch.setattr("harness.runs.reference.fetch_vgg16", lambda: path)
     return path
 
 
