@@ -398,7 +398,7 @@ def test_card_names_teacher_images_recipe_and_numbers_and_keeps_one_table_of_pic
         "VGG-16",
         "4×11",
         "f" * 64,
-        "average pooling",
+        "average pooling, zero padding",
         "1 photographs",
         "muon_rate 0.006",
         "| conv5_1 | 4 of 4 | 1.000 |",
