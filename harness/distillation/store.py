@@ -35,7 +35,7 @@ class TargetStore:
         self.num, self.widths = num, dict(widths)
         self._done_file = folder / "done.json"
         self._shape = {"num": num, "side_px": side_px, "widths": self.widths}
-        shapes = {"crops": (num, 3, side_px, side_px)}
+        shapes: dict[str, tuple[int, ...]] = {"crops": (num, 3, side_px, side_px)}
         for layer, K in widths.items():
             height, width = map_shape(layer, side_px, side_px)
             shapes[layer] = (num, height * width, K)

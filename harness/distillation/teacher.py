@@ -67,6 +67,6 @@ def load_teacher(source: WeightsSource, progress: Progress | None = None) -> Tea
     require_layers(loaded.layers, [DEEPEST], loaded.description)
     if any(name.endswith(".readout") for name in loaded.state):
         raise WeightsError(
-            f"{loaded.description} has read-outs, so it was distilled itself; name a full-width one: vgg16, or a file."
+            f"{loaded.description} has read-outs: it was distilled itself. Name a full-width network: vgg16, or a file."
         )
     return Teacher(loaded, normalised_state(loaded))

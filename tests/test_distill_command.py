@@ -1,0 +1,198 @@
+"""``harness distill``: from folders of images to a network that a run can use, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from click.testing import Result
+from PIL import Image
+from tiny_vgg import tiny_state
+from typer.testing import CliRunner
+
+from harness.cli.app import app
+from harness.distillation.image_sets import is_held_out
+from harness.features.normalise import normalised_state
+from harness.features.vgg import VGG, VGG16
+from harness.features.weights import WeightsFile, load_state
+
+NAMES = [f"{n}.png" for n in range(200)]
+HELD_OUT = [name for name in NAMES if is_held_out(name)]
+KEPT = [name for name in NAMES if not is_held_out(name)]
+
+
+def folder_of(path: Path, names: list[str], side: int = 40) -> Path:
+    path.mkdir()
+    for seed, name in enumerate(names):
+        pixels = np.random.default_rng(seed).integers(0, 255, (side, side + 4, 3), np.uint8)
+        Image.fromarray(pixels).resize((side + 4, side)).save(path / name)
+    return path
+
+
+def distil(*words: object) -> Result:
+    return CliRunner().invoke(app, ["distill", *map(str, words), "--device", "cpu"])
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
+    safetensors.torch.save_file(tiny_state(11, 5, 0, VGG16), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    folder = tmp_path_factory.mktemp("images")
+    photographs, paintings = folder_of(folder / "a", [*HELD_OUT[:1], *KEPT[:2]]), folder_of(folder / "b", KEPT[2:4])
+    return ["--images", photographs, "--paintings", paintings]
+
+
+@pytest.fixture(scope="module")
+def words(teacher: Path, images: list[object]) -> list[object]:
+    return [*images, "--teacher", teacher, "--steps", 4, "--crops", 5, "--pictures", 4, "--size", 32]
+
+
+@pytest.fixture(scope="module")
+def made(words: list[object], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    work = tmp_path_factory.mktemp("distil") / "work"
+    result = distil(*words, "--work", work)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return work, result.output
+
+
+def test_command_writes_a_network_that_a_run_can_use_and_its_card(made: tuple[Path, str], tmp_path: Path) -> None:
+    work, output = made
+    assert "2 photographs and 2 paintings for training, 1 held out" in output and "unexplained" in output
+    loaded = load_state(WeightsFile(work / "embedded.safetensors"))
+    assert loaded.normalised == "average/zeros" and loaded.layers[-1] == "conv5_1" and len(loaded.layers) == 11
+    network = VGG(normalised_state(loaded, "average", "zeros"))
+    assert network.readout("conv4_2") is not None and network.num_filters("conv4_2") == 4  # 1 never fires
+    card = (work / "embedded.md").read_text()
+    assert "VGG-16" in card and HELD_OUT[0] in card and "| conv5_1 | 5 of 5 |" in card and "steps 4" in card
+    experiment = tmp_path / "tiny.yaml"
+    experiment.write_text(
+        "transfer: {content: astronaut, style: strokes, size: 48, steps: 6, "
+        f"weights: {{file: {work}/embedded.safetensors}}}}\n"
+        "axes: {alpha: [0.1]}\n"
+    )
+    run = CliRunner().invoke(
+        app, ["run", str(experiment), "--out", str(tmp_path / "runs"), "--devices", "cpu:1", "--wandb", "off"]
+    )
+    assert run.exit_code == 0, (run.output, run.exception)
+
+
+def test_same_command_again_computes_nothing_anew_and_keeps_what_the_card_says_of_pictures(
+    made: tuple[Path, str], words: list[object]
+) -> None:
+    work, _ = made
+    files = [
+        work / name
+        for name in ("moments.safetensors", "phase1.pt", "phase2.pt", "pictures/crops.bin", "embedded.safetensors")
+    ]
+    before = [file.stat().st_mtime_ns for file in files]
+    (work / "embedded.md").write_text((work / "embedded.md").read_text() + "\n## Pictures\n\nlovely\n")
+    result = distil(*words, "--work", work)
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert [file.stat().st_mtime_ns for file in files] == before
+    assert (work / "embedded.md").read_text().endswith("\n## Pictures\n\nlovely\n")
+
+
+@pytest.mark.parametrize("last", ["moments.safetensors", "phase1.pt", "pictures"])
+def test_cut_off_at_any_stage_the_same_command_gives_the_same_network(
+    made: tuple[Path, str], words: list[object], tmp_path: Path, last: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "work"
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    target = {
+        "moments.safetensors": "harness.distillation.distil.TargetStore.fill",
+        "phase1.pt": "harness.distillation.distil.make_picture",
+        "pictures": "harness.distillation.distil.network_bytes",
+    }[last]
+    with monkeypatch.context() as patch:
+        patch.setattr(target, cut)
+        result = distil(*words, "--work", work)
+    assert result.exit_code == 130 and "same command" in result.output
+    assert (work / last).exists() and not (work / "embedded.safetensors").exists()
+    assert distil(*words, "--work", work).exit_code == 0
+    assert (work / "embedded.safetensors").read_bytes() == (made[0] / "embedded.safetensors").read_bytes()
+
+
+def test_evaluate_measures_pictures_and_maps_and_writes_them_to_the_card(
+    made: tuple[Path, str], teacher: Path, images: list[object], tmp_path: Path
+) -> None:
+    work, _ = made
+    weights = work / "embedded.safetensors"
+    words = ["--evaluate", "--weights", weights, "--teacher", teacher, "--work", tmp_path, "--size", 32]
+    words += ["--pair", "astronaut:strokes", "--alpha", "0.1", *images]
+    result = distil(*words)
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "astronaut:strokes" in result.output and "geometric mean" in result.output and "5 of 5" in result.output
+    assert "| astronaut:strokes | 0.1 |" in (work / "embedded.md").read_text()
+    (own,) = json.loads((tmp_path / "own_totals.json").read_text()).values()
+    assert f"{own:.4g}" in result.output
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (["--crops", 6], "another recipe (different: num_crops)"),
+        (["--steps", 6], "another recipe (different: steps)"),
+        (["--images", "MORE"], "another recipe (different: images)"),
+    ],
+)
+def test_another_recipe_in_the_same_folder_is_refused_and_nothing_is_touched(
+    made: tuple[Path, str], words: list[object], tmp_path: Path, changed: list[object], said: str
+) -> None:
+    work, _ = made
+    if "MORE" in changed:
+        changed = ["--images", folder_of(tmp_path / "more", KEPT[5:6])]
+    before = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file() and path.name != "lock"}
+    result = distil(*words, *changed, "--work", work)
+    assert result.exit_code == 2 and said in result.output and "--work" in result.output
+    assert before == {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file() and p.name != "lock"}
+
+
+def test_what_cannot_be_done_is_a_sentence(teacher: Path, images: list[object], tmp_path: Path) -> None:
+    photographs, paintings = images[1], images[3]
+    work = ["--teacher", teacher, "--work", tmp_path / "work"]
+    shallow, distilled = tmp_path / "shallow.safetensors", tmp_path / "distilled.safetensors"
+    safetensors.torch.save_file(tiny_state(3), shallow)
+    safetensors.torch.save_file(tiny_state(11, 5, 0, VGG16) | {"conv1_1.readout": torch.eye(5)}, distilled)
+    small = folder_of(tmp_path / "small", [HELD_OUT[0], KEPT[0]], 20)
+    faults: list[tuple[list[object], str]] = [
+        ([], "Distillation needs photographs and paintings"),
+        (["--images", photographs], "Distillation needs photographs and paintings"),
+        (["--images", tmp_path / "none", "--paintings", paintings], "is not a folder with images"),
+        (["--images", paintings, "--paintings", paintings], "None of the 4 images is held out"),
+        ([*images, "--teacher", shallow], "ends at conv2_1"),
+        ([*images, "--teacher", distilled], "it was distilled itself"),
+        ([*images, "--teacher", tmp_path / "no.pth"], "does not exist"),
+        ([*images, "--pair", "coffee:ink"], "belong to --evaluate"),
+        (["--evaluate", "--pair", "coffee"], "is not CONTENT:STYLE"),
+        (["--evaluate", "--pair", "coffe:ink"], "Did you mean coffee?"),
+        (["--evaluate", "--alpha", 0], "must be above 0"),
+        (["--evaluate", "--images", paintings], "None of the 2 images is held out"),
+        (["--evaluate", "--weights", shallow], "ends at conv2_1"),
+    ]
+    for given, said in faults:
+        result = distil(*work, *given)
+        assert result.exit_code == 2 and said in result.output, (given, result.output, result.exception)
+    assert not (tmp_path / "work").exists()
+    result = distil("--images", small, "--paintings", paintings, *work)
+    assert result.exit_code == 2 and "smaller than a crop of 160 px" in result.output
+
+
+def test_folder_in_use_by_another_process_is_refused(made: tuple[Path, str], words: list[object]) -> None:
+    import fcntl
+
+    with (made[0] / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        result = distil(*words, "--work", made[0])
+    assert result.exit_code == 1 and "is in use by another" in result.output
