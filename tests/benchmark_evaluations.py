@@ -1,4 +1,4 @@
-"""How low the loss comes on a full-width VGG-16, at equal cost: starts, sizes and initial inverse Hessians side by side.
+"""How low the loss comes on a full-width VGG-16 at equal cost: sizes and initial inverse Hessians side by side.
 
     python tests/benchmark_evaluations.py                                  astronaut and strokes, 192 px: about 10 min
     python tests/benchmark_evaluations.py photo.jpg painting.jpg 192       others

@@ -44,28 +44,28 @@ def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mappin
     """
     loaded, first = teacher.loaded, recipe.steps // 2
     licence = LICENCES.get(loaded.sha256, "its licence is its publisher's")
+    widths = widths_in_words([of.num for of in quality.values()])
+    padding = PADDING.removesuffix("s")
+    num_measured = min(recipe.num_measured, recipe.num_crops)
     lines = [
         "# The embedded network",
         "",
-        f"A narrow {network_of(teacher.layers)} to {teacher.layers[-1]} (filters "
-        f"{widths_in_words([of.num for of in quality.values()])}; {POOLING} pooling, {PADDING.removesuffix('s')} padding), float16, with",
-        "a linear read-out of every layer that puts its map into its teacher's metric: what is compared of a layer is",
-        "R S, and distances between these are, as far as S holds them, those between the teacher's maps. Made by",
-        "`harness distill`.",
+        f"A narrow {network_of(teacher.layers)} to {teacher.layers[-1]} (filters {widths}; {POOLING} pooling, {padding}",
+        "padding), float16, with a linear read-out of every layer that puts its map into its teacher's metric: what is",
+        "compared of a layer is R S, and distances between these are, as far as S holds them, those between the teacher's",
+        "maps. Made by `harness distill`.",
         "",
         f"**Teacher**: {loaded.description}, {licence}; SHA-256 `{loaded.sha256}`, network `{loaded.network_hash}`;",
-        f"mean activation 1 under {NORMALISED_WITH[0]} pooling; {POOLING} pooling, {PADDING.removesuffix('s')} padding.",
+        f"mean activation 1 under {NORMALISED_WITH[0]} pooling; used with {POOLING} pooling and {padding} padding.",
         "",
-        f"**Images**: {len(sets.photographs)} photographs and {len(sets.paintings)} paintings for training (SHA-256 of "
-        f"names and contents",
-        f"`{sets.sha256()}`), {len(sets.held_out)} held out: those whose file name's SHA-256 is divisible by "
-        f"{HELD_OUT_OF}.",
+        f"**Images**: {len(sets.photographs)} photographs and {len(sets.paintings)} paintings for training",
+        f"(SHA-256 of names and contents `{sets.sha256()}`),",
+        f"{len(sets.held_out)} held out: those whose file name's SHA-256 is divisible by {HELD_OUT_OF}.",
         "",
-        f"**Recipe**: begun as the teacher's filters that best predict the others (over {min(recipe.num_measured, recipe.num_crops)} crops). "
-        f"Phase 1: {first} steps on",
-        f"{recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in contrast, blurred, noisy). Phase 2: "
-        f"{recipe.steps - first} steps on these and, in",
-        f"turns, on {recipe.num_pictures} pictures optimised on the network of phase 1. "
+        f"**Recipe**: begun as the teacher's filters that best predict the others (over {num_measured} crops).",
+        f"Phase 1: {first} steps on {recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in contrast,",
+        f"blurred, noisy). Phase 2: {recipe.steps - first} steps on these and, in turns, on {recipe.num_pictures} pictures",
+        "optimised on the network of phase 1. "
         + ", ".join(f"{name} {value}" for name, value in recipe.fields().items())
         + ".",
         "",
