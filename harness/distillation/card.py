@@ -51,9 +51,9 @@ def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mappin
         "# The embedded network",
         "",
         f"A narrow {network_of(teacher.layers)} to {teacher.layers[-1]} (filters {widths};",
-        f"{POOLING} pooling, {padding} padding), float16, with a linear read-out of every layer that puts its map into its",
-        "teacher's metric: what is compared of a layer is R S, and distances between these are, as far as S holds them,",
-        "those between the teacher's maps. Made by `harness distill`.",
+        f"{POOLING} pooling, {padding} padding), float16, with a linear read-out of every layer that puts its map into",
+        "its teacher's metric: what is compared of a layer is R S, and distances between these are, as far as S holds",
+        "them, those between the teacher's maps. Made by `harness distill`.",
         "",
         f"**Teacher**: {loaded.description}, {licence}; SHA-256 `{loaded.sha256}`, network `{loaded.network_hash}`;",
         f"mean activation 1 under {NORMALISED_WITH[0]} pooling; used with {POOLING} pooling and {padding} padding.",
@@ -64,8 +64,8 @@ def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mappin
         "",
         f"**Recipe**: begun as the teacher's filters that best predict the others (over {num_measured} crops).",
         f"Phase 1: {first} steps on {recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in contrast,",
-        f"blurred, noisy). Phase 2: {recipe.steps - first} steps on these and, in turns, on {recipe.num_pictures} pictures",
-        "optimised on the network of phase 1. "
+        f"blurred, noisy). Phase 2: {recipe.steps - first} steps on these and, in turns,",
+        f"on {recipe.num_pictures} pictures optimised on the network of phase 1. "
         + ", ".join(f"{name} {value}" for name, value in recipe.fields().items())
         + ".",
         "",
