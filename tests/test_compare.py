@@ -297,13 +297,3 @@ def test_quilted_runs_are_told_apart_by_their_blocks(tmp_path: Path) -> None:
     result = compare(make_results_folder(tmp_path / "all", cells, {"transfer": BASE}))
     assert "quilting.block" in result.output
     assert [line[1] for line in rows_of(result)] == ["20", "36"]
-
-
-def test_runs_of_an_earlier_version_stand_beside_new_ones(folder: Path) -> None:
-    data = json.loads((folder / "cells.json").read_text())
-    later = ("colours", "pyramid", "total_variation", "photorealism", "smoothing", "quilting")
-    for cell in data["cells"][:1]:
-        cell["transfer"] = {name: value for name, value in cell["transfer"].items() if name not in later}
-    (folder / "cells.json").write_text(json.dumps(data))
-    header = next(line for line in compare(folder).output.splitlines() if "alpha" in line)
-    assert not any(name in header for name in later[:-1] if name != "total_variation")
