@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.config import load_experiment
-from harness.config.levels import AUTO_LEVELS, auto_pyramid, levels_of, num_evaluations
+from harness.config.levels import AUTO_LEVELS, AUTO_SIDE_PX, auto_pyramid, levels_of, num_evaluations
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
 from harness.errors import ConfigError
@@ -22,6 +22,7 @@ from harness.figures.experiment import draw_experiment
 from harness.fitting import resolve_pyramid
 from harness.images.files import write_png
 from harness.jobs import Job, make_jobs
+from harness.metrics import MINIMUM_SIDE_PX
 from harness.results import load
 
 DEFAULTS = {"content": "astronaut", "style": "strokes"}
@@ -32,6 +33,7 @@ SHALLOW = "content_layers: {conv2_1: 1}, style_layers: {conv1_1: 1}"
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr("harness.fitting.AUTO_SIDE_PX", MINIMUM_SIDE_PX)  # small pictures; its own test is below
 
 
 def plain(**fields: Any) -> dict[str, Any]:
@@ -48,6 +50,15 @@ def jobs_of(transfer: str, *words: str, varied: str = "") -> list[Job]:
 def sizes_of(transfer: str, *words: str) -> list[int]:
     [job] = jobs_of(transfer, *words)
     return [level["size"] for level in job.row.transfer["pyramid"]]
+
+
+def test_no_size_is_so_small_that_conv5_1_knows_where_things_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """72 px on the shorter side: with 4 × 4 positions, all beside the padding, paintings' arrangements were copied."""
+    monkeypatch.setattr("harness.fitting.AUTO_SIDE_PX", AUTO_SIDE_PX)
+    assert AUTO_SIDE_PX // 16 == 4 and AUTO_SIDE_PX > 64
+    assert sizes_of("size: 256") == [128]  # the astronaut is a square: 64 px is left out
+    assert sizes_of("size: 288") == [72, 144]
+    assert sizes_of("size: 140") == []
 
 
 def test_sizes_and_steps_are_shares_of_the_last_ones() -> None:

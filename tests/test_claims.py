@@ -233,7 +233,7 @@ def test_different_noises_must_give_different_pictures(tmp_path: Path) -> None:
 
 def test_a_blend_nears_one_painting_as_it_leaves_the_other(tmp_path: Path) -> None:
     """The ends are plain paintings, of which each lacks the other; steps follow the axis as it is written."""
-    first, second = picture(1) // 3, picture(2)
+    first, second = picture(1) // 3, picture(1)  # one texture, dark and bright: every blend lies between
     styles: list[Any] = ["a", {"a": 0.75, "b": 0.25}, {"a": 0.25, "b": 0.75}, "b"]
     cells = [
         {"label": {"style": style}, "style": second if style == "b" else first,

@@ -68,8 +68,8 @@ def test_command_writes_a_network_that_a_run_can_use_and_its_card(made: tuple[Pa
     work, output = made
     assert "2 photographs and 2 paintings for training, 1 held out" in output and "unexplained" in output
     loaded = load_state(WeightsFile(work / "embedded.safetensors"))
-    assert loaded.normalised == "average/zeros" and loaded.layers[-1] == "conv5_1" and len(loaded.layers) == 11
-    network = VGG(normalised_state(loaded, "average", "zeros"))
+    assert loaded.normalised == "max/zeros" and loaded.layers[-1] == "conv5_1" and len(loaded.layers) == 11
+    network = VGG(normalised_state(loaded))
     assert network.readout("conv4_2") is not None and network.num_filters("conv4_2") == 4  # 1 never fires
     card = (work / "embedded.md").read_text()
     assert "VGG-16" in card and HELD_OUT[0] in card and "| conv5_1 | 5 of 5 |" in card and "steps 4" in card

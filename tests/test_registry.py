@@ -309,6 +309,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Published
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{running.server_port}/simple")
+        monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "300")  # a busy machine is no slow index
         yield made
         Index.may_go_on.set()
         running.shutdown()
