@@ -53,7 +53,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
 
 @pytest.fixture(scope="module")
 def words(teacher: Path, images: list[object]) -> list[object]:
-    return [*images, "--teacher", teacher, "--steps", 4, "--crops", 5, "--pictures", 4, "--size", 32]
+    return [*images, "--teacher", teacher, "--steps", 6, "--crops", 5, "--pictures", 8, "--size", 32]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_command_writes_a_network_that_a_run_can_use_and_its_card(made: tuple[Pa
     network = VGG(normalised_state(loaded))
     assert network.readout("conv4_2") is not None and network.num_filters("conv4_2") == 4  # 1 never fires
     card = (work / "embedded.md").read_text()
-    assert "VGG-16" in card and HELD_OUT[0] in card and "| conv5_1 | 5 of 5 |" in card and "steps 4" in card
+    assert "VGG-16" in card and HELD_OUT[0] in card and "| conv5_1 | 5 of 5 |" in card and "steps 6" in card
     experiment = tmp_path / "tiny.yaml"
     experiment.write_text(
         "transfer: {content: astronaut, style: strokes, size: 48, steps: 6, "
@@ -91,7 +91,7 @@ def test_same_command_again_computes_nothing_anew_and_keeps_what_the_card_says_o
     work, _ = made
     files = [
         work / name
-        for name in ("moments.safetensors", "phase1.pt", "phase2.pt", "pictures/crops.bin", "embedded.safetensors")
+        for name in ("moments.safetensors", "phase1.pt", "phase3.pt", "pictures1/crops.bin", "embedded.safetensors")
     ]
     before = [file.stat().st_mtime_ns for file in files]
     (work / "embedded.md").write_text((work / "embedded.md").read_text() + "\n## Pictures\n\nlovely\n")
@@ -101,7 +101,7 @@ def test_same_command_again_computes_nothing_anew_and_keeps_what_the_card_says_o
     assert (work / "embedded.md").read_text().endswith("\n## Pictures\n\nlovely\n")
 
 
-@pytest.mark.parametrize("last", ["moments.safetensors", "phase1.pt", "pictures"])
+@pytest.mark.parametrize("last", ["moments.safetensors", "phase1.pt", "pictures2"])
 def test_cut_off_at_any_stage_the_same_command_gives_the_same_network(
     made: tuple[Path, str], words: list[object], tmp_path: Path, last: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,8 +112,8 @@ def test_cut_off_at_any_stage_the_same_command_gives_the_same_network(
 
     target = {
         "moments.safetensors": "harness.distillation.distil.TargetStore.fill",
-        "phase1.pt": "harness.distillation.distil.make_picture",
-        "pictures": "harness.distillation.distil.network_bytes",
+        "phase1.pt": "harness.distillation.distil.make_pictures",
+        "pictures2": "harness.distillation.distil.network_bytes",
     }[last]
     with monkeypatch.context() as patch:
         patch.setattr(target, cut)
@@ -143,7 +143,7 @@ def test_evaluate_measures_pictures_and_maps_and_writes_them_to_the_card(
     ("changed", "said"),
     [
         (["--crops", 6], "another recipe (different: num_crops)"),
-        (["--steps", 6], "another recipe (different: steps)"),
+        (["--steps", 9], "another recipe (different: steps)"),
         (["--images", "MORE"], "another recipe (different: images)"),
     ],
 )

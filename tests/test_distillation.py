@@ -13,11 +13,20 @@ import torch
 from tiny_vgg import VGG16_LAYERS, photograph, tiny_state
 from torch import Tensor
 
+from harness.distillation import on_policy
 from harness.distillation.card import make_card, widths_in_words, with_pictures
 from harness.distillation.crops import make_crop
 from harness.distillation.image_sets import Images, ImageSets, is_held_out
 from harness.distillation.muon import Muon
-from harness.distillation.on_policy import Comparison, compare_pictures, geometric_mean, make_picture, total_of_picture
+from harness.distillation.on_policy import (
+    KEPT_AFTER,
+    Comparison,
+    compare_pictures,
+    geometric_mean,
+    make_pictures,
+    optimise,
+    total_of_picture,
+)
 from harness.distillation.quality import measure_quality
 from harness.distillation.recipe import Recipe, widths_for
 from harness.distillation.selection import choose_filters, selected_start
@@ -320,8 +329,9 @@ def test_muon_moves_all_directions_alike_by_a_share_of_the_norm() -> None:
 def test_rates_warm_up_then_fall_to_nothing() -> None:
     rates = [SCHEDULE.rate_at(step) for step in range(SCHEDULE.steps)]
     assert rates[0] == pytest.approx(0.5) and max(rates) == rates[1] and rates[-1] == pytest.approx(1 / 6)
-    first, second = Recipe(steps=7).schedules()
-    assert (first.steps, second.steps) == (3, 4) and first.seed != second.seed
+    schedules = Recipe(steps=8, num_pictures=9).schedules()
+    assert [schedule.steps for schedule in schedules] == [2, 3, 3] and len({s.seed for s in schedules}) == 3
+    assert Recipe(steps=8, num_pictures=9).pictures_of_rounds() == (4, 5)
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
@@ -363,9 +373,24 @@ def test_resumed_training_equals_the_uninterrupted_one_to_the_bit(tmp_path: Path
 def test_pictures_are_a_function_of_network_seed_and_number() -> None:
     network = VGG(tiny_state(11, 3, 0, VGG16))
     images = as_bytes([photograph(34, 40, seed) for seed in range(3)])
-    first, again, other = (make_picture(network, images[:2], images[2:], 32, 0, index) for index in (4, 4, 5))
-    assert first.shape == (3, 32, 32) and first.dtype == torch.uint8
-    assert torch.equal(first, again) and not torch.equal(first, other)
+    first, again, other = (make_pictures(network, images[:2], images[2:], 32, 0, index) for index in (4, 4, 5))
+    assert len(first) == len(KEPT_AFTER)
+    assert all(picture.shape == (3, 32, 32) and picture.dtype == torch.uint8 for picture in first)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True)) and not torch.equal(first[0], other[0])
+
+
+def test_pictures_kept_are_the_shorter_optimisations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_policy, "KEPT_AFTER", (1, 3))
+    network = VGG(tiny_state(11, 3, 0, VGG16))
+    content, style = photograph(32, 32, 1)[0], photograph(32, 40, 2)[0]
+    monkeypatch.setattr(on_policy, "cut", lambda images, side_px, random: images[0])
+    kept = make_pictures(network, [content], [style], 32, 0, 7)
+    random = np.random.default_rng((0, 7))
+    random.random()
+    alpha = float(10 ** random.uniform(-2.5, 0.5))
+    for picture, num in zip(kept, (1, 3), strict=True):
+        levels = ((1 / 2, 40), (1, num))
+        assert torch.equal(picture, on_policy.as_bytes(optimise(network, content, style, alpha, levels, 7)))
 
 
 def test_pictures_of_a_network_compared_with_itself_are_equally_good() -> None:

@@ -212,9 +212,11 @@ def distill(
         Path, typer.Option(metavar="FOLDER", help="Everything on the way, the network and its card.")
     ] = Path("distillation"),
     teacher: Annotated[str, typer.Option(help="vgg16, torchvision, caffe, or a file.")] = "vgg16",
-    steps: Annotated[int, typer.Option(min=2, help="Optimisation steps in all; phase 1 has half of them.")] = 10_000,
+    steps: Annotated[int, typer.Option(min=2, help="Optimisation steps, a third on crops alone, two rounds.")] = 10_000,
     crops: Annotated[int, typer.Option(min=4, help="Crops of photographs and paintings.")] = 2000,
-    pictures: Annotated[int, typer.Option(min=4, help="Pictures optimised on the student of phase 1.")] = 600,
+    pictures: Annotated[
+        int, typer.Option(min=8, help="Pictures optimised on the student, half before each round.")
+    ] = 600,
     size: Annotated[
         int, typer.Option(min=32, max=256, help="Side of crops in pixels; with --evaluate the pictures' longer side.")
     ] = 160,
@@ -230,7 +232,7 @@ def distill(
         typer.Option(metavar="CONTENT:STYLE", help="With --evaluate: images by name or path; four by default."),
     ] = None,
     alpha: Annotated[
-        list[float] | None, typer.Option(help="With --evaluate: α for β = 1; 0.1 and 1 by default.")
+        list[float] | None, typer.Option(help="With --evaluate: α for β = 1; 0.01 and 0.1 by default.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:

@@ -32,7 +32,7 @@ from harness.images.library import find_image
 from harness.images.resize import fit_area, fit_longer_side, resize, to_tensor
 
 PAIRS = ("astronaut:strokes", "coffee:mosaic", "chelsea:ink", "rocket:waves")
-ALPHAS = (0.1, 1.0)
+ALPHAS = (0.01, 0.1)
 LEVELS = ((1 / 2, 100), (1, 80))
 """Parts of the full size, and evaluations there."""
 

@@ -27,7 +27,7 @@ from harness.objective.memory import plain_pass_bytes, tiled_pass_bytes
 from harness.objective.rows import Objective
 from harness.planning import Plan
 from harness.quilting import Quilting
-from harness.runs.batch_module import is_log_spaced
+from harness.runs.iterates import is_log_spaced
 from harness.runs.prepare import load_network, row_objective_of, tile_px_of
 
 MOST_ROWS = 256

@@ -1,9 +1,9 @@
 """Train the embedded network: a narrow student that stands for a full-width teacher through linear read-outs.
 
-The student has the teacher's depth, a quarter of its width, average pooling and zero padding. It begins as a choice of
-the teacher's own filters and is trained on crops of photographs and paintings (phase 1), then on pictures that were
-optimised on it as well, where it is most wrong (phase 2). Its maps R S are compared in place of the teacher's F, in the
-teacher's own units.
+The student has the teacher's depth, about a quarter of its width, average pooling and zero padding. It begins as a
+choice of the teacher's own filters and is trained on crops of photographs and paintings (phase 1), then in rounds on
+pictures that were optimised on it as well, where it is most wrong. Its maps R S are compared in place of the teacher's
+F, in the teacher's own units.
 
     image_sets    which images, which of them are held out
     teacher       the teacher, normalised as a run has it

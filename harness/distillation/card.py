@@ -42,7 +42,8 @@ def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mappin
         sets: on what.
         quality: on the held-out images.
     """
-    loaded, first = teacher.loaded, recipe.steps // 2
+    loaded, phases = teacher.loaded, [schedule.steps for schedule in recipe.schedules()]
+    steps, pictures = (" and ".join(map(str, numbers)) for numbers in (phases[1:], recipe.pictures_of_rounds()))
     licence = LICENCES.get(loaded.sha256, "its licence is its publisher's")
     widths = widths_in_words([of.num for of in quality.values()])
     padding = PADDING.removesuffix("s")
@@ -63,9 +64,9 @@ def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mappin
         f"{len(sets.held_out)} held out: those whose file name's SHA-256 is divisible by {HELD_OUT_OF}.",
         "",
         f"**Recipe**: begun as the teacher's filters that best predict the others (over {num_measured} crops).",
-        f"Phase 1: {first} steps on {recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in contrast,",
-        f"blurred, noisy). Phase 2: {recipe.steps - first} steps on these and, in turns,",
-        f"on {recipe.num_pictures} pictures optimised on the network of phase 1. "
+        f"Phase 1: {phases[0]} steps on {recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in",
+        f"contrast, blurred, noisy). Then {recipe.rounds} rounds of {steps} steps on these and, in turns,",
+        f"on {pictures} pictures more, optimised on the network as it stood before the round. "
         + ", ".join(f"{name} {value}" for name, value in recipe.fields().items())
         + ".",
         "",

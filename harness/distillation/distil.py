@@ -2,8 +2,8 @@
 
 recipe.json           what the folder is for
 moments.safetensors   the teacher's moments over the first crops
-crops/, pictures/     target stores
-phase1.pt, phase2.pt  checkpoints
+crops/, pictures1/ …   target stores
+phase1.pt, phase2.pt … checkpoints
 embedded.safetensors  the network
 embedded.md           its card
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from harness.distillation.card import PICTURES, make_card
 from harness.distillation.crops import make_crop
 from harness.distillation.files import write_whole
 from harness.distillation.image_sets import Images, ImageSets, read_images, read_photograph
-from harness.distillation.on_policy import make_picture
+from harness.distillation.on_policy import KEPT_AFTER, make_pictures
 from harness.distillation.quality import LayerQuality, measure_quality
 from harness.distillation.recipe import Recipe, widths_for
 from harness.distillation.selection import selected_start
@@ -63,8 +63,11 @@ class Distillation:
     def __init__(
         self, work: Path, recipe: Recipe, teacher: Teacher, sets: ImageSets, device: torch.device, told: Told
     ) -> None:
-        if recipe.batch > min(recipe.num_crops, recipe.num_pictures):
-            raise UsageError(f"A step takes {recipe.batch} crops; ask for at least so many crops and pictures.")
+        if recipe.batch > min(recipe.num_crops, *recipe.pictures_of_rounds()):
+            raise UsageError(
+                f"A step takes {recipe.batch} crops; ask for at least so many crops and for "
+                f"{recipe.rounds} times so many pictures."
+            )
         self.work, self.recipe, self.teacher, self.sets = work, recipe, teacher, sets
         self.device, self._told = device, told
         self.widths = widths_for(teacher)
@@ -79,15 +82,16 @@ class Distillation:
         whole = self.teacher.whole_network(self.device)
         moments = self._moments(whole)
         directions = principal_directions(moments, self.widths, self.teacher.compared)
-        crops, pictures = self._store("crops", self.recipe.num_crops), self._store("pictures", self.recipe.num_pictures)
-        self._fill("crops", crops, self._crop, whole, directions)
+        stores = [self._store("crops", self.recipe.num_crops)]
+        self._fill("crops", stores[0], self._crop, whole, directions)
         input_convolution = whole.weight("input"), whole.bias("input")
         student = Student(selected_start(whole, moments, directions), *input_convolution).to(self.device)
-        first, second = self.recipe.schedules()
-        self._train("phase 1", student, [crops], directions, first.steps, 0)
-        network = VGG(student.state(directions), None, POOLING, PADDING).to(self.device)
-        self._fill("pictures", pictures, lambda index: self._picture(network, index), whole, directions)
-        self._train("phase 2", student, [crops, pictures], directions, second.steps, 1)
+        self._train(0, student, stores, directions)
+        for round_, num in enumerate(self.recipe.pictures_of_rounds(), 1):
+            network = VGG(student.state(directions), None, POOLING, PADDING).to(self.device)
+            stores.append(self._store(f"pictures{round_}", num))
+            self._fill(f"pictures {round_}", stores[-1], self._picture_maker(network, round_), whole, directions)
+            self._train(round_, student, stores, directions)
         path = self.work / f"{NAME}.safetensors"
         content = network_bytes(student.state(directions))
         if not path.exists() or path.read_bytes() != content:
@@ -118,11 +122,13 @@ class Distillation:
     def _crop(self, index: int) -> Tensor:
         return make_crop(self._mixed, self.recipe.side_px, self.recipe.seed, index)
 
-    def _picture(self, network: VGG, index: int) -> Tensor:
-        images = self._images
-        return make_picture(
-            network, images.photographs, images.paintings, self.recipe.side_px, self.recipe.seed + 1, index
-        )
+    def _picture_maker(self, network: VGG, round_: int) -> Callable[[int], Tensor]:
+        @lru_cache(1)
+        def optimised(index: int) -> tuple[Tensor, ...]:
+            images, seed = self._images, self.recipe.seed + round_
+            return make_pictures(network, images.photographs, images.paintings, self.recipe.side_px, seed, index)
+
+        return lambda index: optimised(index // len(KEPT_AFTER))[index % len(KEPT_AFTER)]
 
     def _moments(self, whole: VGG) -> dict[str, Moments]:
         """Of all of the teacher's filters over the first crops, kept in a file."""
@@ -157,18 +163,13 @@ class Distillation:
         store.fill(make, whole, directions, lambda done: self._told(name, done, store.num, ""))
 
     def _train(
-        self,
-        name: str,
-        student: Student,
-        stores: Sequence[TargetStore],
-        directions: Mapping[str, Directions],
-        steps: int,
-        phase: int,
+        self, phase: int, student: Student, stores: Sequence[TargetStore], directions: Mapping[str, Directions]
     ) -> None:
-        def on_step(step: int, losses: Mapping[str, float]) -> None:
-            self._told(name, step, steps, f"loss {sum(losses.values()) / len(losses):.4f}")
-
         schedule = self.recipe.schedules()[phase]
+
+        def on_step(step: int, losses: Mapping[str, float]) -> None:
+            self._told(f"phase {phase + 1}", step, schedule.steps, f"loss {sum(losses.values()) / len(losses):.4f}")
+
         train(student, stores, directions, schedule, self.work / f"phase{phase + 1}.pt", on_step)
 
     def _held_out(self) -> Iterator[Tensor]:

@@ -7,7 +7,8 @@ teacher's maps of them, takes that from it (imitation learning's DAgger: Ross, G
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,8 +36,20 @@ def objective_of(network: VGG, content: Tensor, style: Tensor, alpha: float) -> 
     return Objective([RowObjective(alpha, 1.0, CONTENT_LAYERS, STYLE_LAYERS)], network, [content], [style])
 
 
+KEPT_AFTER = (5, 15, 30, 60)
+"""Evaluations at full size after which a picture is kept to train on: the student is wrong otherwise early and late."""
+
+
 def optimise(network: VGG, content: Tensor, style: Tensor, alpha: float, levels: Levels, seed: int) -> Tensor:
-    """A picture (3, H, W) optimised from noise, coarse to fine, as a run does it.
+    """The last of ``trajectory``."""
+    return deque(trajectory(network, content, style, alpha, levels, seed), maxlen=1).pop()
+
+
+def trajectory(
+    network: VGG, content: Tensor, style: Tensor, alpha: float, levels: Levels, seed: int
+) -> Iterator[Tensor]:
+    """Pictures (3, H, W) optimised from noise, coarse to fine, as a run does it: the best after each evaluation of the
+    last level.
 
     Args:
         network: frozen.
@@ -69,15 +82,15 @@ def optimise(network: VGG, content: Tensor, style: Tensor, alpha: float, levels:
 
         for _ in range(num_evaluations):
             optimizer.step(closure)
+            if part == 1:
+                yield optimizer.best_images[0].detach()
         picture = optimizer.best_images[0].detach()
-    assert picture is not None
-    return picture
 
 
-def make_picture(
+def make_pictures(
     network: VGG, photographs: Sequence[Tensor], paintings: Sequence[Tensor], side_px: int, seed: int, index: int
-) -> Tensor:
-    """The (3, side, side) uint8 picture number ``index``: random crops, a random ratio, few or many evaluations.
+) -> tuple[Tensor, ...]:
+    """Optimisation number ``index`` of random crops at a random ratio: (3, side, side) uint8 after ``KEPT_AFTER``.
 
     A quarter of the styles are photographs.
     """
@@ -86,8 +99,9 @@ def make_picture(
     content = cut(photographs, side_px, random).to(device)
     style = cut(paintings if random.random() < 0.75 else photographs, side_px, random).to(device)
     alpha = float(10 ** random.uniform(-2.5, 0.5))
-    levels = ((1 / 4, 30), (1 / 2, 25), (1, int(random.choice([3, 10, 20]))))
-    return as_bytes(optimise(network, content, style, alpha, levels, index)).cpu()
+    levels = ((1 / 2, 40), (1, KEPT_AFTER[-1]))
+    pictures = enumerate(trajectory(network, content, style, alpha, levels, index), 1)
+    return tuple(as_bytes(picture).cpu() for num, picture in pictures if num in KEPT_AFTER)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from harness.distillation.teacher import Teacher
 from harness.distillation.training import Schedule
 from harness.features.vgg import block_of
 
-WIDTHS = (16, 32, 64, 128, 128)
-"""Filters of a layer, by block: a quarter of VGG's."""
+WIDTHS = (16, 32, 64, 192, 128)
+"""Filters of a layer, by block: a quarter of VGG's, and more in block 4, which has the content and few positions."""
 
 BATCH = 4
 
@@ -20,9 +20,10 @@ class Recipe:
     """How the embedded network is made.
 
     Attributes:
-        steps: optimisation steps in all; phase 1 has half of them.
+        steps: optimisation steps in all, in equal parts for each of 1 + ``rounds`` phases.
         num_crops: crops of photographs and paintings.
-        num_pictures: pictures optimised on the student of phase 1.
+        num_pictures: pictures optimised on the student, in equal parts before each round.
+        rounds: phases that train on such pictures too, each on its own and on those of the rounds before.
         side_px: of crops and pictures.
         batch: crops per step.
         muon_rate: Muon's relative step: ‖ΔW‖ / ‖W‖ of a convolution, per step.
@@ -35,6 +36,7 @@ class Recipe:
     steps: int = 10_000
     num_crops: int = 2000
     num_pictures: int = 600
+    rounds: int = 2
     side_px: int = 160
     batch: int = BATCH
     muon_rate: float = 0.006
@@ -43,14 +45,24 @@ class Recipe:
     num_measured: int = 200
     seed: int = 0
 
-    def schedules(self) -> tuple[Schedule, Schedule]:
-        """Of phase 1 and of phase 2, which has a warm-up of its own."""
-        first, rates = self.steps // 2, (self.batch, self.muon_rate, self.adam_rate, self.warmup)
-        return Schedule(first, *rates, self.seed), Schedule(self.steps - first, *rates, self.seed + 1)
+    def schedules(self) -> tuple[Schedule, ...]:
+        """Of every phase: on crops alone, then of each round. Each has a warm-up of its own."""
+        rates = (self.batch, self.muon_rate, self.adam_rate, self.warmup)
+        parts = equal_parts(self.steps, 1 + self.rounds)
+        return tuple(Schedule(steps, *rates, self.seed + phase) for phase, steps in enumerate(parts))
+
+    def pictures_of_rounds(self) -> tuple[int, ...]:
+        """How many pictures each round adds."""
+        return equal_parts(self.num_pictures, self.rounds)
 
     def fields(self) -> dict[str, int | float]:
         """By name."""
         return asdict(self)
+
+
+def equal_parts(total: int, num: int) -> tuple[int, ...]:
+    """``total`` as a sum of ``num`` numbers that differ by at most 1, the larger ones last."""
+    return tuple((total + part) // num for part in range(num))
 
 
 def widths_for(teacher: Teacher) -> Mapping[str, int]:

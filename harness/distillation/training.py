@@ -14,6 +14,7 @@ from torch import Tensor
 
 from harness.distillation.files import write_whole
 from harness.distillation.muon import Muon
+from harness.distillation.on_policy import CONTENT_LAYERS, STYLE_LAYERS
 from harness.distillation.store import TargetStore
 from harness.distillation.student import Student
 from harness.distillation.targets import Directions
@@ -42,6 +43,11 @@ class Schedule:
     def rate_at(self, step: int) -> float:
         """Share of the learning rates at a step: warm-up, then linear to 0."""
         return min((step + 1) / self.warmup, (self.steps - step) / self.steps)
+
+
+def layer_weight(layer: str) -> float:
+    """How much a layer's loss counts: the paper's objective compares six, the others serve single experiments."""
+    return 1.0 if layer in CONTENT_LAYERS | STYLE_LAYERS else 0.5
 
 
 def layer_loss(read: Tensor, target: Tensor, directions: Directions) -> Tensor:
@@ -106,7 +112,8 @@ def train(
             target = store.targets(layer, indices, directions[layer].num).to(device)
             losses[layer] = layer_loss(student.read(layer, S), target, directions[layer])
         student.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).mean().backward()
+        weights = torch.tensor([layer_weight(layer) for layer in losses], device=device)
+        (torch.stack(list(losses.values())) @ (weights / weights.sum())).backward()
         for optimizer in optimizers.values():
             optimizer.step()
         num_summed += 1

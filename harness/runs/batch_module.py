@@ -21,11 +21,6 @@ SHARE = "gradient_share/content"
 """Column of the content term's share of the gradient, ‖∇αC‖ / (‖∇αC‖ + ‖∇ the rest‖)."""
 
 
-def is_log_spaced(evaluation: int, steps: int) -> bool:
-    """Whether an evaluation is 1, 2 or 5 times a power of ten, or the last: where iterates are kept."""
-    return evaluation == steps or str(evaluation).rstrip("0") in ("1", "2", "5")
-
-
 @dataclass
 class Record:
     """One evaluation of some rows.

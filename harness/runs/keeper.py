@@ -15,9 +15,10 @@ from torch import Tensor
 from harness.images.files import read_image, write_png
 from harness.images.resize import to_array, to_tensor
 from harness.optim import RowStatus
-from harness.runs.batch_module import SHARE, BatchModule, Progress, Record, is_log_spaced
+from harness.runs.batch_module import SHARE, BatchModule, Progress, Record
 from harness.runs.checkpoint import Checkpoint, save_checkpoint
 from harness.runs.finishing import Finishing
+from harness.runs.iterates import is_log_spaced
 from harness.runs.measured import measured_on
 from harness.runs.signals import Asked
 from harness.runs.store import Attempt, Manifest, RunFolder, Status

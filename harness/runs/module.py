@@ -16,7 +16,8 @@ from harness.features.vgg import VGG
 from harness.objective.gradient import evaluate
 from harness.objective.rows import Losses, Objective
 from harness.optim import BatchedOptimizer, RowStatus
-from harness.runs.batch_module import SHARE, BatchModule, Progress, Record, is_log_spaced
+from harness.runs.batch_module import SHARE, BatchModule, Progress, Record
+from harness.runs.iterates import is_log_spaced
 
 
 class StyleTransfer(BatchModule):

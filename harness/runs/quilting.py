@@ -16,7 +16,8 @@ from torch import Tensor
 
 from harness.optim import RowStatus
 from harness.quilting import Quilting
-from harness.runs.batch_module import BatchModule, Progress, Record, is_log_spaced
+from harness.runs.batch_module import BatchModule, Progress, Record
+from harness.runs.iterates import is_log_spaced
 
 
 class QuiltedRows(BatchModule):
