@@ -28,7 +28,7 @@ from harness.runs.store import RunFolder, Status, write_atomically
 from harness.source_images import SourceImages
 
 OF_ONE_GRID = (
-    "figure.png", "figure.pdf", "curves.png", "curves.pdf", "curves_by_second.png", "curves_by_second.pdf",
+    "figure.png", "figure.pdf", "curves.png", "curves.pdf",
     "front.png", "front.pdf", "search.png", "search.pdf", "claims.json", "claims.md", "experiment.yaml", CELLS,
 )  # fmt: skip
 """Files of an experiment's folder that another grid would replace."""

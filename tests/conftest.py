@@ -39,3 +39,9 @@ def experiment(tmp_path: Path) -> Path:
         "figure: {columns: alpha, rows: seed}\n"
     )
     return path
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands in this process draw no figures: most of a tiny run's time, and tests of their own see to them."""
+    monkeypatch.setattr("harness.cli.study.draw_results", lambda results: [])

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.distillation.image_sets import is_held_out
+from harness.distillation.store import TargetStore
 from harness.features.normalise import normalised_state
 from harness.features.vgg import VGG, VGG16
 from harness.features.weights import WeightsFile, load_state
@@ -53,7 +54,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
 
 @pytest.fixture(scope="module")
 def words(teacher: Path, images: list[object]) -> list[object]:
-    return [*images, "--teacher", teacher, "--steps", 6, "--crops", 5, "--pictures", 8, "--size", 32]
+    return [*images, "--teacher", teacher, "--steps", 6, "--crops", 5, "--pictures", 12, "--size", 32]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_command_writes_a_network_that_a_run_can_use_and_its_card(made: tuple[Pa
     work, output = made
     assert "2 photographs and 2 paintings for training, 1 held out" in output and "unexplained" in output
     loaded = load_state(WeightsFile(work / "embedded.safetensors"))
-    assert loaded.normalised == "max/zeros" and loaded.layers[-1] == "conv5_1" and len(loaded.layers) == 11
+    assert loaded.layers[-1] == "conv5_1" and len(loaded.layers) == 11
     network = VGG(normalised_state(loaded))
     assert network.readout("conv4_2") is not None and network.num_filters("conv4_2") == 4  # 1 never fires
     card = (work / "embedded.md").read_text()
@@ -99,6 +100,30 @@ def test_same_command_again_computes_nothing_anew_and_keeps_what_the_card_says_o
     assert result.exit_code == 0, (result.output, result.exception)
     assert [file.stat().st_mtime_ns for file in files] == before
     assert (work / "embedded.md").read_text().endswith("\n## Pictures\n\nlovely\n")
+
+
+def test_every_picture_of_a_round_is_another_one(made: tuple[Path, str]) -> None:
+    pictures = np.fromfile(made[0] / "pictures1" / "crops.bin", np.uint8).reshape(6, -1)
+    assert len({picture.tobytes() for picture in pictures}) == 6
+    first, second = pictures[:4].astype(float), pictures[4:].astype(float)
+    assert np.abs(first - first[0]).mean() < np.abs(second - first[0]).mean()  # of one optimisation, and of the next
+
+
+def test_cut_off_within_an_optimisation_the_same_command_gives_the_same_network(
+    made: tuple[Path, str], words: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, write_done = tmp_path / "work", TargetStore._write_done
+
+    def cut(store: TargetStore, done: int) -> None:
+        write_done(store, done)
+        if done == 5 and store._done_file.parent.name == "pictures1":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TargetStore, "_write_done", cut)
+        assert distil(*words, "--work", work).exit_code == 130
+    assert distil(*words, "--work", work).exit_code == 0
+    assert (work / "embedded.safetensors").read_bytes() == (made[0] / "embedded.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("last", ["moments.safetensors", "phase1.pt", "pictures2"])
@@ -137,6 +162,9 @@ def test_evaluate_measures_pictures_and_maps_and_writes_them_to_the_card(
     assert "| astronaut:strokes | 0.1 |" in (work / "embedded.md").read_text()
     (own,) = json.loads((tmp_path / "own_totals.json").read_text()).values()
     assert f"{own:.4g}" in result.output
+    (tmp_path / "own_totals.json").write_text('{"damaged')
+    again = distil(*words)
+    assert again.exit_code == 0 and f"{own:.4g}" in again.output, again.output
 
 
 @pytest.mark.parametrize(

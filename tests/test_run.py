@@ -147,6 +147,7 @@ def test_first_iterate_is_the_start(finished: tuple[Path, Path, str]) -> None:
     assert abs(noise.mean() - 0.5) < 0.001 and abs(noise.std() - 0.02) < 0.001
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_second_run_does_no_work_and_says_so(finished: tuple[Path, Path, str]) -> None:
     path, folder, _ = finished
     before = snapshot(folder)
@@ -155,6 +156,7 @@ def test_second_run_does_no_work_and_says_so(finished: tuple[Path, Path, str]) -
     assert snapshot(folder) == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_row_equals_solo_run(finished: tuple[Path, Path, str], tmp_path: Path) -> None:
     """Row i of a batch is the solo run of i, bit for bit, through VGG: history, iterates, picture."""
     path, folder, _ = finished
@@ -175,6 +177,7 @@ def have_gone_beyond_their_checkpoints(folder: Path) -> bool:
     return len(ready) == 2 and all(len(history_of(run)) > manifest_of(run)["attempts"][0]["to"] > 0 for run in ready)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path) -> None:
     path = tmp_path / "killed.yaml"
     path.write_text(
@@ -204,6 +207,7 @@ def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path)
         assert pictures_of(run) == pictures_of(uninterrupted)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_interrupted_run_exits_with_130_and_goes_on_to_the_same_bits(
     tmp_path: Path, experiment: Path, number: signal.Signals
@@ -233,6 +237,7 @@ def test_interrupted_run_exits_with_130_and_goes_on_to_the_same_bits(
         assert history_of(run) == history_of(whole) and pictures_of(run) == pictures_of(whole)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_nonfinite_row_fails_alone_by_name(tmp_path: Path) -> None:
     """A row whose loss overflows fails with a sentence; its neighbour is what it would have been alone."""
     path = tmp_path / "broken.yaml"
@@ -257,6 +262,7 @@ def test_nonfinite_row_fails_alone_by_name(tmp_path: Path) -> None:
     assert retried.exit_code == 1 and "1 to compute" in retried.output
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_run_finished_in_another_experiment_is_linked_not_computed(
     finished: tuple[Path, Path, str], tmp_path: Path
 ) -> None:
@@ -279,6 +285,7 @@ def test_another_grid_of_the_same_file_moves_the_earlier_figure_away(experiment:
     assert (tmp_path / "runs/tiny/figure.png").read_bytes() != figure
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_fresh_computes_again_and_lands_on_the_same_bits(experiment: Path, tmp_path: Path) -> None:
     words = (experiment, "axes=null", "transfer.steps=6", "--out", tmp_path)
     assert harness_run(*words).exit_code == 0
@@ -288,6 +295,7 @@ def test_fresh_computes_again_and_lands_on_the_same_bits(experiment: Path, tmp_p
     assert pictures_of(run) == before and (run / "image.png").stat().st_mtime_ns > changed
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_columns_of_a_history_are_the_rows_own(tmp_path: Path) -> None:
     """A neighbour with other layers adds none, so that a row can be resumed in another batch."""
     path = tmp_path / "columns.yaml"
@@ -321,6 +329,7 @@ def test_run_that_another_process_finished_meanwhile_is_left_alone(
     assert snapshot(folder) == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_link_whose_run_was_deleted_is_computed_again(experiment: Path, tmp_path: Path) -> None:
     words = (experiment, "axes=null", "transfer.steps=3", "--out", tmp_path / "runs")
     assert harness_run(*words).exit_code == 0
@@ -333,6 +342,7 @@ def test_link_whose_run_was_deleted_is_computed_again(experiment: Path, tmp_path
     assert not run.is_symlink() and pictures_of(run) == pictures
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_begun_run_that_was_finished_elsewhere_still_gets_its_picture(experiment: Path, tmp_path: Path) -> None:
     words = ("axes=null", "transfer.steps=3", "--out", tmp_path / "runs")
     assert harness_run(experiment, *words).exit_code == 0
@@ -344,12 +354,14 @@ def test_begun_run_that_was_finished_elsewhere_still_gets_its_picture(experiment
     assert pictures_of(tmp_path / "runs/other" / run.name) == pictures_of(run)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_cells_whose_files_are_equal_are_a_fault(experiment: Path, tmp_path: Path) -> None:
     shutil.copy("harness/images/drawn/ink.png", tmp_path / "copy.png")
     result = harness_run(experiment, "axes=null", f"axes.style=[ink, {tmp_path}/copy.png]", "--out", tmp_path / "runs")
     assert result.exit_code == 2 and "are the same picture: their files are equal" in result.output
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_fresh_deletes_nothing_when_one_run_is_in_use(experiment: Path, tmp_path: Path) -> None:
     from harness.runs.store import RunFolder
 
@@ -361,6 +373,7 @@ def test_fresh_deletes_nothing_when_one_run_is_in_use(experiment: Path, tmp_path
     assert snapshot(tmp_path / "tiny") == before
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "words",
     [("transfer.start=content", "transfer.beta=0", "transfer.optimiser.bounds=none"), ("transfer.alpha=1e300",)],
@@ -372,6 +385,7 @@ def test_row_that_ends_early_stops_at_once(experiment: Path, tmp_path: Path, wor
     assert len(history_of(run)) == 1 and manifest_of(run)["reason"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_damaged_checkpoint_begins_the_run_again(experiment: Path, tmp_path: Path) -> None:
     words = (experiment, "axes=null", "transfer.steps=5", "--out", tmp_path)
     assert harness_run(*words).exit_code == 0
@@ -387,6 +401,7 @@ def test_damaged_checkpoint_begins_the_run_again(experiment: Path, tmp_path: Pat
     assert not list(run.glob(".*.tmp")) and not (run / "checkpoint.safetensors").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_full_disk_is_a_sentence_and_loses_nothing(experiment: Path, tmp_path: Path) -> None:
     """No file may grow beyond 300 kB, so that the first checkpoint fails in the middle, as on a full disk."""
     words = [str(experiment), "axes=null", "transfer.steps=200", "--devices", "cpu", "--wandb", "off"]
@@ -417,6 +432,7 @@ def test_full_disk_is_a_sentence_and_loses_nothing(experiment: Path, tmp_path: P
         assert pictures_of(run) == pictures_of(tmp_path / "whole/tiny" / run.name)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_paper_profile_runs_at_512_px_with_a_file_of_torchvisions_kind(tmp_path: Path) -> None:
     """The keys and the order of torchvision's state dict, its classifier included; few filters, so that it is quick."""
     state = {"classifier.0.weight": torch.zeros(2, 2), "classifier.0.bias": torch.zeros(2)}
@@ -438,6 +454,7 @@ def test_paper_profile_runs_at_512_px_with_a_file_of_torchvisions_kind(tmp_path:
         assert max(read_image(run / "image.png").shape[:2]) == 512
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_rows_at_different_evaluations_go_on_together(experiment: Path, tmp_path: Path) -> None:
     """One row is resumed beside one that begins: each is what it would have been alone."""
     whole = harness_run(experiment, "axes.alpha=[1e-1]", "--out", tmp_path / "whole")
@@ -479,6 +496,7 @@ def test_tracked_run_mirrors_history_and_iterates_in_wandb(
     assert str(tmp_path).encode() not in raw.replace(str(experiment).encode(), b"")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_dry_run_writes_nothing(experiment: Path, tmp_path: Path) -> None:
     result = harness_run(experiment, "--dry-run", "--out", tmp_path / "runs")
     assert result.exit_code == 0 and not (tmp_path / "runs").exists()
@@ -486,6 +504,7 @@ def test_dry_run_writes_nothing(experiment: Path, tmp_path: Path) -> None:
         assert word in result.output
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])
 def test_optimisers_and_bounds_of_a_transfer_are_used(experiment: Path, tmp_path: Path, name: str) -> None:
     words = ("axes=null", f"transfer.optimiser={{name: {name}, bounds: source}}", "transfer.steps=10")
@@ -498,6 +517,7 @@ def test_optimisers_and_bounds_of_a_transfer_are_used(experiment: Path, tmp_path
     assert (picture.max((0, 1)) <= style.max((0, 1)) + 1 / 255).all()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_folder_in_use_is_left_alone(experiment: Path, tmp_path: Path) -> None:
     from harness.runs.store import RunFolder
 

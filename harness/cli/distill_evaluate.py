@@ -16,6 +16,7 @@ from harness.cli.console import make_console
 from harness.cli.distill import quality_table, source_of, use_device
 from harness.cli.downloads import DownloadProgress
 from harness.cli.stages import Stages
+from harness.config.identity import NUMERICS
 from harness.distillation.card import with_pictures
 from harness.distillation.files import write_whole
 from harness.distillation.image_sets import find_images, held_out_of, read_photograph
@@ -23,6 +24,7 @@ from harness.distillation.on_policy import Comparison, compare_pictures, geometr
 from harness.distillation.quality import LayerQuality, measure_quality
 from harness.distillation.teacher import DEEPEST, PADDING, POOLING, Teacher, load_teacher
 from harness.errors import UsageError
+from harness.features.fingerprint import network_hash
 from harness.features.normalise import normalised_state
 from harness.features.sources import WeightsFile
 from harness.features.vgg import VGG
@@ -152,14 +154,15 @@ def _compare(
     """Every pair at every ratio; the totals of the teacher's own pictures are kept in the work folder."""
     device = network.bias("input").device
     kept = request.work / "own_totals.json"
-    own: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
+    own = _read_totals(kept)
+    teachers = f"{NUMERICS} {network_hash(teacher.state)}"
     found: list[Comparison] = []
     for pair in pairs:
         content, style = pair.images(request.size_px, device)
         for alpha in alphas:
             told("comparing pictures", len(found), len(pairs) * len(alphas), f"{pair.name}, α = {alpha:g}")
-            hashes = [teacher.loaded.network_hash, image_hash(pair.content), image_hash(pair.style)]
-            words = " ".join([*hashes, repr(alpha), repr(request.size_px), repr(LEVELS), device.type])
+            hashes = [image_hash(pair.content), image_hash(pair.style)]
+            words = " ".join([teachers, *hashes, repr(alpha), repr(request.size_px), repr(LEVELS), device.type])
             key = hashlib.sha256(words.encode()).hexdigest()
             of = compare_pictures(student, network, pair.name, content, style, alpha, LEVELS, own.get(key))
             own[key] = of.own
@@ -168,6 +171,15 @@ def _compare(
             found.append(of)
     told("comparing pictures", len(found), len(found))
     return found
+
+
+def _read_totals(path: Path) -> dict[str, float]:
+    """Totals by what they depend on; none where the file is missing or damaged."""
+    try:
+        held = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:

@@ -19,7 +19,8 @@ NUMERICS = 2
 """Raise by one whenever the same transfer would give another picture: another resize, another order of summation,
 another embedded start, another default inside an algorithm. Not for speed, names, logging or file formats.
 
-2: ``initial_hessian: fourier`` knows the colours' covariance; every field that the method uses enters the id.
+2: ``initial_hessian: fourier`` knows the colours' covariance; mean activations are 1 under max pooling, for VGG-16 over
+the photographs whose means come with the package; every field that the method uses enters the id.
 """
 
 

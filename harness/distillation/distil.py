@@ -34,7 +34,7 @@ from harness.distillation.targets import Directions, Moments, measure_moments, p
 from harness.distillation.teacher import PADDING, POOLING, Teacher
 from harness.distillation.training import train
 from harness.errors import UsageError
-from harness.features.normalise import NORMALISED_WITH
+from harness.features.fingerprint import network_hash
 from harness.features.sources import WeightsFile
 from harness.features.vgg import VGG
 from harness.features.weights import load_state
@@ -73,7 +73,7 @@ class Distillation:
         self.widths = widths_for(teacher)
         claim_folder(
             work,
-            {**recipe.fields(), "widths": dict(self.widths), "teacher": teacher.loaded.network_hash,
+            {**recipe.fields(), "widths": dict(self.widths), "teacher": network_hash(teacher.state),
              "images": sets.sha256()},
         )  # fmt: skip
 
@@ -206,6 +206,5 @@ def claim_folder(work: Path, asked: Mapping[str, Any]) -> None:
 
 
 def network_bytes(state: Mapping[str, Tensor]) -> bytes:
-    """A network's file: float16, and the remark for which pooling and padding it is normalised."""
-    halved = {name: tensor.half().contiguous() for name, tensor in state.items()}
-    return safetensors.torch.save(halved, {"normalised": "/".join(NORMALISED_WITH)})
+    """A network's file, float16."""
+    return safetensors.torch.save({name: tensor.half().contiguous() for name, tensor in state.items()})

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from harness.distillation.crops import as_bytes, cut
 from harness.features.vgg import VGG
+from harness.images.noise import noise
 from harness.images.resize import resize
 from harness.objective.gradient import evaluate
 from harness.objective.row_objective import RowObjective
@@ -67,7 +68,7 @@ def trajectory(
         )
         if picture is None:
             generator = torch.Generator().manual_seed(seed)
-            picture = 0.5 + NOISE_SIGMA * torch.randn(here.shape, generator=generator).to(here)
+            picture = noise(*here.shape[1:], NOISE_SIGMA, "white", generator).to(here)
         else:
             picture = resize(picture, *here.shape[1:])
         objective = objective_of(network, here, painting, alpha)

@@ -31,6 +31,7 @@ class Recipe:
         warmup: steps of linear warm-up of both rates in each phase, which then fall linearly to 0.
         num_measured: crops over which the teacher's moments are measured.
         seed: of crops, pictures and their order.
+        version: of the code; raised by hand where the same numbers give another network (crops, pictures, training).
     """
 
     steps: int = 10_000
@@ -44,6 +45,7 @@ class Recipe:
     warmup: int = 100
     num_measured: int = 200
     seed: int = 0
+    version: int = 2
 
     def schedules(self) -> tuple[Schedule, ...]:
         """Of every phase: on crops alone, then of each round. Each has a warm-up of its own."""

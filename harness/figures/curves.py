@@ -1,4 +1,4 @@
-"""Loss curves: total, content and style against evaluations or seconds, a line per run, logarithmic axes.
+"""Loss curves: total, content and style against evaluations and against seconds, a line per run, logarithmic axes.
 
 Colours are Okabe & Ito's, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2008); line styles tell the
 rounds of the palette apart.
@@ -6,10 +6,11 @@ rounds of the palette apart.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,7 +21,9 @@ from harness.figures.axes import set_scale
 from harness.figures.files import figure_style, save
 from harness.figures.text import DPI, fit, font
 
-Along = Literal["evaluation", "seconds"]
+ALONG = ("evaluation", "seconds")
+"""The horizontal axes, a row of panels for each."""
+
 Look = tuple[int, int]
 """Numbers of a line's colour and of its line style."""
 
@@ -41,7 +44,6 @@ def draw_curves(
     histories: Mapping[str, Sequence[Mapping[str, float]]],
     path_png: Path,
     path_pdf: Path,
-    along: Along = "evaluation",
     looks: Sequence[Look] | None = None,
 ) -> None:
     """Draw the losses of some runs and write PNG and PDF; the same arguments give the same bytes.
@@ -53,7 +55,6 @@ def draw_curves(
         histories: label of a run (matplotlib text) to the lines of its history.csv.
         path_png: where the PNG goes.
         path_pdf: where the PDF goes.
-        along: the horizontal axis.
         looks: of each run; by default each has its own colour and, where there are more runs than colours, line style.
 
     Raises:
@@ -63,7 +64,7 @@ def draw_curves(
     if not histories:
         raise ValueError("Curves need at least one run.")
     with figure_style():
-        save(_curves(histories, along, looks or default_looks(len(histories))), path_png, path_pdf)
+        save(_curves(histories, looks or default_looks(len(histories))), path_png, path_pdf)
 
 
 def default_looks(num_runs: int) -> list[Look]:
@@ -71,15 +72,17 @@ def default_looks(num_runs: int) -> list[Look]:
     return [(k % len(PALETTE), k // len(PALETTE) % len(LINE_STYLES)) for k in range(num_runs)]
 
 
-def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]], along: Along, looks: Sequence[Look]) -> Figure:
+def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]], looks: Sequence[Look]) -> Figure:
     blocks = fit(list(histories), [WIDTH_PX - 6 * SIZE_PX] * len(histories), SIZE_PX, max_lines=1)
     labels = [" ".join(block.lines) for block in blocks]
     entry_px = max(block.width_px for block in blocks) + (HANDLE + SPACING + 0.8) * SIZE_PX
     num_columns = max(1, min(len(labels), int(WIDTH_PX / entry_px)))
     legend_px = math.ceil(len(labels) / num_columns) * 1.75 * SIZE_PX
-    figure = Figure(figsize=(WIDTH_PX / DPI, (PANELS_PX + legend_px) / DPI), facecolor="white", layout="constrained")
-    panels = figure.subplots(1, len(LOSSES))
-    for axes, loss in zip(panels, LOSSES, strict=True):
+    figure = Figure(
+        figsize=(WIDTH_PX / DPI, (len(ALONG) * PANELS_PX + legend_px) / DPI), facecolor="white", layout="constrained"
+    )
+    panels = figure.subplots(len(ALONG), len(LOSSES))
+    for (along, loss), axes in zip(itertools.product(ALONG, LOSSES), panels.flat, strict=True):
         drawn = [
             _draw_line(axes, history, along, loss, look)
             for history, look in zip(histories.values(), looks, strict=True)
@@ -96,7 +99,7 @@ def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]], along: Along
     return figure
 
 
-def _draw_line(axes: Axes, history: Sequence[Mapping[str, float]], along: Along, loss: str, look: Look) -> bool:
+def _draw_line(axes: Axes, history: Sequence[Mapping[str, float]], along: str, loss: str, look: Look) -> bool:
     """Draw one run; False where it has nothing that a logarithmic axis can show."""
     x = np.array([row.get(along, np.nan) for row in history], dtype=np.float64)
     y = np.array([row.get(loss, np.nan) for row in history], dtype=np.float64)
@@ -109,7 +112,7 @@ def _style(look: Look) -> dict[str, Any]:
     return {"color": PALETTE[look[0]], "linestyle": LINE_STYLES[look[1]]}
 
 
-def _dress(axes: Axes, loss: str, along: Along, empty: bool) -> None:
+def _dress(axes: Axes, loss: str, along: str, empty: bool) -> None:
     """Axes, ticks and names of one panel."""
     axes.set_title(loss, fontproperties=font(1.05 * SIZE_PX))
     axes.set_xlabel(along, fontproperties=font(SIZE_PX))

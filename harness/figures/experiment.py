@@ -9,7 +9,7 @@ from typing import Any, Literal
 from harness.config import Experiment, canonical_json
 from harness.config.styles import image_slots, paintings_of
 from harness.errors import ImageError
-from harness.figures.curves import LINE_STYLES, PALETTE, Along, Look, default_looks, draw_curves
+from harness.figures.curves import LINE_STYLES, PALETTE, Look, default_looks, draw_curves
 from harness.figures.files import both
 from harness.figures.grid import Tile, draw_grid
 from harness.figures.labels import escape, image_name, labels, weight_caption
@@ -20,14 +20,12 @@ from harness.runs.store import Status
 Side = Literal["content", "style", "masks"]
 Grid = Sequence[Sequence[Run | None]]
 
-CURVES: tuple[tuple[str, Along], ...] = (("curves", "evaluation"), ("curves_by_second", "seconds"))
-
 _SHORT = {Status.RUNNING: "in progress, or interrupted", Status.PRUNED: "pruned"}
 """What stands in a missing picture's place where a status's own sentence is too long for it."""
 
 
 def draw_experiment(results: Results) -> list[Path]:
-    """Draw ``figure`` (the pictures), ``curves`` and ``curves_by_second`` (the losses), each as PNG and PDF.
+    """Draw ``figure`` (the pictures) and ``curves`` (the losses), each as PNG and PDF.
 
     The figure's columns and rows are the experiment's; runs that are not done are drawn as missing, with the reason.
     Images that all pictures share stand at the left; those that vary along the rows beside their row, along the
@@ -175,12 +173,11 @@ def _draw_curves(results: Results, experiment: Experiment) -> list[Path]:
     histories = {text: history for text, history in histories.items() if history}
     looks = _looks(results.runs, experiment)
     shown = {text: looks[number] for number, text in enumerate(texts)}
-    written = []
-    for name, along in CURVES if histories else ():
-        png, pdf = both(results.folder, name)
-        draw_curves(histories, png, pdf, along, [shown[text] for text in histories])
-        written += [png, pdf]
-    return written
+    if not histories:
+        return []
+    png, pdf = both(results.folder, "curves")
+    draw_curves(histories, png, pdf, [shown[text] for text in histories])
+    return [png, pdf]
 
 
 def _looks(runs: Sequence[Run], experiment: Experiment) -> list[Look]:
