@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from harness.cli.app import app
 from harness.cli.fetch import NETWORKS
 from harness.config.transfer import WeightsName
+from harness.downloads import Progress
+from harness.errors import DownloadError, HarnessError, StorageError, WeightsError
 from harness.features import sources
 from harness.features.flax_vgg16 import VGG16, canonical_tensors
 from harness.features.state import input_convolution
@@ -47,6 +49,39 @@ def test_what_cannot_be_fetched_gets_a_sentence(cache: Path, words: list[str], c
     result = CliRunner().invoke(app, ["fetch", *words])
     assert result.exit_code == code and sentence in result.output and "Traceback" not in result.output
     assert [path for path in cache.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("faults", "code"),
+    [
+        ({"vgg16": WeightsError("it is refused"), "torchvision": DownloadError("it is offline")}, 1),
+        ({"vgg16": WeightsError("it is refused"), "torchvision": StorageError("it cannot be written")}, 1),
+        ({"vgg16": WeightsError("it is refused"), "torchvision": WeightsError("it is empty")}, 2),
+    ],
+)
+def test_all_that_failed_is_named_and_the_rest_fetched(
+    monkeypatch: pytest.MonkeyPatch, faults: dict[str, HarnessError], code: int
+) -> None:
+    def fetch(name: sources.NamedSource, progress: Progress) -> sources.LocalWeights:
+        if name in faults:
+            raise faults[name]
+        return sources.LocalWeights(Path("caffe.pth"), "0" * 64)
+
+    monkeypatch.setattr("harness.cli.fetch.fetch", fetch)
+    result = CliRunner().invoke(app, ["fetch", "weights"])
+    assert result.exit_code == code and "have the Caffe VGG-19: caffe.pth" in result.output
+    assert all(str(fault) in result.output for fault in faults.values()) and "Next:" not in result.output
+
+
+@pytest.mark.parametrize(("words", "profile"), [(["weights", "vgg16"], "vgg16"), (["all"], "paper")])
+def test_command_that_is_named_next_is_one_of_the_experiments_own(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], profile: str
+) -> None:
+    monkeypatch.setattr("harness.cli.fetch.fetch", lambda *_: sources.LocalWeights(Path("a.pth"), "0" * 64))
+    monkeypatch.setattr("harness.cli.fetch.fetch_images", lambda *_, **__: [Path("a.png")])
+    result = CliRunner().invoke(app, ["fetch", *words])
+    assert result.exit_code == 0
+    assert result.output.endswith(f"Next: harness run experiments/relative_weight.yaml --profile {profile}\n")
 
 
 def test_help_says_that_no_code_of_the_package_runs() -> None:
