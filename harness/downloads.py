@@ -19,17 +19,41 @@ from pathlib import Path
 import platformdirs
 
 from harness import __version__
-from harness.errors import DownloadError
+from harness.errors import DownloadError, HarnessError, UsageError
 
 Progress = Callable[[int, int | None], None]
 
 CHUNK_BYTES = 1 << 18
 
 
+def with_home(path: str | Path, what: str, kind: type[HarnessError]) -> Path:
+    """A path whose ``~`` or ``~user`` at the beginning is written out.
+
+    Args:
+        path: as the user gave it.
+        what: what the path is called, for the sentence.
+        kind: of the error.
+
+    Raises:
+        HarnessError: of that kind; this machine knows no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise kind(
+            f"{what} is in a home folder that this machine does not know. Write the path in full, without ~."
+        ) from error
+
+
 def cache_folder() -> Path:
-    """Where downloads are kept: ``$HARNESS_CACHE``, else the user's cache folder of this system."""
-    override = os.environ.get("HARNESS_CACHE")
-    return Path(override).expanduser() if override else Path(platformdirs.user_cache_dir("harness"))
+    """Where downloads are kept: ``$HARNESS_CACHE``, else the user's cache folder of this system.
+
+    Raises:
+        UsageError: the variable names a home that is not there.
+    """
+    if override := os.environ.get("HARNESS_CACHE"):
+        return with_home(override, f"HARNESS_CACHE={override}", UsageError)
+    return Path(platformdirs.user_cache_dir("harness"))
 
 
 def has_hash(path: Path, sha256: str) -> bool:

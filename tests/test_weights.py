@@ -2,6 +2,7 @@ import hashlib
 import http.server
 import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -300,6 +301,14 @@ def test_path_without_weights_gets_a_sentence(name, sentence, tmp_path):
         load_state(WeightsFile(tmp_path / name))
 
 
+def test_home_of_somebody_unknown_gets_a_sentence(cache, monkeypatch):
+    with pytest.raises(WeightsError, match="The weights file ~nosuchuser/vgg.pth is in a home folder .*in full"):
+        load_state(WeightsFile(Path("~nosuchuser/vgg.pth")))
+    monkeypatch.setenv("TORCH_HOME", "~nosuchuser/torch")
+    with pytest.raises(WeightsError, match="torch's cache ~nosuchuser/torch .*TORCH_HOME.* is in a home folder"):
+        load_state("caffe")
+
+
 def test_pickled_code_is_not_run(tmp_path):
     class Payload:
         def __reduce__(self):
@@ -378,7 +387,7 @@ def test_impossible_url_or_hash_is_a_usage_error(url, sha256):
         load_state(WeightsURL(url, sha256))
 
 
-def test_hashes_in_ids_are_those_of_the_published_files():
+def test_hashes_of_the_published_files_are_those_in_their_names():
     assert VGG19_Weights.IMAGENET1K_V1.url.endswith(f"vgg19-{sources.TORCHVISION_SHA256}.pth")
     assert VGG16_Weights.IMAGENET1K_V1.url.endswith(f"vgg16-{sources.TORCHVISION_VGG16_SHA256}.pth")
     assert sources.CAFFE_URL.endswith(f"/vgg19-{sources.CAFFE_SHA256}.pth")

