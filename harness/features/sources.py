@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from harness.downloads import Progress, cache_folder, download, with_home
 from harness.errors import DownloadError, WeightsError
-from harness.features.flax_vgg16 import VGG16
+from harness.features.flax_vgg16 import REGISTRY_VGG16
 from harness.features.registry import fetch_vgg16
 
 NetworkInput = Literal["torchvision", "caffe"]
@@ -24,7 +24,6 @@ NamedSource = Literal["embedded", "vgg16", "torchvision", "caffe"]
 NAMES: tuple[NamedSource, ...] = get_args(NamedSource)
 
 EMBEDDED = Path(__file__).with_name("embedded.safetensors")
-EMBEDDED_DEEPEST = "conv5_1"
 
 TORCHVISION_SHA256 = "dcbb9e9d"
 """First hex digits of the SHA-256 of ``VGG19_Weights.IMAGENET1K_V1``, as they stand in its file name."""
@@ -37,7 +36,7 @@ CAFFE_SHA256 = "d01eb7cb"
 
 CAFFE_URL = f"https://web.eecs.umich.edu/~justincj/models/vgg19-{CAFFE_SHA256}.pth"
 
-VGG16_SHA256 = VGG16.tensors_sha256
+VGG16_SHA256 = REGISTRY_VGG16.tensors_sha256
 """What the registry's VGG-16 is known by: the SHA-256 of its tensors, since its file is written here."""
 
 KNOWN_INPUTS: dict[str, NetworkInput] = {
