@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from harness.downloads import Progress, cache_folder
+from harness.downloads import Progress, cache_folder, keep
 from harness.features.fingerprint import network_hash
 from harness.features.sources import LocalWeights, NetworkInput, WeightsSource, fetch, network_input_of
 
@@ -56,7 +54,7 @@ def identify(source: WeightsSource, progress: Progress | None = None) -> Identif
     record = _record_of(local, network_input)
     if (known := _read(record)) is None or known.sha256 != local.sha256:
         known = _measure(source, local)
-        _write(record, known)
+        keep(record, json.dumps({**asdict(known), "digest": _digest(known)}).encode())
     return known
 
 
@@ -92,21 +90,6 @@ def _read(path: Path) -> Identified | None:
         return known if data["digest"] == _digest(known) else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
-
-
-def _write(path: Path, known: Identified) -> None:
-    """Keep a record for the next time; a folder that cannot be written costs the time of reading, so it is no error."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".network-")
-    except OSError:
-        return
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({**asdict(known), "digest": _digest(known)}, file)
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _digest(known: Identified) -> str:
