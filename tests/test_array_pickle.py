@@ -14,6 +14,7 @@ import pytest
 from harness.errors import WeightsError
 from harness.features.array_pickle import read_arrays
 
+PLAIN_DTYPE = (3, "<", None, None, None, -1, -1, 0)
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
@@ -25,6 +26,26 @@ class Calls:
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return self.call
+
+
+class Built:
+    """Pickled as a call whose result is then given a state."""
+
+    def __init__(self, function: Any, given: tuple[Any, ...], state: Any) -> None:
+        self.parts = (function, given, state)
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...], Any]:
+        return self.parts
+
+
+def dtype(state: Any) -> Built:
+    return Built(np.dtype, ("f4", False, True), state)
+
+
+def pickled(state: Any) -> bytes:
+    """A pickle as numpy writes it, of one array with this state."""
+    reconstruct = np.zeros(0).__reduce__()[0]  # its module was renamed in numpy 2
+    return pickle.dumps({"a": Built(reconstruct, (np.ndarray, (0,), b"b"), state)}, protocol=3)
 
 
 @pytest.mark.parametrize("protocol", [3, 4])
@@ -97,3 +118,57 @@ def _names(name: str, *given: bytes) -> bytes:
 def test_everything_else_gets_a_sentence(data: tuple[str, bytes]) -> None:
     with pytest.raises(WeightsError, match="it is not a plain pickle of dicts and float32 arrays"):
         read_arrays(data[1], "it")
+
+
+@pytest.mark.parametrize(
+    "state",
+    {
+        "a subarray beyond its bytes": (3, "<", (np.dtype("f4"), (1000,)), None, None, 4000, 4, 0),
+        "flags of objects": (3, "<", None, None, None, -1, -1, 0x01),
+        "all flags": (3, "<", None, None, None, -1, -1, 0x3F),
+        "names": (3, "<", None, ("x",), None, -1, -1, 0),
+        "fields": (3, "<", None, ("x",), {"x": (np.dtype("f4"), 0)}, 4, 4, 0),
+        "an order of none": (3, "|", None, None, None, -1, -1, 0),
+        "another version": (4, "<", None, None, None, -1, -1, 0, None),
+        "no tuple": {},
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_dtype_with_another_state_than_float32s_is_refused(state: tuple[str, Any]) -> None:
+    assert list(read_arrays(pickled((1, (2,), dtype(PLAIN_DTYPE), False, bytes(8))), "it")["a"]) == [0, 0]
+    with pytest.raises(WeightsError, match="a dtype that is not plain float32"):
+        read_arrays(pickled((1, (2,), dtype(state[1]), False, bytes(8))), "it")
+
+
+@pytest.mark.parametrize(
+    "state",
+    {
+        "fewer bytes": (1, (3,), dtype(PLAIN_DTYPE), False, bytes(8)),
+        "more bytes": (1, (1,), dtype(PLAIN_DTYPE), False, bytes(8)),
+        "a length below 0": (1, (-1, -2), dtype(PLAIN_DTYPE), False, bytes(8)),
+        "a length that is no integer": (1, (2.0,), dtype(PLAIN_DTYPE), False, bytes(8)),
+        "no bytes": (1, (2,), dtype(PLAIN_DTYPE), False, [1.0, 2.0]),
+        "no dtype": (1, (2,), "f4", False, bytes(8)),
+        "a dtype without its order": (1, (2,), dtype(None), False, bytes(8)),
+        "another version": (0, (2,), dtype(PLAIN_DTYPE), False, bytes(8)),
+        "no tuple": [],
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_array_with_another_state_than_numpys_is_refused(state: tuple[str, Any]) -> None:
+    with pytest.raises(WeightsError, match="it is not a plain pickle of dicts and float32 arrays"):
+        read_arrays(pickled(state[1]), "it")
+
+
+def test_array_without_its_state_is_refused() -> None:
+    with pytest.raises(WeightsError, match="an array without values at a"):
+        read_arrays(pickled(None), "it")
+
+
+@pytest.mark.parametrize("name", [b"numpy\ndtype", b"numpy\nndarray", b"numpy.core.multiarray\n_reconstruct"])
+@pytest.mark.parametrize("state", [{"__defaults__": ("f8", "f8")}, (None, {"__defaults__": ("f8", "f8")})])
+def test_what_a_name_stands_for_takes_no_state(name: bytes, state: Any) -> None:
+    """It would be there for the next pickle, and for the rest of the process."""
+    written = pickle.dumps(state, protocol=2)[2:-1]
+    with pytest.raises(WeightsError, match="a state for a name"):
+        read_arrays(b"\x80\x02c" + name + b"\n" + written + b"b.", "it")

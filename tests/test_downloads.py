@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from harness.downloads import cache_folder, download, has_hash
-from harness.errors import DownloadError
+from harness.errors import DownloadError, UsageError
 
 CONTENT = bytes(range(256)) * 3000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -181,6 +181,9 @@ def test_cache_folder_can_be_named_by_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("HARNESS_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_folder().name == "harness" and cache_folder() != tmp_path
+    monkeypatch.setenv("HARNESS_CACHE", "~nosuchuser/x")
+    with pytest.raises(UsageError, match="HARNESS_CACHE=~nosuchuser/x is in a home folder that this machine does not"):
+        cache_folder()
 
 
 def test_has_hash_of_the_beginning_and_of_nothing(tmp_path):

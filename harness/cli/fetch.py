@@ -13,13 +13,13 @@ from rich.console import Console
 from harness.cli.console import make_console
 from harness.cli.downloads import DownloadProgress
 from harness.downloads import cache_folder
-from harness.errors import DownloadError, UsageError
+from harness.errors import DownloadError, HarnessError, UsageError
 from harness.features.registry import fetch_vgg16
 from harness.features.sources import NAMES, NamedSource, describe, fetch
 from harness.images.catalogue import PAPER, NamedImage
 from harness.images.library import fetch_images
 
-NETWORKS = tuple(name for name in NAMES if name != "embedded")
+FETCHED = tuple(name for name in NAMES if name != "embedded")
 IMAGES = tuple(image.name for image in PAPER)
 
 _Name = TypeVar("_Name", bound=str)
@@ -34,14 +34,15 @@ def fetch_downloads(what: Literal["images", "weights", "all"], names: Sequence[s
         given: a copy of the file that vgg16 is taken from.
 
     Raises:
-        UsageError: a name that is not one of them, or ``given`` with anything but vgg16.
-        DownloadError: naming everything that could not be downloaded; what could is kept.
+        UsageError: a name that is not one of them, or ``given`` with anything but vgg16; or all that failed are of this
+            kind.
+        DownloadError: naming everything that could not be had; what could is kept.
     """
     images, networks = _wanted(what, names)
     if given is not None and (what != "weights" or networks != ("vgg16",)):
         raise UsageError("--from gives the file of vgg16 alone: harness fetch weights vgg16 --from FILE.")
     console = make_console()
-    failed: list[str] = []
+    failed: list[HarnessError] = []
     with DownloadProgress(console) as progress:
 
         def of_image(image: NamedImage, num_bytes: int, total: int | None) -> None:
@@ -60,18 +61,19 @@ def fetch_downloads(what: Literal["images", "weights", "all"], names: Sequence[s
         for network in networks:
             _attempt(console, failed, fetch_network, network)
     if failed:
-        raise DownloadError("\n".join(failed))
+        kind = UsageError if all(isinstance(error, UsageError) for error in failed) else DownloadError
+        raise kind("\n".join(str(error) for error in failed))
     console.print(f"Everything is in {cache_folder()}.", soft_wrap=True)
-    asked = "transfer.weights=vgg16" if networks == ("vgg16",) else "--profile paper"
-    console.print(f"Next: harness run experiments/relative_weight.yaml {asked}", soft_wrap=True)
+    profile = "vgg16" if networks == ("vgg16",) else "paper"
+    console.print(f"Next: harness run experiments/relative_weight.yaml --profile {profile}", soft_wrap=True)
 
 
-def _attempt(console: Console, failed: list[str], fetch_one: Callable[[_Name], str], name: _Name) -> None:
+def _attempt(console: Console, failed: list[HarnessError], fetch_one: Callable[[_Name], str], name: _Name) -> None:
     """Fetch one thing and say where it is; a failure is kept for the end, so that the others are tried."""
     try:
         console.print(f"have {fetch_one(name)}", soft_wrap=True, markup=False)
-    except DownloadError as error:
-        failed.append(str(error))
+    except HarnessError as error:
+        failed.append(error)
 
 
 def _wanted(what: str, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[NamedSource, ...]]:
@@ -81,8 +83,8 @@ def _wanted(what: str, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[Nam
             raise UsageError(
                 f"Say of what kind {names[0]} is: harness fetch images NAME or harness fetch weights NAME."
             )
-        return IMAGES, NETWORKS
-    known: Sequence[str] = IMAGES if what == "images" else NETWORKS
+        return IMAGES, FETCHED
+    known: Sequence[str] = IMAGES if what == "images" else FETCHED
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name.lower(), known, n=1)
@@ -90,4 +92,4 @@ def _wanted(what: str, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[Nam
             raise UsageError(f"There are no {what} named {name!r} to fetch.{hint} Allowed are {', '.join(known)}.")
     if what == "images":
         return tuple(name for name in IMAGES if not names or name in names), ()
-    return (), tuple(name for name in NETWORKS if not names or name in names)
+    return (), tuple(name for name in FETCHED if not names or name in names)

@@ -1,54 +1,109 @@
 """Read a pickle of nested dicts of float32 arrays; nothing that a pickle may call is ever called.
 
-A pickle is a program: it names functions and calls them. Here the three names that numpy writes for an array stand for
-functions of this file, and every other name is refused.
+A pickle is a program: it names functions, calls them, and sets the state of what they return. Here the three names that
+numpy writes for an array stand for objects of this file that take numpy's own arguments and states alone, and every
+other name is refused. numpy sees an array's bytes once their number is the right one, and never the pickle.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import pickle
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from harness.errors import WeightsError
 
 
-class _ArrayType:
-    """What ``numpy.ndarray`` stands for in a pickle: a mark, which cannot be called."""
+class _Name:
+    """What a name stands for in a pickle; it has no state, so that no pickle can leave one in this process."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError("a state for a name")
 
 
-def _reconstruct(kind: object, shape: object, code: object) -> np.ndarray:
-    """The empty array that numpy's pickles begin with; its bytes come next."""
-    if kind is not _ARRAY or shape != (0,) or code != b"b":
-        raise pickle.UnpicklingError("an array that does not begin as numpy's do")
-    return np.ndarray((0,), np.int8)
+class _NdarrayName(_Name):
+    """``numpy.ndarray``: an argument of ``_reconstruct``, which cannot be called."""
+
+    __slots__ = ()
 
 
-def _dtype(code: object, align: object = False, copy: object = True) -> np.dtype:
-    if code != "f4":
-        raise pickle.UnpicklingError(f"values of kind {code!r}, where float32 alone is allowed")
-    return np.dtype(np.float32, copy=True)  # of its own: the pickle goes on to write into it
+class _DtypeName(_Name):
+    """``numpy.dtype``, called as ``dtype("f4", False, True)``."""
+
+    __slots__ = ()
+
+    def __call__(self, code: object, align: object, copy: object) -> _Dtype:
+        if code != "f4":
+            raise pickle.UnpicklingError(f"values of kind {code!r}, where float32 alone is allowed")
+        return _Dtype()
 
 
-_ARRAY = _ArrayType()
-_NAMES: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,  # numpy before 2.0
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy", "ndarray"): _ARRAY,
-    ("numpy", "dtype"): _dtype,
+class _ReconstructName(_Name):
+    """``_reconstruct``, called as ``_reconstruct(ndarray, (0,), b"b")``: an array whose values come next."""
+
+    __slots__ = ()
+
+    def __call__(self, kind: object, shape: object, code: object) -> _Array:
+        if kind is not _NDARRAY or shape != (0,) or code != b"b":
+            raise pickle.UnpicklingError("an array that does not begin as numpy's do")
+        return _Array()
+
+
+class _Dtype:
+    """float32 in the byte order that its state tells: ``<`` or ``>``, as numpy writes them."""
+
+    __slots__ = ("order",)
+    order: str
+
+    def __setstate__(self, state: object) -> None:
+        for order in "<>":
+            if state == (3, order, None, None, None, -1, -1, 0):  # no subarray, names, fields; sizes by kind; no flags
+                self.order = order
+                return
+        raise pickle.UnpicklingError("a dtype that is not plain float32")
+
+
+class _Array:
+    """An array; its state is numpy's: version, shape, dtype, whether Fortran's order, bytes."""
+
+    __slots__ = ("values",)
+
+    def __init__(self) -> None:
+        self.values: np.ndarray | None = None
+
+    def __setstate__(self, state: object) -> None:
+        match state:
+            case tuple((1, tuple(shape), _Dtype(order=order), bool(is_fortran), bytes(data))):
+                if not all(type(length) is int and length >= 0 for length in shape):
+                    raise pickle.UnpicklingError("an array whose shape is none")
+                if len(data) != 4 * math.prod(shape):
+                    raise pickle.UnpicklingError(f"an array of shape {shape} in {len(data)} bytes")
+                values = np.frombuffer(data, f"{order}f4").astype(np.float32)
+                self.values = values.reshape(shape, order="F" if is_fortran else "C")
+            case _:
+                raise pickle.UnpicklingError("an array whose state is not numpy's")
+
+
+_NDARRAY = _NdarrayName()
+_RECONSTRUCT = _ReconstructName()
+_NAMES: dict[tuple[str, str], _Name] = {
+    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,  # numpy before 2.0
+    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): _DtypeName(),
 }
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+    def find_class(self, module: str, name: str) -> _Name:
         """One of the three names, or a refusal; nothing is imported."""
         if (module, name) not in _NAMES:
             raise pickle.UnpicklingError(f"{module}.{name}, which is no array")
-        found: Callable[..., Any] = _NAMES[module, name]
-        return found
+        return _NAMES[module, name]
 
 
 def read_arrays(data: bytes, what: str) -> dict[str, np.ndarray]:
@@ -81,8 +136,8 @@ def _flatten(held: object, path: str, into: dict[str, np.ndarray]) -> None:
             if not isinstance(key, str):
                 raise pickle.UnpicklingError(f"the key {key!r}, which is no text")
             _flatten(value, f"{path}/{key}" if path else key, into)
-    elif type(held) is np.ndarray and held.dtype == np.float32:
-        into[path] = held
+    elif isinstance(held, _Array) and held.values is not None:
+        into[path] = held.values
     else:
-        kind = f"an array of {held.dtype}" if isinstance(held, np.ndarray) else f"a {type(held).__name__}"
+        kind = "an array without values" if isinstance(held, _Array) else f"a {type(held).__name__}"
         raise pickle.UnpicklingError(f"{kind} at {path or 'its top'}")

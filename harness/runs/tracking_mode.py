@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal, get_args
 
+from harness.downloads import with_home
 from harness.errors import UsageError
 
 ModeName = Literal["online", "offline", "off"]
@@ -58,10 +59,14 @@ def wandb_folder(directory: Path) -> Path:
 
     Args:
         directory: a folder named ``wandb``, as W&B insists on that name.
+
+    Raises:
+        UsageError: WANDB_DIR names a home that is not there.
     """
     assert directory.name == "wandb", directory
-    root = os.environ.get("WANDB_DIR")
-    return Path(root).expanduser().absolute() / "wandb" if root else directory.absolute()
+    if root := os.environ.get("WANDB_DIR"):
+        return with_home(root, f"WANDB_DIR={root}", UsageError).absolute() / "wandb"
+    return directory.absolute()
 
 
 def sync_command(directory: Path, runs: Literal["offline", "all"]) -> str:
