@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import pkgutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from harness.runs.prepare import Row
 
@@ -30,6 +33,17 @@ def with_trial(row: Row, number: int, *objectives: str) -> Row:
     """A row that a study has asked for."""
     record = {"study": "s", "number": number, "params": {"a": 0.5}, "distributions": {}, "objectives": [*objectives]}
     return replace(row, manifest=replace(row.manifest, trials=({**record, "user_attrs": {}},)))
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, path: str, calls: list[str]) -> None:
+    """Note every call of a function, by the last part of its path, and let it go on."""
+    function = pkgutil.resolve_name(path)
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(path.rpartition(".")[2])
+        return function(*args, **kwargs)
+
+    monkeypatch.setattr(path, noted)
 
 
 def pictures_of(run: Path) -> dict[str, bytes]:

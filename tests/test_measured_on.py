@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine_rows import make_rows, manifest_of, with_trial
+from engine_rows import counted, make_rows, manifest_of, with_trial
 from results_folder import make_results_folder
 from safetensors.torch import save_file
 from tiny_vgg import tiny_state
@@ -141,6 +141,18 @@ def test_where_vgg16_is_every_finished_picture_has_its_numbers_once(tmp_path: Pa
     asked_for = Rungs()
     run_batch([other], Execution(rungs=(3,), objectives=("lpips",)), listener=asked_for)
     assert all(numbers["lpips"] > 0 for numbers in asked_for.numbers) and asked_for.numbers
+
+
+def test_a_blend_of_paintings_is_compared_with_its_photograph_once(
+    tmp_path: Path, vgg16: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("lpips", "style_swd"):
+        counted(monkeypatch, f"harness.metrics.perceptual.Perceptual.{name}", calls)
+    blend, plain = make_rows(tmp_path, "transfer.steps=1", varied="axes: {style: [{strokes: 3, mosaic: 1}, strokes]}")
+    manifests = run_batch([blend, plain], Execution())
+    assert sorted(calls) == ["lpips"] * 2 + ["style_swd"] * 3
+    assert all(manifest.metrics[name] > 0 for manifest in manifests for name in ON_VGG16)
 
 
 def test_run_that_was_finished_without_vgg16_gets_its_numbers_later(

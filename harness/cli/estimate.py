@@ -158,7 +158,7 @@ def tile_of(job: Job) -> int | None:
     """The longest side of the tiles in which a row's passes go; None where they go as a whole."""
     if _is_quilted(job):
         return None
-    return tile_px_of(job.row.transfer, job.height, job.width)
+    return tile_px_of(_network_of(job)[0], job.row.transfer["precision"], job.height, job.width)
 
 
 def tiles_told(job: Job) -> str:
@@ -205,7 +205,8 @@ def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> flo
     network, layers = _network_of(job)
     network = network.to(device)
     noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)).to(device)
-    objective = Objective([numbers], network, [noise], [noise], tile_px=tile_px_of(job.row.transfer, *size))
+    tile_px = tile_px_of(network, job.row.transfer["precision"], *size)
+    objective = Objective([numbers], network, [noise], [noise], tile_px=tile_px)
     elapsed = 0.0
     for _ in range(2):
         started = time.monotonic()

@@ -14,14 +14,15 @@ from harness.config.methods import is_used
 from harness.config.strict import MINIMUM_SIZE_PX
 
 AUTO = "auto"
-AUTO_LEVELS = ((1 / 4, 1.0), (1 / 2, 1.0))
-"""The sizes before the last one under ``pyramid: auto``, each as a part of ``size`` and of ``steps``."""
+AUTO_SIZES = (1 / 4, 1 / 2)
+"""The sizes before the last one under ``pyramid: auto``, as parts of ``size``; each has as many ``steps`` as that."""
 
 AUTO_SIDE_PX = 72
-"""The shorter side of the smallest size under ``pyramid: auto``.
+"""The shorter side of the smallest size under ``pyramid: auto``, chosen by looking at pictures.
 
-Below it conv5_1 has 4 × 4 positions or fewer, nearly all of them beside the zero padding, so that its Gram matrix knows
-where things are: on VGG-16 a level of 40 × 30 px made pictures that copy the arrangement of The Starry Night (seen).
+On VGG-16 a level of 40 × 30 or of 64 × 64 px made pictures that copy the arrangement of their painting, one of
+96 × 72 px did not: of conv5_1's few positions most lie beside the zero padding, so that its Gram matrix knows where
+things are.
 """
 
 
@@ -43,22 +44,23 @@ class Level:
 
 
 def auto_pyramid(transfer: Mapping[str, Any], fits: Callable[[int], bool]) -> list[dict[str, int]]:
-    """The smaller sizes of a transfer that leaves them to us: ``AUTO_LEVELS`` where its start is noise, else none.
+    """The smaller sizes of a transfer that leaves them to us: ``AUTO_SIZES`` where its start is noise, else none.
 
     Args:
         transfer: as plain data.
         fits: whether the photograph and the paintings are large enough at a size; those at which not are left out.
 
     Returns:
-        As the field ``pyramid`` says them, each size with one evaluation at least.
+        As the field ``pyramid`` says them.
     """
     if transfer["start"] != "noise" or not is_used(transfer["method"], "pyramid"):
         return []
-    levels = [
-        {"size": round(of_size * transfer["size"]), "steps": max(1, round(of_steps * transfer["steps"]))}
-        for of_size, of_steps in AUTO_LEVELS
+    sizes = [round(part * transfer["size"]) for part in AUTO_SIZES]
+    return [
+        {"size": size_px, "steps": transfer["steps"]}
+        for size_px in sizes
+        if size_px >= MINIMUM_SIZE_PX and fits(size_px)
     ]
-    return [level for level in levels if level["size"] >= MINIMUM_SIZE_PX and fits(level["size"])]
 
 
 def levels_of(transfer: Mapping[str, Any]) -> tuple[Level, ...]:

@@ -92,14 +92,19 @@ class Perceptual:
         Raises:
             ValueError: the picture is not the content's size, or has a value that is not finite.
         """
-        image = prepared(image, "picture").float()
-        check_same_size(image, self._content)
-        with torch.inference_mode():
-            return {LPIPS: self._lpips(image), STYLE_SWD: self._style_swd(image)}
+        return {LPIPS: self.lpips(image), STYLE_SWD: self.style_swd(image)}
 
-    def _lpips(self, image: Tensor) -> float:
-        """Zhang et al. 2018, eq. 1; the photograph's maps are computed beside the picture's, and not kept."""
-        network = self._networks.of_lpips
+    @torch.inference_mode()
+    def lpips(self, image: Tensor) -> float:
+        """Zhang et al. 2018, eq. 1; the photograph's maps are computed beside the picture's, and not kept.
+
+        Args:
+            image: as for ``measure``.
+
+        Raises:
+            ValueError: as ``measure``.
+        """
+        image, network = self._prepared(image), self._networks.of_lpips
         height, width = image.shape[1:]
         sums = dict.fromkeys(LPIPS_LAYERS, torch.zeros((), dtype=torch.float64))
         for tile in _tiles(network, LPIPS_LAYERS, height, width):
@@ -115,14 +120,26 @@ class Perceptual:
         num_positions = {layer: h * w for layer in LPIPS_LAYERS for h, w in [map_shape(layer, height, width)]}
         return sum(sums[layer].item() / num_positions[layer] for layer in LPIPS_LAYERS)
 
-    def _style_swd(self, image: Tensor) -> float:
+    @torch.inference_mode()
+    def style_swd(self, image: Tensor) -> float:
         """Heitz et al. 2021, eq. 2.
+
+        Args:
+            image: as for ``measure``.
+
+        Raises:
+            ValueError: as ``measure``.
 
         # Deviates from Heitz et al. 2021, eq. 2: VGG-16's five layers of the paper's style, normalised, where theirs
         # are the first twelve of VGG-19; and their mean in place of their sum.
         """
-        found, wanted = self._projections(image), self._style_projections
+        found, wanted = self._projections(self._prepared(image)), self._style_projections
         return sum(w * sorted_distance(found[layer], wanted[layer]) for layer, w in STYLE_WEIGHTS.items())
+
+    def _prepared(self, image: Tensor) -> Tensor:
+        image = prepared(image, "picture").float()
+        check_same_size(image, self._content)
+        return image
 
     @cached_property
     def _style_projections(self) -> dict[str, Tensor]:

@@ -66,7 +66,13 @@ def module_makers(
     """What makes the module of each level, once the rows have come so far."""
     if rows[0].transfer["method"] == "quilting":
         return [partial(_make_quilting, rows, prepared, execution, progress)]
-    return [partial(_make_module, rows, prepared, execution, progress, level) for level in levels_of(rows[0].transfer)]
+    weighed = [row_objective_of(row.transfer) for row in rows]
+    layers = {layer for numbers in weighed for layer in (*numbers.weighed_content(), *numbers.weighed_style())}
+    network = load_network(rows[0].transfer, layers)
+    return [
+        partial(_make_module, rows, prepared, network, execution, progress, level)
+        for level in levels_of(rows[0].transfer)
+    ]
 
 
 def make_optimizer(
@@ -86,7 +92,7 @@ def make_optimizer(
 
 
 def _make_module(
-    rows: Sequence[Row], at_full_size: Prepared, execution: Execution, progress: Progress, level: Level
+    rows: Sequence[Row], at_full_size: Prepared, network: VGG, execution: Execution, progress: Progress, level: Level
 ) -> StyleTransfer:
     """One level of the paper's method, its rows where they begin it."""
     device, dtype = torch.device(execution.device), PRECISIONS[rows[0].transfer["precision"]]
@@ -98,8 +104,7 @@ def _make_module(
         row_objective_of(row.transfer, prepared.content_of[i], prepared.parts_of[i], level.is_regularised)
         for i, row in enumerate(rows)
     ]
-    layers = {layer for o in objectives for layer in (*o.weighed_content(), *o.weighed_style())}
-    network: VGG = load_network(transfer, layers).to(device, dtype)
+    network = network.to(device, dtype)
     height, width = prepared.photographs[0].shape[1:]
     objective = Objective(
         objectives,
@@ -115,7 +120,7 @@ def _make_module(
             for i, own in enumerate(objectives)
             if own.photorealism > 0
         },
-        tile_px_of(transfer, height, width) if execution.tiles == "auto" else None,
+        tile_px_of(network, transfer["precision"], height, width) if execution.tiles == "auto" else None,
     )
     starts = []
     for i, row in enumerate(rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from torch import Tensor
 
 from harness.config.styles import Painting, paintings_of
 from harness.features.normalise import normalised_state
-from harness.features.sources import WeightsFile, WeightsSource, WeightsURL
-from harness.features.vgg import VGG, deepest_of
-from harness.features.weights import load_state, require_layers
+from harness.features.sources import LocalWeights, WeightsFile, WeightsSource, WeightsURL, describe, fetch
+from harness.features.vgg import VGG, layers_in
+from harness.features.weights import load_local, load_state, require_layers
 from harness.images.colour import grey, matched_luminance, recoloured
 from harness.images.files import read_image
 from harness.images.masks import Region, read_mask, read_regions, resize_mask
@@ -243,18 +244,27 @@ def weights_source(transfer: Mapping[str, Any]) -> WeightsSource:
 
 
 def load_network(transfer: Mapping[str, Any], layers: Iterable[str]) -> VGG:
-    """The frozen network of a transfer, up to the deepest of ``layers``, normalised where the transfer says so.
+    """The frozen network of a transfer, normalised where the transfer says so: every layer that its weights have.
+
+    Args:
+        transfer: resolved.
+        layers: those needed.
 
     Raises:
         WeightsError: the weights cannot be read, or do not reach a layer.
         DownloadError: they are not here and cannot be downloaded.
     """
-    loaded = load_state(weights_source(transfer))
-    require_layers(loaded.layers, layers, loaded.description)
-    state = loaded.state
-    if transfer["normalised"]:
-        state = normalised_state(loaded)
-    return VGG(state, deepest_of(layers), transfer["pooling"], transfer["padding"])
+    source = weights_source(transfer)
+    state = _state_of(source, fetch(source), transfer["normalised"])
+    require_layers(layers_in(state), layers, describe(source))
+    return VGG(state, pooling=transfer["pooling"], padding=transfer["padding"])
+
+
+@lru_cache(maxsize=1)
+def _state_of(source: WeightsSource, local: LocalWeights, is_normalised: bool) -> Mapping[str, Tensor]:
+    """The last state is kept, 80 MB at most: a full-width network takes 1 to 2 s to read and normalise."""
+    loaded = load_local(source, local)
+    return normalised_state(loaded) if is_normalised else loaded.state
 
 
 def embedded_network() -> VGG:
@@ -262,13 +272,18 @@ def embedded_network() -> VGG:
     return VGG(normalised_state(load_state("embedded")))
 
 
-def tile_px_of(transfer: Mapping[str, Any], height: int, width: int) -> int | None:
+def tile_px_of(network: VGG, precision: str, height: int, width: int) -> int | None:
     """The tiles of a picture: by its size, network and precision alone, so that no row's bits depend on its neighbours.
 
-    Reckoned with the whole network and the comparable numbers' layers, whichever layers the rows weigh; each mask of a
-    row that has several takes memory beyond the bound.
+    Reckoned with the comparable numbers' layers, whichever layers the rows weigh; each mask of a row that has several
+    takes memory beyond the bound.
+
+    Args:
+        network: whole, from ``load_network``.
+        precision: of ``PRECISIONS``.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
     """
-    held = load_state(weights_source(transfer)).layers
-    itemsize = torch.finfo(PRECISIONS[transfer["precision"]]).bits // 8
-    weighed = [layer for layer in (CONTENT_LAYER, *STYLE_WEIGHTS) if layer in held]
-    return choose_tile(load_network(transfer, weighed), weighed, height, width, itemsize)
+    itemsize = torch.finfo(PRECISIONS[precision]).bits // 8
+    weighed = [layer for layer in (CONTENT_LAYER, *STYLE_WEIGHTS) if layer in network.layers]
+    return choose_tile(network, weighed, height, width, itemsize)

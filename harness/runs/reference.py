@@ -11,7 +11,7 @@ from torch import Tensor
 from harness.config.styles import Painting, paintings_of
 from harness.features.registry import cached_vgg16, fetch_vgg16
 from harness.features.vgg import VGG
-from harness.metrics.names import COLOUR_DISTANCE, HELDOUT_STYLE, ON_VGG16, REFERENCE_STYLE, STYLE_SWD
+from harness.metrics.names import COLOUR_DISTANCE, HELDOUT_STYLE, LPIPS, ON_VGG16, REFERENCE_STYLE, STYLE_SWD
 from harness.metrics.perceptual import Perceptual, PerceptualNetworks, load_networks
 from harness.metrics.reference import Reference
 from harness.runs.prepare import Prepared, Row, embedded_network, painting_of, row_objective_of
@@ -62,7 +62,9 @@ class References:
             reference, perceptual = self._of(row, painting)
             numbers: dict[str, Any] = reference.measure(picture, optimised)
             if perceptual is not None and (is_finished or self._needs_vgg16):
-                numbers |= perceptual.measure(picture)
+                if not measured:
+                    numbers[LPIPS] = perceptual.lpips(picture)  # of the photograph alone, whichever the painting
+                numbers[STYLE_SWD] = perceptual.style_swd(picture)
             measured.append(numbers)
         if len(measured) == 1:
             return measured[0]
