@@ -54,7 +54,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
 
 @pytest.fixture(scope="module")
 def words(teacher: Path, images: list[object]) -> list[object]:
-    return [*images, "--teacher", teacher, "--steps", 6, "--crops", 5, "--pictures", 12, "--size", 32]
+    return [*images, "--teacher", teacher, "--steps", 6, "--crops", 5, "--pictures", 12, "--rounds", 2, "--size", 32]
 
 
 @pytest.fixture(scope="module")

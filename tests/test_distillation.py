@@ -329,9 +329,9 @@ def test_muon_moves_all_directions_alike_by_a_share_of_the_norm() -> None:
 def test_rates_warm_up_then_fall_to_nothing() -> None:
     rates = [SCHEDULE.rate_at(step) for step in range(SCHEDULE.steps)]
     assert rates[0] == pytest.approx(0.5) and max(rates) == rates[1] and rates[-1] == pytest.approx(1 / 6)
-    schedules = Recipe(steps=8, num_pictures=9).schedules()
+    schedules = Recipe(steps=8, num_pictures=9, rounds=2).schedules()
     assert [schedule.steps for schedule in schedules] == [2, 3, 3] and len({s.seed for s in schedules}) == 3
-    assert Recipe(steps=8, num_pictures=9).pictures_of_rounds() == (4, 5)
+    assert Recipe(steps=8, num_pictures=9, rounds=2).pictures_of_rounds() == (4, 5)
 
 
 def test_layers_that_the_paper_compares_count_twice() -> None:

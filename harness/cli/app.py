@@ -212,11 +212,14 @@ def distill(
         Path, typer.Option(metavar="FOLDER", help="Everything on the way, the network and its card.")
     ] = Path("distillation"),
     teacher: Annotated[str, typer.Option(help="vgg16, torchvision, caffe, or a file.")] = "vgg16",
-    steps: Annotated[int, typer.Option(min=2, help="Optimisation steps, a third on crops alone, two rounds.")] = 10_000,
+    steps: Annotated[
+        int, typer.Option(min=2, help="Optimisation steps: equal parts on crops alone, and in each round.")
+    ] = 12_000,
     crops: Annotated[int, typer.Option(min=4, help="Crops of photographs and paintings.")] = 2000,
     pictures: Annotated[
-        int, typer.Option(min=8, help="Pictures optimised on the student, half before each round.")
+        int, typer.Option(min=8, help="Pictures optimised on the student, an equal part before each round.")
     ] = 600,
+    rounds: Annotated[int, typer.Option(min=1, help="How often it goes on with such pictures.")] = 3,
     size: Annotated[
         int, typer.Option(min=32, max=256, help="Side of crops in pixels; with --evaluate the pictures' longer side.")
     ] = 160,
@@ -253,7 +256,7 @@ def distill(
         from harness.cli.distill import Distilling, run_distillation
         from harness.distillation.recipe import Recipe
 
-        recipe = Recipe(steps=steps, num_crops=crops, num_pictures=pictures, side_px=size)
+        recipe = Recipe(steps=steps, num_crops=crops, num_pictures=pictures, rounds=rounds, side_px=size)
         run_distillation(Distilling(photographs, painted, work, teacher, recipe, device))
 
 

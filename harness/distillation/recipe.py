@@ -34,10 +34,10 @@ class Recipe:
         version: of the code; raised by hand where the same numbers give another network (crops, pictures, training).
     """
 
-    steps: int = 10_000
+    steps: int = 12_000
     num_crops: int = 2000
     num_pictures: int = 600
-    rounds: int = 2
+    rounds: int = 3
     side_px: int = 160
     batch: int = BATCH
     muon_rate: float = 0.006
