@@ -149,6 +149,26 @@ def test_cut_off_at_any_stage_the_same_command_gives_the_same_network(
     assert (work / "embedded.safetensors").read_bytes() == (made[0] / "embedded.safetensors").read_bytes()
 
 
+def test_begun_with_a_network_it_goes_on_with_pictures_alone(
+    made: tuple[Path, str], words: list[object], teacher: Path, tmp_path: Path
+) -> None:
+    begun = made[0] / "embedded.safetensors"
+    work = tmp_path / "work"
+    result = distil(*words, "--begin", begun, "--work", work)
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert not (work / "phase1.pt").exists() and (work / "phase3.pt").exists()
+    card = (work / "embedded.md").read_text()
+    assert f"begun with the distilled network `{load_state(WeightsFile(begun)).network_hash}`" in card
+    pictures, others = (
+        np.fromfile(folder / "pictures1" / "crops.bin", np.uint8).reshape(6, -1) for folder in (work, made[0])
+    )
+    assert not {picture.tobytes() for picture in pictures} & {picture.tobytes() for picture in others}
+    refused = distil(*words, "--begin", "embedded", "--work", tmp_path / "other")
+    assert refused.exit_code == 2 and "5 are needed" in refused.output, refused.output
+    refused = distil(*words, "--begin", teacher, "--work", tmp_path / "other")
+    assert refused.exit_code == 2 and "no read-out" in refused.output, refused.output
+
+
 def test_evaluate_measures_pictures_and_maps_and_writes_them_to_the_card(
     made: tuple[Path, str], teacher: Path, images: list[object], tmp_path: Path
 ) -> None:

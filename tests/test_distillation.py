@@ -29,7 +29,7 @@ from harness.distillation.on_policy import (
 )
 from harness.distillation.quality import measure_quality
 from harness.distillation.recipe import Recipe, widths_for
-from harness.distillation.selection import choose_filters, selected_start
+from harness.distillation.selection import choose_filters, continued_start, selected_start
 from harness.distillation.store import TargetStore, store_bytes
 from harness.distillation.student import Student
 from harness.distillation.targets import Directions, Moments, measure_moments, principal_directions
@@ -309,6 +309,17 @@ def test_store_of_another_shape_or_damaged_begins_anew(tmp_path: Path, damage: s
         (tmp_path / "done.json").write_text('{"do')
     num = 6 if damage == "another shape" else 5
     assert TargetStore(tmp_path, num, 32, {layer: 3 for layer in LAYERS}).num_done == 0
+
+
+def test_continued_network_is_the_one_it_goes_on_from() -> None:
+    student, directions = make_student(make_teacher())
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.add_(0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
+    start = continued_start(student.state(directions), directions)
+    again = Student(start, student.get_buffer("input_weight"), student.get_buffer("input_bias"))
+    for name, tensor in student.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], tensor, msg=name)
 
 
 # Training

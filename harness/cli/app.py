@@ -220,6 +220,9 @@ def distill(
         int, typer.Option(min=8, help="Pictures optimised on the student, an equal part before each round.")
     ] = 600,
     rounds: Annotated[int, typer.Option(min=1, help="How often it goes on with such pictures.")] = 3,
+    begin: Annotated[
+        str, typer.Option(metavar="NETWORK", help="Go on from a network of this command: embedded, or a file.")
+    ] = "",
     size: Annotated[
         int, typer.Option(min=32, max=256, help="Side of crops in pixels; with --evaluate the pictures' longer side.")
     ] = 160,
@@ -257,7 +260,7 @@ def distill(
         from harness.distillation.recipe import Recipe
 
         recipe = Recipe(steps=steps, num_crops=crops, num_pictures=pictures, rounds=rounds, side_px=size)
-        run_distillation(Distilling(photographs, painted, work, teacher, recipe, device))
+        run_distillation(Distilling(photographs, painted, work, teacher, recipe, device, begin))
 
 
 from harness.cli import results_commands  # noqa: E402, F401 - registers its commands, behind those above

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from harness.distillation.teacher import load_teacher
 from harness.engines.devices import parse_device
 from harness.errors import StorageError
 from harness.features.sources import NAMES, WeightsFile, WeightsSource
+from harness.features.weights import load_state
 from harness.runs.store import lock_file
 
 
@@ -36,6 +37,7 @@ class Distilling:
     teacher: str
     recipe: Recipe
     device: str
+    begin: str = ""
 
 
 def run_distillation(request: Distilling) -> None:
@@ -53,10 +55,11 @@ def run_distillation(request: Distilling) -> None:
         teacher = load_teacher(
             source_of(request.teacher), lambda done, total: progress.advance(request.teacher, done, total)
         )
-    recipe = request.recipe
+    begin = load_state(source_of(request.begin)) if request.begin else None
+    recipe = replace(request.recipe, begun_with=begin.network_hash if begin else "")
     size = f"{store_bytes(recipe.num_crops + recipe.num_pictures, recipe.side_px, widths_for(teacher)) / 1e9:.1f} GB"
     with _alone_in(request.work), Stages(console) as told:
-        distillation = Distillation(request.work, recipe, teacher, sets, device, told)
+        distillation = Distillation(request.work, recipe, teacher, sets, device, told, begin)
         console.print(
             f"{len(sets.photographs)} photographs and {len(sets.paintings)} paintings for training, "
             f"{len(sets.held_out)} held out; {request.work} will take {size}.",

@@ -43,11 +43,15 @@ def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mappin
         quality: on the held-out images.
     """
     loaded, phases = teacher.loaded, [schedule.steps for schedule in recipe.schedules()]
-    steps, pictures = (" and ".join(map(str, numbers)) for numbers in (phases[1:], recipe.pictures_of_rounds()))
+    rounds = phases if recipe.begun_with else phases[1:]
+    steps, pictures = (" and ".join(map(str, numbers)) for numbers in (rounds, recipe.pictures_of_rounds()))
+    begun = f"with the distilled network `{recipe.begun_with}`. Trained on"
+    if not recipe.begun_with:
+        num = min(recipe.num_measured, recipe.num_crops)
+        begun = f"as the teacher's filters that best predict the others (over {num} crops). For {phases[0]} steps on"
     licence = LICENCES.get(loaded.sha256, "its licence is its publisher's")
     widths = widths_in_words([of.num for of in quality.values()])
     padding = PADDING.removesuffix("s")
-    num_measured = min(recipe.num_measured, recipe.num_crops)
     lines = [
         "# The embedded network",
         "",
@@ -63,9 +67,9 @@ def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mappin
         f"(SHA-256 of names and contents `{sets.sha256()}`),",
         f"{len(sets.held_out)} held out: those whose file name's SHA-256 is divisible by {HELD_OUT_OF}.",
         "",
-        f"**Recipe**: begun as the teacher's filters that best predict the others (over {num_measured} crops).",
-        f"Phase 1: {phases[0]} steps on {recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in",
-        f"contrast, blurred, noisy). Then {recipe.rounds} rounds of {steps} steps on these and, in turns,",
+        f"**Recipe**: begun {begun}",
+        f"{recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in contrast, blurred, noisy).",
+        f"Then {recipe.rounds} rounds of {steps} steps on these and, in turns,",
         f"on {pictures} pictures more, optimised on the network as it stood before the round. "
         + ", ".join(f"{name} {value}" for name, value in recipe.fields().items())
         + ".",

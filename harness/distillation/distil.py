@@ -27,7 +27,7 @@ from harness.distillation.image_sets import Images, ImageSets, read_images, read
 from harness.distillation.on_policy import KEPT_AFTER, make_pictures
 from harness.distillation.quality import LayerQuality, measure_quality
 from harness.distillation.recipe import Recipe, widths_for
-from harness.distillation.selection import selected_start
+from harness.distillation.selection import continued_start, selected_start
 from harness.distillation.store import TargetStore
 from harness.distillation.student import Student
 from harness.distillation.targets import Directions, Moments, measure_moments, principal_directions
@@ -37,7 +37,7 @@ from harness.errors import UsageError
 from harness.features.fingerprint import network_hash
 from harness.features.sources import WeightsFile
 from harness.features.vgg import VGG
-from harness.features.weights import load_state
+from harness.features.weights import LoadedWeights, load_state
 
 NAME = "embedded"
 
@@ -55,13 +55,22 @@ class Distillation:
         sets: on which images.
         device: where to compute.
         told: called as it goes on.
+        begin: the distilled network that the recipe's ``begun_with`` stands for.
 
     Raises:
-        UsageError: the folder holds the work of another recipe, or the recipe has fewer crops than a step.
+        UsageError: the folder holds the work of another recipe, the recipe has fewer crops than a step, or the network
+            to begin with has no read-outs or other widths.
     """
 
     def __init__(
-        self, work: Path, recipe: Recipe, teacher: Teacher, sets: ImageSets, device: torch.device, told: Told
+        self,
+        work: Path,
+        recipe: Recipe,
+        teacher: Teacher,
+        sets: ImageSets,
+        device: torch.device,
+        told: Told,
+        begin: LoadedWeights | None = None,
     ) -> None:
         if recipe.batch > min(recipe.num_crops, *recipe.pictures_of_rounds()):
             raise UsageError(
@@ -70,7 +79,9 @@ class Distillation:
             )
         self.work, self.recipe, self.teacher, self.sets = work, recipe, teacher, sets
         self.device, self._told = device, told
-        self.widths = widths_for(teacher)
+        self.widths, self._begin = widths_for(teacher), begin
+        if begin is not None:
+            check_readouts(begin, self.widths)
         claim_folder(
             work,
             {**recipe.fields(), "widths": dict(self.widths), "teacher": network_hash(teacher.state),
@@ -85,8 +96,10 @@ class Distillation:
         stores = [self._store("crops", self.recipe.num_crops)]
         self._fill("crops", stores[0], self._crop, whole, directions)
         input_convolution = whole.weight("input"), whole.bias("input")
-        student = Student(selected_start(whole, moments, directions), *input_convolution).to(self.device)
-        self._train(0, student, stores, directions)
+        start = continued_start(self._begin.state, directions) if self._begin else None
+        student = Student(start or selected_start(whole, moments, directions), *input_convolution).to(self.device)
+        if self._begin is None:
+            self._train(0, student, stores, directions)
         for round_, num in enumerate(self.recipe.pictures_of_rounds(), 1):
             network = VGG(student.state(directions), None, POOLING, PADDING).to(self.device)
             stores.append(self._store(f"pictures{round_}", num))
@@ -125,7 +138,7 @@ class Distillation:
     def _picture_maker(self, network: VGG, round_: int) -> Callable[[int], Tensor]:
         @lru_cache(1)
         def optimised(index: int) -> tuple[Tensor, ...]:
-            images, seed = self._images, self.recipe.seed + round_
+            images, seed = self._images, self.recipe.seed_of_pictures(round_)
             return make_pictures(network, images.photographs, images.paintings, self.recipe.side_px, seed, index)
 
         return lambda index: optimised(index // len(KEPT_AFTER))[index % len(KEPT_AFTER)]
@@ -165,7 +178,7 @@ class Distillation:
     def _train(
         self, phase: int, student: Student, stores: Sequence[TargetStore], directions: Mapping[str, Directions]
     ) -> None:
-        schedule = self.recipe.schedules()[phase]
+        schedule = self.recipe.schedules()[phase - (self._begin is not None)]
 
         def on_step(step: int, losses: Mapping[str, float]) -> None:
             self._told(f"phase {phase + 1}", step, schedule.steps, f"loss {sum(losses.values()) / len(losses):.4f}")
@@ -177,6 +190,22 @@ class Distillation:
         for num, path in enumerate(self.sets.held_out, 1):
             yield read_photograph(path)[None].to(self.device).float() / 255
             self._told("held-out images", num, total, "")
+
+
+def check_readouts(begin: LoadedWeights, widths: Mapping[str, int]) -> None:
+    """That a network can be gone on from.
+
+    Raises:
+        UsageError: it has no read-outs, or others than K × K.
+    """
+    for layer, K in widths.items():
+        readout = begin.state.get(f"{layer}.readout")
+        if readout is None or readout.shape != (K, K):
+            held = "no read-out" if readout is None else f"{readout.shape[1]} filters"
+            raise UsageError(
+                f"{begin.description} has {held} at {layer}, and {K} are needed to go on from it: --begin takes a "
+                "network of this command with the same widths. Leave it out to begin with the teacher's filters."
+            )
 
 
 def claim_folder(work: Path, asked: Mapping[str, Any]) -> None:

@@ -20,9 +20,10 @@ class Recipe:
     """How the embedded network is made.
 
     Attributes:
-        steps: optimisation steps in all, in equal parts for each of 1 + ``rounds`` phases.
+        steps: optimisation steps in all, in equal parts for each phase.
         num_crops: crops of photographs and paintings.
         num_pictures: pictures optimised on the student, in equal parts before each round.
+        begun_with: hash of the network that it goes on from; empty: it begins with the teacher's filters, and crops.
         rounds: phases that train on such pictures too, each on its own and on those of the rounds before.
         side_px: of crops and pictures.
         batch: crops per step.
@@ -38,6 +39,7 @@ class Recipe:
     num_crops: int = 2000
     num_pictures: int = 600
     rounds: int = 3
+    begun_with: str = ""
     side_px: int = 160
     batch: int = BATCH
     muon_rate: float = 0.006
@@ -48,16 +50,20 @@ class Recipe:
     version: int = 2
 
     def schedules(self) -> tuple[Schedule, ...]:
-        """Of every phase: on crops alone, then of each round. Each has a warm-up of its own."""
+        """Of every phase, each with a warm-up of its own: on crops alone where it begins anew, then of each round."""
         rates = (self.batch, self.muon_rate, self.adam_rate, self.warmup)
-        parts = equal_parts(self.steps, 1 + self.rounds)
+        parts = equal_parts(self.steps, self.rounds + (not self.begun_with))
         return tuple(Schedule(steps, *rates, self.seed + phase) for phase, steps in enumerate(parts))
 
     def pictures_of_rounds(self) -> tuple[int, ...]:
         """How many pictures each round adds."""
         return equal_parts(self.num_pictures, self.rounds)
 
-    def fields(self) -> dict[str, int | float]:
+    def seed_of_pictures(self, round_: int) -> int:
+        """Other pictures in each round, and other ones than the network that this goes on from has seen."""
+        return self.seed + round_ + int(self.begun_with[:6] or "0", 16)
+
+    def fields(self) -> dict[str, int | float | str]:
         """By name."""
         return asdict(self)
 

@@ -62,6 +62,21 @@ class LayerStart:
     readout: Tensor
 
 
+def continued_start(state: Mapping[str, Tensor], directions: Mapping[str, Directions]) -> dict[str, LayerStart]:
+    """A distilled network's own weights; ``Student.state`` backwards.
+
+    Args:
+        state: with read-outs, of the directions' widths.
+        directions: those that it was distilled with: the same teacher and crops give the same.
+    """
+    start = {}
+    for layer, own in directions.items():
+        V = state[f"{layer}.readout"].double() * (own.num_compared / own.num) ** 0.5
+        readout = (V / own.energy.sqrt()[:, None]).float()
+        start[layer] = LayerStart(state[f"{layer}.weight"].float(), state[f"{layer}.bias"].float(), readout)
+    return start
+
+
 @torch.no_grad()
 def selected_start(
     teacher: VGG, moments: Mapping[str, Moments], directions: Mapping[str, Directions]
