@@ -9,8 +9,8 @@ from harness.distillation.teacher import Teacher
 from harness.distillation.training import Schedule
 from harness.features.vgg import block_of
 
-WIDTHS = (16, 32, 64, 192, 128)
-"""Filters of a layer, by block: a quarter of VGG's, and more in block 4, which has the content and few positions."""
+WIDTHS = (16, 32, 64, 128, 128)
+"""Filters of a layer, by block: a quarter of VGG's."""
 
 BATCH = 4
 
