@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from tiny_vgg import VGG16_LAYERS, photograph, tiny_state
 from torch import Tensor
@@ -28,15 +29,16 @@ from harness.distillation.on_policy import (
     total_of_picture,
 )
 from harness.distillation.quality import measure_quality
-from harness.distillation.recipe import Recipe, widths_for
+from harness.distillation.recipe import Recipe, feeding_for, widths_for
 from harness.distillation.selection import choose_filters, continued_start, selected_start
 from harness.distillation.store import TargetStore, store_bytes
 from harness.distillation.student import Student
 from harness.distillation.targets import Directions, Moments, measure_moments, principal_directions
 from harness.distillation.teacher import Teacher
 from harness.distillation.training import Schedule, layer_loss, layer_weight, train
+from harness.features.sources import WeightsFile
 from harness.features.vgg import VGG, VGG16, with_all_filters
-from harness.features.weights import LoadedWeights
+from harness.features.weights import LoadedWeights, load_state
 
 LAYERS = VGG16_LAYERS[:5]
 SCHEDULE = Schedule(steps=6, batch=2, muon_rate=0.01, adam_rate=1e-3, warmup=2, seed=3)
@@ -59,9 +61,9 @@ def learned(teacher: VGG, K: int) -> tuple[dict[str, Moments], dict[str, Directi
     return moments, principal_directions(moments, dict.fromkeys(teacher.layers, K))
 
 
-def make_student(teacher: VGG, K: int = 3) -> tuple[Student, dict[str, Directions]]:
+def make_student(teacher: VGG, K: int = 3, num_fed: int | None = None) -> tuple[Student, dict[str, Directions]]:
     moments, directions = learned(teacher, K)
-    start = selected_start(teacher, moments, directions)
+    start = selected_start(teacher, moments, directions, dict.fromkeys(directions, num_fed or K))
     return Student(start, teacher.weight("input"), teacher.bias("input")), directions
 
 
@@ -141,7 +143,7 @@ def test_choose_filters_is_the_greedy_choice_by_brute_force() -> None:
     for num in range(1, 8):
         left = {index: residual_by_lstsq(F, [*chosen, index]) for index in range(7) if index not in chosen}
         chosen.append(min(left, key=lambda index: left[index]))
-        assert choose_filters(C, num) == sorted(chosen)
+        assert choose_filters(C, num) == chosen
         if num in (2, 3):
             best = min(residual_by_lstsq(F, list(some)) for some in itertools.combinations(range(7), num))
             assert residual_by_lstsq(F, chosen) < 1.5 * best
@@ -167,10 +169,28 @@ def test_student_of_full_width_starts_as_its_teacher() -> None:
         torch.testing.assert_close(read, T, rtol=1e-3, atol=1e-4 * float(T.abs().max()))
 
 
+def test_filters_behind_those_that_feed_the_next_layer_are_read_out_and_change_nothing_else(tmp_path: Path) -> None:
+    teacher = make_teacher()
+    wide, directions = make_student(teacher, 5, num_fed=3)
+    narrow, _ = make_student(teacher, 3)
+    image = photograph(32, 36, 9)
+    maps, narrower = wide(image), narrow(image)
+    for layer, S in maps.items():
+        assert S.shape[1] == 5 and wide.weights[layer].shape[1] == 3
+        torch.testing.assert_close(S[:, :3], narrower[layer], rtol=1e-4, atol=1e-3)  # from the same three channels
+    path = tmp_path / "wide.safetensors"
+    safetensors.torch.save_file(wide.state(directions), path)
+    network = VGG(load_state(WeightsFile(path)).state)
+    for layer, compared in network(image, LAYERS).items():
+        K, N = directions[layer].num, directions[layer].num_compared
+        read = wide.read(layer, maps[layer]) * directions[layer].energy.sqrt().float() * (K / N) ** 0.5
+        torch.testing.assert_close(compared.permute(0, 2, 3, 1).flatten(1, 2), read.detach(), rtol=1e-4, atol=1e-5)
+
+
 def test_training_does_not_change_what_it_started_from() -> None:
     teacher = make_teacher()
     moments, directions = learned(teacher, 3)
-    start = selected_start(teacher, moments, directions)
+    start = selected_start(teacher, moments, directions, dict.fromkeys(directions, 3))
     before = {layer: of.weight.clone() for layer, of in start.items()}
     student = Student(start, teacher.weight("input"), teacher.bias("input"))
     with torch.no_grad():
@@ -453,10 +473,15 @@ def test_card_names_teacher_images_recipe_and_numbers_and_keeps_one_table_of_pic
     assert widths_in_words([16, 16, 32, 64, 64, 64]) == "16-16-32-64×3"
 
 
-def test_widths_are_a_quarter_of_vggs_and_never_more_than_the_teacher_compares() -> None:
+def test_widths_are_a_quarter_of_vggs_more_for_the_content_and_never_more_than_the_teachers() -> None:
     state = tiny_state(11, 20, 0, VGG16) | {"conv2_1.compared": torch.arange(7)}
     widths = widths_for(Teacher(LoadedWeights(state, "", ""), state))
     assert (widths["conv1_1"], widths["conv2_1"], widths["conv5_1"]) == (16, 7, 20) and len(widths) == 11
+    feeding = feeding_for(widths)
+    assert (feeding["conv1_1"], feeding["conv2_1"], feeding["conv5_1"]) == (16, 7, 20)
+    wide = widths_for(Teacher(LoadedWeights(tiny_state(11, 400, 0, VGG16), "", ""), tiny_state(11, 400, 0, VGG16)))
+    assert list(wide.values()) == [16, 16, 32, 32, 64, 64, 64, 128, 256, 128, 128]
+    assert list(feeding_for(wide).values()) == [16, 16, 32, 32, 64, 64, 64, 128, 128, 128, 128]
 
 
 def test_embedded_network_is_what_its_card_says() -> None:

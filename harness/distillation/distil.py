@@ -26,7 +26,7 @@ from harness.distillation.files import write_whole
 from harness.distillation.image_sets import Images, ImageSets, read_images, read_photograph
 from harness.distillation.on_policy import KEPT_AFTER, make_pictures
 from harness.distillation.quality import LayerQuality, measure_quality
-from harness.distillation.recipe import Recipe, widths_for
+from harness.distillation.recipe import Recipe, feeding_for, widths_for
 from harness.distillation.selection import continued_start, selected_start
 from harness.distillation.store import TargetStore
 from harness.distillation.student import Student
@@ -96,8 +96,12 @@ class Distillation:
         stores = [self._store("crops", self.recipe.num_crops)]
         self._fill("crops", stores[0], self._crop, whole, directions)
         input_convolution = whole.weight("input"), whole.bias("input")
-        start = continued_start(self._begin.state, directions) if self._begin else None
-        student = Student(start or selected_start(whole, moments, directions), *input_convolution).to(self.device)
+        start = (
+            continued_start(self._begin.state, directions)
+            if self._begin
+            else selected_start(whole, moments, directions, feeding_for(self.widths))
+        )
+        student = Student(start, *input_convolution).to(self.device)
         if self._begin is None:
             self._train(0, student, stores, directions)
         for round_, num in enumerate(self.recipe.pictures_of_rounds(), 1):

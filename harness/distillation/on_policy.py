@@ -27,6 +27,7 @@ from harness.optim import BatchedLBFGS
 NOISE_SIGMA = 0.02
 CONTENT_LAYERS = {"conv4_2": 1.0}
 STYLE_LAYERS = {f"conv{block}_1": 1 / 5 for block in (1, 2, 3, 4, 5)}
+COMPARED = frozenset(CONTENT_LAYERS | STYLE_LAYERS)
 
 Levels = Sequence[tuple[float, int]]
 """Part of the full size, and evaluations there; the last one is the full size."""

@@ -10,7 +10,14 @@ from harness.distillation.training import Schedule
 from harness.features.vgg import block_of
 
 WIDTHS = (16, 32, 64, 128, 128)
-"""Filters of a layer, by block: a quarter of VGG's."""
+"""Filters of a layer that the next one takes, by block: a quarter of VGG's."""
+
+WIDER = {"conv4_2": 256}
+"""Filters of single layers that have more: those behind the block's are read out alone, and feed nothing.
+
+Half of the distance between the teacher's conv4_2 of the photograph and of a picture that was optimised on a quarter of
+its directions lies in the others, in which that picture was free. It has few positions, so that this costs little.
+"""
 
 BATCH = 4
 
@@ -73,6 +80,14 @@ def equal_parts(total: int, num: int) -> tuple[int, ...]:
     return tuple((total + part) // num for part in range(num))
 
 
-def widths_for(teacher: Teacher) -> Mapping[str, int]:
+def widths_for(teacher: Teacher) -> dict[str, int]:
     """Layer to K: never more filters than the teacher compares."""
-    return {layer: min(WIDTHS[block_of(layer) - 1], teacher.num_compared(layer)) for layer in teacher.layers}
+    return {
+        layer: min(WIDER.get(layer, WIDTHS[block_of(layer) - 1]), teacher.num_compared(layer))
+        for layer in teacher.layers
+    }
+
+
+def feeding_for(widths: Mapping[str, int]) -> dict[str, int]:
+    """Layer to how many of its K filters the next layer takes."""
+    return {layer: min(WIDTHS[block_of(layer) - 1], K) for layer, K in widths.items()}

@@ -28,7 +28,7 @@ RIDGE = 1e-6
 
 
 def choose_filters(second_moment: Tensor, num: int) -> list[int]:
-    """The ``num`` filters that together explain most of C, by greedy choice, in ascending order.
+    """The ``num`` filters that together explain most of C, by greedy choice, in the order of choice.
 
     Args:
         second_moment: C (N, N), float64, symmetric positive semi-definite.
@@ -44,7 +44,7 @@ def choose_filters(second_moment: Tensor, num: int) -> list[int]:
         chosen.append(best)
         if float(own[best]) > floor:
             left = left - torch.outer(left[:, best], left[best]) / left[best, best]
-    return sorted(chosen)
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def continued_start(state: Mapping[str, Tensor], directions: Mapping[str, Direct
 
 @torch.no_grad()
 def selected_start(
-    teacher: VGG, moments: Mapping[str, Moments], directions: Mapping[str, Directions]
+    teacher: VGG, moments: Mapping[str, Moments], directions: Mapping[str, Directions], feeding: Mapping[str, int]
 ) -> dict[str, LayerStart]:
     """The student's first weights, layer by layer.
 
@@ -87,19 +87,26 @@ def selected_start(
         teacher: normalised, its maps with all filters.
         moments: layer to C and means, of all filters.
         directions: layer to its principal directions, as many as the student has filters there.
+        feeding: layer to how many of these filters, the first ones, the next layer takes.
     """
     start: dict[str, LayerStart] = {}
     readout_before: Tensor | None = None
     for layer, own in directions.items():
         C, K = moments[layer].second, own.num
-        chosen = choose_filters(C, K)
-        own_energy = C.diagonal()[chosen]
-        ridge = torch.diag(RIDGE * own_energy.clamp_min(NOTHING_LEFT * float(C.diagonal().max())))
-        W = torch.linalg.solve(C[chosen][:, chosen] + ridge, C[chosen]).T  # (N, K): least squares, F ≈ W S
+        by_choice, num_fed = choose_filters(C, K), feeding[layer]
+        chosen = sorted(by_choice[:num_fed]) + sorted(by_choice[num_fed:])
         A = teacher.weight(layer).double().cpu()[chosen]
         if readout_before is not None:
             A = torch.einsum("onhw,nk->okhw", A, readout_before)
         bias = teacher.bias(layer).cpu()[chosen].clone()
-        start[layer] = LayerStart(A.float().contiguous(), bias, (own.scaled_basis().T @ W).float())
-        readout_before = W
+        readout = own.scaled_basis().T @ _prediction(C, chosen)
+        start[layer] = LayerStart(A.float().contiguous(), bias, readout.float())
+        readout_before = _prediction(C, chosen[:num_fed])
     return start
+
+
+def _prediction(C: Tensor, chosen: list[int]) -> Tensor:
+    """W (N, K), the least squares of F ≈ W S from the chosen filters' maps S."""
+    own_energy = C.diagonal()[chosen]
+    ridge = torch.diag(RIDGE * own_energy.clamp_min(NOTHING_LEFT * float(C.diagonal().max())))
+    return torch.linalg.solve(C[chosen][:, chosen] + ridge, C[chosen]).T

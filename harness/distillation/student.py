@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from harness.distillation.selection import LayerStart
 from harness.distillation.targets import Directions
-from harness.features.vgg import block_of
+from harness.features.vgg import block_of, fed
 
 
 class Student(nn.Module):
@@ -39,6 +39,7 @@ class Student(nn.Module):
         maps: dict[str, Tensor] = {}
         block = 1
         for layer in self.layers:
+            x = fed(x, self.weights[layer])
             if block_of(layer) != block:
                 block = block_of(layer)
                 x = functional.avg_pool2d(x, 2)

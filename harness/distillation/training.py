@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.distillation.files import write_whole
 from harness.distillation.muon import Muon
-from harness.distillation.on_policy import CONTENT_LAYERS, STYLE_LAYERS
+from harness.distillation.on_policy import COMPARED
 from harness.distillation.store import TargetStore
 from harness.distillation.student import Student
 from harness.distillation.targets import Directions
@@ -47,7 +47,7 @@ class Schedule:
 
 def layer_weight(layer: str) -> float:
     """How much a layer's loss counts: the paper's objective compares six, the others serve single experiments."""
-    return 1.0 if layer in CONTENT_LAYERS | STYLE_LAYERS else 0.5
+    return 1.0 if layer in COMPARED else 0.5
 
 
 def layer_loss(read: Tensor, target: Tensor, directions: Directions) -> Tensor:

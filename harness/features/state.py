@@ -86,7 +86,8 @@ def vgg_state(tensors: Mapping[str, Tensor], network_input: NetworkInput | None,
         if weight.ndim != 4 or weight.shape[2:] != (3, 3):
             shape = tuple(weight.shape)
             raise WeightsError(f"{what}: {layer}.weight has shape {shape}, not (filters, channels, 3, 3). {_NEEDED}")
-        if weight.shape[1] != num_in:
+        is_readout = layer != layers[0] and f"{layers[layers.index(layer) - 1]}.readout" in tensors
+        if weight.shape[1] != num_in and not (is_readout and 0 < weight.shape[1] < num_in):
             before = "the image has" if layer == layers[0] else f"{layers[layers.index(layer) - 1]} gives"
             raise WeightsError(f"{what}: {layer} takes {weight.shape[1]} channels, but {before} {num_in}. {_NEEDED}")
         num_in = weight.shape[0]

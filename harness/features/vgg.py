@@ -97,7 +97,8 @@ class VGG(nn.Module):
             network's own input. Which network it is, is read from the layers, widths from the shapes. Two more may be
             there for a layer, never both: ``convB_I.compared`` (K,) names the filters that its map has (the others only
             help the next layer); with ``convB_I.readout`` (K, N) R the map is R F, K linear combinations of the
-            filters, which may be negative. The next layer takes F itself either way.
+            filters, which may be negative. The next layer takes F itself either way, or its first channels, if it has
+            weights for fewer: the filters behind them are compared alone.
         deepest: the last layer to compute; the state's last layer when left out.
         pooling: ``average`` (the paper's choice for its images) or ``max``; 2×2, stride 2.
         padding: what surrounds each map before a 3×3 convolution: ``zeros`` (VGG) or ``reflect``.
@@ -169,6 +170,7 @@ class VGG(nn.Module):
         maps: dict[str, Tensor] = {}
         block = 1
         for layer in self.layers_until(deepest_of(wanted)) if wanted else ():
+            x = fed(x, self.weight(layer))
             if block_of(layer) != block:
                 block = block_of(layer)
                 x = functional.avg_pool2d(x, 2) if self.pooling == "average" else functional.max_pool2d(x, 2)
@@ -190,6 +192,15 @@ class VGG(nn.Module):
         if compared is None:
             return x
         return x.permute(0, 2, 3, 1).index_select(3, compared).permute(0, 3, 1, 2)
+
+
+def fed(x: Tensor, weight: Tensor) -> Tensor:
+    """The channels of a map (B, N, h, w) that the next layer (N', C, 3, 3) takes: the first C, channels-last.
+
+    Those behind them are compared alone; a distilled network has such filters.
+    """
+    num = weight.shape[1]
+    return x if num == x.shape[1] else x[:, :num].contiguous(memory_format=torch.channels_last)
 
 
 def with_all_filters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -46,10 +46,14 @@ def plain_pass_bytes(
         num_regions: different masks of the row's style parts; none, everywhere, counts as one.
     """
     kept, transient = 2 * 3 * height * width * itemsize, 0
-    num_in, before = 3, 1
+    num_in, before, previous = 3, 1, ""
     for layer in network.layers_until(deepest_of(layers)):
         h, w = map_shape(layer, height, width)
-        num_filters = network.weight(layer).shape[0]
+        num_filters, num_fed = network.weight(layer).shape[:2]
+        if num_fed != num_in:  # a copy of the channels that this layer takes
+            num_in = num_fed
+            kept += num_fed * math.prod(map_shape(previous, height, width)) * itemsize
+        previous = layer
         if block_of(layer) != before:
             before = block_of(layer)
             kept += num_in * h * w * (itemsize + (8 if network.pooling == "max" else 0))
