@@ -69,7 +69,7 @@ def trajectory(
         )
         if picture is None:
             generator = torch.Generator().manual_seed(seed)
-            picture = noise(*here.shape[1:], NOISE_SIGMA, "white", generator).to(here)
+            picture = noise(here.shape[1], here.shape[2], NOISE_SIGMA, "white", generator).to(here)
         else:
             picture = resize(picture, *here.shape[1:])
         objective = objective_of(network, here, painting, alpha)
