@@ -220,9 +220,7 @@ def distill(
         int, typer.Option(min=8, help="Pictures optimised on the student, an equal part before each round.")
     ] = 600,
     rounds: Annotated[int, typer.Option(min=1, help="How often it goes on with such pictures.")] = 3,
-    begin: Annotated[
-        str, typer.Option(metavar="NETWORK", help="Go on from a network of this command: embedded, or a file.")
-    ] = "",
+    begin: Annotated[str, typer.Option(metavar="FILE", help="Go on from a network that this command made.")] = "",
     size: Annotated[
         int, typer.Option(min=32, max=256, help="Side of crops in pixels; with --evaluate the pictures' longer side.")
     ] = 160,

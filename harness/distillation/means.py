@@ -1,7 +1,4 @@
-"""Measure the mean activations that come with this package (``harness.features.published_means``).
-
-python -m harness.distillation.means vgg16 FOLDER
-"""
+"""Measure the mean activations that come with this package: ``python -m harness.distillation.means vgg16 FOLDER``."""
 
 from __future__ import annotations
 

@@ -29,6 +29,9 @@ CONTENT_LAYERS = {"conv4_2": 1.0}
 STYLE_LAYERS = {f"conv{block}_1": 1 / 5 for block in (1, 2, 3, 4, 5)}
 COMPARED = frozenset(CONTENT_LAYERS | STYLE_LAYERS)
 
+KEPT_AFTER = (5, 15, 30, 60)
+"""Evaluations at full size after which a picture is kept to train on: the student is wrong otherwise early and late."""
+
 Levels = Sequence[tuple[float, int]]
 """Part of the full size, and evaluations there; the last one is the full size."""
 
@@ -36,10 +39,6 @@ Levels = Sequence[tuple[float, int]]
 def objective_of(network: VGG, content: Tensor, style: Tensor, alpha: float) -> Objective:
     """The paper's objective on a network, β = 1, for (3, H, W) images."""
     return Objective([RowObjective(alpha, 1.0, CONTENT_LAYERS, STYLE_LAYERS)], network, [content], [style])
-
-
-KEPT_AFTER = (5, 15, 30, 60)
-"""Evaluations at full size after which a picture is kept to train on: the student is wrong otherwise early and late."""
 
 
 def optimise(network: VGG, content: Tensor, style: Tensor, alpha: float, levels: Levels, seed: int) -> Tensor:

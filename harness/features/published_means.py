@@ -1,7 +1,7 @@
 """Mean activations of a published network over many natural photographs, which come with this package.
 
 Gatys et al. 2016, section 2, take means over images; a sparse filter's mean needs hundreds of them. The file
-``vgg16_means.safetensors`` holds, measured by a script over the same photographs, what this does:
+``vgg16_means.safetensors`` holds what this writes, to rounding:
 
     python -m harness.distillation.means vgg16 FOLDER
 

@@ -60,7 +60,7 @@ def save(figure: Figure, path_png: Path, path_pdf: Path, before_pdf: Callable[[]
     """
     png, pdf = io.BytesIO(), io.BytesIO()
     FigureCanvasAgg(figure).print_figure(png, format="png", dpi=DPI, metadata={"Software": None})
-    figure.set_layout_engine("none")  # as it was laid out for the PNG: both are alike, and it is a third of the time
+    figure.set_layout_engine("none")  # as it was laid out for the PNG: both are alike
     if before_pdf:
         before_pdf()
     FigureCanvasPdf(figure).print_figure(
