@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,7 @@ def test_evaluate_measures_pictures_and_maps_and_writes_them_to_the_card(
     result = distil(*words)
     assert result.exit_code == 0, (result.output, result.exception)
     assert "astronaut:strokes" in result.output and "geometric mean" in result.output and "5 of 5" in result.output
+    assert re.search(r"takes \d+ ms on the network and \d+ ms on its teacher: \d\.\d{3} of it", result.output)
     assert "| astronaut:strokes | 0.1 |" in (work / "embedded.md").read_text()
     (own,) = json.loads((tmp_path / "own_totals.json").read_text()).values()
     assert f"{own:.4g}" in result.output
@@ -192,6 +194,7 @@ def test_evaluate_measures_pictures_and_maps_and_writes_them_to_the_card(
     [
         (["--crops", 6], "another recipe (different: num_crops)"),
         (["--steps", 9], "another recipe (different: steps)"),
+        (["--wider", "conv4_2=300"], "another recipe (different: wider)"),
         (["--images", "MORE"], "another recipe (different: images)"),
     ],
 )
@@ -222,6 +225,7 @@ def test_what_cannot_be_done_is_a_sentence(teacher: Path, images: list[object], 
         ([*images, "--teacher", shallow], "ends at conv2_1"),
         ([*images, "--teacher", distilled], "it was distilled itself"),
         ([*images, "--teacher", tmp_path / "no.pth"], "does not exist"),
+        ([*images, "--wider", "conv4_2"], "conv4_2 is not LAYER=FILTERS"),
         ([*images, "--pair", "coffee:ink"], "belong to --evaluate"),
         (["--evaluate", "--pair", "coffee"], "is not CONTENT:STYLE"),
         (["--evaluate", "--pair", "coffe:ink"], "Did you mean coffee?"),

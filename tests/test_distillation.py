@@ -16,7 +16,7 @@ from torch import Tensor
 
 from harness.distillation import on_policy
 from harness.distillation.card import make_card, widths_in_words, with_pictures
-from harness.distillation.crops import make_crop
+from harness.distillation.crops import make_crop, recoloured
 from harness.distillation.image_sets import Images, ImageSets, is_held_out
 from harness.distillation.muon import Muon
 from harness.distillation.on_policy import (
@@ -36,6 +36,7 @@ from harness.distillation.student import Student
 from harness.distillation.targets import Directions, Moments, measure_moments, principal_directions
 from harness.distillation.teacher import Teacher
 from harness.distillation.training import Schedule, layer_loss, layer_weight, train
+from harness.errors import UsageError
 from harness.features.sources import WeightsFile
 from harness.features.vgg import VGG, VGG16, with_all_filters
 from harness.features.weights import LoadedWeights, load_state
@@ -270,6 +271,33 @@ def test_crops_are_a_function_of_seed_and_number_mirrored_at_times_and_in_range(
     assert len({int(crop.sum()) for crop in crops}) > 40
 
 
+def test_a_quarter_of_the_crops_have_their_channels_in_another_order_with_another_contrast() -> None:
+    crop = photograph(32, 32, 0)[0]
+    others = [recoloured(crop, np.random.default_rng(seed)) for seed in range(200)]
+    changed = [other for other in others if other is not crop]
+    assert 0.15 < len(changed) / len(others) < 0.35
+    factors = []
+    for other in changed:
+        assert other.shape == crop.shape and 0 <= float(other.min()) and float(other.max()) <= 1
+        unclamped = [(0 < channel) & (channel < 1) for channel in other]
+        sources = [
+            max(
+                range(3),
+                key=lambda source, c=c: float(
+                    torch.corrcoef(torch.stack([other[c].flatten(), crop[source].flatten()]))[0, 1]
+                ),
+            )
+            for c in range(3)
+        ]
+        assert sorted(sources) == [0, 1, 2]
+        for c, source in enumerate(sources):
+            distance = (crop[source] - crop[source].mean())[unclamped[c]]
+            factor = (other[c] - crop[source].mean())[unclamped[c]] / distance
+            factors.append(float(factor.median()))
+            assert torch.allclose(factor[distance.abs() > 0.01], factor.median(), rtol=1e-3)
+    assert 0.7 <= min(factors) < 0.9 and 2.2 < max(factors) <= 2.5
+
+
 def test_crops_take_turns_between_images() -> None:
     images = [torch.full((3, 32, 32), value, dtype=torch.uint8) for value in (10, 100, 200)]
     plain = [make_crop(images, 32, 0, index).float() for index in range(30)]
@@ -422,6 +450,7 @@ def test_pictures_kept_are_the_shorter_optimisations(monkeypatch: pytest.MonkeyP
     network = VGG(tiny_state(11, 3, 0, VGG16))
     content, style = photograph(32, 32, 1)[0], photograph(32, 40, 2)[0]
     monkeypatch.setattr(on_policy, "cut", lambda images, side_px, random: images[0])
+    monkeypatch.setattr(on_policy, "recoloured", lambda crop, random: crop)
     kept = make_pictures(network, [content], [style], 32, 0, 7)
     random = np.random.default_rng((0, 7))
     random.random()
@@ -473,15 +502,26 @@ def test_card_names_teacher_images_recipe_and_numbers_and_keeps_one_table_of_pic
     assert widths_in_words([16, 16, 32, 64, 64, 64]) == "16-16-32-64×3"
 
 
-def test_widths_are_a_quarter_of_vggs_more_for_the_content_and_never_more_than_the_teachers() -> None:
+def test_widths_are_a_quarter_of_vggs_more_where_they_cost_little_and_never_more_than_the_teachers() -> None:
     state = tiny_state(11, 20, 0, VGG16) | {"conv2_1.compared": torch.arange(7)}
     widths = widths_for(Teacher(LoadedWeights(state, "", ""), state))
     assert (widths["conv1_1"], widths["conv2_1"], widths["conv5_1"]) == (16, 7, 20) and len(widths) == 11
     feeding = feeding_for(widths)
     assert (feeding["conv1_1"], feeding["conv2_1"], feeding["conv5_1"]) == (16, 7, 20)
     wide = widths_for(Teacher(LoadedWeights(tiny_state(11, 400, 0, VGG16), "", ""), tiny_state(11, 400, 0, VGG16)))
-    assert list(wide.values()) == [16, 16, 32, 32, 64, 64, 64, 128, 256, 128, 128]
+    assert list(wide.values()) == [16, 16, 64, 32, 64, 64, 64, 128, 256, 128, 256]
     assert list(feeding_for(wide).values()) == [16, 16, 32, 32, 64, 64, 64, 128, 128, 128, 128]
+
+
+def test_layers_can_be_made_wider_by_name_and_nothing_else_is_understood() -> None:
+    state = tiny_state(11, 400, 0, VGG16)
+    teacher = Teacher(LoadedWeights(state, "", ""), state)
+    quarter = widths_for(teacher, "")
+    assert list(quarter.values()) == [16, 16, 32, 32, 64, 64, 64, 128, 128, 128, 128]
+    assert widths_for(teacher, "conv3_1=70 conv1_1=16") == quarter | {"conv3_1": 70}
+    for wrong in ("conv3_1", "conv3_1=", "conv3_4=80", "conv3_1=63", "conv3_1=-70", "conv3_1=70,conv1_1=16"):
+        with pytest.raises(UsageError, match="LAYER=FILTERS"):
+            widths_for(teacher, wrong)
 
 
 def test_embedded_network_is_what_its_card_says() -> None:

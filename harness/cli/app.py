@@ -193,6 +193,8 @@ def fetch(
 
     harness distill --images photos --paintings paintings                  from VGG-16: hours on two cores
 
+    harness distill --images photos --paintings paintings --wider 'conv4_2=512' --work wide     another network
+
     harness distill --evaluate                                             the embedded network's pictures
 
     harness distill --evaluate --weights distillation/embedded.safetensors --images photos
@@ -221,6 +223,14 @@ def distill(
     ] = 600,
     rounds: Annotated[int, typer.Option(min=1, help="How often it goes on with such pictures.")] = 3,
     begin: Annotated[str, typer.Option(metavar="FILE", help="Go on from a network that this command made.")] = "",
+    wider: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER=FILTERS …",
+            help="Layers with more filters than a quarter of VGG's: they are read out, and feed nothing. '' for none; "
+            "by default those of the embedded network.",
+        ),
+    ] = None,
     size: Annotated[
         int, typer.Option(min=32, max=256, help="Side of crops in pixels; with --evaluate the pictures' longer side.")
     ] = 160,
@@ -255,9 +265,16 @@ def distill(
         if weights or pair or alpha:
             raise UsageError("--weights, --pair and --alpha belong to --evaluate; add it, or leave them out.")
         from harness.cli.distill import Distilling, run_distillation
-        from harness.distillation.recipe import Recipe
+        from harness.distillation.recipe import WIDER, Recipe
 
-        recipe = Recipe(steps=steps, num_crops=crops, num_pictures=pictures, rounds=rounds, side_px=size)
+        recipe = Recipe(
+            steps=steps,
+            num_crops=crops,
+            num_pictures=pictures,
+            rounds=rounds,
+            wider=WIDER if wider is None else wider,
+            side_px=size,
+        )
         run_distillation(Distilling(photographs, painted, work, teacher, recipe, device, begin))
 
 

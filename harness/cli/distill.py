@@ -57,7 +57,8 @@ def run_distillation(request: Distilling) -> None:
         )
     begin = load_state(source_of(request.begin)) if request.begin else None
     recipe = replace(request.recipe, begun_with=begin.network_hash if begin else "")
-    size = f"{store_bytes(recipe.num_crops + recipe.num_pictures, recipe.side_px, widths_for(teacher)) / 1e9:.1f} GB"
+    widths = widths_for(teacher, recipe.wider)
+    size = f"{store_bytes(recipe.num_crops + recipe.num_pictures, recipe.side_px, widths) / 1e9:.1f} GB"
     with _alone_in(request.work), Stages(console) as told:
         distillation = Distillation(request.work, recipe, teacher, sets, device, told, begin)
         console.print(

@@ -79,7 +79,7 @@ class Distillation:
             )
         self.work, self.recipe, self.teacher, self.sets = work, recipe, teacher, sets
         self.device, self._told = device, told
-        self.widths, self._begin = widths_for(teacher), begin
+        self.widths, self._begin = widths_for(teacher, recipe.wider), begin
         if begin is not None:
             check_readouts(begin, self.widths)
         claim_folder(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.distillation.crops import as_bytes, cut
+from harness.distillation.crops import as_bytes, cut, recoloured
 from harness.features.vgg import VGG
 from harness.images.noise import noise
 from harness.images.resize import resize
@@ -97,8 +97,9 @@ def make_pictures(
     """
     random = np.random.default_rng((seed, index))
     device = network.bias("input").device
-    content = cut(photographs, side_px, random).to(device)
-    style = cut(paintings if random.random() < 0.75 else photographs, side_px, random).to(device)
+    content = recoloured(cut(photographs, side_px, random), random).to(device)
+    styles = paintings if random.random() < 0.75 else photographs
+    style = recoloured(cut(styles, side_px, random), random).to(device)
     alpha = float(10 ** random.uniform(-2.5, 0.5))
     levels = ((1 / 2, 40), (1, KEPT_AFTER[-1]))
     pictures = enumerate(trajectory(network, content, style, alpha, levels, index), 1)

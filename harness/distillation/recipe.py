@@ -7,16 +7,17 @@ from dataclasses import asdict, dataclass
 
 from harness.distillation.teacher import Teacher
 from harness.distillation.training import Schedule
+from harness.errors import UsageError
 from harness.features.vgg import block_of
 
 WIDTHS = (16, 32, 64, 128, 128)
 """Filters of a layer that the next one takes, by block: a quarter of VGG's."""
 
-WIDER = {"conv4_2": 256}
+WIDER = "conv2_1=64 conv4_2=256 conv5_1=256"
 """Filters of single layers that have more: those behind the block's are read out alone, and feed nothing.
 
-Half of the distance between the teacher's conv4_2 of the photograph and of a picture that was optimised on a quarter of
-its directions lies in the others, in which that picture was free. It has few positions, so that this costs little.
+Half or more of what is wrong with a picture that was optimised on a quarter of the teacher's directions lies, in these
+layers, in the others, in which it was free. They have few positions or few filters, so that this costs little.
 """
 
 BATCH = 4
@@ -32,6 +33,7 @@ class Recipe:
         num_pictures: pictures optimised on the student, in equal parts before each round.
         begun_with: hash of the network that it goes on from; empty: it begins with the teacher's filters, and crops.
         rounds: phases that train on such pictures too, each on its own and on those of the rounds before.
+        wider: layers with more filters than ``WIDTHS``, as ``WIDER`` has them.
         side_px: of crops and pictures.
         batch: crops per step.
         muon_rate: Muon's relative step: ‖ΔW‖ / ‖W‖ of a convolution, per step.
@@ -47,6 +49,7 @@ class Recipe:
     num_pictures: int = 600
     rounds: int = 3
     begun_with: str = ""
+    wider: str = WIDER
     side_px: int = 160
     batch: int = BATCH
     muon_rate: float = 0.006
@@ -54,7 +57,7 @@ class Recipe:
     warmup: int = 100
     num_measured: int = 200
     seed: int = 0
-    version: int = 2
+    version: int = 3
 
     def schedules(self) -> tuple[Schedule, ...]:
         """Of every phase, each with a warm-up of its own: on crops alone where it begins anew, then of each round."""
@@ -80,12 +83,26 @@ def equal_parts(total: int, num: int) -> tuple[int, ...]:
     return tuple((total + part) // num for part in range(num))
 
 
-def widths_for(teacher: Teacher) -> dict[str, int]:
-    """Layer to K: never more filters than the teacher compares."""
-    return {
-        layer: min(WIDER.get(layer, WIDTHS[block_of(layer) - 1]), teacher.num_compared(layer))
-        for layer in teacher.layers
-    }
+def widths_for(teacher: Teacher, wider: str = WIDER) -> dict[str, int]:
+    """Layer to K: never more filters than the teacher compares.
+
+    Args:
+        teacher: whose layers.
+        wider: layers with more filters than ``WIDTHS``, as ``WIDER`` has them.
+
+    Raises:
+        UsageError: ``wider`` is not such a list, or names a layer that the teacher lacks.
+    """
+    widths = {layer: WIDTHS[block_of(layer) - 1] for layer in teacher.layers}
+    for word in wider.split():
+        layer, _, number = word.partition("=")
+        if layer not in widths or not number.isdecimal() or int(number) < widths[layer]:
+            raise UsageError(
+                f"--wider {wider!r}: {word} is not LAYER=FILTERS with one of {', '.join(widths)} and no fewer filters "
+                f"than it has otherwise ({', '.join(map(str, WIDTHS))} in blocks 1 to 5); for instance {WIDER!r}."
+            )
+        widths[layer] = int(number)
+    return {layer: min(K, teacher.num_compared(layer)) for layer, K in widths.items()}
 
 
 def feeding_for(widths: Mapping[str, int]) -> dict[str, int]:
