@@ -160,12 +160,13 @@ def test_begun_with_a_network_it_goes_on_with_pictures_alone(
     assert not (work / "phase1.pt").exists() and (work / "phase3.pt").exists()
     card = (work / "embedded.md").read_text()
     assert f"begun with the distilled network `{load_state(WeightsFile(begun)).network_hash}`" in card
+    assert "was begun as the teacher's filters that best predict the others" in card
     pictures, others = (
         np.fromfile(folder / "pictures1" / "crops.bin", np.uint8).reshape(6, -1) for folder in (work, made[0])
     )
     assert not {picture.tobytes() for picture in pictures} & {picture.tobytes() for picture in others}
     refused = distil(*words, "--begin", "embedded", "--work", tmp_path / "other")
-    assert refused.exit_code == 2 and "5 are needed" in refused.output, refused.output
+    assert refused.exit_code == 2 and "5 to 5 are needed" in refused.output, refused.output
     refused = distil(*words, "--begin", teacher, "--work", tmp_path / "other")
     assert refused.exit_code == 2 and "no read-out" in refused.output, refused.output
 

@@ -35,7 +35,7 @@ from harness.distillation.store import TargetStore, store_bytes
 from harness.distillation.student import Student
 from harness.distillation.targets import Directions, Moments, measure_moments, principal_directions
 from harness.distillation.teacher import Teacher
-from harness.distillation.training import Schedule, layer_loss, layer_weight, train
+from harness.distillation.training import Schedule, fit_readouts, layer_loss, layer_weight, train
 from harness.errors import UsageError
 from harness.features.sources import WeightsFile
 from harness.features.vgg import VGG, VGG16, with_all_filters
@@ -359,15 +359,51 @@ def test_store_of_another_shape_or_damaged_begins_anew(tmp_path: Path, damage: s
     assert TargetStore(tmp_path, num, 32, {layer: 3 for layer in LAYERS}).num_done == 0
 
 
-def test_continued_network_is_the_one_it_goes_on_from() -> None:
-    student, directions = make_student(make_teacher())
+def trained_a_little(student: Student) -> Student:
     with torch.no_grad():
         for parameter in student.parameters():
             parameter.add_(0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
-    start = continued_start(student.state(directions), directions)
+    return student
+
+
+def test_continued_network_is_the_one_it_goes_on_from() -> None:
+    teacher = make_teacher()
+    moments, _ = learned(teacher, 3)
+    student, directions = make_student(teacher)
+    start = continued_start(teacher, moments, directions, trained_a_little(student).state(directions))
     again = Student(start, student.get_buffer("input_weight"), student.get_buffer("input_bias"))
     for name, tensor in student.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], tensor, msg=name)
+
+
+def test_network_that_goes_on_wider_computes_the_same_and_reads_out_no_worse(tmp_path: Path) -> None:
+    teacher = make_teacher()
+    student, narrow = make_student(teacher)
+    moments, directions = learned(teacher, 5)
+    start = continued_start(teacher, moments, directions, trained_a_little(student).state(narrow))
+    wider = Student(start, student.get_buffer("input_weight"), student.get_buffer("input_bias"))
+    store = filled_store(tmp_path / "store", teacher, directions)
+    images = store.crops(range(store.num))
+    for layer, S in wider(images).items():
+        torch.testing.assert_close(S[:, :3], student(images)[layer])
+        torch.testing.assert_close(wider.read(layer, S)[..., :3], student.read(layer, S[:, :3]))
+    before = {layer: error(wider, layer, store, directions) for layer in wider.layers}
+    fit_readouts(wider, store, directions, wider.layers[1:], store.num)
+    after = {layer: error(wider, layer, store, directions) for layer in wider.layers}
+    assert after["conv1_1"] == before["conv1_1"]
+    for layer in wider.layers[1:]:
+        S = wider(images)[layer].detach().permute(0, 2, 3, 1).flatten(0, 2).double()
+        T = store.targets(layer, range(store.num)).flatten(0, 1).double()
+        best = torch.linalg.lstsq(S, T).solution
+        assert after[layer] == pytest.approx(float((S @ best - T).square().mean()), rel=1e-3)
+        assert after[layer] < 0.99 * before[layer]
+
+
+@torch.no_grad()
+def error(student: Student, layer: str, store: TargetStore, directions: Mapping[str, Directions]) -> float:
+    """Mean squared, of T / √energy, over a whole store."""
+    read = student.read(layer, student(store.crops(range(store.num)))[layer])
+    return float((read - store.targets(layer, range(store.num), directions[layer].num)).square().mean())
 
 
 # Training
@@ -509,7 +545,7 @@ def test_widths_are_a_quarter_of_vggs_more_where_they_cost_little_and_never_more
     feeding = feeding_for(widths)
     assert (feeding["conv1_1"], feeding["conv2_1"], feeding["conv5_1"]) == (16, 7, 20)
     wide = widths_for(Teacher(LoadedWeights(tiny_state(11, 400, 0, VGG16), "", ""), tiny_state(11, 400, 0, VGG16)))
-    assert list(wide.values()) == [16, 16, 64, 32, 64, 64, 64, 128, 256, 128, 256]
+    assert list(wide.values()) == [16, 16, 64, 32, 64, 64, 64, 256, 256, 128, 256]
     assert list(feeding_for(wide).values()) == [16, 16, 32, 32, 64, 64, 64, 128, 128, 128, 128]
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from harness.cli.console import make_console
 from harness.cli.downloads import DownloadProgress
 from harness.cli.stages import Stages
+from harness.distillation.card import recipe_in
 from harness.distillation.distil import NAME, Distillation
 from harness.distillation.image_sets import find_image_sets
 from harness.distillation.quality import LayerQuality
@@ -56,11 +57,12 @@ def run_distillation(request: Distilling) -> None:
             source_of(request.teacher), lambda done, total: progress.advance(request.teacher, done, total)
         )
     begin = load_state(source_of(request.begin)) if request.begin else None
+    before = recipe_beside(Path(request.begin)) if request.begin else ""
     recipe = replace(request.recipe, begun_with=begin.network_hash if begin else "")
     widths = widths_for(teacher, recipe.wider)
     size = f"{store_bytes(recipe.num_crops + recipe.num_pictures, recipe.side_px, widths) / 1e9:.1f} GB"
     with _alone_in(request.work), Stages(console) as told:
-        distillation = Distillation(request.work, recipe, teacher, sets, device, told, begin)
+        distillation = Distillation(request.work, recipe, teacher, sets, device, told, begin, before)
         console.print(
             f"{len(sets.photographs)} photographs and {len(sets.paintings)} paintings for training, "
             f"{len(sets.held_out)} held out; {request.work} will take {size}.",
@@ -79,6 +81,12 @@ def run_distillation(request: Distilling) -> None:
     path = request.work / f"{NAME}.safetensors"
     console.print(f"Wrote {path} and its card. To embed it, copy both into harness/features/.", soft_wrap=True)
     console.print(f"Next: harness distill --evaluate --weights {path} --work {request.work}", soft_wrap=True)
+
+
+def recipe_beside(weights: Path) -> str:
+    """How a network was made, by the card beside its file; empty where there is none."""
+    card = weights.with_suffix(".md")
+    return recipe_in(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else ""
 
 
 def use_device(given: str) -> torch.device:

@@ -33,7 +33,21 @@ def widths_in_words(widths: Sequence[int]) -> str:
     return "-".join(words)
 
 
-def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mapping[str, LayerQuality]) -> str:
+RECIPE = "**Recipe**: "
+"""What the paragraph of a card begins with that says how the network was made."""
+
+
+def recipe_in(card: str) -> str:
+    """What an earlier network's card says of how that was made, in one line; empty where it says nothing."""
+    for paragraph in card.split("\n\n"):
+        if paragraph.startswith(RECIPE):
+            return " ".join(paragraph.removeprefix(RECIPE).split())
+    return ""
+
+
+def make_card(
+    recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mapping[str, LayerQuality], before: str = ""
+) -> str:
     """The card without pictures.
 
     Args:
@@ -41,6 +55,7 @@ def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mappin
         teacher: from whom.
         sets: on what.
         quality: on the held-out images.
+        before: of the network that it goes on from, how that was made.
     """
     loaded, phases = teacher.loaded, [schedule.steps for schedule in recipe.schedules()]
     rounds = phases if recipe.begun_with else phases[1:]
@@ -67,12 +82,14 @@ def make_card(recipe: Recipe, teacher: Teacher, sets: ImageSets, quality: Mappin
         f"(SHA-256 of names and contents `{sets.sha256()}`),",
         f"{len(sets.held_out)} held out: those whose file name's SHA-256 is divisible by {HELD_OUT_OF}.",
         "",
-        f"**Recipe**: begun {begun}",
-        f"{recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in contrast, blurred, noisy).",
+        f"{RECIPE}begun {begun}",
+        f"{recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in contrast, blurred, noisy; a quarter",
+        "in other colours).",
         f"Then {recipe.rounds} rounds of {steps} steps on these and, in turns,",
         f"on {pictures} pictures more, optimised on the network as it stood before the round. "
         + ", ".join(f"{name} {value}" for name, value in recipe.fields().items())
-        + ".",
+        + "."
+        + (f" The network `{recipe.begun_with}` was begun {before.removeprefix('begun ')}" if before else ""),
         "",
         "**On the held-out images** (whole, every position): the share of the teacher's energy in its K largest",
         "principal directions, and the share of the variance in these that the network leaves unexplained, up to a",

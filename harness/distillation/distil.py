@@ -32,7 +32,7 @@ from harness.distillation.store import TargetStore
 from harness.distillation.student import Student
 from harness.distillation.targets import Directions, Moments, measure_moments, principal_directions
 from harness.distillation.teacher import PADDING, POOLING, Teacher
-from harness.distillation.training import train
+from harness.distillation.training import fit_readouts, train
 from harness.errors import UsageError
 from harness.features.fingerprint import network_hash
 from harness.features.sources import WeightsFile
@@ -56,10 +56,11 @@ class Distillation:
         device: where to compute.
         told: called as it goes on.
         begin: the distilled network that the recipe's ``begun_with`` stands for.
+        before: how that one was made, for the card.
 
     Raises:
         UsageError: the folder holds the work of another recipe, the recipe has fewer crops than a step, or the network
-            to begin with has no read-outs or other widths.
+            to begin with has no read-outs or is wider.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Distillation:
         device: torch.device,
         told: Told,
         begin: LoadedWeights | None = None,
+        before: str = "",
     ) -> None:
         if recipe.batch > min(recipe.num_crops, *recipe.pictures_of_rounds()):
             raise UsageError(
@@ -78,7 +80,7 @@ class Distillation:
                 f"{recipe.rounds} times so many pictures."
             )
         self.work, self.recipe, self.teacher, self.sets = work, recipe, teacher, sets
-        self.device, self._told = device, told
+        self.device, self._told, self._before = device, told, before
         self.widths, self._begin = widths_for(teacher, recipe.wider), begin
         if begin is not None:
             check_readouts(begin, self.widths)
@@ -97,13 +99,16 @@ class Distillation:
         self._fill("crops", stores[0], self._crop, whole, directions)
         input_convolution = whole.weight("input"), whole.bias("input")
         start = (
-            continued_start(self._begin.state, directions)
+            continued_start(whole, moments, directions, self._begin.state)
             if self._begin
             else selected_start(whole, moments, directions, feeding_for(self.widths))
         )
         student = Student(start, *input_convolution).to(self.device)
         if self._begin is None:
             self._train(0, student, stores, directions)
+        else:
+            wider = [layer for layer, K in self.widths.items() if K > len(self._begin.state[f"{layer}.readout"])]
+            fit_readouts(student, stores[0], directions, wider, self.recipe.num_measured)
         for round_, num in enumerate(self.recipe.pictures_of_rounds(), 1):
             network = VGG(student.state(directions), None, POOLING, PADDING).to(self.device)
             stores.append(self._store(f"pictures{round_}", num))
@@ -122,7 +127,7 @@ class Distillation:
     def _write_card(self, path: Path, quality: Mapping[str, LayerQuality]) -> None:
         """The card; what it says of this network's pictures stays."""
         _, *pictures = path.read_text().split(PICTURES) if path.exists() else ("",)
-        card = make_card(self.recipe, self.teacher, self.sets, quality)
+        card = make_card(self.recipe, self.teacher, self.sets, quality, self._before)
         write_whole(path, PICTURES.join([card, *pictures]).encode())
 
     @cached_property
@@ -200,15 +205,17 @@ def check_readouts(begin: LoadedWeights, widths: Mapping[str, int]) -> None:
     """That a network can be gone on from.
 
     Raises:
-        UsageError: it has no read-outs, or others than K × K.
+        UsageError: it has no read-outs, or a layer with more filters than K, or with fewer than feed the next one.
     """
+    feeding = feeding_for(widths)
     for layer, K in widths.items():
         readout = begin.state.get(f"{layer}.readout")
-        if readout is None or readout.shape != (K, K):
-            held = "no read-out" if readout is None else f"{readout.shape[1]} filters"
+        if readout is None or not feeding[layer] <= len(readout) <= K:
+            held = "no read-out" if readout is None else f"{len(readout)} filters"
             raise UsageError(
-                f"{begin.description} has {held} at {layer}, and {K} are needed to go on from it: --begin takes a "
-                "network of this command with the same widths. Leave it out to begin with the teacher's filters."
+                f"{begin.description} has {held} at {layer}, and {feeding[layer]} to {K} are needed to go on from it: "
+                "--begin takes a network of this command, no layer of which is wider than --wider says. Leave it out "
+                "to begin with the teacher's filters."
             )
 
 

@@ -13,7 +13,7 @@ from harness.features.vgg import block_of
 WIDTHS = (16, 32, 64, 128, 128)
 """Filters of a layer that the next one takes, by block: a quarter of VGG's."""
 
-WIDER = "conv2_1=64 conv4_2=256 conv5_1=256"
+WIDER = "conv2_1=64 conv4_1=256 conv4_2=256 conv5_1=256"
 """Filters of single layers that have more: those behind the block's are read out alone, and feed nothing.
 
 Half or more of what is wrong with a picture that was optimised on a quarter of the teacher's directions lies, in these

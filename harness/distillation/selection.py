@@ -62,18 +62,40 @@ class LayerStart:
     readout: Tensor
 
 
-def continued_start(state: Mapping[str, Tensor], directions: Mapping[str, Directions]) -> dict[str, LayerStart]:
-    """A distilled network's own weights; ``Student.state`` backwards.
+@torch.no_grad()
+def continued_start(
+    teacher: VGG, moments: Mapping[str, Moments], directions: Mapping[str, Directions], state: Mapping[str, Tensor]
+) -> dict[str, LayerStart]:
+    """A distilled network's own weights, ``Student.state`` backwards.
+
+    Where it is to be wider, some of the teacher's filters more; their read-outs are 0: ``fit_readouts`` finds them.
 
     Args:
-        state: with read-outs, of the directions' widths.
-        directions: those that it was distilled with: the same teacher and crops give the same.
+        teacher: normalised, its maps with all filters.
+        moments: layer to C and means, of all filters.
+        directions: layer to its principal directions; the network's own, of the same teacher and crops, come first.
+        state: the network, with read-outs, nowhere wider than the directions.
     """
-    start = {}
+    start: dict[str, LayerStart] = {}
+    previous: Tensor | None = None  # W (N, K) of the layer before: F ≈ W S
     for layer, own in directions.items():
-        V = state[f"{layer}.readout"].double() * (own.num_compared / own.num) ** 0.5
-        readout = (V / own.energy.sqrt()[:, None]).float()
-        start[layer] = LayerStart(state[f"{layer}.weight"].float(), state[f"{layer}.bias"].float(), readout)
+        held = state[f"{layer}.readout"].double()
+        V = held * (own.num_compared / len(held)) ** 0.5
+        weight, bias = state[f"{layer}.weight"].double(), state[f"{layer}.bias"].double()
+        if own.num > len(held):
+            C, U = moments[layer].second, own.basis[:, : len(held)]
+            left = C - U @ (U.T @ C)  # (1 − U Uᵀ) C (1 − U Uᵀ): U are eigenvectors of the compared filters
+            left = left - (left @ U) @ U.T
+            chosen = choose_filters(left, own.num - len(held))
+            A = teacher.weight(layer).double().cpu()[chosen]
+            if previous is not None:
+                A = torch.einsum("onhw,nk->okhw", A, previous[:, : weight.shape[1]])
+            weight = torch.cat([weight, A])
+            bias = torch.cat([bias, teacher.bias(layer).double().cpu()[chosen]])
+            V = torch.nn.functional.pad(V, (0, len(chosen), 0, len(chosen)))
+        previous = own.basis @ V
+        readout = V / own.energy.sqrt()[:, None]
+        start[layer] = LayerStart(weight.float().contiguous(), bias.float(), readout.float())
     return start
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from harness.distillation.files import write_whole
 from harness.distillation.muon import Muon
 from harness.distillation.on_policy import COMPARED
+from harness.distillation.selection import RIDGE
 from harness.distillation.store import TargetStore
 from harness.distillation.student import Student
 from harness.distillation.targets import Directions
@@ -60,6 +61,24 @@ def layer_loss(read: Tensor, target: Tensor, directions: Directions) -> Tensor:
     """
     energy = directions.energy.to(read)
     return ((read - target).square().mean((0, 1)) * energy).sum() / directions.variance.sum().to(read)
+
+
+@torch.no_grad()
+def fit_readouts(
+    student: Student, store: TargetStore, directions: Mapping[str, Directions], layers: Sequence[str], num: int
+) -> None:
+    """Set the read-outs of some layers to the least squares over the first ``num`` crops of a store."""
+    device = student.get_buffer("input_bias").device
+    sums = {layer: (torch.zeros((), device=device), torch.zeros((), device=device)) for layer in layers}
+    for index in range(min(num, store.num)):
+        maps = student(store.crops([index]).to(device))
+        for layer, (own, shared) in sums.items():
+            S = maps[layer][0].flatten(1).double()
+            target = store.targets(layer, [index], directions[layer].num)[0].to(S)
+            sums[layer] = own + S @ S.T, shared + S @ target
+    for layer, (own, shared) in sums.items():
+        ridge = torch.diag(RIDGE * own.diagonal().clamp_min(float(own.diagonal().max()) * RIDGE))
+        student.readouts[layer].copy_(torch.linalg.solve(own + ridge, shared).T)
 
 
 def train(
