@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from engine_rows import history_of, manifest_of, pictures_of
 from processes import kill_all
+from typer.testing import CliRunner
+
+import harness
+from harness.cli.app import app
 
 EXPERIMENT = """
 transfer: {content: coffee, style: mosaic, size: 64, steps: 120, pyramid: [],
@@ -32,17 +36,19 @@ def num_lines(out: Path) -> int:
     return sum(len(history_of(path.parent)) for path in out.glob("*/*/history.csv"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_killed_runs_of_every_method_go_on_to_the_bits_of_the_uninterrupted_ones(tmp_path: Path) -> None:
     path = tmp_path / "controls.yaml"
     path.write_text(EXPERIMENT)
-    command = [sys.executable, "-m", "harness", "run", str(path), "--devices", "cpu:1", "--wandb", "off"]
+    words = ["run", str(path), "--devices", "cpu:1", "--wandb", "off"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run([*command, "--out", str(whole)], check=True, capture_output=True)
+    uninterrupted = CliRunner().invoke(app, [*words, "--out", str(whole)])
+    assert uninterrupted.exit_code == 0, uninterrupted.output
     in_all, kills = num_lines(whole), 0
     # Killed three times, each time a quarter of the evaluations farther: within the rows, wherever that is.
     for part in range(1, 4):
         process = subprocess.Popen(
-            [*command, "--checkpoint-every", "0.2", "--out", str(killed)],
+            [sys.executable, "-m", "harness", *words, "--checkpoint-every", "0.2", "--out", str(killed)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -51,7 +57,8 @@ def test_killed_runs_of_every_method_go_on_to_the_bits_of_the_uninterrupted_ones
         kills += process.poll() is None
         kill_all(process)
     assert kills == 3
-    subprocess.run([*command, "--out", str(killed)], check=True, capture_output=True)
+    finished = CliRunner().invoke(app, [*words, "--out", str(killed)])
+    assert finished.exit_code == 0, finished.output
     attempts = [len(manifest_of(run)["attempts"]) for run in folders(killed).values()]
     assert sum(attempts) > len(attempts) + 1, attempts
     for label, run in folders(whole).items():
@@ -62,11 +69,6 @@ def test_killed_runs_of_every_method_go_on_to_the_bits_of_the_uninterrupted_ones
 
 
 def test_every_method_is_in_the_study_the_grid_and_wandb(tmp_path: Path) -> None:
-    from typer.testing import CliRunner
-
-    import harness
-    from harness.cli.app import app
-
     path = tmp_path / "controls.yaml"
     path.write_text(
         EXPERIMENT.replace("steps: 120", "steps: 5")

@@ -88,6 +88,7 @@ def test_every_trial_is_one_done_folder_and_its_values_are_the_metrics(swept: tu
     assert (folder / "front.png").stat().st_size > 0 and (folder / "front.pdf").stat().st_size > 0
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_same_seed_asks_the_same_trials_and_makes_the_same_images_on_one_worker_and_on_two(
     swept: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -97,6 +98,7 @@ def test_same_seed_asks_the_same_trials_and_makes_the_same_images_on_one_worker_
     assert images_of(tmp_path / "tiny_sweep") == images_of(folder)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_second_sweep_does_no_work_and_a_larger_budget_goes_on(swept: tuple[Path, Path], tmp_path: Path) -> None:
     path, folder = swept
     copy = tmp_path / "tiny_sweep"
@@ -114,6 +116,7 @@ def test_second_sweep_does_no_work_and_a_larger_budget_goes_on(swept: tuple[Path
     assert (copy / "earlier").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_trials_overrides_behind_run_are_the_same_run_and_no_work(swept: tuple[Path, Path]) -> None:
     path, folder = swept
     before = snapshot(folder)
@@ -126,6 +129,7 @@ def test_trials_overrides_behind_run_are_the_same_run_and_no_work(swept: tuple[P
     assert snapshot(folder) == before and (folder / "experiment.yaml").read_bytes() == definition
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_printed_words_of_a_trial_can_be_pasted_into_a_shell(swept: tuple[Path, Path]) -> None:
     path, folder = swept
     result = harness_sweep(path, "--out", folder.parent)
@@ -135,6 +139,7 @@ def test_printed_words_of_a_trial_can_be_pasted_into_a_shell(swept: tuple[Path, 
     assert pasted.exit_code == 0 and "0 to compute" in pasted.output, pasted.output
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_deleted_study_comes_back_from_the_run_folders(swept: tuple[Path, Path], tmp_path: Path) -> None:
     path, folder = swept
     copy = tmp_path / "tiny_sweep"
@@ -150,6 +155,7 @@ def test_deleted_study_comes_back_from_the_run_folders(swept: tuple[Path, Path],
     assert trials_of(copy) == trials_of(tmp_path / "kept" / "tiny_sweep")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_deleted_run_folder_is_computed_again_to_the_same_bits(swept: tuple[Path, Path], tmp_path: Path) -> None:
     path, folder = swept
     copy = tmp_path / "tiny_sweep"
@@ -161,6 +167,7 @@ def test_deleted_run_folder_is_computed_again_to_the_same_bits(swept: tuple[Path
     assert trials_of(copy) == trials_of(folder)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_killed_sweep_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
     """A worker and then the driver are killed; in the end the study and the pictures are the same."""
     path = write_sweep(tmp_path, steps=60)
@@ -207,7 +214,9 @@ pruner: {name: median, startup: 2, warmup: 5, rungs: [5, 10]}
 """
 
 
-def test_pruned_trials_stop_costing_and_their_runs_can_be_carried_to_the_end(tmp_path: Path) -> None:
+def test_pruned_trials_stop_costing_and_their_runs_can_be_carried_to_the_end(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     path = tmp_path / "pruned.yaml"
     path.write_text(PRUNED)
     result = harness_sweep(path, "--out", tmp_path / "runs")
@@ -223,6 +232,7 @@ def test_pruned_trials_stop_costing_and_their_runs_can_be_carried_to_the_end(tmp
         else:
             assert len(run.history()) == 30 and set(trial.intermediate_values) == {5, 10}
     assert (folder / "search.png").stat().st_size > 0
+    request.getfixturevalue("undrawn")  # once is enough
     pruned = next(run for run in harness.load(folder).runs if run.status.name == "PRUNED")
     words = ["run", str(path), *pruned.overrides, "--out", str(tmp_path / "runs"), "--devices", "cpu", "--wandb", "off"]
     before = trials_of(folder)
@@ -256,6 +266,7 @@ def test_second_driver_is_refused_with_a_sentence(swept: tuple[Path, Path]) -> N
     assert result.exit_code == 1 and "is in use by another harness process" in result.output
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_study_in_sqlite_is_the_same_study(swept: tuple[Path, Path], tmp_path: Path) -> None:
     path, folder = swept
     result = harness_sweep(path, "--out", tmp_path / "runs", "--storage", f"sqlite:///{tmp_path}/studies.db")

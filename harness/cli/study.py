@@ -24,7 +24,6 @@ from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Task
 from harness.engines.devices import DeviceSpec, parse_devices
 from harness.experiment_folder import ExperimentFolder
-from harness.figures.results import draw_results
 from harness.jobs import Job
 from harness.results import Results, load
 from harness.runs.tracking import Mode
@@ -124,10 +123,17 @@ def interrupted_by_signals() -> Iterator[Interrupt]:
             signal.signal(number, handler)
 
 
+def draw(results: Results) -> list[Path]:
+    """Draw what there is to draw; matplotlib is imported only now, when the work is done."""
+    from harness.figures.results import draw_results
+
+    return draw_results(results)
+
+
 def conclude(console: Console, folder: Path, storage: Any, mode: Mode, has_changed: bool) -> Results:
     """Draw, judge and mirror what the run folders hold; returns it."""
     results = load(folder)
-    drawn = draw_results(results)
+    drawn = draw(results)
     verdicts = judge(results)
     if verdicts:
         write_claims(results, verdicts)
