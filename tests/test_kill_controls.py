@@ -33,7 +33,7 @@ def folders(out: Path) -> dict[str, Path]:
 
 
 def num_lines(out: Path) -> int:
-    return sum(len(history_of(path.parent)) for path in out.glob("*/*/history.csv"))
+    return sum(path.read_bytes().count(b"\n") - 1 for path in out.glob("*/*/history.csv"))  # but for the heading
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -207,12 +207,26 @@ def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path)
         assert pictures_of(run) == pictures_of(uninterrupted)
 
 
+UNINTERRUPTED = ("axes.seed=[0]", "transfer.steps=300")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(finished: tuple[Path, Path, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folders of an experiment that takes seconds, carried out in one go; undrawn."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.cli.study.draw", lambda results: [])
+        result = harness_run(finished[0], *UNINTERRUPTED, "--out", folder)
+    assert result.exit_code == 0, result.output
+    return folder / "tiny"
+
+
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_interrupted_run_exits_with_130_and_goes_on_to_the_same_bits(
-    tmp_path: Path, experiment: Path, number: signal.Signals
+    tmp_path: Path, experiment: Path, uninterrupted: Path, number: signal.Signals
 ) -> None:
-    words = [str(experiment), "axes.seed=[0]", "transfer.steps=300"]
+    words = [str(experiment), *UNINTERRUPTED]
     command = [sys.executable, "-m", "harness", "run", *words, "--devices", "cpu", "--wandb", "off"]
     command += ["--out", str(tmp_path / "runs")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -229,9 +243,8 @@ def test_interrupted_run_exits_with_130_and_goes_on_to_the_same_bits(
     planned = harness_run(*words, "--dry-run", "--out", tmp_path / "runs")
     assert "2 of them begun" in planned.output
     assert harness_run(*words, "--out", tmp_path / "runs").exit_code == 0
-    assert harness_run(*words, "--out", tmp_path / "whole").exit_code == 0
     for run in runs_of(tmp_path / "runs" / "tiny").values():
-        whole = tmp_path / "whole" / "tiny" / run.name
+        whole = uninterrupted / run.name
         first, second = manifest_of(run)["attempts"]
         assert second == {"from": first["to"] + 1, "to": 300}
         assert history_of(run) == history_of(whole) and pictures_of(run) == pictures_of(whole)
@@ -473,6 +486,7 @@ def test_rows_at_different_evaluations_go_on_together(experiment: Path, tmp_path
         assert pictures_of(run) == pictures_of(alone) and history_of(run) == history_of(alone)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_tracked_run_mirrors_history_and_iterates_in_wandb(
     experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
