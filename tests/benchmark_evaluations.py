@@ -1,6 +1,6 @@
 """How low the loss comes on a full-width VGG-16 at equal cost: sizes and initial inverse Hessians side by side.
 
-    python tests/benchmark_evaluations.py                                  astronaut and strokes, 192 px: about 10 min
+    python tests/benchmark_evaluations.py                                  astronaut and strokes, 192 px: about 20 min
     python tests/benchmark_evaluations.py photo.jpg painting.jpg 192       others
 
 Cost is counted in evaluations at the full size: one at half the size counts a quarter. Every line has α/β = 1e-2 in the
@@ -21,6 +21,7 @@ from torch import Tensor
 from harness.cli.distill_evaluate import parse_pair
 from harness.distillation.on_policy import Levels, objective_of, optimise
 from harness.distillation.teacher import load_teacher
+from harness.images.resize import fit_area, resize
 from harness.optim.preconditioner import COLOUR_POWER, LOWEST_FREQUENCY, FourierFilter
 
 ALPHA = 1e-2
@@ -77,7 +78,8 @@ def filter_that(knows: Knows, painting: Tensor) -> list[AbstractContextManager[A
         class OwnSpectrum(FourierFilter):
             def __init__(self, shape: tuple[int, ...]) -> None:
                 super().__init__(shape)
-                self.gain = own_gain(self.gain, painting)
+                here = resize(painting, *fit_area(*painting.shape[1:], shape[1] * shape[2], 1.0))  # as the level has it
+                self.gain = own_gain(self.gain, here)
 
         patches.append(patch("harness.optim.preconditioner.FourierFilter", OwnSpectrum))
     return patches

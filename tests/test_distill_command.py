@@ -160,15 +160,42 @@ def test_begun_with_a_network_it_goes_on_with_pictures_alone(
     assert not (work / "phase1.pt").exists() and (work / "phase3.pt").exists()
     card = (work / "embedded.md").read_text()
     assert f"begun with the distilled network `{load_state(WeightsFile(begun)).network_hash}`" in card
-    assert "was begun as the teacher's filters that best predict the others" in card
+    assert "`: begun as the teacher's filters that best predict the others" in card
     pictures, others = (
         np.fromfile(folder / "pictures1" / "crops.bin", np.uint8).reshape(6, -1) for folder in (work, made[0])
     )
     assert not {picture.tobytes() for picture in pictures} & {picture.tobytes() for picture in others}
     refused = distil(*words, "--begin", "embedded", "--work", tmp_path / "other")
-    assert refused.exit_code == 2 and "5 to 5 are needed" in refused.output, refused.output
+    assert refused.exit_code == 2 and "5 are needed" in refused.output, refused.output
     refused = distil(*words, "--begin", teacher, "--work", tmp_path / "other")
     assert refused.exit_code == 2 and "no read-out" in refused.output, refused.output
+
+
+def test_network_goes_on_wider_also_when_cut_off(images: list[object], tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher.safetensors"
+    safetensors.torch.save_file(tiny_state(11, 20, 0, VGG16), teacher)
+    words = [*images, "--teacher", teacher, "--steps", 4, "--crops", 4, "--pictures", 8, "--rounds", 1, "--size", 32]
+    made = distil(*words, "--wider", "", "--work", tmp_path / "narrow")
+    assert made.exit_code == 0, (made.output, made.exception)
+    # 19 of the 20 filters fire
+    words += ["--begin", tmp_path / "narrow" / "embedded.safetensors", "--wider", "conv1_1=99"]
+    whole = distil(*words, "--work", tmp_path / "whole")
+    assert whole.exit_code == 0, (whole.output, whole.exception)
+    state = load_state(WeightsFile(tmp_path / "whole" / "embedded.safetensors")).state
+    assert state["conv1_1.readout"].shape == (19, 19) and state["conv1_2.weight"].shape == (16, 16, 3, 3)
+    assert "wider conv1_1=19" in (tmp_path / "whole" / "embedded.md").read_text()
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.distillation.distil.train", cut)
+        assert distil(*words, "--work", tmp_path / "cut").exit_code == 130
+    assert distil(*words, "--work", tmp_path / "cut").exit_code == 0
+    cut_off, uncut = (tmp_path / name / "embedded.safetensors" for name in ("cut", "whole"))
+    assert cut_off.read_bytes() == uncut.read_bytes()
+    again = distil(*words, "--wider", "conv1_1=19", "--work", tmp_path / "whole")
+    assert again.exit_code == 0, again.output
 
 
 def test_evaluate_measures_pictures_and_maps_and_writes_them_to_the_card(
@@ -195,7 +222,6 @@ def test_evaluate_measures_pictures_and_maps_and_writes_them_to_the_card(
     [
         (["--crops", 6], "another recipe (different: num_crops)"),
         (["--steps", 9], "another recipe (different: steps)"),
-        (["--wider", "conv4_2=300"], "another recipe (different: wider)"),
         (["--images", "MORE"], "another recipe (different: images)"),
     ],
 )
@@ -228,6 +254,8 @@ def test_what_cannot_be_done_is_a_sentence(teacher: Path, images: list[object], 
         ([*images, "--teacher", tmp_path / "no.pth"], "does not exist"),
         ([*images, "--wider", "conv4_2"], "conv4_2 is not LAYER=FILTERS"),
         ([*images, "--pair", "coffee:ink"], "belong to --evaluate"),
+        (["--evaluate", "--wider", "conv1_1=32"], "leave them out with --evaluate"),
+        (["--evaluate", "--begin", shallow], "leave them out with --evaluate"),
         (["--evaluate", "--pair", "coffee"], "is not CONTENT:STYLE"),
         (["--evaluate", "--pair", "coffe:ink"], "Did you mean coffee?"),
         (["--evaluate", "--alpha", 0], "must be above 0"),

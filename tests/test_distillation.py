@@ -30,12 +30,12 @@ from harness.distillation.on_policy import (
 )
 from harness.distillation.quality import measure_quality
 from harness.distillation.recipe import Recipe, feeding_for, widths_for
-from harness.distillation.selection import choose_filters, continued_start, selected_start
+from harness.distillation.selection import LayerStart, choose_filters, held_start, selected_start, widened_start
 from harness.distillation.store import TargetStore, store_bytes
 from harness.distillation.student import Student
 from harness.distillation.targets import Directions, Moments, measure_moments, principal_directions
 from harness.distillation.teacher import Teacher
-from harness.distillation.training import Schedule, fit_readouts, layer_loss, layer_weight, train
+from harness.distillation.training import Schedule, best_readouts, layer_loss, layer_weight, train
 from harness.errors import UsageError
 from harness.features.sources import WeightsFile
 from harness.features.vgg import VGG, VGG16, with_all_filters
@@ -276,7 +276,7 @@ def test_a_quarter_of_the_crops_have_their_channels_in_another_order_with_anothe
     others = [recoloured(crop, np.random.default_rng(seed)) for seed in range(200)]
     changed = [other for other in others if other is not crop]
     assert 0.15 < len(changed) / len(others) < 0.35
-    factors = []
+    factors, orders = [], set()
     for other in changed:
         assert other.shape == crop.shape and 0 <= float(other.min()) and float(other.max()) <= 1
         unclamped = [(0 < channel) & (channel < 1) for channel in other]
@@ -290,12 +290,32 @@ def test_a_quarter_of_the_crops_have_their_channels_in_another_order_with_anothe
             for c in range(3)
         ]
         assert sorted(sources) == [0, 1, 2]
+        orders.add(tuple(sources))
         for c, source in enumerate(sources):
             distance = (crop[source] - crop[source].mean())[unclamped[c]]
             factor = (other[c] - crop[source].mean())[unclamped[c]] / distance
             factors.append(float(factor.median()))
             assert torch.allclose(factor[distance.abs() > 0.01], factor.median(), rtol=1e-3)
     assert 0.7 <= min(factors) < 0.9 and 2.2 < max(factors) <= 2.5
+    assert len(orders) == 6
+
+
+def test_crops_and_both_images_of_a_picture_get_other_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = torch.tensor([10, 100, 200], dtype=torch.uint8)[:, None, None].expand(3, 40, 48)
+    crops = [make_crop([image], 32, 0, index).float() for index in range(200)]
+    reordered = [crop for crop in crops if not float(crop[0].mean()) < float(crop[1].mean()) < float(crop[2].mean())]
+    assert 0.12 < len(reordered) / 200 < 0.32  # five of six orders of a quarter
+    given: list[Tensor] = []
+
+    def recorded(crop: Tensor, random: np.random.Generator) -> Tensor:
+        given.append(crop)
+        return crop
+
+    monkeypatch.setattr(on_policy, "recoloured", recorded)
+    monkeypatch.setattr(on_policy, "KEPT_AFTER", (1,))
+    network = VGG(tiny_state(11, 3, 0, VGG16))
+    make_pictures(network, as_bytes([photograph(34, 40, 0)]), as_bytes([photograph(34, 40, 1)]), 32, 0, 0)
+    assert len(given) == 2 and not torch.equal(given[0], given[1])
 
 
 def test_crops_take_turns_between_images() -> None:
@@ -366,44 +386,61 @@ def trained_a_little(student: Student) -> Student:
     return student
 
 
-def test_continued_network_is_the_one_it_goes_on_from() -> None:
-    teacher = make_teacher()
-    moments, _ = learned(teacher, 3)
-    student, directions = make_student(teacher)
-    start = continued_start(teacher, moments, directions, trained_a_little(student).state(directions))
+def test_held_network_has_its_weights_and_no_read_outs_of_its_own() -> None:
+    student, directions = make_student(make_teacher())
+    start = held_start(trained_a_little(student).state(directions), directions)
     again = Student(start, student.get_buffer("input_weight"), student.get_buffer("input_bias"))
     for name, tensor in student.state_dict().items():
-        torch.testing.assert_close(again.state_dict()[name], tensor, msg=name)
+        kept = torch.zeros_like(tensor) if name.startswith("readouts") else tensor
+        torch.testing.assert_close(again.state_dict()[name], kept, msg=name)
 
 
-def test_network_that_goes_on_wider_computes_the_same_and_reads_out_no_worse(tmp_path: Path) -> None:
+def test_best_readouts_are_the_least_squares_from_the_first_filters(tmp_path: Path) -> None:
     teacher = make_teacher()
-    student, narrow = make_student(teacher)
-    moments, directions = learned(teacher, 5)
-    start = continued_start(teacher, moments, directions, trained_a_little(student).state(narrow))
-    wider = Student(start, student.get_buffer("input_weight"), student.get_buffer("input_bias"))
+    student, directions = make_student(teacher)
     store = filled_store(tmp_path / "store", teacher, directions)
+    filters = {"conv1_1": 3, "conv1_2": 2, "conv2_1": 1}
+    done: list[int] = []
+    found = best_readouts(student, store, directions, filters, 4, done.append)
+    assert done == [1, 2, 3, 4] and found.keys() == filters.keys()
+    maps = student(store.crops(range(4)))
+    for layer, C in filters.items():
+        S = maps[layer].detach()[:, :C].permute(0, 2, 3, 1).flatten(0, 2).double()
+        T = store.targets(layer, range(4)).flatten(0, 1).double()
+        assert found[layer].shape == (3, C)
+        residual = (S @ found[layer].T.double() - T).square().mean()
+        assert float(residual) == pytest.approx(
+            float((S @ torch.linalg.lstsq(S, T).solution - T).square().mean()), rel=1e-3
+        )
+
+
+def test_widened_network_computes_the_same_and_its_further_filters_are_the_teachers(tmp_path: Path) -> None:
+    """Where the former filters tell all of the teacher's map, a further one's map is the teacher's own."""
+    teacher = make_teacher()
+    student, _ = make_student(teacher, 6)  # full width: it is its teacher
+    moments, directions = learned(teacher, 6)
+    few = {layer: replace_width(of, 4 if layer == "conv2_1" else 6) for layer, of in directions.items()}
+    cut = {
+        layer: LayerStart(
+            student.weights[layer].detach()[: of.num], student.biases[layer].detach()[: of.num], torch.zeros(0)
+        )
+        for layer, of in few.items()
+    }
+    cut["conv2_2"] = LayerStart(cut["conv2_2"].weight[:, :4], cut["conv2_2"].bias, torch.zeros(0))
+    store = filled_store(tmp_path / "store", teacher, directions)
+    readouts = best_readouts(student, store, directions, {layer: of.num for layer, of in few.items()}, store.num)
+    wider = widened_start(teacher, moments, directions, cut, readouts)
+    again = Student(wider, student.get_buffer("input_weight"), student.get_buffer("input_bias"))
     images = store.crops(range(store.num))
-    for layer, S in wider(images).items():
-        torch.testing.assert_close(S[:, :3], student(images)[layer])
-        torch.testing.assert_close(wider.read(layer, S)[..., :3], student.read(layer, S[:, :3]))
-    before = {layer: error(wider, layer, store, directions) for layer in wider.layers}
-    fit_readouts(wider, store, directions, wider.layers[1:], store.num)
-    after = {layer: error(wider, layer, store, directions) for layer in wider.layers}
-    assert after["conv1_1"] == before["conv1_1"]
-    for layer in wider.layers[1:]:
-        S = wider(images)[layer].detach().permute(0, 2, 3, 1).flatten(0, 2).double()
-        T = store.targets(layer, range(store.num)).flatten(0, 1).double()
-        best = torch.linalg.lstsq(S, T).solution
-        assert after[layer] == pytest.approx(float((S @ best - T).square().mean()), rel=1e-3)
-        assert after[layer] < 0.99 * before[layer]
+    mine, teachers = again(images)["conv2_1"].detach(), teacher(images, ["conv2_1"])["conv2_1"]
+    torch.testing.assert_close(mine[:, :4], student(images)["conv2_1"][:, :4])
+    for further in mine[:, 4:].unbind(1):
+        nearest = min(float((further - own).square().mean() / own.square().mean()) for own in teachers.unbind(1))
+        assert nearest < 1e-3
 
 
-@torch.no_grad()
-def error(student: Student, layer: str, store: TargetStore, directions: Mapping[str, Directions]) -> float:
-    """Mean squared, of T / √energy, over a whole store."""
-    read = student.read(layer, student(store.crops(range(store.num)))[layer])
-    return float((read - store.targets(layer, range(store.num), directions[layer].num)).square().mean())
+def replace_width(of: Directions, K: int) -> Directions:
+    return Directions(of.basis[:, :K], of.energy[:K], of.mean[:K], of.share, of.num_compared)
 
 
 # Training

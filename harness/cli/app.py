@@ -227,8 +227,8 @@ def distill(
         str | None,
         typer.Option(
             metavar="LAYER=FILTERS …",
-            help="Layers with more filters than a quarter of VGG's: they are read out, and feed nothing. '' for none; "
-            "by default those of the embedded network.",
+            help="All layers with more filters than a quarter of VGG's; those beyond are compared, and feed nothing. "
+            "'' for none; by default conv2_1, conv4_1, conv4_2 and conv5_1 have twice as many.",
         ),
     ] = None,
     size: Annotated[
@@ -254,6 +254,8 @@ def distill(
     with reporting():
         photographs, painted = tuple(images or ()), tuple(paintings or ())
         if evaluate:
+            if wider is not None or begin:
+                raise UsageError("--wider and --begin say how a network is made; leave them out with --evaluate.")
             from harness.cli.distill_evaluate import Evaluating, evaluate_network
 
             evaluate_network(

@@ -18,12 +18,12 @@ from harness.distillation.card import recipe_in
 from harness.distillation.distil import NAME, Distillation
 from harness.distillation.image_sets import find_image_sets
 from harness.distillation.quality import LayerQuality
-from harness.distillation.recipe import Recipe, widths_for
+from harness.distillation.recipe import Recipe, wider_of, widths_for
 from harness.distillation.store import store_bytes
 from harness.distillation.teacher import load_teacher
 from harness.engines.devices import parse_device
 from harness.errors import StorageError
-from harness.features.sources import NAMES, WeightsFile, WeightsSource
+from harness.features.sources import NAMES, WeightsFile, WeightsSource, fetch
 from harness.features.weights import load_state
 from harness.runs.store import lock_file
 
@@ -57,9 +57,9 @@ def run_distillation(request: Distilling) -> None:
             source_of(request.teacher), lambda done, total: progress.advance(request.teacher, done, total)
         )
     begin = load_state(source_of(request.begin)) if request.begin else None
-    before = recipe_beside(Path(request.begin)) if request.begin else ""
-    recipe = replace(request.recipe, begun_with=begin.network_hash if begin else "")
-    widths = widths_for(teacher, recipe.wider)
+    before = recipe_beside(fetch(source_of(request.begin)).path) if request.begin else ""
+    widths = widths_for(teacher, request.recipe.wider)
+    recipe = replace(request.recipe, wider=wider_of(widths), begun_with=begin.network_hash if begin else "")
     size = f"{store_bytes(recipe.num_crops + recipe.num_pictures, recipe.side_px, widths) / 1e9:.1f} GB"
     with _alone_in(request.work), Stages(console) as told:
         distillation = Distillation(request.work, recipe, teacher, sets, device, told, begin, before)

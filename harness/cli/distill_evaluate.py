@@ -100,18 +100,18 @@ def evaluate_network(request: Evaluating) -> None:
     if quality:
         console.print(quality_table(quality))
     console.print(comparison_table(comparisons))
-    own, teachers = seconds_per_evaluation(student, network, *pairs[0].images(request.size_px, device))
-    console.print(
-        f"One evaluation takes {1e3 * own:.0f} ms on the network and {1e3 * teachers:.0f} ms on its teacher: "
-        f"{own / teachers:.3f} of it.",
-        soft_wrap=True,
-    )
     card = request.weights.with_suffix(".md") if request.weights else None
     if card is not None and card.is_file():
         num_evaluations = sum(num for _, num in LEVELS)
         text = with_pictures(card.read_text(), comparisons, request.size_px, num_evaluations)
         write_whole(card, text.encode())
         console.print(f"Wrote this to {card}.", soft_wrap=True)
+    students, teachers = seconds_per_evaluation(student, network, *pairs[0].images(request.size_px, device))
+    console.print(
+        f"One evaluation takes {1e3 * students:.0f} ms on the network and {1e3 * teachers:.0f} ms on its teacher: "
+        f"{students / teachers:.3f} of it.",
+        soft_wrap=True,
+    )
 
 
 def parse_pair(given: str) -> Pair:

@@ -89,7 +89,7 @@ def make_card(
         f"on {pictures} pictures more, optimised on the network as it stood before the round. "
         + ", ".join(f"{name} {value}" for name, value in recipe.fields().items())
         + "."
-        + (f" The network `{recipe.begun_with}` was begun {before.removeprefix('begun ')}" if before else ""),
+        + (f" Of the network `{recipe.begun_with}`: {before}" if before else ""),
         "",
         "**On the held-out images** (whole, every position): the share of the teacher's energy in its K largest",
         "principal directions, and the share of the variance in these that the network leaves unexplained, up to a",

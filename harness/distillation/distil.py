@@ -27,12 +27,12 @@ from harness.distillation.image_sets import Images, ImageSets, read_images, read
 from harness.distillation.on_policy import KEPT_AFTER, make_pictures
 from harness.distillation.quality import LayerQuality, measure_quality
 from harness.distillation.recipe import Recipe, feeding_for, widths_for
-from harness.distillation.selection import continued_start, selected_start
+from harness.distillation.selection import LayerStart, held_start, selected_start, widened_start
 from harness.distillation.store import TargetStore
 from harness.distillation.student import Student
 from harness.distillation.targets import Directions, Moments, measure_moments, principal_directions
 from harness.distillation.teacher import PADDING, POOLING, Teacher
-from harness.distillation.training import fit_readouts, train
+from harness.distillation.training import best_readouts, train
 from harness.errors import UsageError
 from harness.features.fingerprint import network_hash
 from harness.features.sources import WeightsFile
@@ -97,18 +97,12 @@ class Distillation:
         directions = principal_directions(moments, self.widths, self.teacher.compared)
         stores = [self._store("crops", self.recipe.num_crops)]
         self._fill("crops", stores[0], self._crop, whole, directions)
-        input_convolution = whole.weight("input"), whole.bias("input")
-        start = (
-            continued_start(whole, moments, directions, self._begin.state)
-            if self._begin
-            else selected_start(whole, moments, directions, feeding_for(self.widths))
-        )
-        student = Student(start, *input_convolution).to(self.device)
         if self._begin is None:
+            start = selected_start(whole, moments, directions, feeding_for(self.widths))
+            student = self._student(start, whole)
             self._train(0, student, stores, directions)
         else:
-            wider = [layer for layer, K in self.widths.items() if K > len(self._begin.state[f"{layer}.readout"])]
-            fit_readouts(student, stores[0], directions, wider, self.recipe.num_measured)
+            student = self._continued(self._begin.state, stores[0], whole, moments, directions)
         for round_, num in enumerate(self.recipe.pictures_of_rounds(), 1):
             network = VGG(student.state(directions), None, POOLING, PADDING).to(self.device)
             stores.append(self._store(f"pictures{round_}", num))
@@ -123,6 +117,32 @@ class Distillation:
         quality = measure_quality(written, self.teacher.network(self.device), self._held_out())
         self._write_card(path.with_suffix(".md"), quality)
         return quality
+
+    def _student(self, start: Mapping[str, LayerStart], whole: VGG) -> Student:
+        return Student(start, whole.weight("input"), whole.bias("input")).to(self.device)
+
+    def _continued(
+        self,
+        state: Mapping[str, Tensor],
+        crops: TargetStore,
+        whole: VGG,
+        moments: Mapping[str, Moments],
+        directions: Mapping[str, Directions],
+    ) -> Student:
+        """A distilled network, as wide as asked, its read-outs those that are best over the first crops."""
+        num = min(self.recipe.num_measured, self.recipe.num_crops)
+
+        def told(done: int) -> None:
+            self._told("fitting read-outs", done, 2 * num, "")
+
+        held = held_start(state, directions)
+        feeding = best_readouts(self._student(held, whole), crops, directions, feeding_for(self.widths), num, told)
+        student = self._student(widened_start(whole, moments, directions, held, feeding), whole)
+        for layer, V in best_readouts(
+            student, crops, directions, self.widths, num, lambda done: told(num + done)
+        ).items():
+            student.readouts[layer].data.copy_(V)
+        return student
 
     def _write_card(self, path: Path, quality: Mapping[str, LayerQuality]) -> None:
         """The card; what it says of this network's pictures stays."""
@@ -210,10 +230,12 @@ def check_readouts(begin: LoadedWeights, widths: Mapping[str, int]) -> None:
     feeding = feeding_for(widths)
     for layer, K in widths.items():
         readout = begin.state.get(f"{layer}.readout")
-        if readout is None or not feeding[layer] <= len(readout) <= K:
-            held = "no read-out" if readout is None else f"{len(readout)} filters"
+        num = 0 if readout is None else len(begin.state[f"{layer}.bias"])
+        if readout is None or readout.shape != (num, num) or not feeding[layer] <= num <= K:
+            held = f"{num} filters" if num else "no read-out"
+            needed = str(K) if feeding[layer] == K else f"{feeding[layer]} to {K}"
             raise UsageError(
-                f"{begin.description} has {held} at {layer}, and {feeding[layer]} to {K} are needed to go on from it: "
+                f"{begin.description} has {held} at {layer}, and {needed} are needed to go on from it: "
                 "--begin takes a network of this command, no layer of which is wider than --wider says. Leave it out "
                 "to begin with the teacher's filters."
             )

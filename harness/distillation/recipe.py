@@ -57,7 +57,7 @@ class Recipe:
     warmup: int = 100
     num_measured: int = 200
     seed: int = 0
-    version: int = 3
+    version: int = 4
 
     def schedules(self) -> tuple[Schedule, ...]:
         """Of every phase, each with a warm-up of its own: on crops alone where it begins anew, then of each round."""
@@ -103,6 +103,12 @@ def widths_for(teacher: Teacher, wider: str = WIDER) -> dict[str, int]:
             )
         widths[layer] = int(number)
     return {layer: min(K, teacher.num_compared(layer)) for layer, K in widths.items()}
+
+
+def wider_of(widths: Mapping[str, int]) -> str:
+    """The layers that have more filters than ``WIDTHS``, as ``WIDER`` has them: one spelling for each network."""
+    more = {layer: K for layer, K in widths.items() if K > WIDTHS[block_of(layer) - 1]}
+    return " ".join(f"{layer}={K}" for layer, K in more.items())
 
 
 def feeding_for(widths: Mapping[str, int]) -> dict[str, int]:

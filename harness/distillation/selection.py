@@ -62,40 +62,56 @@ class LayerStart:
     readout: Tensor
 
 
-@torch.no_grad()
-def continued_start(
-    teacher: VGG, moments: Mapping[str, Moments], directions: Mapping[str, Directions], state: Mapping[str, Tensor]
-) -> dict[str, LayerStart]:
-    """A distilled network's own weights, ``Student.state`` backwards.
+def held_start(state: Mapping[str, Tensor], directions: Mapping[str, Directions]) -> dict[str, LayerStart]:
+    """A distilled network's own weights; the read-outs 0, since other crops have other directions.
 
-    Where it is to be wider, some of the teacher's filters more; their read-outs are 0: ``fit_readouts`` finds them.
+    Args:
+        state: of the network.
+        directions: that are to be read out.
+    """
+    return {
+        layer: LayerStart(
+            state[f"{layer}.weight"].float(),
+            state[f"{layer}.bias"].float(),
+            torch.zeros(own.num, len(state[f"{layer}.bias"])),
+        )
+        for layer, own in directions.items()
+    }
+
+
+@torch.no_grad()
+def widened_start(
+    teacher: VGG,
+    moments: Mapping[str, Moments],
+    directions: Mapping[str, Directions],
+    held: Mapping[str, LayerStart],
+    readouts: Mapping[str, Tensor],
+) -> dict[str, LayerStart]:
+    """A network with as many filters as there are directions: its own, then some of the teacher's. Read-outs are 0.
 
     Args:
         teacher: normalised, its maps with all filters.
         moments: layer to C and means, of all filters.
-        directions: layer to its principal directions; the network's own, of the same teacher and crops, come first.
-        state: the network, with read-outs, nowhere wider than the directions.
+        directions: layer to its principal directions, no fewer than the network has filters there.
+        held: the network.
+        readouts: layer to (K, C), what takes the C filters that feed the next layer to T / √energy.
     """
     start: dict[str, LayerStart] = {}
-    previous: Tensor | None = None  # W (N, K) of the layer before: F ≈ W S
+    before: Tensor | None = None  # W (N, C) of the layer before: F ≈ W S
     for layer, own in directions.items():
-        held = state[f"{layer}.readout"].double()
-        V = held * (own.num_compared / len(held)) ** 0.5
-        weight, bias = state[f"{layer}.weight"].double(), state[f"{layer}.bias"].double()
-        if own.num > len(held):
-            C, U = moments[layer].second, own.basis[:, : len(held)]
-            left = C - U @ (U.T @ C)  # (1 − U Uᵀ) C (1 − U Uᵀ): U are eigenvectors of the compared filters
-            left = left - (left @ U) @ U.T
-            chosen = choose_filters(left, own.num - len(held))
+        weight, bias = held[layer].weight, held[layer].bias
+        num_more = own.num - len(bias)
+        if num_more:
+            C, U = moments[layer].second, own.basis[:, : len(bias)]
+            rest = torch.eye(len(C), dtype=C.dtype) - U @ U.T
+            chosen = choose_filters(rest @ C @ rest, num_more)
             A = teacher.weight(layer).double().cpu()[chosen]
-            if previous is not None:
-                A = torch.einsum("onhw,nk->okhw", A, previous[:, : weight.shape[1]])
-            weight = torch.cat([weight, A])
-            bias = torch.cat([bias, teacher.bias(layer).double().cpu()[chosen]])
-            V = torch.nn.functional.pad(V, (0, len(chosen), 0, len(chosen)))
-        previous = own.basis @ V
-        readout = V / own.energy.sqrt()[:, None]
-        start[layer] = LayerStart(weight.float().contiguous(), bias.float(), readout.float())
+            if before is not None:
+                A = torch.einsum("onhw,nk->okhw", A, before)
+            weight = torch.cat([weight, A.float()])
+            bias = torch.cat([bias, teacher.bias(layer).cpu()[chosen]])
+        before = own.basis @ (own.energy.sqrt()[:, None] * readouts[layer].double().cpu())
+        start[layer] = LayerStart(weight.contiguous(), bias, torch.zeros(own.num, own.num))
     return start
 
 

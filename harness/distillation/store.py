@@ -16,6 +16,8 @@ from harness.distillation.files import write_whole
 from harness.distillation.targets import Directions
 from harness.features.vgg import VGG, map_shape
 
+LARGEST = torch.finfo(torch.float16).max
+
 
 class TargetStore:
     """``num`` crops with their T / √energy of every layer, float16, in files that are mapped into memory.
@@ -78,7 +80,8 @@ class TargetStore:
             crop = make_crop(index)
             self._crops[index] = crop.numpy()
             for layer, F in teacher(crop[None].to(device).float() / 255, self.widths).items():
-                self._targets[layer][index] = (F[0].flatten(1).T @ bases[layer]).half().cpu().numpy()
+                targets = (F[0].flatten(1).T @ bases[layer]).clamp(-LARGEST, LARGEST)
+                self._targets[layer][index] = targets.half().cpu().numpy()
             self._write_done(index + 1)  # the maps survive this process: they are the system's to write
             on_crop(index + 1)
 

@@ -64,21 +64,40 @@ def layer_loss(read: Tensor, target: Tensor, directions: Directions) -> Tensor:
 
 
 @torch.no_grad()
-def fit_readouts(
-    student: Student, store: TargetStore, directions: Mapping[str, Directions], layers: Sequence[str], num: int
-) -> None:
-    """Set the read-outs of some layers to the least squares over the first ``num`` crops of a store."""
+def best_readouts(
+    student: Student,
+    store: TargetStore,
+    directions: Mapping[str, Directions],
+    filters: Mapping[str, int],
+    num: int,
+    on_crop: Callable[[int], None] = lambda done: None,
+) -> dict[str, Tensor]:
+    """Layer to (K, C): the least squares of T / √energy from a layer's first C filters, over some crops.
+
+    Args:
+        student: whose maps.
+        store: the first ``num`` of its crops are taken.
+        directions: of every layer.
+        filters: layer to C.
+        num: crops.
+        on_crop: called with how many are done.
+    """
     device = student.get_buffer("input_bias").device
-    sums = {layer: (torch.zeros((), device=device), torch.zeros((), device=device)) for layer in layers}
-    for index in range(min(num, store.num)):
+    nothing = torch.zeros((), dtype=torch.float64, device=device)
+    sums = {layer: (nothing, nothing) for layer in filters}
+    for index in range(num):
         maps = student(store.crops([index]).to(device))
         for layer, (own, shared) in sums.items():
-            S = maps[layer][0].flatten(1).double()
-            target = store.targets(layer, [index], directions[layer].num)[0].to(S)
-            sums[layer] = own + S @ S.T, shared + S @ target
+            S = maps[layer][0, : filters[layer]].flatten(1).double()
+            T = store.targets(layer, [index], directions[layer].num)[0].to(S)
+            sums[layer] = own + S @ S.T, shared + S @ T
+        on_crop(index + 1)
+    found = {}
     for layer, (own, shared) in sums.items():
-        ridge = torch.diag(RIDGE * own.diagonal().clamp_min(float(own.diagonal().max()) * RIDGE))
-        student.readouts[layer].copy_(torch.linalg.solve(own + ridge, shared).T)
+        energy = own.diagonal()
+        ridge = torch.diag(RIDGE * energy.clamp_min(RIDGE * float(energy.max())))
+        found[layer] = torch.linalg.solve(own + ridge, shared).T.float()
+    return found
 
 
 def train(
