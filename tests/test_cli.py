@@ -267,5 +267,5 @@ def test_explain_prints_the_printed_equations_and_every_convention(tmp_path: Pat
     assert result.exit_code == 0, result.output
     for word in ("eq. 1", "eq. 4", "conv4_2", "released", "printed", "neural_style", "gordicaleksa", "0.8"):
         assert word in result.output, word
-    # 64 px: conv4_2's read-out has 128 channels, on 8 × 8 positions, so α_printed = 2 · 1e-3 / (128 · 64)
-    assert f"{2e-3 / (128 * 64):.6g}" in result.output
+    # 64 px: conv4_2's read-out has 256 channels, on 8 × 8 positions, so α_printed = 2 · 1e-3 / (256 · 64)
+    assert f"{2e-3 / (256 * 64):.6g}" in result.output
