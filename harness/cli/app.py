@@ -191,7 +191,7 @@ def fetch(
 @app.command(
     epilog="""**Examples**
 
-    harness distill --images photos --paintings paintings                  from VGG-16: hours on two cores
+    harness distill --images photos --paintings paintings                  from VGG-16: an hour or more
 
     harness distill --images photos --paintings paintings --wider 'conv4_2=512' --work wide     another network
 
