@@ -427,10 +427,6 @@ def test_unknown_layer_names_the_nearest():
 
 
 def test_embedded_network_ends_at_conv5_1_and_is_small():
-    if not sources.EMBEDDED.is_file():
-        with pytest.raises(WeightsError, match="embedded network is missing"):
-            load_state("embedded")
-        pytest.skip("the embedded network is not built yet")
     loaded = load_state("embedded")
     assert loaded.layers[-1] == "conv5_1"
     assert sources.EMBEDDED.stat().st_size <= 3_000_000
