@@ -31,7 +31,8 @@ from harness.runs.module import StyleTransfer
 from harness.runs.modules import make_optimizer
 from harness.runs.prepare import Row, load_network, prepare_images, row_objective_of, start_image
 from harness.runs.store import Manifest
-from harness.runs.tracking import open_tracker, resolve_mode
+from harness.tracking.mode import resolve_mode
+from harness.tracking.wandb_tracker import open_tracker
 
 
 def full_width_file(folder: Path) -> Path:

@@ -25,6 +25,7 @@ LAYER_OF = {
     "harness.claims": "driver",
     "harness.figures": "driver",
     "harness.engines": "engines",
+    "harness.tracking": "engines",
     "harness.runs": "runs",
     "harness.distillation": "core",
     "harness.objective": "core",

@@ -37,10 +37,11 @@ from wandb_server import (  # noqa: F401
 
 from harness.errors import UsageError
 from harness.runs.store import Manifest, RunFolder, Status
-from harness.runs.tracking import Mirror, Mode, NoTracker, Tracker, open_tracker, resolve_mode
-from harness.runs.tracking_mirror import end_service
-from harness.runs.tracking_mode import wandb_folder
-from harness.runs.tracking_records import HistoryReader, history_record, run_config, run_name, wandb_id
+from harness.runs.tracker import Tracker
+from harness.tracking.mirror import Mirror, end_service
+from harness.tracking.mode import Mode, resolve_mode, wandb_folder
+from harness.tracking.records import HistoryReader, history_record, run_config, run_name, wandb_id
+from harness.tracking.wandb_tracker import WandbTracker, open_tracker
 
 ID = "0123456789ab"
 FULL_ID = f"relative_weight-{ID}"
@@ -95,7 +96,7 @@ def become(folder: RunFolder, status: Status, **changes: Any) -> None:
 
 def track(folder: RunFolder, status: Status = Status.DONE, **changes: Any) -> str:
     """Mirror a folder offline from its beginning to its end."""
-    tracker = Tracker("offline", folder.path.parent / "wandb")
+    tracker = WandbTracker("offline", folder.path.parent / "wandb")
     tracker.add(folder)
     become(folder, status, **changes)
     tracker.finish(folder)
@@ -225,7 +226,7 @@ def test_failed_pruned_and_interrupted_runs_are_marked(tmp_path: Path, status: S
 
 def test_rows_of_a_batch_are_mirrored_side_by_side(tmp_path: Path) -> None:
     folders = [make_folder(tmp_path, f"{row:012x}", last=0) for row in range(3)]
-    tracker = Tracker("offline", folders[0].path.parent / "wandb", interval_s=0.0)
+    tracker = WandbTracker("offline", folders[0].path.parent / "wandb", interval_s=0.0)
     for folder in folders:
         tracker.add(folder)
     for evaluation in range(1, 11):
@@ -278,10 +279,10 @@ import sys, time
 from pathlib import Path
 from dataclasses import replace
 from harness.runs.store import RunFolder, Status
-from harness.runs.tracking import Tracker
+from harness.tracking.wandb_tracker import WandbTracker
 mode, path, end = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 folder = RunFolder(path)
-tracker = Tracker(mode, path.parent / "wandb", interval_s=0.0)
+tracker = WandbTracker(mode, path.parent / "wandb", interval_s=0.0)
 begun = time.perf_counter()
 tracker.add(folder)
 tracker.poke()
@@ -370,7 +371,7 @@ def test_online_run_goes_on_at_its_last_step(tmp_path: Path, server: Server) -> 
     folder = make_folder(tmp_path, last=6)
     directory = folder.path.parent / "wandb"
     for status in (Status.RUNNING, Status.DONE):
-        tracker = Tracker("online", directory)
+        tracker = WandbTracker("online", directory)
         tracker.add(folder)
         become(folder, status)
         tracker.finish(folder)
@@ -396,7 +397,7 @@ def test_server_lost_in_mid_run_costs_one_timeout_for_all_rows(
     monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "1")
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
     folders = [make_folder(tmp_path, f"{row:012x}", last=4) for row in range(4)]
-    tracker = Tracker("online", folders[0].path.parent / "wandb", interval_s=0.0)
+    tracker = WandbTracker("online", folders[0].path.parent / "wandb", interval_s=0.0)
     for folder in folders:
         tracker.add(folder)
     wait_for(lambda: len(server.runs) == 4)
@@ -424,7 +425,7 @@ def test_full_disk_stops_tracking_with_one_sentence(tmp_path: Path, caplog: pyte
     folders = [make_folder(tmp_path, f"{row:012x}") for row in range(2)]
     directory = folders[0].path.parent / "wandb"
     directory.write_text("a file where the folder should be")
-    tracker = Tracker("offline", directory)
+    tracker = WandbTracker("offline", directory)
     for folder in folders:
         tracker.add(folder)
         tracker.finish(folder)
@@ -435,7 +436,7 @@ def test_full_disk_stops_tracking_with_one_sentence(tmp_path: Path, caplog: pyte
 
 def test_poke_costs_a_clock_reading(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
-    tracker = Tracker("offline", folder.path.parent / "wandb")
+    tracker = WandbTracker("offline", folder.path.parent / "wandb")
     tracker.add(folder)
     begun = time.perf_counter()
     for _ in range(10_000):
@@ -497,7 +498,7 @@ def test_unknown_modes_name_the_allowed_ones(tmp_path: Path, monkeypatch: pytest
 def test_tracking_that_is_off_leaves_nothing(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     tracker = open_tracker(Mode("off"), folder.path.parent / "wandb")
-    assert isinstance(tracker, NoTracker)
+    assert type(tracker) is Tracker
     tracker.add(folder)
     tracker.poke()
     tracker.finish(folder)
@@ -507,7 +508,7 @@ def test_tracking_that_is_off_leaves_nothing(tmp_path: Path) -> None:
 
 def test_wandb_is_imported_only_when_used(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    code = "import sys, harness.runs.tracking; sys.exit('wandb' in sys.modules)"
+    code = "import sys, harness.tracking.wandb_tracker; sys.exit('wandb' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.config import Transfer
 from harness.runs.store import Manifest
-from harness.runs.tracking_records import comparable, history_record, plain_field, run_config, run_name
+from harness.tracking.records import comparable, history_record, plain_field, run_config, run_name
 
 
 def resolved(**fields):

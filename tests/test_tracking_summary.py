@@ -30,9 +30,9 @@ from wandb_server import (  # noqa: F401
 from harness.images.files import write_png
 from harness.results import Results, load
 from harness.runs.store import Status
-from harness.runs.tracking import Tracker
-from harness.runs.tracking_summary import table_of_runs, write_summary
-from harness.runs.tracking_workspace import build_workspace, offline_advice, save_workspace
+from harness.tracking.summary import table_of_runs, write_summary
+from harness.tracking.wandb_tracker import WandbTracker
+from harness.tracking.workspace import build_workspace, offline_advice, save_workspace
 
 SUMMARY = "fig4-summary"
 
@@ -66,7 +66,7 @@ def make_study(runs: Path) -> Results:
 
 def mirror(results: Results) -> None:
     """Every run that has begun, and the summary, offline."""
-    tracker = Tracker("offline", results.folder / "wandb")
+    tracker = WandbTracker("offline", results.folder / "wandb")
     for run in results.runs:
         if run.status is not Status.WAITING:
             tracker.add(run.folder)

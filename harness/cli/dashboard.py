@@ -23,11 +23,11 @@ from harness.cli.console import make_console
 from harness.config import Experiment
 from harness.errors import UsageError
 from harness.results import Results, load
-from harness.runs.tracking import resolve_mode
-from harness.runs.tracking_workspace import offline_advice, save_workspace
 from harness.studies.artifacts import artifact_store, mirror_study
 from harness.studies.rebuild import rebuild, trial_records
 from harness.studies.storage import hold_study, open_storage
+from harness.tracking.mode import resolve_mode
+from harness.tracking.workspace import offline_advice, save_workspace
 
 HOST = "127.0.0.1"
 """Optuna Dashboard has no login and can delete studies, so that nobody else on the network may reach it."""

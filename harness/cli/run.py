@@ -27,12 +27,12 @@ from harness.metrics.names import ON_VGG16
 from harness.planning import Options, Plan, make_plan
 from harness.runs.measured import measured_on_for
 from harness.runs.store import Status
-from harness.runs.tracking import Mode, resolve_mode
 from harness.studies.grid import GridSession, open_grid
 from harness.studies.naming import study_name
 from harness.studies.rebuild import make_record, rebuild, trial_records
 from harness.studies.session import Asked
 from harness.studies.storage import forget_study, hold_study, open_storage
+from harness.tracking.mode import Mode, resolve_mode
 
 COLUMNS = ("total", "content", "style", "ssim", "reference_content", "reference_style", "heldout_style", "seconds")
 OBJECTIVES = ("reference_content", "reference_style")

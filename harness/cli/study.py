@@ -26,11 +26,11 @@ from harness.engines.devices import DeviceSpec, parse_devices
 from harness.experiment_folder import ExperimentFolder
 from harness.jobs import Job
 from harness.results import Results, load
-from harness.runs.tracking import Mode
-from harness.runs.tracking_summary import write_summary
 from harness.studies.artifacts import mirror_study
 from harness.studies.session import Asked, StudySession
 from harness.studies.storage import address_to_keep
+from harness.tracking.mode import Mode
+from harness.tracking.summary import write_summary
 
 
 def local_devices(request: Request, num_rows: int) -> list[DeviceSpec]:

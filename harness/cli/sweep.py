@@ -34,12 +34,12 @@ from harness.metrics.names import ON_VGG16
 from harness.results import Results
 from harness.runs.measured import is_outdated, measured_on_for
 from harness.runs.store import RunFolder, Status
-from harness.runs.tracking import resolve_mode
 from harness.studies.naming import study_name
 from harness.studies.rebuild import make_record, rebuild, trial_records
 from harness.studies.search import SearchSession, open_search
 from harness.studies.session import LOST, RETRY_OF, Asked, as_json
 from harness.studies.storage import forget_study, hold_study, open_storage
+from harness.tracking.mode import resolve_mode
 
 NUM_SHOWN = 12
 """Trials in the table at the end."""

@@ -25,8 +25,9 @@ from harness.runs.prepare import Row
 from harness.runs.provenance import provenance
 from harness.runs.signals import Asked
 from harness.runs.store import Manifest
-from harness.runs.tracking import AnyTracker, NoTracker, open_tracker
-from harness.runs.tracking_mode import Mode
+from harness.runs.tracker import Tracker
+from harness.tracking.mode import Mode
+from harness.tracking.wandb_tracker import open_tracker
 
 __all__ = ["Asked", "KeptTracker", "carry_out"]
 
@@ -45,10 +46,10 @@ class KeptTracker:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._of: tuple[str, Path] | None = None
-        self._tracker: AnyTracker = NoTracker()
+        self._tracker: Tracker = Tracker()
         self._told = ""
 
-    def of(self, task: Task) -> AnyTracker:
+    def of(self, task: Task) -> Tracker:
         """The tracker of a task's mode and folder; another one's is closed."""
         wanted = (task.tracking, task.wandb_folder.absolute())
         if wanted != self._of:
@@ -67,7 +68,7 @@ class KeptTracker:
         """End what is mirrored, waiting at most as long as the tracker does."""
         self._tracker.close()
         self.tell()
-        self._tracker, self._of, self._told = NoTracker(), None, ""
+        self._tracker, self._of, self._told = Tracker(), None, ""
 
 
 class _Reporter(pl.Callback):

@@ -28,7 +28,7 @@ from harness.runs.prepare import Row, prepare_images
 from harness.runs.reference import References
 from harness.runs.signals import Asked, stop_on_signals
 from harness.runs.store import Manifest, RunFolder, Status
-from harness.runs.tracking import AnyTracker, NoTracker
+from harness.runs.tracker import Tracker
 from harness.runs.trials import record_trial, with_trials
 
 __all__ = ["Execution", "run_batch"]
@@ -38,7 +38,7 @@ def run_batch(
     rows: Sequence[Row],
     execution: Execution,
     make_callbacks: Callable[[Keeper], Sequence[pl.Callback]] = lambda keeper: (),
-    tracker: AnyTracker | None = None,
+    tracker: Tracker | None = None,
     asked: Asked | None = None,
     listener: Listener | None = None,
 ) -> list[Manifest]:
@@ -78,7 +78,7 @@ def run_batch(
                 is_outdated = can_be_brought_up_to_date(manifest)
                 if not is_outdated or folder.image_path.exists():  # a picture that was deleted is computed again
                     if is_outdated:
-                        _measure_again(row, folder, execution, tracker or NoTracker())
+                        _measure_again(row, folder, execution, tracker or Tracker())
                     listener.ended(row.id, record_trial(folder, row.manifest.trials))
                     continue
             if manifest is not None and row.manifest.trials:
@@ -86,7 +86,7 @@ def run_batch(
             left.append((row, folder))
         if left and not asked.stop:
             try:
-                _compute(left, execution, make_callbacks, tracker or NoTracker(), asked, listener)
+                _compute(left, execution, make_callbacks, tracker or Tracker(), asked, listener)
             except (MemoryError, RuntimeError) as error:
                 if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
                     raise
@@ -96,7 +96,7 @@ def run_batch(
     return [RunFolder(row.folder).manifest() or row.manifest for row in rows]
 
 
-def _measure_again(row: Row, folder: RunFolder, execution: Execution, tracker: AnyTracker) -> None:
+def _measure_again(row: Row, folder: RunFolder, execution: Execution, tracker: Tracker) -> None:
     """Bring a finished run's numbers up to date, and its mirror."""
     measure_again(row, folder, execution.objectives)
     tracker.add(folder)
@@ -107,7 +107,7 @@ def _compute(
     left: Sequence[tuple[Row, RunFolder]],
     execution: Execution,
     make_callbacks: Callable[[Keeper], Sequence[pl.Callback]],
-    tracker: AnyTracker,
+    tracker: Tracker,
     asked: Asked,
     listener: Listener,
 ) -> None:

@@ -22,7 +22,7 @@ from harness.runs.iterates import is_log_spaced
 from harness.runs.measured import measured_on
 from harness.runs.signals import Asked
 from harness.runs.store import Attempt, Manifest, RunFolder, Status
-from harness.runs.tracking import AnyTracker
+from harness.runs.tracker import Tracker
 from harness.runs.trials import with_ended_trials
 
 Measure = Callable[[int, Tensor, bool], Mapping[str, Any]]
@@ -61,7 +61,7 @@ class Keeper(pl.Callback):
         measure: Measure,
         finishing: Finishing,
         progress: Progress,
-        tracker: AnyTracker,
+        tracker: Tracker,
         checkpoint_every_s: float,
         asked: Asked,
         rungs: Collection[int] = (),

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from harness.runs.measured import OneNetwork
 from harness.runs.store import Manifest, RunFolder, Status
-from harness.runs.tracking_mirror import end_service, mirror_settings, remove_folders
-from harness.runs.tracking_mode import ModeName, import_wandb, sync_command, wandb_folder
-from harness.runs.tracking_records import NUM_NAME_CHARACTERS, comparable, init_arguments, plain, plain_field, wandb_id
+from harness.tracking.mirror import end_service, mirror_settings, remove_folders
+from harness.tracking.mode import ModeName, import_wandb, sync_command, wandb_folder
+from harness.tracking.records import NUM_NAME_CHARACTERS, comparable, init_arguments, plain, plain_field, wandb_id
 
 SUMMARY = "summary"
 """Its job type, and the end of its id."""

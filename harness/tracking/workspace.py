@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.runs.store import write_atomically
-from harness.runs.tracking_mode import import_wandb, sync_command, wandb_folder
-from harness.runs.tracking_records import EVALUATION, ITERATE, NUM_NAME_CHARACTERS, SECONDS
-from harness.runs.tracking_summary import RUNS
+from harness.tracking.mode import import_wandb, sync_command, wandb_folder
+from harness.tracking.records import EVALUATION, ITERATE, NUM_NAME_CHARACTERS, SECONDS
+from harness.tracking.summary import RUNS
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace

@@ -20,67 +20,29 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from harness.runs.store import RunFolder
-from harness.runs.tracking_mirror import Mirror, end_service
-from harness.runs.tracking_mode import Mode, ModeName, resolve_mode, sync_command
-
-__all__ = ["AnyTracker", "Mirror", "Mode", "ModeName", "NoTracker", "Tracker", "open_tracker", "resolve_mode"]
+from harness.runs.tracker import Tracker
+from harness.tracking.mirror import Mirror, end_service
+from harness.tracking.mode import Mode, sync_command
 
 POKE_INTERVAL_S = 5.0
 
 logger = logging.getLogger("harness.tracking")
 
 
-class AnyTracker(Protocol):
-    """What a batch's run needs of tracking."""
-
-    warning: str
-
-    def add(self, folder: RunFolder) -> None:
-        """Begin to mirror a run folder, which has its transfer and manifest."""
-
-    def poke(self) -> None:
-        """Say that the folders may hold something new; costs nothing."""
-
-    def finish(self, folder: RunFolder) -> None:
-        """Mirror the rest of a run whose manifest says what became of it, and end its W&B run."""
-
-    def close(self, timeout_s: float = 60.0) -> str:
-        """End all mirrors, waiting at most so long; returns the warning, or an empty text."""
-
-
-class NoTracker:
-    """Tracking that is off."""
-
-    warning = ""
-
-    def add(self, folder: RunFolder) -> None:
-        """Do nothing."""
-
-    def poke(self) -> None:
-        """Do nothing."""
-
-    def finish(self, folder: RunFolder) -> None:
-        """Do nothing."""
-
-    def close(self, timeout_s: float = 60.0) -> str:
-        """Do nothing."""
-        return ""
-
-
-def open_tracker(mode: Mode, directory: Path) -> AnyTracker:
+def open_tracker(mode: Mode, directory: Path) -> Tracker:
     """The tracker of a mode.
 
     Args:
         mode: from ``resolve_mode``.
         directory: the experiment's ``wandb`` folder.
     """
-    return NoTracker() if mode.name == "off" else Tracker(mode.name, directory)
+    return Tracker() if mode.name == "off" else WandbTracker(mode.name, directory)
 
 
-class Tracker:
+class WandbTracker(Tracker):
     """Mirrors run folders to W&B in a background thread; every method returns at once, except ``close``.
 
     Args:

@@ -4,7 +4,7 @@ The run folder is the truth: everything W&B holds can be written again from it. 
 replaces its W&B folder (W&B cannot append to one, and syncing a second folder of the same id erases the first's
 history: wandb#3841, #5865), and an online one goes on after the last step its server has.
 
-Every call here may block on W&B; ``harness.runs.tracking`` makes them in its thread.
+Every call here may block on W&B; ``wandb_tracker`` makes them in its thread.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.runs.store import RunFolder
-from harness.runs.tracking_mode import import_wandb, wandb_folder
-from harness.runs.tracking_records import (
+from harness.tracking.mode import import_wandb, wandb_folder
+from harness.tracking.records import (
     EVALUATION,
     EXIT_CODES,
     ITERATE,
