@@ -22,7 +22,7 @@ TRANSFER = (
 def make_rows(folder: Path, *overrides: str, varied: str = "axes: {alpha: [1e-3, 1e-1]}") -> list[Row]:
     """The rows of a tiny experiment, one for each α, whose run folders lie in ``folder/runs/tiny``."""
     from harness.config import load_experiment
-    from harness.jobs import make_jobs
+    from harness.driver.jobs import make_jobs
 
     path = folder / "tiny.yaml"
     path.write_text(f"{TRANSFER}{varied}\n")

@@ -17,9 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from harness.config import Cell, Transfer
 from harness.config.dimensions import Integer
 from harness.config.sweep import Budget, Pruner, Random
-from harness.driver import Driver, Interrupt, Settings
+from harness.driver.jobs import Job
+from harness.driver.loop import Driver, Interrupt, Settings
 from harness.engines.contract import Advanced, End, Ended, Event, Finished, Task
-from harness.jobs import Job
 from harness.runs.measured import measured_on
 from harness.runs.prepare import Row
 from harness.runs.store import Attempt, Manifest, RunFolder, Status

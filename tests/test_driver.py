@@ -25,9 +25,9 @@ from scripted_engine import (
     computes,
 )
 
-from harness import driver as driver_module
 from harness.config.sweep import MedianPruner
-from harness.driver import MAX_LOSSES, Interrupt
+from harness.driver import loop as driver_module
+from harness.driver.loop import MAX_LOSSES, Interrupt
 from harness.engines.contract import Advanced, End, Event, Measured, Noted
 from harness.errors import HarnessError, RunError
 from harness.runs.store import Attempt, Status

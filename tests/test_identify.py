@@ -19,6 +19,7 @@ from tiny_vgg import VGG16_INDICES, VGG16_LAYERS, photograph, renamed, tiny_stat
 from torch import Tensor
 
 from harness.config import load_experiment
+from harness.driver.jobs import Job, make_jobs
 from harness.errors import ConfigError, WeightsError
 from harness.features import sources
 from harness.features.fingerprint import network_hash
@@ -27,7 +28,6 @@ from harness.features.sources import WeightsFile
 from harness.features.state import input_convolution
 from harness.features.vgg import VGG16
 from harness.features.weights import load_state
-from harness.jobs import Job, make_jobs
 from harness.runs.prepare import load_network
 
 STATE = without_input(tiny_state(blocks=VGG16))

@@ -10,12 +10,12 @@ import yaml
 
 from harness.config import load_experiment
 from harness.config.levels import num_evaluations
+from harness.driver.folder import ExperimentFolder
+from harness.driver.jobs import Job, make_jobs
 from harness.errors import ConfigError
-from harness.experiment_folder import ExperimentFolder
 from harness.images.colour import recoloured
 from harness.images.files import read_image, write_png
 from harness.images.resize import resize, to_array, to_tensor
-from harness.jobs import Job, make_jobs
 from harness.quilting.levels import transfer_levels
 from harness.results import load
 from harness.runs.prepare import painting_of

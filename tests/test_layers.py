@@ -9,23 +9,17 @@ from pathlib import Path
 
 import pytest
 
-ORDER = ("cli", "driver", "engines", "runs", "core", "config")
+ORDER = ("cli", "driver", "results", "runs", "core", "config")
 LAYER_OF = {
     "harness.__main__": "cli",
     "harness.cli": "cli",
     "harness.driver": "driver",
-    "harness.jobs": "driver",
-    "harness.planning": "driver",
-    "harness.experiment_folder": "driver",
-    "harness.source_images": "driver",
-    "harness.pictures": "driver",
-    "harness.fitting": "driver",
-    "harness.results": "driver",
-    "harness.studies": "driver",
+    "harness.results": "results",
+    "harness.studies": "results",
     "harness.claims": "driver",
     "harness.figures": "driver",
-    "harness.engines": "engines",
-    "harness.tracking": "engines",
+    "harness.engines": "results",
+    "harness.tracking": "results",
     "harness.runs": "runs",
     "harness.distillation": "core",
     "harness.objective": "core",

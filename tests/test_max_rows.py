@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import estimate
-from harness.cli.estimate import MEMORY_SHARE, MOST_ROWS, MaxRows, num_regions_of, pass_bytes, row_bytes
 from harness.config import load_experiment
+from harness.driver import capacity, estimate
+from harness.driver.capacity import MEMORY_SHARE, MOST_ROWS, MaxRows, num_regions_of, pass_bytes, row_bytes
+from harness.driver.jobs import Job, make_jobs
 from harness.engines.devices import DeviceSpec
-from harness.jobs import Job, make_jobs
 
 TEXT = """\
 transfer:
@@ -38,8 +38,8 @@ def job_of(*words: str) -> Job:
 
 
 def has_free(monkeypatch: pytest.MonkeyPatch, *, gpu: float, main: float) -> None:
-    monkeypatch.setattr(estimate, "free_bytes", lambda device: gpu)
-    monkeypatch.setattr(estimate, "available_bytes", lambda: main)
+    monkeypatch.setattr(capacity, "free_bytes", lambda device: gpu)
+    monkeypatch.setattr(capacity, "available_bytes", lambda: main)
 
 
 def test_on_a_gpu_every_row_has_its_own_pass(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_each_region_takes_memory_of_a_pass_and_changes_no_tile(size: tuple[str,
     )
     assert plain.batch_key == two.batch_key == three.batch_key
     assert pass_bytes(three) - pass_bytes(two) == pass_bytes(two) - pass_bytes(plain) > 0
-    assert estimate.tile_of(plain) == estimate.tile_of(two) == estimate.tile_of(three)
+    assert capacity.tile_of(plain) == capacity.tile_of(two) == capacity.tile_of(three)
 
 
 def test_rows_with_regions_are_bounded_by_their_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +107,6 @@ def test_rows_with_regions_are_bounded_by_their_own_memory(monkeypatch: pytest.M
 def test_memory_of_a_dry_run_is_what_the_workers_have_at_a_time() -> None:
     plain, regions, quilted = job_of(), job_of(REGIONS), job_of(*QUILTED)
     gpu, cpus = [DeviceSpec("cuda:0", 1)], [DeviceSpec("cpu", 1)] * 2
-    assert estimate._batch_bytes([plain, regions], gpu) == 2 * row_bytes(plain) + pass_bytes(regions)
-    assert estimate._batch_bytes([plain, regions, plain], cpus) == 2 * (row_bytes(plain) + pass_bytes(regions))
-    assert estimate._batch_bytes([quilted] * 3, gpu) == row_bytes(quilted)
+    assert estimate.batch_bytes([plain, regions], gpu) == 2 * row_bytes(plain) + pass_bytes(regions)
+    assert estimate.batch_bytes([plain, regions, plain], cpus) == 2 * (row_bytes(plain) + pass_bytes(regions))
+    assert estimate.batch_bytes([quilted] * 3, gpu) == row_bytes(quilted)

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 from harness.config import load_experiment
+from harness.driver.jobs import make_jobs
 from harness.engines.contract import Advanced, End, Ended, Event, Finished, Task
 from harness.engines.ray import RayEngine, open_ray
 from harness.engines.ray_actor import Carrier
 from harness.errors import DeviceError, UsageError
-from harness.jobs import make_jobs
 from harness.runs.batch import Execution, run_batch
 from harness.runs.prepare import Row
 from harness.runs.store import RunFolder, Status
@@ -246,7 +246,7 @@ from pathlib import Path
 from harness.config import load_experiment
 from harness.engines.contract import Advanced, Task
 from harness.engines.ray import open_ray
-from harness.jobs import make_jobs
+from harness.driver.jobs import make_jobs
 
 if __name__ == "__main__":
     engine = open_ray("local", "cpu:1")

@@ -332,7 +332,7 @@ def test_run_that_another_process_finished_meanwhile_is_left_alone(
 ) -> None:
     """The plan is older than the lock: what is done by then is not begun again."""
     from harness.config import load_experiment
-    from harness.jobs import make_jobs
+    from harness.driver.jobs import make_jobs
     from harness.runs.batch import Execution, run_batch
 
     path, folder, _ = finished

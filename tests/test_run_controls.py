@@ -339,9 +339,9 @@ def test_a_batch_reads_and_normalises_its_network_once(tmp_path: Path, monkeypat
     """Three sizes and two rows; the other network that is normalised is the embedded one, which measures."""
     from tiny_vgg import tiny_state
 
-    from harness.cli.estimate import MaxRows
     from harness.config import load_experiment
-    from harness.jobs import make_jobs
+    from harness.driver.capacity import MaxRows
+    from harness.driver.jobs import make_jobs
 
     calls: list[str] = []
     torch.save(tiny_state(13), tmp_path / "w.pth")

@@ -14,8 +14,8 @@ from results_folder import make_results_folder
 from typer.testing import CliRunner, Result
 
 from harness.cli.app import app
-from harness.cli.standing import State, last_lines, overall, standing
 from harness.results import load
+from harness.results.standing import State, last_lines, overall, standing
 from harness.runs.store import RunFolder
 
 LINES = [{"evaluation": k, "seconds": 0.5 * k, "total": 1.0, "content": 1.0, "style": 1.0} for k in range(1, 41)]
@@ -122,7 +122,7 @@ def test_a_long_history_with_a_torn_last_line_is_read_from_its_end(
     assert (one.num_evaluations, one.used_s, one.speed_s) == (3000, 750.0, pytest.approx(0.25))
     assert one.age_s is not None and one.age_s < 60
     for tail_bytes in range(300, 340):  # wherever in a line the tail begins
-        monkeypatch.setattr("harness.cli.standing.TAIL_BYTES", tail_bytes)
+        monkeypatch.setattr("harness.results.standing.TAIL_BYTES", tail_bytes)
         found, _ = last_lines(run.folder.history_path)
         assert 5 < len(found) < 30
         assert found == [(k, 0.25 * k) for k in range(3001 - len(found), 3001)]

@@ -24,7 +24,7 @@ import harness
 from harness.cli.app import app
 from harness.cli.sweep import _name_of_study, example_cells
 from harness.config import load_sweep
-from harness.jobs import JobMaker
+from harness.driver.jobs import JobMaker
 from harness.studies.storage import open_storage
 
 SWEEP = """\

@@ -13,10 +13,10 @@ from harness.cli.downloads import DownloadProgress
 from harness.cli.explain_terms import further_terms, quilting_terms
 from harness.config import load_experiment
 from harness.config.methods import QUILTING
+from harness.driver.jobs import Job, make_jobs
 from harness.features.identify import identify
 from harness.features.vgg import map_shape, network_of
 from harness.images.library import fault_of_image
-from harness.jobs import Job, make_jobs
 from harness.objective.conventions import CONVENTIONS
 from harness.objective.explain import Converted, convert, terms_of
 from harness.runs.prepare import load_network, row_objective_of, weights_source

@@ -10,11 +10,11 @@ from rich.text import Text
 
 from harness.cli.tables import line
 from harness.config.styles import image_slots, paintings_of
-from harness.fitting import block_levels
+from harness.driver.fitting import block_levels
+from harness.driver.jobs import Job
 from harness.images.files import read_image
 from harness.images.masks import read_regions
 from harness.images.resize import fit_area, fit_longer_side
-from harness.jobs import Job
 
 COLOURS = {
     "luminance": "Colours: the luminance alone is transferred, to a painting of the photograph's mean and standard "

@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.tables import duration, shown_label
+from harness.driver.jobs import AGAIN, Job
 from harness.engines.contract import Advanced
-from harness.jobs import AGAIN, Job
 from harness.runs.store import Manifest, Status
 
 PLAIN_EVERY_S = 15.0

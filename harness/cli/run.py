@@ -21,10 +21,10 @@ from harness.cli.request import Request
 from harness.cli.study import Work, carry_out, conclude, local_devices, write_cells
 from harness.cli.tables import duration
 from harness.config import Loaded, canonical_json
-from harness.experiment_folder import ExperimentFolder, forget, link_finished
-from harness.jobs import Job
+from harness.driver.folder import ExperimentFolder, forget, link_finished
+from harness.driver.jobs import Job
+from harness.driver.plan import Options, Plan, make_plan
 from harness.metrics.names import ON_VGG16
-from harness.planning import Options, Plan, make_plan
 from harness.runs.measured import measured_on_for
 from harness.runs.store import Status
 from harness.studies.grid import GridSession, open_grid

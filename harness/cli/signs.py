@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from harness.cli.standing import Standing, State
 from harness.cli.tables import duration, shown_label
+from harness.results.standing import Standing, State
 
 SIGNS = {
     State.DONE: ("✓", "green"),

@@ -17,13 +17,13 @@ from rich.text import Text
 
 from harness.cli.console import make_console
 from harness.cli.signs import SIGNS, cell, named
-from harness.cli.standing import Overall, Standing, State, counted, overall
 from harness.cli.tables import duration, fitting, line, num_of, short_path, shown_label
 from harness.cli.trials import trials
 from harness.config import Experiment, canonical_json
 from harness.config.sweep import Sweep
 from harness.errors import HarnessError
 from harness.results import CELLS, experiments_in, load
+from harness.results.standing import Overall, Standing, State, counted, overall
 
 REFRESH_S = 2.0
 NUM_REASONS = 20

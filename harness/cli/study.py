@@ -15,16 +15,16 @@ from typing import Any
 from rich.console import Console
 
 from harness.claims import claims_table, judge, write_claims
-from harness.cli.estimate import MaxRows
 from harness.cli.progress import StudyProgress
 from harness.cli.request import Request
 from harness.config.sweep import LoadedSweep
-from harness.driver import Driver, Interrupt, Settings
+from harness.driver.capacity import MaxRows
+from harness.driver.folder import ExperimentFolder
+from harness.driver.jobs import Job
+from harness.driver.loop import Driver, Interrupt, Settings
 from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Task
 from harness.engines.devices import DeviceSpec, parse_devices
-from harness.experiment_folder import ExperimentFolder
-from harness.jobs import Job
 from harness.results import Results, load
 from harness.studies.artifacts import mirror_study
 from harness.studies.session import Asked, StudySession

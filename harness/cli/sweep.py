@@ -24,12 +24,12 @@ from harness.config.dimensions import Choice, Simplex
 from harness.config.space import fields_of
 from harness.config.sweep import LoadedSweep
 from harness.downloads import Progress
+from harness.driver.folder import ExperimentFolder, finished_elsewhere, forget, link_finished
+from harness.driver.jobs import Job, JobMaker
 from harness.engines.devices import DeviceSpec
 from harness.errors import HarnessError
-from harness.experiment_folder import ExperimentFolder, finished_elsewhere, forget, link_finished
 from harness.features.registry import fetch_vgg16
 from harness.figures.trials import non_dominated, objectives_of, outcomes
-from harness.jobs import Job, JobMaker
 from harness.metrics.names import ON_VGG16
 from harness.results import Results
 from harness.runs.measured import is_outdated, measured_on_for

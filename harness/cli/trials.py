@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.signs import cell, named
-from harness.cli.standing import Overall, Standing, State
 from harness.cli.tables import MISSING, line, num_of, shown, shown_label
 from harness.config.sweep import Sweep
+from harness.results.standing import Overall, Standing, State
 
 NUM_LAST_TRIALS = 8
 

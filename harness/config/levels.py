@@ -65,7 +65,7 @@ def auto_pyramid(transfer: Mapping[str, Any], fits: Callable[[int], bool]) -> li
 
 def levels_of(transfer: Mapping[str, Any]) -> tuple[Level, ...]:
     """The levels of a resolved transfer, smallest size first; with a first stage, only the last one is regularised."""
-    assert transfer["pyramid"] != AUTO, "auto is resolved where the images' sizes are known: harness.fitting.resolve"
+    assert transfer["pyramid"] != AUTO, "auto is resolved where the images' sizes are known: driver.fitting.resolve"
     first_stage = transfer["photorealism"]["first_stage"]
     shares = [(level["size"], level["steps"]) for level in transfer["pyramid"]]
     if first_stage:

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from harness.config import canonical_json
 from harness.config.styles import paintings_of
+from harness.driver.jobs import Job
 from harness.images.files import read_image, write_png
 from harness.images.masks import read_mask, resize_mask
 from harness.images.resize import fit_area, resize, to_array, to_tensor
-from harness.jobs import Job
 from harness.runs.prepare import Row, painting_of, photograph_of, prepare_images
 
 AS_USED = "_as_used"

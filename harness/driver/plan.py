@@ -8,9 +8,9 @@ from pathlib import Path
 
 from harness.config import Loaded
 from harness.downloads import Progress
-from harness.experiment_folder import ExperimentFolder, finished_elsewhere
+from harness.driver.folder import ExperimentFolder, finished_elsewhere
+from harness.driver.jobs import Job, make_jobs
 from harness.features.registry import cached_vgg16
-from harness.jobs import Job, make_jobs
 from harness.metrics.names import ON_VGG16
 from harness.runs.measured import is_outdated
 from harness.runs.store import RunFolder, Status

@@ -27,7 +27,7 @@ from harness.config.methods import QUILTING
 from harness.config.sweep import Sweep
 from harness.config.yaml_source import flow
 from harness.errors import ImageError, UsageError
-from harness.pictures import Iterates, Pixels, read_pixels
+from harness.results.pictures import Iterates, Pixels, read_pixels
 from harness.runs.measured import OneNetwork, measured_by
 from harness.runs.store import Manifest, RunFolder, Status
 
@@ -52,7 +52,7 @@ class Run:
         overrides: the words that repeat it behind ``harness run FILE``.
         folder: its files.
         sources: ``content``, ``style`` and whatever else it was made from, at the picture's size or area, as PNG files;
-            the keys stand in ``harness.source_images``.
+            the keys stand in ``harness.driver.source_images``.
         evaluations: how many the whole run has, where that was kept; see ``num_evaluations``.
     """
 

@@ -15,11 +15,7 @@ from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.sweep import LoadedSweep
 from harness.config.transfer import Level
 from harness.downloads import Progress
-from harness.errors import ConfigError, Fault, HarnessError
-from harness.features.identify import identify
-from harness.features.sources import describe
-from harness.features.weights import require_layers
-from harness.fitting import (
+from harness.driver.fitting import (
     block_levels,
     check_blocks,
     check_content,
@@ -29,6 +25,10 @@ from harness.fitting import (
     needs_windows,
     resolve_pyramid,
 )
+from harness.errors import ConfigError, Fault, HarnessError
+from harness.features.identify import identify
+from harness.features.sources import describe
+from harness.features.weights import require_layers
 from harness.images.files import image_hash, read_image
 from harness.images.library import find_image
 from harness.images.masks import check_mask, check_regions

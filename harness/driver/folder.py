@@ -20,12 +20,12 @@ import yaml
 
 from harness.config import Loaded
 from harness.config.sweep import LoadedSweep
+from harness.driver.jobs import Job
+from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
 from harness.images.files import image_hash
-from harness.jobs import Job
 from harness.results import CELLS
 from harness.runs.store import RunFolder, Status, write_atomically
-from harness.source_images import SourceImages
 
 OF_ONE_GRID = (
     "figure.png", "figure.pdf", "curves.png", "curves.pdf",

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from harness.driver.jobs import Job
 from harness.engines.contract import Advanced, End, Ended, Engine, Event, Finished, Measured, Noted, Task
 from harness.errors import HarnessError, RunError
-from harness.jobs import Job
 from harness.runs.measured import is_outdated
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.trials import record_trial, with_ended_trials

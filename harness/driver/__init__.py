@@ -1,0 +1,11 @@
+"""An experiment or a sweep from its cells to its run folders.
+
+jobs             cells as runs with ids: images and weights found, checked and hashed
+fitting          whether images fit the sizes that are asked for
+plan             what is done, and what is left
+capacity         memory, and how many rows fit a device
+estimate         what is left in memory, disk and time
+loop             ask, batch, compute, tell
+folder           an experiment's folder
+source_images    its photographs, paintings and masks, at the sizes of the pictures
+"""

@@ -1,0 +1,118 @@
+"""What is left to do, in seconds and bytes; one evaluation of each size is measured."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from harness.config.levels import levels_of
+from harness.driver.capacity import (
+    is_quilted,
+    network_of,
+    num_regions_of,
+    pass_bytes,
+    row_bytes,
+    source_pixels,
+)
+from harness.driver.fitting import block_levels
+from harness.driver.jobs import Job
+from harness.engines.devices import DeviceSpec
+from harness.images.resize import fit_longer_side
+from harness.objective.gradient import evaluate
+from harness.objective.rows import Objective
+from harness.quilting import Quilting
+from harness.runs.iterates import is_log_spaced
+from harness.runs.prepare import row_objective_of, tile_px_of
+
+Measure = Callable[[Job, DeviceSpec, tuple[int, int]], float]
+
+
+def seconds_left(jobs: Sequence[Job], spec: DeviceSpec, measure: Measure | None = None) -> float:
+    """Time of what is left of some jobs that can share a batch, one after the other on a device.
+
+    Args:
+        jobs: alike; one evaluation at each size, or one row of blocks, is measured on the first.
+        spec: the device.
+        measure: the time of one evaluation; ``evaluation_seconds`` if left out.
+    """
+    if is_quilted(jobs[0]):
+        return quilting_seconds(jobs[0], spec) * sum(1 - num_behind(job) / job.num_evaluations for job in jobs)
+    seconds, began = 0.0, 0
+    measured: dict[int, float] = {}
+    for level in levels_of(jobs[0].row.transfer):
+        left = sum(max(0, level.last_evaluation - max(began, num_behind(job))) for job in jobs)
+        began = level.last_evaluation
+        if left and level.size_px not in measured:
+            size = fit_longer_side(jobs[0].height, jobs[0].width, level.size_px)
+            measured[level.size_px] = (measure or evaluation_seconds)(jobs[0], spec, size)
+        seconds += left * measured.get(level.size_px, 0.0)
+    return seconds
+
+
+def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> float:
+    """Time of one evaluation of one row at a size: the second of two, on noise, without masks and regularisers."""
+    torch.set_num_threads(spec.threads)
+    device = torch.device(spec.device)
+    numbers = row_objective_of(job.row.transfer, is_regularised=False)
+    network, layers = network_of(job)
+    network = network.to(device)
+    noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)).to(device)
+    tile_px = tile_px_of(network, job.row.transfer["precision"], *size)
+    objective = Objective([numbers], network, [noise], [noise], tile_px=tile_px)
+    elapsed = 0.0
+    for _ in range(2):
+        started = time.monotonic()
+        evaluate(objective, network, noise[None].clone(), [0])
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        elapsed = time.monotonic() - started
+    return elapsed
+
+
+def quilting_seconds(job: Job, spec: DeviceSpec) -> float:
+    """Time of a whole quilted picture, from its first row of blocks on noise: every block takes about as long."""
+    torch.set_num_threads(spec.threads)
+    numbers, side = job.row.transfer["quilting"], math.isqrt(source_pixels(job))
+    generator = torch.Generator().manual_seed(0)
+    levels = block_levels(numbers, job.height, job.width)
+    is_synthesis = numbers["task"] == "synthesis"
+    quilting = Quilting(
+        torch.rand(3, max(side, numbers["block"]), max(side, numbers["block"]), generator=generator),
+        job.height,
+        job.width,
+        block_px=numbers["block"],
+        overlap_px=levels[0].overlap_px,
+        target=None if is_synthesis else torch.rand(3, job.height, job.width, generator=generator),
+        num_iterations=len(levels),
+    )
+    started = time.monotonic()
+    quilting.advance()
+    num_blocks = sum(level.num_rows * level.num_columns for level in levels)
+    return (time.monotonic() - started) * num_blocks / levels[0].num_columns
+
+
+def batch_bytes(jobs: Sequence[Job], devices: Sequence[DeviceSpec]) -> int:
+    """Memory of what is had at a time: quilted or on several CPU workers a row each, else all rows on the first."""
+    one_pass = pass_bytes(max(jobs, key=num_regions_of))
+    if is_quilted(jobs[0]) or (len(devices) > 1 and devices[0].device == "cpu"):
+        return min(len(jobs), len(devices)) * (row_bytes(jobs[0]) + one_pass)
+    return len(jobs) * row_bytes(jobs[0]) + one_pass
+
+
+def num_behind(job: Job) -> int:
+    """Evaluations that a begun run need not do again."""
+    manifest = job.folder.manifest()
+    return manifest.attempts[-1].last if manifest and manifest.attempts and job.folder.checkpoint_path.exists() else 0
+
+
+def disk_bytes(jobs: Sequence[Job]) -> int:
+    """Iterates and pictures as PNG (noise hardly compresses), twice with W&B's copies, 100 bytes a history line."""
+    total = 0
+    for job in jobs:
+        steps = job.num_evaluations
+        num_images = 1 + sum(is_log_spaced(evaluation, steps) for evaluation in range(1, steps + 1))
+        total += 2 * num_images * 3 * job.height * job.width + 100 * steps
+    return total
