@@ -2,24 +2,118 @@
 
     import harness
 
-    results = harness.load("runs/relative_weight")
+    results = harness.run("experiments/relative_weight.yaml", "transfer.size=128")
     results.run(alpha=0.01).image()
 
-Importing it imports nothing heavy: numpy comes with the first ``load``, torch not at all.
+    results = harness.load("runs/relative_weight")
+
+Importing it imports nothing heavy: numpy comes with the first ``load``, torch with the first ``run``.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from contextlib import AbstractContextManager
 
+    from harness.driver.telling import Telling
     from harness.results import Results
 
-__all__ = ["load"]
+__all__ = ["draw", "load", "run", "sweep"]
 
 __version__ = "0.1.0"
+
+
+def run(
+    file: Path | str,
+    *overrides: str,
+    out: Path | str = "runs",
+    profile: str | None = None,
+    devices: str = "auto",
+    engine: str = "local",
+    storage: str | None = None,
+    wandb: str | None = None,
+    retry_failed: bool = False,
+    fresh: bool = False,
+    checkpoint_every_s: float = 30.0,
+    progress: bool | Telling = True,
+) -> Results:
+    """Carry out an experiment, as ``harness run`` does: only what is missing is computed, then all is drawn and judged.
+
+        results = harness.run("experiments/relative_weight.yaml", "transfer.size=128", "axes.alpha=[1e-3,1e-1]")
+
+    Ctrl-C, or a notebook's stop button, ends it with everything checkpointed; the same call goes on from there.
+
+    Args:
+        file: of the experiment.
+        overrides: ``key=value``, each as behind ``harness run``.
+        out: folder of all runs; the file's lie in a folder named after it.
+        profile: one of the file's profiles.
+        devices: ``auto``, ``cpu``, ``cpu:N`` (N workers), ``cuda``, ``cuda:0,1`` …
+        engine: ``local``, ``ray``, or a Ray cluster's ``ray://HOST:PORT``.
+        storage: where the Optuna study is kept: a ``sqlite:///…`` or ``postgresql://…`` address; by default a journal
+            in the file's folder.
+        wandb: ``online``, ``offline`` or ``off``; by default online with an API key, else offline.
+        retry_failed: compute failed runs again.
+        fresh: forget this file's runs and compute them again.
+        checkpoint_every_s: seconds between checkpoints.
+        progress: show progress bars and sentences; or who is told instead.
+
+    Returns:
+        Every run, also those that failed: ``results.runs[0].status``.
+
+    Raises:
+        HarnessError: with a sentence: a fault in the file or an image, no such device, no room on the disk.
+        KeyboardInterrupt: it was interrupted; everything up to now is kept.
+    """
+    from harness.driver.request import Request, load_asked
+
+    request = Request(
+        Path(file), overrides, Path(out), profile, devices, engine, storage, wandb, retry_failed, fresh,
+        checkpoint_every_s,
+    )  # fmt: skip
+    loaded = load_asked(request)
+    from harness.driver.experiment import plan_experiment, run_experiment
+
+    with _telling(progress) as telling:
+        done = run_experiment(request, loaded, plan_experiment(request, loaded, telling), telling)
+    return done.conclusion.results if done.conclusion else load(done.folder.path)
+
+
+def sweep(
+    file: Path | str,
+    *overrides: str,
+    out: Path | str = "runs",
+    profile: str | None = None,
+    devices: str = "auto",
+    engine: str = "local",
+    storage: str | None = None,
+    wandb: str | None = None,
+    retry_failed: bool = False,
+    fresh: bool = False,
+    checkpoint_every_s: float = 30.0,
+    progress: bool | Telling = True,
+) -> Results:
+    """Search with Optuna, as ``harness sweep`` does; a second call goes on.
+
+        results = harness.sweep("sweeps/pareto.yaml", "budget.trials=8")
+
+    Args, returns and errors are those of ``run``, for a sweep's file.
+    """
+    from harness.driver.request import Request, load_asked_sweep
+
+    request = Request(
+        Path(file), overrides, Path(out), profile, devices, engine, storage, wandb, retry_failed, fresh,
+        checkpoint_every_s,
+    )  # fmt: skip
+    loaded = load_asked_sweep(request)
+    from harness.driver.sweep import plan_sweep, run_sweep
+
+    with _telling(progress) as telling:
+        return run_sweep(request, plan_sweep(request, loaded, telling), telling).conclusion.results
 
 
 def load(path: Path | str) -> Results:
@@ -40,3 +134,30 @@ def load(path: Path | str) -> Results:
     from harness.results import load as load_results
 
     return load_results(path)
+
+
+def draw(results: Results) -> list[Path]:
+    """Draw an experiment's figure and curves, or a sweep's front, into its folder.
+
+    Returns:
+        The files, PNG and PDF.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    from harness.figures.results import draw_results
+
+    return draw_results(results)
+
+
+def _telling(progress: bool | Telling) -> AbstractContextManager[Telling]:
+    """Who is told: a display, nobody (what the user should know is logged), or whoever was given."""
+    from harness.driver.telling import Telling
+
+    if not isinstance(progress, bool):
+        return nullcontext(progress)
+    if not progress:
+        return nullcontext(Telling())
+    from harness.cli.telling import ConsoleTelling
+
+    return ConsoleTelling()

@@ -44,4 +44,4 @@ def experiment(tmp_path: Path) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands in this process draw no figures: most of a tiny run's time, and tests of their own see to them."""
-    monkeypatch.setattr("harness.cli.study.draw", lambda results: [])
+    monkeypatch.setattr("harness.driver.carrying.draw", lambda results: [])

@@ -215,7 +215,7 @@ def uninterrupted(finished: tuple[Path, Path, str], tmp_path_factory: pytest.Tem
     """The run folders of an experiment that takes seconds, carried out in one go; undrawn."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.cli.study.draw", lambda results: [])
+        patch.setattr("harness.driver.carrying.draw", lambda results: [])
         result = harness_run(finished[0], *UNINTERRUPTED, "--out", folder)
     assert result.exit_code == 0, result.output
     return folder / "tiny"

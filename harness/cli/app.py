@@ -13,7 +13,7 @@ from harness.cli.base import Wandb, app, reporting
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.cli.request import Request
+    from harness.driver.request import Request
 
 File = Annotated[Path, typer.Argument(metavar="FILE.yaml", help="An experiment, or a sweep.")]
 Overrides = Annotated[
@@ -45,11 +45,11 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Forget this file's runs an
 CheckpointEvery = Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Seconds between checkpoints.")]
 
 
-def _computing(carry_out: Callable[[Request], int]) -> Callable[..., None]:
+def _computing(carry_out: Callable[[Request, bool], int]) -> Callable[..., None]:
     """A command with the options that ``run`` and ``sweep`` share.
 
     Args:
-        carry_out: from what was asked to how many runs are not done.
+        carry_out: from what was asked, and whether only to say what would be done, to how many runs are not done.
     """
 
     def command(
@@ -67,13 +67,14 @@ def _computing(carry_out: Callable[[Request], int]) -> Callable[..., None]:
         checkpoint_every: CheckpointEvery = 30.0,
     ) -> None:
         with reporting():
-            from harness.cli.request import Request
+            from harness.driver.request import Request
 
             num_unfinished = carry_out(
                 Request(
                     file, tuple(overrides or ()), out, profile, devices, engine, storage,
-                    wandb.value if wandb else None, dry_run, retry_failed, fresh, checkpoint_every,
-                )
+                    wandb.value if wandb else None, retry_failed, fresh, checkpoint_every,
+                ),
+                dry_run,
             )  # fmt: skip
         if num_unfinished:
             raise typer.Exit(1)
@@ -81,22 +82,22 @@ def _computing(carry_out: Callable[[Request], int]) -> Callable[..., None]:
     return command
 
 
-def _run(request: Request) -> int:
-    from harness.cli.request import load_asked
+def _run(request: Request, is_dry: bool) -> int:
+    from harness.driver.request import load_asked
 
     loaded = load_asked(request)  # its faults are reported before anything heavy is imported
-    from harness.cli.run import run_experiment
+    from harness.cli.run import command_run
 
-    return run_experiment(request, loaded)
+    return command_run(request, loaded, is_dry)
 
 
-def _sweep(request: Request) -> int:
-    from harness.cli.request import load_asked_sweep
+def _sweep(request: Request, is_dry: bool) -> int:
+    from harness.driver.request import load_asked_sweep
 
     loaded = load_asked_sweep(request)
-    from harness.cli.sweep import run_sweep
+    from harness.cli.sweep import command_sweep
 
-    return run_sweep(request, loaded)
+    return command_sweep(request, loaded, is_dry)
 
 
 app.command(

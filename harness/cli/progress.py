@@ -18,6 +18,7 @@ from rich.text import Text
 
 from harness.cli.tables import duration, shown_label
 from harness.driver.jobs import AGAIN, Job
+from harness.driver.telling import Observer
 from harness.engines.contract import Advanced
 from harness.runs.store import Manifest, Status
 
@@ -33,8 +34,8 @@ def name_of(label: Mapping[str, Any]) -> str:
     return shown_label(label)
 
 
-class StudyProgress:
-    """Shows how far a study has come; the driver's observer, and a context.
+class StudyProgress(Observer):
+    """Shows how far a study has come; a context.
 
     Args:
         console: where to show it.

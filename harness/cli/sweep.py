@@ -3,257 +3,62 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from optuna.storages import BaseStorage
-from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
-from harness.cli.console import make_console
-from harness.cli.downloads import DownloadProgress
 from harness.cli.estimate import add_cost
-from harness.cli.progress import name_of
-from harness.cli.request import Request
-from harness.cli.study import Work, carry_out, conclude, local_devices, write_cells
-from harness.config import METRICS, Cell
-from harness.config.dimensions import Choice, Simplex
-from harness.config.space import fields_of
+from harness.cli.telling import ConsoleTelling, name_of, say_conclusion
 from harness.config.sweep import LoadedSweep
-from harness.downloads import Progress
-from harness.driver.folder import ExperimentFolder, finished_elsewhere, forget, link_finished
-from harness.driver.jobs import Job, JobMaker
+from harness.driver.carrying import local_devices
+from harness.driver.request import Request
+from harness.driver.sweep import SweepPlan, plan_sweep, run_sweep
 from harness.engines.devices import DeviceSpec
-from harness.errors import HarnessError
-from harness.features.registry import fetch_vgg16
 from harness.figures.trials import non_dominated, objectives_of, outcomes
-from harness.metrics.names import ON_VGG16
 from harness.results import Results
-from harness.runs.measured import is_outdated, measured_on_for
-from harness.runs.store import RunFolder, Status
-from harness.studies.naming import study_name
-from harness.studies.rebuild import make_record, rebuild, trial_records
-from harness.studies.search import SearchSession, open_search
-from harness.studies.session import LOST, RETRY_OF, Asked, as_json
-from harness.studies.storage import forget_study, hold_study, open_storage
-from harness.tracking.mode import resolve_mode
 
 NUM_SHOWN = 12
 """Trials in the table at the end."""
 
 
-def run_sweep(request: Request, loaded: LoadedSweep) -> int:
+def command_sweep(request: Request, loaded: LoadedSweep, is_dry: bool) -> int:
     """Carry out a search.
 
     Args:
         request: the command line.
         loaded: its sweep.
+        is_dry: only say what would be done.
 
     Returns:
         How many of its trials failed or are not told.
     """
-    console = make_console()
-    folder = ExperimentFolder(loaded, request.out)
-    folder.check_owner()
-    with DownloadProgress(console) as downloads:
-        maker = JobMaker(loaded, request.out, partial(downloads.advance, "weights"))
-        examples = [maker.make(cell) for cell in example_cells(loaded)]  # every file that a trial may name is read now
-        _fetch_for_objectives(loaded, partial(downloads.advance, "weights"))
-    budget = loaded.sweep.budget
-    devices = local_devices(request, min(budget.parallel, budget.trials))
-    if request.dry_run:
-        console.print(_estimate(loaded, request, folder, examples, devices))
-        return 0
-    mode = resolve_mode(request.wandb, folder.path / "wandb")
-    folder.make()
-    with hold_study(folder.path):
-        earlier = folder.open()
-        if earlier is not None:
-            console.print(
-                f"This is another search than last time; its figures are kept in {earlier}.",
-                soft_wrap=True,
-                markup=False,
-            )
-        storage = open_storage(request.storage, folder.path)
-        session = _open_session(loaded, request, storage, folder, examples[0])
-        trials = Trials(loaded, request, folder, maker, session)
-        counts = session.counts()
-        num_left, num_told = counts.open + counts.left, counts.complete + counts.pruned + counts.failed
-        if num_told:
-            console.print(f"{num_told} of {budget.trials} trials are done already; {num_left} to go.")
-        lost = [job for job in trials.jobs.values() if trials.is_lost(job) or trials.is_outdated(job)]
-        extra = list({job.row.id: job for job in lost}.values())
-        num_runs = num_left + len(extra)
-        at_once = min(num_runs, budget.parallel + len(extra))
-        work = Work(session, trials.take, num_runs, at_once, extra, loaded.sweep.objectives, loaded.sweep.rungs())
-        if num_left or extra:
-            carry_out(console, request, work, mode, folder)
-        trials.write()
-        results = conclude(console, folder.path, storage, mode, has_changed=bool(num_left or extra))
-        _report(console, results)
-    counts = session.counts()
-    return _num_failed(session) + counts.open + counts.left
+    with ConsoleTelling() as telling:
+        plan = plan_sweep(request, loaded, telling)
+        if is_dry:
+            budget = loaded.sweep.budget
+            telling.console.print(_estimate(plan, local_devices(request, min(budget.parallel, budget.trials))))
+            return 0
+        done = run_sweep(request, plan, telling)
+        say_conclusion(telling.console, done.conclusion)
+        _report(telling.console, done.conclusion.results)
+        return done.num_unfinished
 
 
-def _fetch_for_objectives(loaded: LoadedSweep, progress: Progress) -> None:
-    """Fetch what an objective is measured on.
-
-    Raises:
-        HarnessError: it cannot be had.
-    """
-    if needing := [name for name in loaded.sweep.objectives if name in ON_VGG16]:
-        try:
-            fetch_vgg16(progress)
-        except HarnessError as error:
-            others = [name for name in METRICS if name not in ON_VGG16]
-            raise type(error)(
-                f"objectives: {', '.join(needing)} cannot be measured without VGG-16. {error} The objectives that need "
-                f"no download are {', '.join(others)}."
-            ) from error
-
-
-def _num_failed(session: SearchSession) -> int:
-    """Trials that failed for good: neither lost with their folders, nor repeated with success."""
-    trials = session.study.get_trials(deepcopy=False)
-    mended = {trial.user_attrs.get(RETRY_OF) for trial in trials if trial.state is not TrialState.FAIL}
-    failed = [trial for trial in trials if trial.state is TrialState.FAIL and LOST not in trial.user_attrs]
-    return sum(trial.number not in mended for trial in failed)
-
-
-def _open_session(
-    loaded: LoadedSweep, request: Request, storage: BaseStorage, folder: ExperimentFolder, example: Job
-) -> SearchSession:
-    """The sweep's study, brought up to date with the run folders."""
-    sweep = loaded.sweep
-    name = _name_of_study(loaded, example)
-    records = trial_records(folder.path, name)
-    if request.fresh:
-        forget([path.parent for path in folder.path.glob("*/manifest.json") if _is_of(path, name)])
-        forget_study(storage, name)
-        records = []
-    rebuild(storage, name, records, sweep.budget.parallel)
-    return open_search(
-        storage, name, sweep.space, sweep.objectives, sweep.sampler, sweep.budget, sweep.pruner, request.retry_failed
-    )
-
-
-def _name_of_study(loaded: LoadedSweep, example: Job) -> str:
-    """Other images or another network under the same names make another study, as does what its values are of."""
-    files = example.row.manifest.provenance["files"]
-    hashes = {name: file.get("network", file["sha256"]) for name, file in files.items()}
-    data = loaded.data
-    measured_on = measured_on_for(data["objectives"])
-    base = {**data["transfer"], "files": hashes, "measured_on": measured_on}
-    return study_name(loaded.name, base, data["space"], data["objectives"], data["sampler"], data["pruner"])
-
-
-def _is_of(path: Path, study: str) -> bool:
-    manifest = RunFolder(path.parent).manifest()
-    return manifest is not None and any(record["study"] == study for record in manifest.trials)
-
-
-def example_cells(loaded: LoadedSweep) -> list[Cell]:
-    """Cells that between them have both ends of every range and all choices, one differing from the first in each."""
-    values: dict[str, list[Any]] = {}
-    for field, dimension in loaded.sweep.space.items():
-        if isinstance(dimension, Choice):
-            values[field] = list(dimension.choice)
-        elif isinstance(dimension, Simplex):
-            values[field] = [dict.fromkeys(dimension.simplex, 1 / len(dimension.simplex))]
-        else:
-            values[field] = [dimension.low, dimension.high]
-    first = {field: found[0] for field, found in values.items()}
-    others = [{**first, field: value} for field, found in values.items() for value in found[1:]]
-    return [loaded.cell(fields, {"example": number}) for number, fields in enumerate([first, *others])]
-
-
-class Trials:
-    """The trials of a sweep as jobs, written to cells.json as they are asked.
-
-    Args:
-        loaded: the sweep.
-        request: the command line.
-        folder: the sweep's.
-        maker: makes the jobs.
-        session: has the trials that were asked before.
-    """
-
-    def __init__(
-        self, loaded: LoadedSweep, request: Request, folder: ExperimentFolder, maker: JobMaker, session: SearchSession
-    ) -> None:
-        self.loaded = loaded
-        self.request = request
-        self.folder = folder
-        self.maker = maker
-        self.session = session
-        self.jobs: dict[int, Job] = {}
-        self._complete: set[int] = set()
-        for trial in session.study.get_trials(deepcopy=False):
-            if LOST not in trial.user_attrs and trial.state.is_finished():
-                fields = fields_of(loaded.sweep.space, trial.params)
-                self.jobs[trial.number] = self._job(
-                    Asked(
-                        trial.number, trial.params, as_json(trial), fields, None, trial.user_attrs, trial.system_attrs
-                    )
-                )
-                if trial.state is TrialState.COMPLETE:
-                    self._complete.add(trial.number)
-
-    def take(self, asked: Asked) -> Job:
-        """A new trial's job; a run that another experiment has finished is linked."""
-        job = self._job(asked)
-        is_wanted = not self.request.fresh and not job.row.folder.exists()
-        elsewhere = finished_elsewhere(self.request.out, job) if is_wanted else None
-        link_finished([job], {job.row.id: elsewhere} if elsewhere else {})
-        self.jobs[asked.number] = job
-        self.write()
-        return job
-
-    def write(self) -> None:
-        """Write cells.json."""
-        jobs = [self.jobs[number] for number in sorted(self.jobs)]
-        write_cells(self.folder, self.session.name, self.request, jobs)
-
-    def is_lost(self, job: Job) -> bool:
-        """Whether a trial was told as complete while its run folder is gone."""
-        return job.status is not Status.DONE and job.cell.label["trial"] in self._complete
-
-    def is_outdated(self, job: Job) -> bool:
-        """Whether a trial's run, told as complete, has the numbers of another embedded network, or lacks objectives."""
-        manifest = job.folder.manifest()
-        is_told = job.cell.label["trial"] in self._complete
-        return is_told and manifest is not None and is_outdated(manifest, self.loaded.sweep.objectives)
-
-    def _job(self, asked: Asked) -> Job:
-        job = self.maker.make(self.loaded.cell(asked.fields, {"trial": asked.number, **asked.fields}))
-        record = make_record(asked, self.session.name, self.loaded.sweep.objectives)
-        return replace(job, row=replace(job.row, manifest=replace(job.row.manifest, trials=(record,))))
-
-
-def _estimate(
-    loaded: LoadedSweep, request: Request, folder: ExperimentFolder, examples: list[Job], devices: list[DeviceSpec]
-) -> Table:
+def _estimate(plan: SweepPlan, devices: Sequence[DeviceSpec]) -> Table:
     """The answer to ``--dry-run``; nothing is written."""
-    budget = loaded.sweep.budget
-    told = _num_told(folder, _name_of_study(loaded, examples[0]))
+    sweep, num_told = plan.loaded.sweep, plan.num_told
+    left = max(0, sweep.budget.trials - num_told)
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row("trials", f"{budget.trials}, {budget.parallel} at a time")
-    table.add_row("done", str(told))
-    table.add_row("left", str(max(0, budget.trials - told)))
-    for field, dimension in loaded.sweep.space.items():
-        table.add_row("space" if field == next(iter(loaded.sweep.space)) else "", f"{field}: {dimension}")
-    left = max(0, budget.trials - told)
-    add_cost(table, [[examples[0]] * left] if left else [], devices)
-    table.add_row("folder", str(folder.path))
+    table.add_row("trials", f"{sweep.budget.trials}, {sweep.budget.parallel} at a time")
+    table.add_row("done", str(num_told))
+    table.add_row("left", str(left))
+    for number, (field, dimension) in enumerate(sweep.space.items()):
+        table.add_row("" if number else "space", f"{field}: {dimension}")
+    add_cost(table, [[plan.examples[0]] * left] if left else [], devices)
+    table.add_row("folder", str(plan.folder.path))
     return table
-
-
-def _num_told(folder: ExperimentFolder, study: str) -> int:
-    """Trials that have ended, by the run folders; the study is not opened."""
-    return sum("state" in record for record in trial_records(folder.path, study))
 
 
 def _report(console: Console, results: Results) -> None:

@@ -11,9 +11,10 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from harness.driver.jobs import Job
+from harness.driver.telling import Observer
 from harness.engines.contract import Advanced, End, Ended, Engine, Event, Finished, Measured, Noted, Task
 from harness.errors import HarnessError, RunError
 from harness.runs.measured import is_outdated
@@ -27,25 +28,6 @@ error came that the harness did not foresee) is left as failed."""
 
 PATIENCE_S = 60.0
 """How long workers may take to checkpoint when they are asked to stop."""
-
-
-class Observer(Protocol):
-    """Who wants to know what happens; the progress display does."""
-
-    def took(self, job: Job) -> None:
-        """A trial was asked for and has to be computed."""
-
-    def advanced(self, event: Advanced) -> None:
-        """A row has come further."""
-
-    def ended(self, job: Job, manifest: Manifest) -> None:
-        """A run has ended: done, failed or pruned."""
-
-    def noted(self, sentence: str) -> None:
-        """Something that the user should know."""
-
-    def looked(self) -> None:
-        """Time has passed."""
 
 
 @dataclass(frozen=True)

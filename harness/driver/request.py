@@ -1,4 +1,4 @@
-"""What was asked of ``harness run`` and ``harness sweep``: the command line, and the file behind it; nothing heavy."""
+"""What is asked of a run or a sweep: the file, and how to carry it out; nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,21 @@ from harness.images.library import fault_of_image
 
 @dataclass(frozen=True)
 class Request:
-    """The command line of ``harness run`` and ``harness sweep``."""
+    """How to carry out a file.
+
+    Attributes:
+        file: an experiment's or a sweep's.
+        overrides: ``key=value``.
+        out: the folder of all files' folders.
+        profile: one of the file's.
+        devices: ``auto``, ``cpu:N``, ``cuda:0,1`` …
+        engine: ``local``, ``ray`` or a cluster's address.
+        storage: where the study is kept; None for the folder's journal.
+        wandb: online, offline or off; None to find out.
+        retry_failed: compute failed runs again.
+        fresh: forget the file's runs.
+        checkpoint_every_s: seconds between checkpoints.
+    """
 
     file: Path
     overrides: tuple[str, ...] = ()
@@ -23,7 +37,6 @@ class Request:
     engine: str = "local"
     storage: str | None = None
     wandb: str | None = None
-    dry_run: bool = False
     retry_failed: bool = False
     fresh: bool = False
     checkpoint_every_s: float = 30.0

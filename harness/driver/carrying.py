@@ -1,4 +1,4 @@
-"""What ``harness run`` and ``harness sweep`` share: workers, the loop with its display, and what is left at the end."""
+"""What running an experiment and a sweep share: workers, the loop, and what is made of the runs at the end."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rich.console import Console
-
-from harness.claims import claims_table, judge, write_claims
-from harness.cli.progress import StudyProgress
-from harness.cli.request import Request
+from harness.claims import Verdict, judge, write_claims
 from harness.config.sweep import LoadedSweep
 from harness.driver.capacity import MaxRows
 from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job
 from harness.driver.loop import Driver, Interrupt, Settings
+from harness.driver.request import Request
+from harness.driver.telling import Telling
 from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Task
 from harness.engines.devices import DeviceSpec, parse_devices
@@ -69,7 +67,7 @@ class Work:
     wanted: tuple[str, ...] = ()
 
 
-def carry_out(console: Console, request: Request, work: Work, mode: Mode, folder: ExperimentFolder) -> None:
+def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder: ExperimentFolder) -> None:
     """Compute everything that is missing.
 
     Raises:
@@ -83,9 +81,9 @@ def carry_out(console: Console, request: Request, work: Work, mode: Mode, folder
         try:
             names = ", ".join(engine.workers)
             title = f"{folder.path.name} on {names if len(engine.workers) < 5 else f'{len(engine.workers)} workers'}"
-            with StudyProgress(console, title, work.num_runs) as progress:
+            with telling.working(title, work.num_runs) as observer:
                 driver = Driver(
-                    work.session, engine, work.make_job, MaxRows(engine.workers), settings, progress, interrupt
+                    work.session, engine, work.make_job, MaxRows(engine.workers), settings, observer, interrupt
                 )
                 driver.run(work.extra)
         finally:
@@ -130,25 +128,32 @@ def draw(results: Results) -> list[Path]:
     return draw_results(results)
 
 
-def conclude(console: Console, folder: Path, storage: Any, mode: Mode, has_changed: bool) -> Results:
-    """Draw, judge and mirror what the run folders hold; returns it."""
+@dataclass(frozen=True)
+class Conclusion:
+    """What was made of the runs.
+
+    Attributes:
+        results: as their folders have them.
+        verdicts: on the experiment's claims.
+        drawn: the figures' files.
+        notes: what the user should know.
+    """
+
+    results: Results
+    verdicts: Sequence[Verdict]
+    drawn: Sequence[Path]
+    notes: Sequence[str]
+
+
+def conclude(folder: Path, storage: Any, mode: Mode, has_changed: bool) -> Conclusion:
+    """Draw, judge and mirror what the run folders hold."""
     results = load(folder)
     drawn = draw(results)
     verdicts = judge(results)
     if verdicts:
         write_claims(results, verdicts)
-        console.print(claims_table(verdicts))
-    if problem := mirror_study(results, storage):
-        console.print(problem, soft_wrap=True, markup=False)
+    notes = [mirror_study(results, storage)]
     if has_changed:
         warning = write_summary(results, mode.name, folder / "wandb")
-        for note in filter(None, (mode.note, warning)):
-            console.print(note, soft_wrap=True, markup=False)
-    for path in drawn:
-        if path.suffix == ".png":
-            console.print(f"Figure: {path}", soft_wrap=True, markup=False)
-    if verdicts:
-        console.print(f"Claims: {folder / 'claims.md'}", soft_wrap=True, markup=False)
-    console.print(f"Runs:   {folder}", soft_wrap=True, markup=False)
-    console.print(f"Next:   harness compare {folder}, or harness dashboard {folder}", soft_wrap=True, markup=False)
-    return results
+        notes += [mode.note, warning]
+    return Conclusion(results, verdicts, drawn, [note for note in notes if note])

@@ -1,0 +1,154 @@
+"""Running an experiment: its plan, its study, its runs, its figures and claims."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.trial import TrialState
+
+from harness.config import Loaded, canonical_json
+from harness.driver.carrying import Conclusion, Work, carry_out, conclude, local_devices, write_cells
+from harness.driver.folder import ExperimentFolder, forget, link_finished
+from harness.driver.jobs import Job
+from harness.driver.plan import Options, Plan, make_plan
+from harness.driver.request import Request
+from harness.driver.telling import Telling
+from harness.runs.measured import measured_on_for
+from harness.runs.store import Status
+from harness.studies.grid import GridSession, open_grid
+from harness.studies.naming import study_name
+from harness.studies.rebuild import make_record, rebuild, trial_records
+from harness.studies.session import Asked
+from harness.studies.storage import forget_study, hold_study, open_storage
+from harness.tracking.mode import Mode, resolve_mode
+
+OBJECTIVES = ("reference_content", "reference_style")
+"""What an experiment's trials are told as, so that Optuna's dashboard can show the trade-off."""
+
+
+@dataclass(frozen=True)
+class ExperimentRun:
+    """An experiment that was carried out.
+
+    Attributes:
+        plan: what there was to do.
+        folder: the experiment's.
+        conclusion: what was made of the runs; None of one trial of a sweep, whose figures are left as they are.
+    """
+
+    plan: Plan
+    folder: ExperimentFolder
+    conclusion: Conclusion | None
+
+    @property
+    def num_unfinished(self) -> int:
+        """How many of its runs are not done."""
+        return sum(job.status is not Status.DONE for job in self.plan.jobs)
+
+
+def plan_experiment(request: Request, loaded: Loaded, telling: Telling) -> Plan:
+    """What is done and what is left; nothing is written."""
+    options = Options(request.out, request.retry_failed, request.fresh)
+    return make_plan(loaded, options, partial(telling.downloading, "weights"))
+
+
+def run_experiment(request: Request, loaded: Loaded, plan: Plan, telling: Telling) -> ExperimentRun:
+    """Carry out an experiment: what is missing is computed, and everything is drawn and judged.
+
+    Raises:
+        HarnessError: it cannot be carried out; what was computed is kept.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, with everything checkpointed.
+    """
+    local_devices(request, len(plan.left))
+    folder = ExperimentFolder(loaded, request.out)
+    mode = resolve_mode(request.wandb, folder.path / "wandb")
+    folder.make()
+    with hold_study(folder.path):
+        if folder.is_a_sweeps:
+            _repeat_trial(telling, request, plan, mode, folder)
+            return ExperimentRun(plan, folder, None)
+        earlier = folder.open()
+        if earlier is not None:
+            telling.says(f"This is another grid than last time; its figure is kept in {earlier}.")
+        link_finished(plan.jobs, plan.linked)
+        if request.fresh:
+            forget([job.row.folder for job in plan.jobs])
+        if plan.done:
+            linked = f" ({len(plan.linked)} of them linked from other experiments)" if plan.linked else ""
+            telling.says(
+                f"{len(plan.done)} of {len(plan.jobs)} runs are done already{linked}; {len(plan.left)} to compute."
+            )
+        _say_outdated(telling, plan)
+        storage = open_storage(request.storage, folder.path)
+        work = _work(plan, request, storage, folder)
+        if plan.left or plan.outdated or not work.session.is_finished:
+            carry_out(telling, request, work, mode, folder)
+        conclusion = conclude(folder.path, storage, mode, has_changed=bool(plan.left or plan.outdated))
+        return ExperimentRun(plan, folder, conclusion)
+
+
+def _repeat_trial(telling: Telling, request: Request, plan: Plan, mode: Mode, folder: ExperimentFolder) -> None:
+    """One trial of a sweep, pinned by overrides: the sweep's study, definition and figures are left as they are."""
+    if request.fresh:
+        forget([job.row.folder for job in plan.jobs])
+    link_finished(plan.jobs, plan.linked)
+    _say_outdated(telling, plan)
+    if left := [*plan.left, *plan.outdated]:
+        session = open_grid(InMemoryStorage(), folder.path.name, [_params(job) for job in left], OBJECTIVES)
+        num = len(left)
+        work = Work(session, lambda asked: left[asked.cell or 0], num, num, (), OBJECTIVES)
+        carry_out(telling, request, work, mode, folder)
+    else:
+        telling.says(f"{len(plan.done)} of {len(plan.jobs)} runs are done already; 0 to compute.")
+
+
+def _work(plan: Plan, request: Request, storage: BaseStorage, folder: ExperimentFolder) -> Work:
+    """The experiment's study: a trial for every run of the plan."""
+    cells = [_params(job) for job in plan.jobs]
+    base = {"runs": [job.row.id for job in plan.jobs], "measured_on": measured_on_for(OBJECTIVES)}
+    name = study_name(folder.path.name, base, {"cells": cells}, OBJECTIVES)
+    if request.fresh:
+        forget_study(storage, name)
+    rebuild(storage, name, trial_records(folder.path, name))
+    session = open_grid(storage, name, cells, OBJECTIVES, request.retry_failed)
+    write_cells(folder, name, request, plan.jobs)
+
+    def make_job(asked: Asked) -> Job:
+        assert asked.cell is not None
+        job = plan.jobs[asked.cell]
+        record = make_record(asked, name, OBJECTIVES)
+        return replace(job, row=replace(job.row, manifest=replace(job.row.manifest, trials=(record,))))
+
+    told = _told(session, request.retry_failed)
+    left = [*plan.left, *plan.outdated]
+    extra = [job for job in left if canonical_json(_params(job)) in told]
+    return Work(session, make_job, len(left), len(left), extra, OBJECTIVES, wanted=plan.wanted)
+
+
+def _say_outdated(telling: Telling, plan: Plan) -> None:
+    if plan.outdated:
+        telling.says(
+            f"{len(plan.outdated)} of {len(plan.jobs)} runs are done, but their numbers are of another embedded "
+            "network or lack one that is claimed: their pictures are measured again."
+        )
+
+
+def _params(job: Job) -> dict[str, Any]:
+    """A run as a trial's parameters: what sets it apart."""
+    return {**job.cell.label, **({"again": True} if job.part == "again" else {})}
+
+
+def _told(session: GridSession, retry_failed: bool) -> set[str]:
+    """The cells that no trial asks for any more; their folders may be gone nevertheless."""
+    told = set()
+    for trial in session.study.get_trials(deepcopy=False):
+        cell = canonical_json({name: json.loads(value) for name, value in trial.params.items()})
+        if trial.state.is_finished() and not (retry_failed and trial.state is TrialState.FAIL):
+            told.add(cell)
+        else:
+            told.discard(cell)
+    return told

@@ -1,0 +1,202 @@
+"""``harness.run`` and ``harness.sweep``: what the commands do, from Python."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from processes import workers_of
+from test_run import runs_of, snapshot
+from test_sweep import harness_sweep, trials_of, write_sweep
+from typer.testing import CliRunner
+
+import harness
+from harness.cli.app import app
+from harness.driver.jobs import Job
+from harness.driver.telling import Observer, Telling
+from harness.engines.contract import Advanced
+from harness.errors import ConfigError, DeviceError, UsageError
+from harness.runs.store import Manifest, Status
+
+
+class Recorder(Telling, Observer):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+        self.title = ""
+        self.num_runs = 0
+        self.events: list[tuple[str, str]] = []
+
+    def says(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+    @contextmanager
+    def working(self, title: str, num_runs: int) -> Iterator[Observer]:
+        self.title, self.num_runs = title, num_runs
+        yield self
+
+    def took(self, job: Job) -> None:
+        self.events.append(("took", job.id))
+
+    def advanced(self, event: Advanced) -> None:
+        self.events.append(("advanced", event.run_id))
+
+    def ended(self, job: Job, manifest: Manifest) -> None:
+        self.events.append(("ended", job.id))
+
+
+def bits_of(folder: Path) -> dict[str, bytes]:
+    """Every run's picture."""
+    return {name: (run / "image.png").read_bytes() for name, run in runs_of(folder).items()}
+
+
+def test_run_from_python_makes_what_the_command_makes_and_a_second_call_nothing(
+    experiment: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told = Recorder()
+    results = harness.run(experiment, "axes.seed=[0]", out=tmp_path / "runs", devices="cpu", wandb="off", progress=told)
+    assert [run.status for run in results.runs] == [Status.DONE] * 2
+    ids = {run.id for run in results.runs}
+    assert told.num_runs == 2 and told.title.startswith("tiny on ")
+    for kind in ("took", "ended"):
+        assert sorted(run for event, run in told.events if event == kind) == sorted(ids)
+    assert {run for event, run in told.events if event == "advanced"} <= ids
+    assert (results.folder / "figure.png").stat().st_size > 0
+    words = ["run", str(experiment), "axes.seed=[0]", "--devices", "cpu", "--wandb", "off"]
+    capfd.readouterr()
+    assert CliRunner().invoke(app, [*words, "--out", str(tmp_path / "command")]).exit_code == 0
+    assert bits_of(tmp_path / "command" / "tiny") == bits_of(results.folder)
+    before = snapshot(results.folder)
+    again = Recorder()
+    capfd.readouterr()
+    harness.run(experiment, "axes.seed=[0]", out=tmp_path / "runs", devices="cpu", wandb="off", progress=again)
+    assert again.sentences == ["2 of 2 runs are done already; 0 to compute."] and not again.events
+    assert capfd.readouterr() == ("", "")
+    assert {path: content for path, content in snapshot(results.folder).items() if path in before} == before
+
+
+def test_progress_is_shown_by_default_and_can_be_silenced(
+    experiment: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], undrawn: None
+) -> None:
+    words = ("axes.seed=[0]", "axes.alpha=[1e-3]", "transfer.steps=2")
+    harness.run(experiment, *words, out=tmp_path / "loud", devices="cpu", wandb="off")
+    assert "tiny on cpu" in capfd.readouterr().out
+    harness.run(experiment, *words, out=tmp_path / "quiet", devices="cpu", wandb="off", progress=False)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_the_user_should_know_is_logged_where_nothing_is_shown(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "harness"):
+        Telling().says("a sentence")
+        with Telling().working("title", 3) as observer:
+            observer.noted("a warning")
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("INFO", "a sentence"), ("WARNING", "a warning"),
+    ]  # fmt: skip
+
+
+def test_run_works_inside_a_running_event_loop(experiment: Path, tmp_path: Path, undrawn: None) -> None:
+    async def cell() -> int:
+        words = ("axes.seed=[0]", "transfer.steps=2")
+        return len(harness.run(experiment, *words, out=tmp_path, devices="cpu", wandb="off", progress=False).runs)
+
+    assert asyncio.run(cell()) == 2
+
+
+def test_run_works_in_another_thread(experiment: Path, tmp_path: Path, undrawn: None) -> None:
+    found: list[int] = []
+
+    def work() -> None:
+        words = ("axes.seed=[0]", "transfer.steps=2")
+        results = harness.run(experiment, *words, out=tmp_path, devices="cpu", wandb="off", progress=False)
+        found.append(sum(run.status is Status.DONE for run in results.runs))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [2]
+
+
+SCRIPT = """
+import sys
+import harness
+try:
+    results = harness.run(sys.argv[1], "axes.seed=[0]", "transfer.steps=STEPS", out=sys.argv[2], devices="cpu:2",
+                          wandb="off", checkpoint_every_s=0.2, progress=False)
+except KeyboardInterrupt:
+    print("given back", flush=True)
+    results = harness.run(sys.argv[1], "axes.seed=[0]", "transfer.steps=STEPS", out=sys.argv[2], devices="cpu:2",
+                          wandb="off", progress=False)
+print([run.status.name for run in results.runs])
+"""
+"""No ``if __name__ == "__main__"``: a worker that imported it again would run it again."""
+
+
+def test_script_without_a_main_guard_computes_once(experiment: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.replace("STEPS", "3"))
+    words = [sys.executable, str(script), str(experiment), str(tmp_path / "runs")]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert done.stdout == "['DONE', 'DONE']\n"
+
+
+def test_interrupted_call_gives_back_and_the_same_call_goes_on(experiment: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.replace("STEPS", "400"))
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(experiment), str(tmp_path / "runs")],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not [*tmp_path.glob("runs/tiny/*/checkpoint*")]:
+        time.sleep(0.05)
+    assert workers_of(process.pid)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert output == "given back\n['DONE', 'DONE']\n" and process.returncode == 0
+    attempts = [len(run.manifest.attempts) for run in harness.load(tmp_path / "runs" / "tiny").runs if run.manifest]
+    assert max(attempts) == 2
+
+
+def test_faults_are_the_harness_errors(experiment: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="transfer.sise"):
+        harness.run(experiment, "transfer.sise=3", out=tmp_path / "runs")
+    with pytest.raises(DeviceError, match="cuda:7"):
+        harness.run(experiment, out=tmp_path / "runs", devices="cuda:7", progress=False)
+    with pytest.raises(UsageError, match="choose one of online, offline, off"):
+        harness.run(experiment, out=tmp_path / "runs", wandb="on", progress=False)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_sweep_from_python_asks_the_trials_of_the_command(tmp_path: Path, undrawn: None) -> None:
+    path = write_sweep(tmp_path, steps=2)
+    results = harness.sweep(path, "budget.trials=3", out=tmp_path / "runs", devices="cpu", wandb="off", progress=False)
+    assert len(results.runs) == 3
+    assert harness_sweep(path, "budget.trials=3", "--out", tmp_path / "command").exit_code == 0
+    assert trials_of(results.folder) == trials_of(tmp_path / "command" / "tiny_sweep")
+
+
+def test_run_and_sweep_take_the_same_and_say_all_of_it() -> None:
+    run, sweep = inspect.signature(harness.run), inspect.signature(harness.sweep)
+    assert run == sweep
+    assert harness.run.__doc__ and all(f"{name}:" in harness.run.__doc__ for name in run.parameters)
+
+
+def test_draw_writes_the_figures_again(experiment: Path, tmp_path: Path, undrawn: None) -> None:
+    words = ("axes.seed=[0]", "transfer.steps=2")
+    results = harness.run(experiment, *words, out=tmp_path, devices="cpu", wandb="off", progress=False)
+    assert not (results.folder / "figure.png").exists()
+    drawn = harness.draw(results)
+    assert results.folder / "figure.png" in drawn and all(path.stat().st_size > 0 for path in drawn)
