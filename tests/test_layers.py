@@ -104,7 +104,17 @@ def test_every_sweep_and_profile_loads_and_a_trial_can_be_pasted(path: Path) -> 
         assert canonical_json(again.transfer.model_dump()) == canonical_json(cell.transfer.model_dump())
 
 
-@pytest.mark.parametrize("script", sorted(set(re.findall(r"python (tests/\w+\.py)", Path("README.md").read_text()))))
+READMES = [Path("README.md"), Path("experiments/README.md")]
+SCRIPTS = sorted({script for path in READMES for script in re.findall(r"python (tests/\w+\.py)", path.read_text())})
+
+
+@pytest.mark.parametrize("path", READMES, ids=str)
+def test_what_a_readme_links_to_is_there(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", path.read_text())
+    assert links and not [link for link in links if not (path.parent / link).exists()]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_script_that_the_readme_names_can_be_imported(script: str) -> None:
     """They are run by hand: nothing else would notice that a name they import has moved."""
     spec = importlib.util.spec_from_file_location(Path(script).stem, script)

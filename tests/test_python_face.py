@@ -170,6 +170,31 @@ def test_interrupted_call_gives_back_and_the_same_call_goes_on(experiment: Path,
     assert max(attempts) == 2
 
 
+def test_notebook_runs_selects_and_draws_in_a_kernel_of_its_own(experiment: Path, tmp_path: Path) -> None:
+    import nbclient
+    import nbformat
+
+    call = f'harness.run({str(experiment)!r}, "axes.seed=[0]", "transfer.steps=2", devices="cpu", wandb="off")'
+    cells = [
+        f"import harness\nresults = {call}",
+        "results.run(alpha=0.1).image().shape",
+        f"results = {call}",
+        "[path.name for path in harness.draw(results)]",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbclient.NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    texts = [
+        "".join(output.get("text", "") or output["data"]["text/plain"] for output in cell.outputs)
+        for cell in notebook.cells
+    ]
+    assert "tiny on cpu:0: 2 runs" in texts[0]
+    assert texts[1] == "(64, 64, 3)"
+    assert "2 of 2 runs are done already; 0 to compute." in texts[2]
+    assert "figure.png" in texts[3]
+
+
 def test_faults_are_the_harness_errors(experiment: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="transfer.sise"):
         harness.run(experiment, "transfer.sise=3", out=tmp_path / "runs")
