@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from harness.config.transfer import Lbfgs, Level, Transfer
+from harness.config.transfer import Lbfgs, PyramidLevel, Transfer
 from harness.images.library import find_image
 from harness.runs.batch import Execution, run_batch
 from harness.runs.prepare import Row
@@ -24,7 +24,7 @@ from harness.runs.store import Manifest
 
 def carry_out(folder: Path, size_px: int, steps: int, tiles: str) -> None:
     """One transfer in this process."""
-    pyramid = (Level(size=size_px // 4, steps=10 * steps), Level(size=size_px // 2, steps=3 * steps))
+    pyramid = (PyramidLevel(size=size_px // 4, steps=10 * steps), PyramidLevel(size=size_px // 2, steps=3 * steps))
     transfer = Transfer(
         content="astronaut", style="strokes", size=size_px, steps=steps, pyramid=pyramid, alpha=1e-2,
         optimiser=Lbfgs(history=10, line_search="backtracking"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from harness.config import Transfer, fields_of, load_experiment, load_sweep, parameters, params_of
 from harness.config.fields import set_field
 from harness.config.styles import image_slots, paintings_of, path_of_slot, shortest
-from harness.config.transfer import Level
+from harness.config.transfer import PyramidLevel
 
 FILE = "transfer: {content: a, style: %s}\n%s"
 
@@ -215,6 +215,6 @@ def test_levels_and_defaults_of_the_later_fields():
     transfer = Transfer(
         content="a", style="b", size=512, pyramid=[{"size": 128, "steps": 9}, {"size": 256, "steps": 5}]
     )
-    assert transfer.pyramid == (Level(size=128, steps=9), Level(size=256, steps=5))
+    assert transfer.pyramid == (PyramidLevel(size=128, steps=9), PyramidLevel(size=256, steps=5))
     assert (transfer.photorealism.weight, transfer.photorealism.first_stage, transfer.smoothing) == (0.0, 0, 0.0)
     assert (transfer.quilting.block, transfer.quilting.overlap) == (36, 1 / 6)

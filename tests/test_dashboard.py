@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from postgres import postgres_url  # noqa: F401
 from results_folder import make_results_folder, picture
 
-from harness.cli.dashboard import Request, serve, show_dashboard
+from harness.cli.dashboard import Showing, serve, show_dashboard
 from harness.errors import UsageError
 from harness.images.files import write_png
 from harness.results import Results, load
@@ -266,7 +266,7 @@ def test_command_prints_where_to_look_and_ends_with_ctrl_c(tmp_path: Path, capsy
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        show_dashboard(Request(results.folder, port=port), interrupt)
+        show_dashboard(Showing(results.folder, port=port), interrupt)
     told = capsys.readouterr().out
     assert f"Port {port} is in use" in told
     assert "Optuna Dashboard: http://127.0.0.1:" in told and "/dashboard/studies/" in told
@@ -280,7 +280,7 @@ def test_command_prints_where_to_look_and_ends_with_ctrl_c(tmp_path: Path, capsy
 def test_deleted_study_comes_back_with_its_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = make_study(tmp_path)
     (results.folder / "study.journal").unlink()
-    show_dashboard(Request(results.folder, None, 18080, False, "off"), lambda: None)
+    show_dashboard(Showing(results.folder, None, 18080, False, "off"), lambda: None)
     assert "its 3 trials were brought back from the run folders." in capsys.readouterr().out
     with serve(opened(None, results.folder), results.folder, 18080) as url:
         assert [len(trial["artifacts"]) for trial in detail(url)["trials"]] == [1, 1, 0]
@@ -288,7 +288,7 @@ def test_deleted_study_comes_back_with_its_images(tmp_path: Path, capsys: pytest
 
 def test_folder_that_is_no_experiment_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not an experiment's folder"):
-        show_dashboard(Request(tmp_path))
+        show_dashboard(Showing(tmp_path))
 
 
 def test_trial_of_another_study_is_left_alone(tmp_path: Path) -> None:

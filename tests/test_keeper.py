@@ -23,7 +23,7 @@ from harness.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from harness.runs.keeper import Listener
 from harness.runs.module import StyleTransfer
 from harness.runs.prepare import Row
-from harness.runs.signals import Asked
+from harness.runs.signals import Orders
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.trials import record_trial
 
@@ -38,7 +38,7 @@ SCHEMA_1 = """{
 class Witness(Listener):
     """Remembers what it is told, and at the first rung asks something of the batch."""
 
-    asked: Asked = field(default_factory=Asked)
+    asked: Orders = field(default_factory=Orders)
     prunes: tuple[str, ...] = ()
     stops: bool = False
     rungs: list[tuple[str, int]] = field(default_factory=list)
@@ -177,7 +177,7 @@ def test_memory_that_does_not_suffice_is_an_end_of_its_own(tmp_path: Path) -> No
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 96_000_000, before[1]))
     try:
-        end, message, exit_code = carry_out(Task(tuple(rows)), "cpu", 1, "here", lambda event: None, Asked())
+        end, message, exit_code = carry_out(Task(tuple(rows)), "cpu", 1, "here", lambda event: None, Orders())
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
     assert (end, exit_code) == (End.OUT_OF_MEMORY, 1) and "not enough memory for 2 pictures of 1024 px" in message

@@ -26,7 +26,7 @@ from harness.results import load
 from harness.runs.batch import Execution, run_batch
 from harness.runs.keeper import Listener
 from harness.runs.measured import is_outdated, measured_on, measured_on_for
-from harness.runs.signals import Asked
+from harness.runs.signals import Orders
 from harness.runs.store import Manifest, RunFolder, Status
 
 OTHER = {"embedded": "0" * 64}
@@ -43,7 +43,7 @@ class Rungs(Listener):
     """What is measured on the way; asks for the end at the first rung where it is told to."""
 
     numbers: list[Mapping[str, Any]] = field(default_factory=list)
-    asked: Asked | None = None
+    asked: Orders | None = None
 
     def measured(self, row_id: str, evaluation: int, metrics: Mapping[str, Any]) -> None:
         self.numbers.append(metrics)
@@ -107,7 +107,7 @@ def test_rungs_of_another_network_are_forgotten_when_a_run_goes_on(
     tmp_path: Path, network: dict[str, str] | None, num_told: int
 ) -> None:
     (row, _) = make_rows(tmp_path, "transfer.steps=8")
-    stopped = Rungs(asked=Asked())
+    stopped = Rungs(asked=Orders())
     with pytest.raises(KeyboardInterrupt):
         run_batch([row], Execution(rungs=(5,)), asked=stopped.asked, listener=stopped)
     if network is not None:

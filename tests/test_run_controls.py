@@ -21,7 +21,7 @@ from harness.runs.batch import Execution, run_batch
 from harness.runs.checkpoint import load_checkpoint
 from harness.runs.keeper import Listener
 from harness.runs.prepare import Row, prepare_images
-from harness.runs.signals import Asked
+from harness.runs.signals import Orders
 from harness.runs.store import RunFolder, Status
 
 
@@ -29,7 +29,7 @@ from harness.runs.store import RunFolder, Status
 class Stopper(Listener):
     """Asks for the end at the first rung."""
 
-    asked: Asked = field(default_factory=Asked)
+    asked: Orders = field(default_factory=Orders)
 
     def measured(self, row_id: str, evaluation: int, metrics: Mapping[str, Any]) -> None:
         self.asked.stop = True
@@ -295,7 +295,7 @@ def test_tiles_do_not_depend_on_the_neighbours(tmp_path: Path, monkeypatch: pyte
 class Pruner(Listener):
     """Gives a row up when it hears of its first rung."""
 
-    asked: Asked = field(default_factory=Asked)
+    asked: Orders = field(default_factory=Orders)
 
     def measured(self, row_id: str, evaluation: int, metrics: Mapping[str, Any]) -> None:
         self.asked.prune([row_id])

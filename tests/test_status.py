@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from harness.cli.app import app
 from harness.results import load
-from harness.results.standing import State, last_lines, overall, standing
+from harness.results.standing import Stage, last_lines, overall, standing
 from harness.runs.store import RunFolder
 
 LINES = [{"evaluation": k, "seconds": 0.5 * k, "total": 1.0, "content": 1.0, "style": 1.0} for k in range(1, 41)]
@@ -293,7 +293,7 @@ def test_ctrl_c_ends_watching_with_130(folder: Path, monkeypatch: pytest.MonkeyP
 def test_every_state_has_a_sign() -> None:
     from harness.cli.signs import SIGNS
 
-    assert set(SIGNS) == set(State) and len({sign for sign, _ in SIGNS.values()}) == len(State)
+    assert set(SIGNS) == set(Stage) and len({sign for sign, _ in SIGNS.values()}) == len(Stage)
     assert os.linesep not in "".join(sign for sign, _ in SIGNS.values())
 
 

@@ -17,7 +17,7 @@ from harness.claims.checks import CannotMeasureError
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Decision:
     """What came of comparing numbers with a bound.
 
     Attributes:
@@ -35,7 +35,7 @@ class Outcome:
 
 def changes(
     direction: Literal["rises", "falls"], means: Sequence[float], by: float | None, factor: float | None
-) -> Outcome:
+) -> Decision:
     """Strictly in one direction at every step, and from first to last by ≥ ``by`` or ≥ ``factor`` times.
 
     Where a step goes the wrong way or stands still, the margin is the worst step: ≤ 0.
@@ -53,11 +53,11 @@ def changes(
     if smallest <= 0:
         place = steps.index(smallest)
         wrong = "stands still" if smallest == 0 else "goes the other way"
-        return Outcome(False, total.quantity, smallest, f"{wrong} at step {place + 1} of {len(steps)}")
-    return Outcome(True, smallest, smallest, "the smallest step") if by is None and factor is None else total
+        return Decision(False, total.quantity, smallest, f"{wrong} at step {place + 1} of {len(steps)}")
+    return Decision(True, smallest, smallest, "the smallest step") if by is None and factor is None else total
 
 
-def within(values: Sequence[float], by: float) -> Outcome:
+def within(values: Sequence[float], by: float) -> Decision:
     """(max − min)/|median| ≤ ``by``; the median of an even number is the mean of the middle two.
 
     Raises:
@@ -69,10 +69,10 @@ def within(values: Sequence[float], by: float) -> Outcome:
     if median == 0 and spread > 0:
         raise CannotMeasureError("The median is 0: a spread relative to it has no meaning.")
     quantity = spread / abs(median) if spread else 0.0
-    return Outcome(quantity <= by, quantity, by - quantity)
+    return Decision(quantity <= by, quantity, by - quantity)
 
 
-def greater(of: float, than: float | None, by: float | None, factor: float | None) -> Outcome:
+def greater(of: float, than: float | None, by: float | None, factor: float | None) -> Decision:
     """``of`` > ``than`` + ``by``, or ``of`` > ``than`` · ``factor``; without ``than``, ``of`` > ``by``.
 
     Raises:
@@ -81,26 +81,26 @@ def greater(of: float, than: float | None, by: float | None, factor: float | Non
     if than is None:
         if factor is not None:
             raise CannotMeasureError("A factor needs something to be a multiple of: name it as than.")
-        return Outcome(of > (by or 0.0), of, of - (by or 0.0))
+        return Decision(of > (by or 0.0), of, of - (by or 0.0))
     return _exceeds(of, than, by, factor, equality_suffices=False)
 
 
-def equal(of: Sequence[float], than: Sequence[float] | None, by: float) -> Outcome:
+def equal(of: Sequence[float], than: Sequence[float] | None, by: float) -> Decision:
     """Every value of ``of`` is within ``by`` of every value of ``than``, or of 0: single runs, for means can cancel."""
     quantity = max(abs(a - b) for a in of for b in (than if than is not None else (0.0,)))
-    return Outcome(quantity <= by, quantity, by - quantity)
+    return Decision(quantity <= by, quantity, by - quantity)
 
 
-def _exceeds(high: float, low: float, by: float | None, factor: float | None, *, equality_suffices: bool) -> Outcome:
+def _exceeds(high: float, low: float, by: float | None, factor: float | None, *, equality_suffices: bool) -> Decision:
     """``high`` against ``low``: by a ratio where there is a factor, else by a difference."""
     if factor is None:
         quantity, bound = high - low, by or 0.0
-        return Outcome(quantity >= bound if equality_suffices else quantity > bound, quantity, quantity - bound)
+        return Decision(quantity >= bound if equality_suffices else quantity > bound, quantity, quantity - bound)
     if min(high, low) < 0:
         raise CannotMeasureError(f"A ratio of {high:.3g} to {low:.3g} has no meaning; bound the difference instead.")
     if low == 0:
-        return Outcome(high > 0, None, None, "the ratio is unbounded, its divisor is 0")
+        return Decision(high > 0, None, None, "the ratio is unbounded, its divisor is 0")
     ratio = high / low
     if math.isinf(ratio):
-        return Outcome(True, None, None, "the ratio is unbounded, its divisor is nearly 0")
-    return Outcome(ratio >= factor if equality_suffices else ratio > factor, ratio, ratio - factor)
+        return Decision(True, None, None, "the ratio is unbounded, its divisor is nearly 0")
+    return Decision(ratio >= factor if equality_suffices else ratio > factor, ratio, ratio - factor)

@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from harness.claims.checks import CannotMeasureError
-from harness.claims.expectations import Outcome, changes, equal, greater, within
+from harness.claims.expectations import Decision, changes, equal, greater, within
 from harness.claims.measures import SET_MEASURES, Measuring
 from harness.claims.records import Finding, Number, State, Verdict, name_of
 from harness.config import Experiment, canonical_json
@@ -167,7 +167,7 @@ class _Comparison:
                 self.problems.append(str(error))
         return Number(shared, tuple(values), tuple(run_ids)) if values else None
 
-    def outcome(self, of: Sequence[Number], than: Sequence[Number] | None) -> Outcome:
+    def outcome(self, of: Sequence[Number], than: Sequence[Number] | None) -> Decision:
         """The claim's expectation of the numbers."""
         claim = self.claim
         if claim.expect == "rises" or claim.expect == "falls":  # mypy does not narrow by membership
@@ -181,7 +181,7 @@ class _Comparison:
         return equal([value for number in of for value in number.values], others, claim.by or 0.0)
 
 
-def _told_apart(outcome: Outcome, of: Sequence[Number], than: Sequence[Number] | None) -> Outcome:
+def _told_apart(outcome: Decision, of: Sequence[Number], than: Sequence[Number] | None) -> Decision:
     """Without a bound the spread is one: every single value must be the greater, or the means differ by chance."""
     if than is None or not outcome.holds:
         return outcome

@@ -47,7 +47,7 @@ WIDEST_FIELDS = 2 / 3
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparing:
     """The command line of ``harness compare``.
 
     Attributes:
@@ -65,7 +65,7 @@ class Comparison:
     over_seeds: bool = False
 
 
-def compare_runs(comparison: Comparison) -> None:
+def compare_runs(comparison: Comparing) -> None:
     """Print the table, one for each size of pictures, and write it as CSV where that is asked for.
 
     Raises:

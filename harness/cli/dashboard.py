@@ -39,7 +39,7 @@ def _wait_for_ever() -> None:
 
 
 @dataclass(frozen=True)
-class Request:
+class Showing:
     """The command line of ``harness dashboard``."""
 
     path: Path
@@ -58,7 +58,7 @@ class _QuietHandler(WSGIRequestHandler):
         """The page asks every few seconds; a line for each would bury what was printed."""
 
 
-def show_dashboard(request: Request, wait: Callable[[], object] = _wait_for_ever) -> None:
+def show_dashboard(request: Showing, wait: Callable[[], object] = _wait_for_ever) -> None:
     """Serve Optuna Dashboard until Ctrl-C, and say how to open the W&B view.
 
     Args:
@@ -129,7 +129,7 @@ def serve(storage: BaseStorage, folder: Path, port: int) -> Iterator[str]:
         server.server_close()
 
 
-def wandb_view(results: Results, request: Request) -> list[str]:
+def wandb_view(results: Results, request: Showing) -> list[str]:
     """Build the W&B view when online; otherwise what to do, as lines for the terminal."""
     directory = results.folder / "wandb"
     mode = resolve_mode(request.wandb, directory)

@@ -71,9 +71,9 @@ def compare(
 ) -> None:
     """A table of finished runs over the comparable numbers, with what differs between them."""
     with reporting():
-        from harness.cli.compare import Comparison, compare_runs
+        from harness.cli.compare import Comparing, compare_runs
 
-        compare_runs(Comparison(tuple(paths), csv, sort, all_runs, over_seeds))
+        compare_runs(Comparing(tuple(paths), csv, sort, all_runs, over_seeds))
 
 
 @app.command(
@@ -135,6 +135,6 @@ def dashboard(
 ) -> None:
     """Optuna Dashboard on an experiment's study, with its images and figure; and how to open the W&B view."""
     with reporting():
-        from harness.cli.dashboard import Request, show_dashboard
+        from harness.cli.dashboard import Showing, show_dashboard
 
-        show_dashboard(Request(path, storage, port, not no_browser, wandb.value if wandb else None))
+        show_dashboard(Showing(path, storage, port, not no_browser, wandb.value if wandb else None))

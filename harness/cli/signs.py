@@ -5,16 +5,16 @@ from __future__ import annotations
 from rich.text import Text
 
 from harness.cli.tables import duration, shown_label
-from harness.results.standing import Standing, State
+from harness.results.standing import Stage, Standing
 
 SIGNS = {
-    State.DONE: ("✓", "green"),
-    State.RUNNING: ("▶", "cyan"),
-    State.INTERRUPTED: ("‖", "yellow"),
-    State.FAILED: ("✗", "red"),
-    State.PRUNED: ("✂", "magenta"),
-    State.WAITING: ("·", "dim"),
-    State.DAMAGED: ("!", "red"),
+    Stage.DONE: ("✓", "green"),
+    Stage.RUNNING: ("▶", "cyan"),
+    Stage.INTERRUPTED: ("‖", "yellow"),
+    Stage.FAILED: ("✗", "red"),
+    Stage.PRUNED: ("✂", "magenta"),
+    Stage.WAITING: ("·", "dim"),
+    Stage.DAMAGED: ("!", "red"),
 }
 """What stands in a cell, and its colour on a terminal; also readable without."""
 
@@ -25,10 +25,10 @@ def cell(standing: Standing | None) -> Text:
         return Text("")
     sign, style = SIGNS[standing.state]
     text = {
-        State.DONE: duration(standing.used_s),
-        State.RUNNING: f"{standing.num_evaluations}/{standing.steps}",
-        State.INTERRUPTED: f"{standing.num_evaluations}/{standing.steps}",
-        State.PRUNED: f"at {standing.num_evaluations}",
+        Stage.DONE: duration(standing.used_s),
+        Stage.RUNNING: f"{standing.num_evaluations}/{standing.steps}",
+        Stage.INTERRUPTED: f"{standing.num_evaluations}/{standing.steps}",
+        Stage.PRUNED: f"at {standing.num_evaluations}",
     }.get(standing.state, "")
     return Text(f"{sign} {text}".strip(), style=style)
 

@@ -23,7 +23,7 @@ from harness.config import Experiment, canonical_json
 from harness.config.sweep import Sweep
 from harness.errors import HarnessError
 from harness.results import CELLS, experiments_in, load
-from harness.results.standing import Overall, Standing, State, counted, overall
+from harness.results.standing import Overall, Stage, Standing, counted, overall
 
 REFRESH_S = 2.0
 NUM_REASONS = 20
@@ -98,7 +98,7 @@ def _picture(paths: Sequence[Path], console: Console) -> tuple[Group, list[Overa
 def _overview(folders: Sequence[Path]) -> tuple[Table, list[Overall]]:
     """A line for each experiment and sweep in a folder."""
     table = Table(box=None, pad_edge=False)
-    for header in ("", "", "runs", *(state.value for state in State if state is not State.DAMAGED), "claims"):
+    for header in ("", "", "runs", *(state.value for state in Stage if state is not Stage.DAMAGED), "claims"):
         table.add_column(header, justify="left" if header in ("", "claims") else "right", overflow="fold")
     overalls = []
     for folder in folders:
@@ -108,7 +108,7 @@ def _overview(folders: Sequence[Path]) -> tuple[Table, list[Overall]]:
             table.add_row(folder.name, Text(str(error), style="red"))
             continue
         counts = Counter(standing.state for standing in one.standings)
-        numbers = [str(counts[state] or "") for state in State if state is not State.DAMAGED]
+        numbers = [str(counts[state] or "") for state in Stage if state is not Stage.DAMAGED]
         kind = "sweep" if one.results.is_sweep else "experiment"
         table.add_row(folder.name, kind, str(len(one.standings)), *numbers, _claims(folder))
         overalls.append(one)
@@ -157,7 +157,7 @@ def _grid(one: Overall, definition: Experiment, console: Console) -> list[Render
         return table
 
     legend = "   ".join(
-        f"{SIGNS[state][0]} {state.value}" for state in State if any(s.state is state for s in one.grid)
+        f"{SIGNS[state][0]} {state.value}" for state in Stage if any(s.state is state for s in one.grid)
     )
     return [*fitting(console, list(column_heads), make_table), line(legend, "dim")]
 
@@ -173,14 +173,14 @@ def _key(standing: Standing, parts: Sequence[str]) -> str:
 def _details(one: Overall) -> list[RenderableType]:
     """Those being computed, those that failed and why, and the time."""
     parts: list[RenderableType] = []
-    for standing in [s for s in one.standings if s.state is State.RUNNING][:NUM_REASONS]:
+    for standing in [s for s in one.standings if s.state is Stage.RUNNING][:NUM_REASONS]:
         age = "" if standing.age_s is None else f", last heard of {duration(standing.age_s)} ago"
         left = "" if standing.left_s is None else f", about {duration(standing.left_s)} left"
         at = f"evaluation {standing.num_evaluations} of {standing.steps}"
         parts.append(line(f"{named(standing)} is being computed: {at}{age}{left}"))
-    told = [s for s in one.standings if s.state in (State.FAILED, State.DAMAGED)]
+    told = [s for s in one.standings if s.state in (Stage.FAILED, Stage.DAMAGED)]
     for standing in told[:NUM_REASONS]:
-        verb = "failed" if standing.state is State.FAILED else "is damaged"
+        verb = "failed" if standing.state is Stage.FAILED else "is damaged"
         parts.append(line(f"{named(standing)} {verb}: {standing.why or 'no reason was kept'}"))
     if len(told) > NUM_REASONS:
         parts.append(line(f"… and {len(told) - NUM_REASONS} more"))
@@ -206,12 +206,12 @@ def _next_step(one: Overall) -> str:
         ["harness", "sweep" if results.is_sweep else "run", short_path(results.file)]
     )
     same = "" if results.command else "   (with the overrides and profile of last time, if there were any)"
-    if State.RUNNING in states or results.is_in_use():
+    if Stage.RUNNING in states or results.is_in_use():
         return f"A process is working on it. Follow it: harness status {results.folder} --watch"
     if not one.is_ended:
         return f"Nothing is working on it now. Go on: {command}{same}"
-    if State.DAMAGED in states:
+    if Stage.DAMAGED in states:
         return f"Move the damaged folder away, then: {command}{same}"
-    if State.FAILED in states:
+    if Stage.FAILED in states:
         return f"Compute failed runs again: {command} --retry-failed{same}"
     return f"Compare the runs: harness compare {results.folder}"

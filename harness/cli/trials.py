@@ -11,7 +11,7 @@ from rich.text import Text
 from harness.cli.signs import cell, named
 from harness.cli.tables import MISSING, line, num_of, shown, shown_label
 from harness.config.sweep import Sweep
-from harness.results.standing import Overall, Standing, State
+from harness.results.standing import Overall, Stage, Standing
 
 NUM_LAST_TRIALS = 8
 
@@ -34,7 +34,7 @@ def trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
         table.add_column(header, justify="right" if header in sweep.objectives else "left", overflow="fold")
     for standing in one.grid[-NUM_LAST_TRIALS:]:
         sign = cell(standing)
-        sign.append("" if standing.state in (State.RUNNING, State.INTERRUPTED) else f" {standing.state.value}")
+        sign.append("" if standing.state in (Stage.RUNNING, Stage.INTERRUPTED) else f" {standing.state.value}")
         values_told = _values(standing, sweep)
         numbers = [shown(value) for value in values_told] if values_told else [MISSING] * len(sweep.objectives)
         fields = {part: value for part, value in standing.run.label.items() if part != "trial"}
@@ -45,7 +45,7 @@ def trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
 
 def _values(standing: Standing, sweep: Sweep) -> list[float] | None:
     """What a finished trial was told to the study."""
-    if standing.state is not State.DONE:
+    if standing.state is not Stage.DONE:
         return None
     values = [standing.run.metrics.get(name) for name in sweep.objectives]
     return [value for value in values if value is not None] if None not in values else None

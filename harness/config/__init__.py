@@ -14,7 +14,7 @@ from harness.config.located import Located
 from harness.config.search import Budget, MedianPruner, NoPruner, Nsga2, Qmc, Random, SuccessiveHalving, Tpe
 from harness.config.space import choice_names, fields_of, parameters, params_of
 from harness.config.sweep import LoadedSweep, Sweep
-from harness.config.transfer import Adam, Convention, Lbfgs, StartFile, Transfer, WeightsFile, WeightsUrl
+from harness.config.transfer import Adam, Convention, Lbfgs, StartFile, Transfer, WeightsPath, WeightsUrl
 from harness.config.yaml_source import dump_yaml
 
 __all__ = [
@@ -65,7 +65,7 @@ __all__ = [
     "Lbfgs",
     "StartFile",
     "Transfer",
-    "WeightsFile",
+    "WeightsPath",
     "WeightsUrl",
     "dump_yaml",
 ]

@@ -36,7 +36,7 @@ class StartFile(Strict):
     file: Path
 
 
-class WeightsFile(Strict):
+class WeightsPath(Strict):
     """Network weights in a file; ``input`` may be left out only for a known hash or a file that says it itself."""
 
     file: Path
@@ -85,7 +85,7 @@ class Adam(Strict):
     bounds: Bounds = "none"
 
 
-class Level(Strict):
+class PyramidLevel(Strict):
     """A smaller picture that is optimised before: its result, enlarged, is where the next size starts.
 
     Attributes:
@@ -168,7 +168,7 @@ def _tag_of_pyramid(data: Any) -> str | None:
 
 
 Pyramid = Annotated[
-    Annotated[Literal["auto"], Tag("<name>")] | Annotated[tuple[Level, ...], Tag("<list>")],
+    Annotated[Literal["auto"], Tag("<name>")] | Annotated[tuple[PyramidLevel, ...], Tag("<list>")],
     Discriminator(_tag_of_pyramid),
     Field(description="auto, or a list of smaller sizes before, such as [{size: 256, steps: 200}]"),
 ]
@@ -178,7 +178,7 @@ Start = Annotated[
     Field(description="content, style, noise, or {file: …}"),
 ]
 Weights = Annotated[
-    Annotated[WeightsName, Tag("<name>")] | Annotated[WeightsFile, Tag("<file>")] | Annotated[WeightsUrl, Tag("<url>")],
+    Annotated[WeightsName, Tag("<name>")] | Annotated[WeightsPath, Tag("<file>")] | Annotated[WeightsUrl, Tag("<url>")],
     Discriminator(_tag_of_weights),
     Field(description="embedded, vgg16, torchvision, caffe, {file: …, input: …} or {url: …, sha256: …, input: …}"),
 ]

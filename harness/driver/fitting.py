@@ -13,8 +13,7 @@ from harness.images.resize import fit_area, fit_longer_side
 from harness.metrics import MINIMUM_SIDE_PX
 from harness.objective.guidance import Guidance, counted_parts
 from harness.quilting import check
-from harness.quilting.levels import Level as BlockLevel
-from harness.quilting.levels import overlap_px, synthesis_level, transfer_levels
+from harness.quilting.levels import Iteration, overlap_px, synthesis_level, transfer_levels
 from harness.runs.prepare import Row, prepare_images, row_objective_of
 from harness.runs.store import Manifest
 
@@ -22,7 +21,7 @@ WINDOW_PX = 3
 """Side of the windows of the matting Laplacian."""
 
 
-def block_levels(numbers: Mapping[str, Any], height: int, width: int) -> list[BlockLevel]:
+def block_levels(numbers: Mapping[str, Any], height: int, width: int) -> list[Iteration]:
     """The iterations of a quilted picture of a size, from its transfer's ``quilting``."""
     overlap = overlap_px(numbers["block"], numbers["overlap"])
     if numbers["task"] == "synthesis":

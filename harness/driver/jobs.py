@@ -13,7 +13,7 @@ from harness.config.located import Path as Steps
 from harness.config.methods import QUILTING
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.sweep import LoadedSweep
-from harness.config.transfer import Level
+from harness.config.transfer import PyramidLevel
 from harness.downloads import Progress
 from harness.driver.fitting import (
     block_levels,
@@ -32,7 +32,7 @@ from harness.features.weights import require_layers
 from harness.images.files import image_hash, read_image
 from harness.images.library import find_image
 from harness.images.masks import check_mask, check_regions
-from harness.quilting.levels import Level as BlockLevel
+from harness.quilting.levels import Iteration
 from harness.runs.prepare import Row, weights_source
 from harness.runs.store import Manifest, RunFolder, Status
 
@@ -96,7 +96,7 @@ class Job:
         return num_evaluations(self.row.transfer)
 
     @property
-    def _blocks(self) -> list[BlockLevel]:
+    def _blocks(self) -> list[Iteration]:
         """The iterations of a quilted picture."""
         return block_levels(self.row.transfer["quilting"], self.height, self.width)
 
@@ -233,7 +233,9 @@ def _make_job(
         transfer["pyramid"] = []
     if faults:
         raise ConfigError(faults)
-    resolved = cell.transfer.model_copy(update={"pyramid": tuple(map(Level.model_validate, transfer["pyramid"]))})
+    resolved = cell.transfer.model_copy(
+        update={"pyramid": tuple(map(PyramidLevel.model_validate, transfer["pyramid"]))}
+    )
     hashes = {name: digest for name, (_, digest, _) in images.items()}
     provenance = {name: {"name": Path(names[name]).name, "sha256": digest} for name, digest in hashes.items()}
     if weights is not None:

@@ -14,7 +14,7 @@ from harness.engines.contract import End, Ended, Event, Task
 from harness.engines.process import CLUSTER
 
 if TYPE_CHECKING:
-    from harness.engines.work import Asked
+    from harness.engines.work import Orders
 
 POLL_S = 10.0
 """Seconds that a poll waits on the node for the next event."""
@@ -69,7 +69,7 @@ class Carrier:
         self._changed = threading.Condition()
         self._events: list[Event] = []
         self._num_forgotten = 0
-        self._asked: dict[int, Asked] = {}
+        self._asked: dict[int, Orders] = {}
         self._begun: set[int] = set()
         self._trackers = KeptTracker(self._send)
 
@@ -116,19 +116,19 @@ class Carrier:
             self._changed.wait_for(lambda: bool(self._events), POLL_S)
             return list(self._events)
 
-    def _asked_of(self, number: int) -> Asked:
+    def _asked_of(self, number: int) -> Orders:
         """What is asked of a task, also where that arrives before the task."""
-        from harness.engines.work import Asked
+        from harness.engines.work import Orders
 
         with self._changed:
-            return self._asked.setdefault(number, Asked())
+            return self._asked.setdefault(number, Orders())
 
     def _send(self, event: Event) -> None:
         with self._changed:
             self._events.append(event)
             self._changed.notify_all()
 
-    def _carry_out(self, number: int, task: Task, needed: Sequence[str], asked: Asked) -> None:
+    def _carry_out(self, number: int, task: Task, needed: Sequence[str], asked: Orders) -> None:
         from harness.engines.work import carry_out
 
         try:

@@ -23,13 +23,13 @@ from harness.runs.batch import Execution, run_batch
 from harness.runs.keeper import Keeper, Listener
 from harness.runs.prepare import Row
 from harness.runs.provenance import provenance
-from harness.runs.signals import Asked
+from harness.runs.signals import Orders
 from harness.runs.store import Manifest
 from harness.runs.tracker import Tracker
 from harness.tracking.mode import Mode
 from harness.tracking.wandb_tracker import open_tracker
 
-__all__ = ["Asked", "KeptTracker", "carry_out"]
+__all__ = ["KeptTracker", "Orders", "carry_out"]
 
 ADVANCED_EVERY_S = 0.25
 
@@ -114,7 +114,7 @@ def carry_out(
     threads: int,
     worker: str,
     send: Send,
-    asked: Asked,
+    asked: Orders,
     trackers: KeptTracker | None = None,
 ) -> tuple[End, str, int]:
     """Carry out a task in this thread; whatever goes wrong comes back as its end.

@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.engines.work import Asked
+    from harness.engines.work import Orders
 
 MAX_BACKLOG = 200
 """Events that may wait for the driver before those that only say how far a row has come are left out."""
@@ -74,11 +74,11 @@ class Inbox:
         self.has_ended = False
         self._connection = connection
         self._lock = threading.Lock()
-        self._asked: Asked | None = None
+        self._asked: Orders | None = None
         self._early: list[tuple[Any, ...]] = []  # requests for a task that the main thread has not begun
         threading.Thread(target=self._work, name="inbox", daemon=True).start()
 
-    def attend(self, asked: Asked | None) -> None:
+    def attend(self, asked: Orders | None) -> None:
         """Give the requests to this task from now on, those that came before it began included; None: to none."""
         with self._lock:
             self._asked = asked
@@ -110,7 +110,7 @@ class Inbox:
                     self._early.append(message)
 
     @staticmethod
-    def _apply(asked: Asked, message: tuple[Any, ...]) -> None:
+    def _apply(asked: Orders, message: tuple[Any, ...]) -> None:
         if message[0] == "stop":
             asked.stop = True
         else:
@@ -124,7 +124,7 @@ def main(descriptor: int, device: str, threads: int) -> None:
     inbox, outbox = Inbox(connection), Outbox(connection)
 
     from harness.engines.contract import Ended
-    from harness.engines.work import Asked, KeptTracker, carry_out
+    from harness.engines.work import KeptTracker, Orders, carry_out
 
     trackers = KeptTracker(outbox.put)
     while (message := inbox.tasks.get()) is not None:
@@ -135,7 +135,7 @@ def main(descriptor: int, device: str, threads: int) -> None:
         _, number, name, folder, pickled = message
         with suppress(FileNotFoundError):
             os.chdir(folder)
-        asked = Asked()
+        asked = Orders()
         inbox.attend(asked)
         end = carry_out(pickle.loads(pickled), device, threads, name, outbox.put, asked, trackers)
         inbox.attend(None)

@@ -26,7 +26,7 @@ from harness.figures.layout import Box, Label, Layout, Pixels, Tile
 from harness.figures.placing import Points, capacity, nearest_point, place, spread
 from harness.figures.text import DPI, TextBlock, fit, font
 from harness.figures.trials import (
-    Outcome,
+    TrialOutcome,
     caption_lines,
     counted,
     non_dominated,
@@ -65,7 +65,7 @@ Rooms = tuple[int, int]
 class _Thumbnails:
     """The pictures of some trials of the front, all in cells of one size, each above its caption."""
 
-    trials: Sequence[Outcome]
+    trials: Sequence[TrialOutcome]
     images: Sequence[Pixels]
     side_px: int
     captions: Sequence[TextBlock]
@@ -132,7 +132,7 @@ _INCHES = (WIDTH_PX / DPI, HEIGHT_PX / DPI)
 _AREA = Box(PLOT.left + INSET_PX, PLOT.top, PLOT.width - INSET_PX, PLOT.height - INSET_PX)
 
 
-def _thumbnails(on_front: Sequence[Outcome]) -> _Thumbnails:
+def _thumbnails(on_front: Sequence[TrialOutcome]) -> _Thumbnails:
     """As many pictures as find room at the smallest size, as large as they can then be."""
     found = [(trial, image) for trial in on_front if (image := _image(trial)) is not None]
     if not found:
@@ -145,7 +145,7 @@ def _thumbnails(on_front: Sequence[Outcome]) -> _Thumbnails:
     return next((each for each in sets if capacity(each.cell, _AREA, GAP_PX) >= num), smallest)
 
 
-def _captioned(chosen: Sequence[tuple[Outcome, Pixels]], side_px: int) -> _Thumbnails:
+def _captioned(chosen: Sequence[tuple[TrialOutcome, Pixels]], side_px: int) -> _Thumbnails:
     lines = [caption_lines(trial) for trial, _ in chosen]
     num_lines = sum(map(len, lines))
     flat = fit([line for own in lines for line in own], [CAPTION_PX] * num_lines, SMALL_PX, 1)
@@ -162,7 +162,7 @@ def _rooms(thumbnails: _Thumbnails) -> Rooms:
     return (INSET_PX + width, INSET_PX + height) if thumbnails.trials else (0, 0)
 
 
-def _unit(trials: Sequence[Outcome]) -> Points:
+def _unit(trials: Sequence[TrialOutcome]) -> Points:
     """Trials' values as shares of their range, on the axes' own scales."""
     columns = []
     for values in zip(*(trial.values[:2] for trial in trials), strict=True):
@@ -171,7 +171,7 @@ def _unit(trials: Sequence[Outcome]) -> Points:
     return np.stack(columns, axis=1)
 
 
-def _axes(figure: Figure, complete: Sequence[Outcome], objectives: Sequence[str], rooms: Rooms) -> Axes:
+def _axes(figure: Figure, complete: Sequence[TrialOutcome], objectives: Sequence[str], rooms: Rooms) -> Axes:
     """The plot's axes with their limits, under everything else."""
     bottom = HEIGHT_PX - PLOT.top - PLOT.height
     axes = figure.add_axes(
@@ -208,7 +208,7 @@ def _limits(values: Sequence[float], rooms: tuple[float, float], log: bool) -> t
     return (10**start, 10**end) if log else (start, end)
 
 
-def _pixels(axes: Axes, trials: Sequence[Outcome]) -> Points:
+def _pixels(axes: Axes, trials: Sequence[TrialOutcome]) -> Points:
     """Trials' points in pixels from the figure's top left, (N, 2)."""
     if not trials:
         return np.zeros((0, 2))
@@ -230,14 +230,14 @@ def _picture(size: tuple[int, int], box: Box) -> Box:
     return Box(box.left + (box.width - size[0]) // (1 if at_left else 2), box.top, *size)
 
 
-def _image(trial: Outcome) -> Pixels | None:
+def _image(trial: TrialOutcome) -> Pixels | None:
     try:
         return trial.run.image()
     except ImageError:
         return None
 
 
-def _plot(axes: Axes, complete: Sequence[Outcome], on_front: Sequence[Outcome], legend_top: float) -> None:
+def _plot(axes: Axes, complete: Sequence[TrialOutcome], on_front: Sequence[TrialOutcome], legend_top: float) -> None:
     """The dots, and the line through those that are not dominated."""
     beaten = [trial for trial in complete if trial not in on_front]
     for trials, colour, size, name in ((beaten, BEATEN, 7, "beaten by another"), (on_front, FRONT, 9, "on the front")):
@@ -275,7 +275,7 @@ def _join(figure: Figure, point: Points, picture: Box) -> None:
     figure.add_artist(frame)
 
 
-def _title(trials: Sequence[Outcome], on_front: Sequence[Outcome], thumbnails: _Thumbnails) -> str:
+def _title(trials: Sequence[TrialOutcome], on_front: Sequence[TrialOutcome], thumbnails: _Thumbnails) -> str:
     num = len(thumbnails.trials)
     shown = f", {num} of them shown" if num < len(on_front) else ""
     return f"{counted(trials)}; {len(on_front)} on the front{shown}"

@@ -21,7 +21,7 @@ from harness.figures.labels import escape, weight_caption
 from harness.figures.layout import Label, Layout, Panel, Tile
 from harness.figures.text import fit, font
 from harness.figures.trials import (
-    Outcome,
+    TrialOutcome,
     counted,
     objective_label,
     objectives_of,
@@ -76,7 +76,7 @@ def draw_search(results: Results) -> list[Path]:
     return [png, pdf]
 
 
-def _layout(results: Results, trials: Sequence[Outcome]) -> Layout:
+def _layout(results: Results, trials: Sequence[TrialOutcome]) -> Layout:
     """The title, room for the plots, and the pictures below."""
     complete = sorted((trial for trial in trials if trial.state == "complete"), key=lambda t: (t.values, t.number))
     tiles: list[Tile] = []
@@ -110,7 +110,7 @@ def _moved_label(text: Label, right_px: int, down_px: int) -> Label:
     return replace(text, centre_px=text.centre_px + right_px, start_px=text.start_px + down_px)
 
 
-def _tile(trial: Outcome, rank: str) -> Tile:
+def _tile(trial: TrialOutcome, rank: str) -> Tile:
     value = f"{rank}: trial {trial.number}, {short_number(trial.values[0])}"
     return tile(
         trial.run, "\n".join(filter(None, (value, weights_line(trial) or weight_caption(trial.run.transfer, 2))))
@@ -134,7 +134,7 @@ def _axes(figure: Figure, layout: Layout) -> tuple[Axes, Axes]:
     return panels[0], panels[1]
 
 
-def _plot_numbers(axes: Axes, trials: Sequence[Outcome], objective: str, size_px: float) -> None:
+def _plot_numbers(axes: Axes, trials: Sequence[TrialOutcome], objective: str, size_px: float) -> None:
     """Values by trial number, and the best of the complete ones so far."""
     complete = [(trial.number, trial.values[0]) for trial in trials if trial.state == "complete"]
     pruned = [(t.number, list(t.intermediate.values())[-1]) for t in trials if t.state == "pruned" and t.intermediate]
@@ -152,7 +152,7 @@ def _plot_numbers(axes: Axes, trials: Sequence[Outcome], objective: str, size_px
     _scale_values(axes, [value for _, value in complete + pruned])
 
 
-def _plot_evaluations(axes: Axes, trials: Sequence[Outcome], size_px: float) -> None:
+def _plot_evaluations(axes: Axes, trials: Sequence[TrialOutcome], size_px: float) -> None:
     """Values measured on the way, by evaluation; a complete trial's last one is its value."""
     ways = [(trial, _way(trial)) for trial in trials]
     complete = [trial for trial in trials if trial.state == "complete"]
@@ -174,7 +174,7 @@ def _plot_evaluations(axes: Axes, trials: Sequence[Outcome], size_px: float) -> 
     _scale_values(axes, [value for _, way in ways for _, value in way])
 
 
-def _way(trial: Outcome) -> list[tuple[float, float]]:
+def _way(trial: TrialOutcome) -> list[tuple[float, float]]:
     way = [(float(evaluation), value) for evaluation, value in trial.intermediate.items()]
     steps = float(trial.run.num_evaluations)
     if trial.state == "complete" and (not way or way[-1][0] < steps):

@@ -22,7 +22,7 @@ _STATE_OF_RUN: dict[Status, State] = {Status.DONE: "complete", Status.PRUNED: "p
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """One trial.
 
     Attributes:
@@ -40,7 +40,7 @@ class Outcome:
     intermediate: Mapping[int, float] = field(default_factory=dict)
 
 
-def outcomes(results: Results) -> list[Outcome]:
+def outcomes(results: Results) -> list[TrialOutcome]:
     """A sweep's trials by number.
 
     A trial's record in the run's manifest says what was told to the study; a run without one, as of a study that linked
@@ -80,7 +80,7 @@ def non_dominated(values: Sequence[Sequence[float]]) -> list[int]:
     return sorted(front)
 
 
-def counted(trials: Sequence[Outcome]) -> str:
+def counted(trials: Sequence[TrialOutcome]) -> str:
     """``40 trials: 36 complete, 3 pruned, 1 failed``."""
     counts = Counter(trial.state for trial in trials)
     states: tuple[State, ...] = ("complete", "pruned", "failed", "not ended")
@@ -88,7 +88,7 @@ def counted(trials: Sequence[Outcome]) -> str:
     return f"{len(trials)} trial{'s' * (len(trials) != 1)}" + (f": {parts}" if parts else "")
 
 
-def caption_lines(trial: Outcome) -> list[str]:
+def caption_lines(trial: TrialOutcome) -> list[str]:
     """What a picture of a sweep says of itself: number and content layer, α/β, and what else was chosen by name."""
     own = trial.run.label
     layer = (
@@ -103,7 +103,7 @@ def caption_lines(trial: Outcome) -> list[str]:
     ]
 
 
-def weights_line(trial: Outcome) -> str:
+def weights_line(trial: TrialOutcome) -> str:
     r"""The style layers' weights, ``$w_l$ (%): 31, 2, 40, 10, 17``; empty where they do not vary."""
     if not any(part.startswith("style_layers") for part in trial.run.label):
         return ""
@@ -122,7 +122,7 @@ def short_number(value: float) -> str:
     return format_value(float(f"{value:.3g}"))
 
 
-def _outcome(run: Run, place: int, study: str, objectives: Sequence[str]) -> Outcome:
+def _outcome(run: Run, place: int, study: str, objectives: Sequence[str]) -> TrialOutcome:
     number = int(run.label.get("trial", place))
     own = [record for record in (run.manifest.trials if run.manifest else ()) if record["study"] == study]
     record: Mapping[str, Any] = next((record for record in own if record["number"] == number), own[0] if own else {})
@@ -137,4 +137,4 @@ def _outcome(run: Run, place: int, study: str, objectives: Sequence[str]) -> Out
         for evaluation, value in sorted((record.get("intermediate") or {}).items(), key=lambda item: int(item[0]))
         if value is not None and math.isfinite(value)
     }
-    return Outcome(number, run, state, tuple(map(float, found)), intermediate)
+    return TrialOutcome(number, run, state, tuple(map(float, found)), intermediate)

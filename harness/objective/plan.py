@@ -79,7 +79,7 @@ class Regulariser:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TermPlan:
     """All terms of some rows."""
 
     layers: tuple[str, ...]
@@ -96,7 +96,7 @@ class Plan:
     beta: Tensor
 
 
-def make_plan(specs: Sequence[RowObjective], parts: Sequence[Parts], shapes: Shapes, like: Tensor) -> Plan:
+def make_plan(specs: Sequence[RowObjective], parts: Sequence[Parts], shapes: Shapes, like: Tensor) -> TermPlan:
     """The plan of some rows.
 
     Terms come in the order in which the rows name their parts, never in that of the batch's images: a row's sums must
@@ -150,7 +150,7 @@ def make_plan(specs: Sequence[RowObjective], parts: Sequence[Parts], shapes: Sha
 
     weighed = [i for i in everyone if specs[i].photorealism > 0]
     coloured = [i for i in everyone if not specs[i].luminance]
-    return Plan(
+    return TermPlan(
         tuple(layer for layer in LAYERS if layer in {t.layer for t in contents} | {t.layer for t in grams}),
         tuple(contents),
         tuple(grams),

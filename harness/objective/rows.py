@@ -25,7 +25,7 @@ from harness.objective.equations import (
     total_variation_loss,
 )
 from harness.objective.guidance import Guidance, check_mask, counted_parts
-from harness.objective.plan import Plan, make_plan
+from harness.objective.plan import TermPlan, make_plan
 from harness.objective.row_objective import RowObjective, StylePart
 from harness.objective.targets import content_name, content_targets, style_targets
 from harness.objective.tiles import Tile
@@ -113,7 +113,7 @@ class Objective(nn.Module):
         self.rows = tuple(rows)
         self.tile_px = tile_px
         self._laplacians = dict(laplacians or {})
-        self._plans: dict[tuple[tuple[int, ...], torch.dtype], Plan] = {}
+        self._plans: dict[tuple[tuple[int, ...], torch.dtype], TermPlan] = {}
         self.layers = tuple(
             layer for layer in LAYERS if any(layer in (*r.weighed_content(), *r.weighed_style()) for r in rows)
         )
@@ -168,7 +168,7 @@ class Objective(nn.Module):
         maps = network(self.seen(plan, images), plan.layers)
         return self.losses(plan, self.statistics(plan, maps), images)
 
-    def plan(self, network: VGG, images: Tensor, rows: Sequence[int]) -> Plan:
+    def plan(self, network: VGG, images: Tensor, rows: Sequence[int]) -> TermPlan:
         """The terms of some rows, made once."""
         key = tuple(rows), images.dtype
         if key not in self._plans:
@@ -179,14 +179,14 @@ class Objective(nn.Module):
             self._plans[key] = make_plan([self.rows[i] for i in rows], [self._parts[i] for i in rows], shapes, images)
         return self._plans[key]
 
-    def seen(self, plan: Plan, images: Tensor) -> Tensor:
+    def seen(self, plan: TermPlan, images: Tensor) -> Tensor:
         """What the network sees of (b, 3, h, w) pictures or crops of them: of some rows the luminance only."""
         if plan.grey is None:
             return images
         seen = grey(plan.grey.of(images))
         return seen if plan.grey.everyone else images.index_copy(0, plan.grey.index, seen)
 
-    def statistics(self, plan: Plan, maps: Mapping[str, Tensor], tile: Tile | None = None) -> Statistics:
+    def statistics(self, plan: TermPlan, maps: Mapping[str, Tensor], tile: Tile | None = None) -> Statistics:
         """What the losses need of the maps of whole pictures, or a tile's share of it, of the maps of its crop."""
         contents, grams = [], []
         for term in plan.contents:
@@ -206,7 +206,7 @@ class Objective(nn.Module):
                 grams.append(guided_gram_per_position(features, own, t.square().sum()))
         return Statistics(contents, grams)
 
-    def losses(self, plan: Plan, statistics: Statistics, images: Tensor) -> Losses:
+    def losses(self, plan: TermPlan, statistics: Statistics, images: Tensor) -> Losses:
         """All rows' losses from the statistics of their whole pictures, and from the pictures themselves."""
         unmeasured = images.new_full((len(images),), torch.nan)
         content = style = images.new_zeros(len(images))

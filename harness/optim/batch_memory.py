@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.optim.memory import Direction, Plan, RowState, Turn
+from harness.optim.memory import Direction, MemoryPlan, RowState, Turn
 from harness.optim.two_loop import Pair, PairAt, column, curvature, dot, inverse_hessian_product, restricted
 
 
@@ -27,7 +27,7 @@ class BatchMemory:
     used: the loops need go no further.
     """
 
-    def __init__(self, plan: Plan, active: list[int], images: Tensor) -> None:
+    def __init__(self, plan: MemoryPlan, active: list[int], images: Tensor) -> None:
         self.plan, self.num_filled, self.num_slots = plan, 0, len(images)
         rows, n = len(active), images.shape[1]
         self.vectors = {name: images.new_zeros(rows, n) for name in self._names()}

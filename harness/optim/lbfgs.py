@@ -12,7 +12,7 @@ from harness.optim import line_search as search
 from harness.optim.batch_memory import BatchMemory
 from harness.optim.box import Bound
 from harness.optim.line_search import LineSearch
-from harness.optim.memory import Memory, Plan, RowState, Turn
+from harness.optim.memory import Memory, MemoryPlan, RowState, Turn
 from harness.optim.preconditioner import InitialHessian, initial_hessian_of
 from harness.optim.row_memory import RowMemory
 from harness.optim.rows import BatchedOptimizer, Outcome
@@ -78,7 +78,7 @@ class BatchedLBFGS(BatchedOptimizer):
         )
         self.max_line_search = max_line_search
         precondition = initial_hessian_of(initial_hessian, tuple(self.images.shape[1:]))
-        self._plan = Plan(history, line_search, self._box, precondition)
+        self._plan = MemoryPlan(history, line_search, self._box, precondition)
         self._memory: Memory = (
             RowMemory(self._plan, self.active)
             if self.row_by_row
@@ -128,7 +128,7 @@ class BatchedLBFGS(BatchedOptimizer):
 
     def _try(
         self, loss: Tensor, finite: Tensor, images: Tensor, grads: Tensor, searching: Tensor
-    ) -> tuple[search.Verdict, search.Table]:
+    ) -> tuple[search.SearchStep, search.Table]:
         """Show the trials to the line search; a trial that is not finite counts as infinitely high."""
         table = self._table
         slope, decrease = self._memory.measure(images, grads, searching)

@@ -44,7 +44,7 @@ FRESH: dict[str, float | int | bool] = {
 }
 
 
-class Verdict(NamedTuple):
+class SearchStep(NamedTuple):
     """What a trial led to; at most one of the first three is true of a row, where none is the search goes on.
 
     Attributes:
@@ -87,7 +87,9 @@ def cubic_minimum(
     return torch.where((square >= 0.0) & t.isfinite(), t.clamp(low, high), (low + high) / 2.0)
 
 
-def backtracking(table: Table, loss: Tensor, slope: Tensor, decrease: Tensor, max_trials: int) -> tuple[Verdict, Table]:
+def backtracking(
+    table: Table, loss: Tensor, slope: Tensor, decrease: Tensor, max_trials: int
+) -> tuple[SearchStep, Table]:
     """Armijo's condition, then a shorter step by quadratic interpolation (N&W algorithm 3.1, eq. 3.58).
 
     Args:
@@ -107,10 +109,12 @@ def backtracking(table: Table, loss: Tensor, slope: Tensor, decrease: Tensor, ma
     shorter = torch.where(shorter.isfinite(), shorter.clamp(SHORTEST * t, LONGEST * t), SHORTEST * t)
     never = torch.zeros_like(accept)
     exhausted = ~accept & (num_trials >= max_trials)
-    return Verdict(accept, never, exhausted, never), {**table, "step_size": shorter, "num_trials": num_trials}
+    return SearchStep(accept, never, exhausted, never), {**table, "step_size": shorter, "num_trials": num_trials}
 
 
-def strong_wolfe(table: Table, loss: Tensor, slope: Tensor, decrease: Tensor, max_trials: int) -> tuple[Verdict, Table]:
+def strong_wolfe(
+    table: Table, loss: Tensor, slope: Tensor, decrease: Tensor, max_trials: int
+) -> tuple[SearchStep, Table]:
     """The strong Wolfe conditions by bracketing and zooming (N&W algorithms 3.5 and 3.6).
 
     # Deviates from N&W algorithm 3.6: a narrow bracket (``NARROW``) or ``max_trials`` ends the search at its low point.
@@ -163,7 +167,7 @@ def strong_wolfe(table: Table, loss: Tensor, slope: Tensor, decrease: Tensor, ma
     }
     for name, point in (("low", low), ("high", high)):
         state[f"{name}_t"], state[f"{name}_loss"], state[f"{name}_slope"] = point
-    return Verdict(accept, accept_low, exhausted, new_low & ~accept), state
+    return SearchStep(accept, accept_low, exhausted, new_low & ~accept), state
 
 
 def _keep_off_ends(t: Tensor, left: Tensor, right: Tensor, near_end: Tensor) -> tuple[Tensor, Tensor]:

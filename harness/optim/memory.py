@@ -21,7 +21,7 @@ RowState = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """What the memory has to know of the algorithm.
 
     Attributes:

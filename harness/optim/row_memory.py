@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from harness.optim.memory import Direction, Plan, RowState, Turn
+from harness.optim.memory import Direction, MemoryPlan, RowState, Turn
 from harness.optim.two_loop import Pair, PairAt, curvature, inverse_hessian_product, restricted
 
 ALIGNMENT_BYTES = 64  # torch's own allocations; BLAS may sum a vector that starts elsewhere in another order
@@ -42,7 +42,7 @@ class RowVectors:
         """The j-th newest pair."""
         return self.steps[-1 - j], self.yields[-1 - j], self.rhos[-1 - j]
 
-    def push(self, s: Tensor, y: Tensor, plan: Plan) -> None:
+    def push(self, s: Tensor, y: Tensor, plan: MemoryPlan) -> None:
         """Take a pair into the history if its curvature is positive, at the cost of the oldest when full."""
         accepted, rho, gamma = curvature(s, y, plan.precondition)
         if not bool(accepted):
@@ -68,7 +68,7 @@ class RowVectors:
 class RowMemory:
     """The row-by-row layout of ``harness.optim.memory.Memory``."""
 
-    def __init__(self, plan: Plan, active: list[int]) -> None:
+    def __init__(self, plan: MemoryPlan, active: list[int]) -> None:
         self.plan, self.active = plan, active
         self.rows = [RowVectors() for _ in active]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 MINIMUM_BLOCK_PX = 3
 
 
-class Level(NamedTuple):
+class Iteration(NamedTuple):
     """One iteration.
 
     Attributes:
@@ -81,14 +81,14 @@ def check(
         )
 
 
-def synthesis_level(height: int, width: int, block_px: int, overlap_px: int | None = None) -> Level:
+def synthesis_level(height: int, width: int, block_px: int, overlap_px: int | None = None) -> Iteration:
     """Texture synthesis: one iteration, in which the texture is all that counts (α = 1)."""
     return _level(height, width, block_px, overlap_px or default_overlap_px(block_px), 1.0)
 
 
 def transfer_levels(
     height: int, width: int, block_px: int, overlap_px: int | None = None, num_iterations: int = 1
-) -> list[Level]:
+) -> list[Iteration]:
     """Texture transfer: iteration i of N has α_i = 0.8 · (i − 1)/(N − 1) + 0.1, each with blocks by a third smaller.
 
     A single iteration has the formula's α_1 = 0.1. The overlap keeps its share of the block.
@@ -111,7 +111,7 @@ def _shrunk(block_px: int, times: int) -> int:
     return round(block_px * (2 / 3) ** times)
 
 
-def _level(height: int, width: int, block_px: int, overlap_px: int, alpha: float) -> Level:
+def _level(height: int, width: int, block_px: int, overlap_px: int, alpha: float) -> Iteration:
     stride_px = block_px - overlap_px
     rows, columns = (max(1, math.ceil((length - overlap_px) / stride_px)) for length in (height, width))
-    return Level(block_px, overlap_px, alpha, rows, columns)
+    return Iteration(block_px, overlap_px, alpha, rows, columns)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.images.colour import Y_OF_RGB
-from harness.quilting.levels import Level, check, synthesis_level, transfer_levels
+from harness.quilting.levels import Iteration, check, synthesis_level, transfer_levels
 from harness.quilting.seam import kept_pixels
 from harness.quilting.search import BlockSearch
 
@@ -216,7 +216,7 @@ class Quilting:
         return sum(e.sum() for e in texture), num_compared, correspondence, there.size
 
     def _errors(
-        self, level: Level, area: tuple[slice, slice], compared: Sequence[tuple[NDArray[np.int32], Floats]]
+        self, level: Iteration, area: tuple[slice, slice], compared: Sequence[tuple[NDArray[np.int32], Floats]]
     ) -> Floats:
         """α · (texture error) + (1 − α) · (correspondence error) of every block of the source (section 3)."""
         # Deviates from Efros & Freeman 2001, section 3, which does not weigh a map of one channel against colours of
@@ -234,7 +234,7 @@ class Quilting:
         difference: Floats = np.square(self._features[:3, block] - self._features[:3, pixels]).sum(axis=0)
         return difference
 
-    def _forbid_copying(self, errors: Floats, level: Level, row: int, column: int) -> None:
+    def _forbid_copying(self, errors: Floats, level: Iteration, row: int, column: int) -> None:
         """Rule out, in place, the blocks that go on as a neighbour does in the source, or almost so.
 
         # Deviates from Efros & Freeman 2001, section 2: every block of the source is a candidate there. The one that

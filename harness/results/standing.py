@@ -21,7 +21,7 @@ NUM_LINES_OF_SPEED = 20
 """Over so many evaluations the present speed is taken."""
 
 
-class State(enum.Enum):
+class Stage(enum.Enum):
     """What a run is about right now; the value is what a legend says."""
 
     DONE = "done"
@@ -33,7 +33,7 @@ class State(enum.Enum):
     DAMAGED = "unreadable"
 
 
-ENDED = (State.DONE, State.FAILED, State.PRUNED, State.DAMAGED)
+ENDED = (Stage.DONE, Stage.FAILED, Stage.PRUNED, Stage.DAMAGED)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Standing:
     """
 
     run: Run
-    state: State
+    state: Stage
     why: str
     num_evaluations: int
     steps: int
@@ -75,20 +75,20 @@ def standing(run: Run) -> Standing:
     first = lines[-NUM_LINES_OF_SPEED:][0] if lines else (0, 0.0)
     speed_s = (used_s - first[1]) / (num_evaluations - first[0]) if num_evaluations > first[0] else None
     state, why = _state(run)
-    batch = 1 if state is State.DAMAGED or not run.manifest else run.manifest.provenance.get("batch", 1)
+    batch = 1 if state is Stage.DAMAGED or not run.manifest else run.manifest.provenance.get("batch", 1)
     return Standing(run, state, why, num_evaluations, run.num_evaluations, used_s, batch, age_s, speed_s)
 
 
-def _state(run: Run) -> tuple[State, str]:
+def _state(run: Run) -> tuple[Stage, str]:
     try:
         status, why = run.status, run.reason
     except StorageError as error:
-        return State.DAMAGED, str(error)
+        return Stage.DAMAGED, str(error)
     if status in (Status.DONE, Status.FAILED, Status.PRUNED):
-        return State[status.name], why
+        return Stage[status.name], why
     if run.is_in_use():
-        return State.RUNNING, ""
-    return (State.INTERRUPTED if status is Status.RUNNING else State.WAITING), ""
+        return Stage.RUNNING, ""
+    return (Stage.INTERRUPTED if status is Status.RUNNING else Stage.WAITING), ""
 
 
 def last_lines(path: Path) -> tuple[list[tuple[int, float]], float | None]:
@@ -146,7 +146,7 @@ class Overall:
     @property
     def num_failed(self) -> int:
         """Runs that failed or cannot be read."""
-        return sum(standing.state in (State.FAILED, State.DAMAGED) for standing in self.standings)
+        return sum(standing.state in (Stage.FAILED, Stage.DAMAGED) for standing in self.standings)
 
     @property
     def used_s(self) -> float:
@@ -156,7 +156,7 @@ class Overall:
     @property
     def left_s(self) -> float | None:
         """Seconds left if what is being computed now goes on as fast and the others follow at that rate."""
-        running = [s for s in self.standings if s.state is State.RUNNING and s.speed_s]
+        running = [s for s in self.standings if s.state is Stage.RUNNING and s.speed_s]
         if not running:
             return None
         rate_per_s = sum(1 / standing.speed_s for standing in running if standing.speed_s)
@@ -175,4 +175,4 @@ def overall(results: Results) -> Overall:
 def counted(standings: Iterable[Standing]) -> str:
     """``2 done, 1 failed``."""
     counts = Counter(standing.state for standing in standings)
-    return ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state]) or "none yet"
+    return ", ".join(f"{counts[state]} {state.value}" for state in Stage if counts[state]) or "none yet"

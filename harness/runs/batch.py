@@ -26,7 +26,7 @@ from harness.runs.keeper import Keeper, Listener
 from harness.runs.modules import Execution, module_makers
 from harness.runs.prepare import Row, prepare_images
 from harness.runs.reference import References
-from harness.runs.signals import Asked, stop_on_signals
+from harness.runs.signals import Orders, stop_on_signals
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracker import Tracker
 from harness.runs.trials import record_trial, with_trials
@@ -39,7 +39,7 @@ def run_batch(
     execution: Execution,
     make_callbacks: Callable[[Keeper], Sequence[pl.Callback]] = lambda keeper: (),
     tracker: Tracker | None = None,
-    asked: Asked | None = None,
+    asked: Orders | None = None,
     listener: Listener | None = None,
 ) -> list[Manifest]:
     """Carry out a batch: resume or begin every row, optimise, and leave finished run folders.
@@ -60,7 +60,7 @@ def run_batch(
         OutOfMemory: the memory does not suffice.
         KeyboardInterrupt: after Ctrl-C, SIGTERM or a request to stop, with everything checkpointed.
     """
-    asked, listener = asked or Asked(), listener or Listener()
+    asked, listener = asked or Orders(), listener or Listener()
     torch.set_num_threads(execution.threads)
     # TF32's 10 bits of mantissa would break the promise that a row's gradient is that of its solo run to 1e-5.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
@@ -108,7 +108,7 @@ def _compute(
     execution: Execution,
     make_callbacks: Callable[[Keeper], Sequence[pl.Callback]],
     tracker: Tracker,
-    asked: Asked,
+    asked: Orders,
     listener: Listener,
 ) -> None:
     """Carry out the rows whose folders are held."""

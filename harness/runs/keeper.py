@@ -20,7 +20,7 @@ from harness.runs.checkpoint import Checkpoint, save_checkpoint
 from harness.runs.finishing import Finishing
 from harness.runs.iterates import is_log_spaced
 from harness.runs.measured import measured_on
-from harness.runs.signals import Asked
+from harness.runs.signals import Orders
 from harness.runs.store import Attempt, Manifest, RunFolder, Status
 from harness.runs.tracker import Tracker
 from harness.runs.trials import with_ended_trials
@@ -63,7 +63,7 @@ class Keeper(pl.Callback):
         progress: Progress,
         tracker: Tracker,
         checkpoint_every_s: float,
-        asked: Asked,
+        asked: Orders,
         rungs: Collection[int] = (),
         listener: Listener | None = None,
     ) -> None:

@@ -14,7 +14,7 @@ from types import FrameType
 
 
 @dataclass
-class Asked:
+class Orders:
     """What has been asked of a batch; both are plain assignments, so that they are safe between threads.
 
     Attributes:
@@ -31,7 +31,7 @@ class Asked:
 
 
 @contextmanager
-def stop_on_signals(asked: Asked) -> Iterator[None]:
+def stop_on_signals(asked: Orders) -> Iterator[None]:
     """Turn SIGINT and SIGTERM into a request to stop; a second Ctrl-C is not held back.
 
     Outside the main thread signals stay as they are.
