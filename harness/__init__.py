@@ -125,7 +125,7 @@ def load(path: Path | str) -> Results:
         pandas.DataFrame(results.table())
 
     Args:
-        path: the experiment's or sweep's folder.
+        path: the experiment's or sweep's folder, one run's, or an earlier grid's (``runs/NAME/earlier/…``).
 
     Raises:
         UsageError: it is not such a folder.
@@ -143,6 +143,7 @@ def draw(results: Results) -> list[Path]:
         The files, PNG and PDF.
 
     Raises:
+        UsageError: some of its runs were left out, by ``select`` or as one run's folder.
         StorageError: they cannot be written.
     """
     from harness.figures.results import draw_results

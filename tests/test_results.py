@@ -148,7 +148,73 @@ def test_layers_weights_are_fields_of_their_own(tmp_path: Path) -> None:
     )
     rows = harness.load(folder).table()
     assert [(row["style_layers.conv1_1"], row["style_layers.conv2_1"]) for row in rows] == [(1.0, None), (0.5, 0.5)]
-    assert "style_layers" not in rows[0]
+    assert [row["style_layers"] for row in rows] == ["{conv1_1: 1.0}", "{conv1_1: 0.5, conv2_1: 0.5}"]  # to group by
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        ({"start": "noise"}, ["aaaaaaaaaaaa", "abbbbbbbbbbb", "eeeeeeeeeeee", "aaaaaaaaaaaa"]),
+        ({"start": "noise", "alpha": [1, 3]}, ["abbbbbbbbbbb"]),
+        ({"alpha": 0.01, "seed": 1}, ["eeeeeeeeeeee"]),
+        ({"optimiser.name": "lbfgs", "alpha": [1.0]}, ["abbbbbbbbbbb", "dddddddddddd"]),
+    ],
+)
+def test_runs_are_selected_by_label_or_field(folder: Path, wanted: dict[str, object], ids: list[str]) -> None:
+    results = harness.load(folder)
+    found = results.select(**wanted)
+    assert [run.id for run in found.all_runs] == ids
+    assert [run.id for run in found.runs] == [run.id for run in found.all_runs if run.part == "grid"]
+    assert found.folder == results.folder and len(results.all_runs) == 6
+
+
+def test_part_of_the_runs_is_not_drawn_over_the_figure_of_all(folder: Path) -> None:
+    before = sorted(folder.rglob("*"))
+    for part in (harness.load(folder).select(start="noise"), harness.load(folder / "abbbbbbbbbbb")):
+        with pytest.raises(UsageError, match="of grid's runs, and its figure would be replaced"):
+            harness.draw(part)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_selecting_what_is_not_there_says_what_there_is(folder: Path) -> None:
+    results = harness.load(folder)
+    with pytest.raises(UsageError, match=r"No run of grid has alfa; there are alpha, beta, "):
+        results.select(alfa=1)
+    with pytest.raises(UsageError, match=r"No run of grid has alpha=5; there are alpha=0.01, start=noise; "):
+        results.select(alpha=5)
+
+
+def test_one_runs_folder_gives_that_run_alone(folder: Path) -> None:
+    for path in ("abbbbbbbbbbb", "eeeeeeeeeeee", "repeats/aaaaaaaaaaaa"):
+        results = harness.load(folder / path)
+        assert results.folder.resolve() == folder.resolve()
+        (run,) = results.all_runs
+        assert run.folder.path.resolve() == (folder / path).resolve()
+    assert harness.load(folder / "repeats" / "aaaaaaaaaaaa").all_runs[0].part == "again"
+    cells = json.loads((folder / "cells.json").read_text())
+    cells["cells"] = [cell for cell in cells["cells"] if cell["id"] != "abbbbbbbbbbb"]
+    (folder / "cells.json").write_text(json.dumps(cells))
+    with pytest.raises(UsageError, match="is one run's folder, and no experiment's now"):
+        harness.load(folder / "abbbbbbbbbbb")
+
+
+def test_folder_of_all_runs_may_be_called_earlier(tmp_path: Path) -> None:
+    folder = make_results_folder(tmp_path / "earlier" / "grid", [{"metrics": {"ssim": 0.5}}])
+    results = harness.load(folder)
+    assert results.name == "grid" and results.runs[0].metrics["ssim"] == 0.5
+
+
+def test_an_earlier_grid_is_read_with_its_runs(folder: Path) -> None:
+    ids = [run.id for run in harness.load(folder).runs]
+    earlier = folder / "earlier" / "1f0c93aa"
+    earlier.mkdir(parents=True)
+    for name in ("cells.json", "experiment.yaml"):
+        (earlier / name).write_bytes((folder / name).read_bytes())
+    make_results_folder(folder, [{"id": "ffffffffffff"}])  # what is asked for now
+    results = harness.load(earlier)
+    assert [run.id for run in results.runs] == ids and results.folder == earlier
+    assert results.name == "grid" and results.run("aaaa").metrics["ssim"] == 0.5
+    np.testing.assert_array_equal(results.run("aaaa").image(), picture(1))
 
 
 def test_reprs_say_what_it_is_and_how_far(folder: Path) -> None:
@@ -200,7 +266,6 @@ def _empty(folder: Path) -> Path:
         (lambda folder: folder / "experiment.yaml", r"is not an experiment's folder \(it has no cells.json\)"),
         (_empty, r"empty is not an experiment's folder \(it has no cells.json\); give one such as"),
         (lambda folder: folder.parent, r"holds several experiments; name one: .*grid\."),
-        (lambda folder: folder / "aaaaaaaaaaaa", r"is one run's folder; give its experiment's: .*grid\."),
         (_without_cells, r"has no cells.json; run its experiment again to have it written: what is done is kept"),
         (_truncated, r"cannot be read \(JSONDecodeError: .*run its experiment again"),
         (_of_another_shape, r"cannot be read \(KeyError: 'label'\)"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.claims import claims_table, judge, rows_for_table
 from harness.cli.console import make_console
 from harness.errors import UsageError
-from harness.results import load
+from harness.results import load_whole
 
 
 def show_claims(paths: Sequence[Path], markdown: bool) -> None:
@@ -17,7 +17,7 @@ def show_claims(paths: Sequence[Path], markdown: bool) -> None:
     Raises:
         UsageError: a path is no experiment's folder, or none of them has claims.
     """
-    judged = [(results.name, judge(results)) for results in [load(path) for path in paths]]
+    judged = [(results.name, judge(results)) for results in [load_whole(path) for path in paths]]
     judged = [(name, verdicts) for name, verdicts in judged if verdicts]
     if not judged:
         raise UsageError(

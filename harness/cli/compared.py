@@ -16,7 +16,7 @@ from harness.config.claims import LOSSES, METRICS
 from harness.config.fields import FIELDS, unknown_name
 from harness.config.methods import is_used
 from harness.errors import StorageError, UsageError
-from harness.results import CELLS, Part, Run, load
+from harness.results import CELLS, Part, Run, load_whole
 from harness.runs.measured import OneNetwork
 from harness.runs.store import RunFolder, Status
 
@@ -69,7 +69,7 @@ def find_runs(paths: Sequence[Path], parts: Collection[Part]) -> tuple[list[Run]
     notes: list[str] = []
     for path in paths:
         is_run = (path / "manifest.json").exists() and not (path / CELLS).exists()
-        runs = [load_run(path)] if is_run else [run for run in load(path).all_runs if run.part in parts]
+        runs = [load_run(path)] if is_run else [run for run in load_whole(path).all_runs if run.part in parts]
         num_unfinished = 0
         for run in runs:
             try:

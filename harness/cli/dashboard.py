@@ -22,7 +22,7 @@ from optuna_dashboard import wsgi
 from harness.cli.console import make_console
 from harness.config import Experiment
 from harness.errors import UsageError
-from harness.results import Results, load
+from harness.results import Results, load_whole
 from harness.studies.artifacts import artifact_store, mirror_study
 from harness.studies.rebuild import rebuild, trial_records
 from harness.studies.storage import hold_study, open_storage
@@ -69,7 +69,7 @@ def show_dashboard(request: Showing, wait: Callable[[], object] = _wait_for_ever
         UsageError: the path is no experiment's folder, or no port is free.
     """
     console = make_console()
-    results = load(request.path)
+    results = load_whole(request.path)
     storage = open_storage(request.storage or results.storage, results.folder)
     notes = [bring_back(results, storage), mirror_study(results, storage)]
     with serve(storage, results.folder, request.port) as url:

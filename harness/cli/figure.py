@@ -10,7 +10,7 @@ from harness.cli.console import make_console
 from harness.cli.tables import line, num_of, short_path
 from harness.errors import StorageError, UsageError
 from harness.figures.results import draw_results
-from harness.results import Run, load
+from harness.results import Run, load_whole
 from harness.runs.store import Status
 
 
@@ -22,7 +22,7 @@ def draw_again(paths: Sequence[Path]) -> None:
         StorageError: a file cannot be read or written.
     """
     console = make_console()
-    for results in [load(path) for path in paths]:
+    for results in [load_whole(path) for path in paths]:
         num_done = sum(_is_done(run) for run in results.runs)
         if not num_done:
             raise UsageError(

@@ -22,7 +22,7 @@ from harness.cli.trials import trials
 from harness.config import Experiment, canonical_json
 from harness.config.sweep import Sweep
 from harness.errors import HarnessError
-from harness.results import CELLS, experiments_in, load
+from harness.results import CELLS, experiments_in, load_whole
 from harness.results.standing import Overall, Stage, Standing, counted, overall
 
 REFRESH_S = 2.0
@@ -89,7 +89,7 @@ def _picture(paths: Sequence[Path], console: Console) -> tuple[Group, list[Overa
             parts += [table, Text(f"Look at one: harness status {inside[0]}", overflow="fold")]
             overalls += found
         else:
-            one = overall(load(path))
+            one = overall(load_whole(path))
             parts += _experiment(one, console)
             overalls.append(one)
     return Group(*parts), overalls
@@ -103,7 +103,7 @@ def _overview(folders: Sequence[Path]) -> tuple[Table, list[Overall]]:
     overalls = []
     for folder in folders:
         try:
-            one = overall(load(folder))
+            one = overall(load_whole(folder))
         except HarnessError as error:
             table.add_row(folder.name, Text(str(error), style="red"))
             continue

@@ -23,7 +23,7 @@ from harness.driver.telling import Telling
 from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Task
 from harness.engines.devices import DeviceSpec, parse_devices
-from harness.results import Results, load
+from harness.results import Results, load_whole
 from harness.studies.artifacts import mirror_study
 from harness.studies.session import Asked, StudySession
 from harness.studies.storage import address_to_keep
@@ -147,7 +147,7 @@ class Conclusion:
 
 def conclude(folder: Path, storage: Any, mode: Mode, has_changed: bool) -> Conclusion:
     """Draw, judge and mirror what the run folders hold."""
-    results = load(folder)
+    results = load_whole(folder)
     drawn = draw(results)
     verdicts = judge(results)
     if verdicts:

@@ -24,7 +24,7 @@ from harness.driver.jobs import Job
 from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
 from harness.images.files import image_hash
-from harness.results import CELLS
+from harness.results.results import CELLS, EARLIER
 from harness.runs.store import RunFolder, Status, write_atomically
 
 OF_ONE_GRID = (
@@ -95,7 +95,7 @@ class ExperimentFolder:
         data = json.loads(json.dumps({"file": str(self.loaded.source.resolve()), **self.loaded.data}))
         earlier = None
         if path.exists() and not _is_same(_read(path), data):
-            earlier = self.path / "earlier" / image_hash(path)[:8]
+            earlier = self.path / EARLIER / image_hash(path)[:8]
             earlier.mkdir(parents=True, exist_ok=True)
             for name in OF_ONE_GRID:
                 if (self.path / name).exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.config.sweep import Sweep
+from harness.errors import UsageError
 from harness.figures.experiment import draw_experiment
 from harness.figures.front import draw_front
 from harness.figures.search import draw_search
@@ -23,8 +24,14 @@ def draw_results(results: Results) -> list[Path]:
         The files written.
 
     Raises:
+        UsageError: some of the runs were left out: the figure of all would be lost.
         StorageError: a file cannot be written.
     """
+    if results.is_part:
+        raise UsageError(
+            f"These are {len(results.runs)} of {results.name}'s runs, and its figure would be replaced by theirs; "
+            f"draw harness.load({str(results.folder)!r})."
+        )
     if not isinstance(results.definition, Sweep):
         return draw_experiment(results)
     return draw_front(results) if len(results.definition.objectives) > 1 else draw_search(results)

@@ -5,6 +5,6 @@ pictures     8-bit pictures, read when they are asked for
 standing     how far runs have come
 """
 
-from harness.results.results import CELLS, DRIVER_LOCK, Part, Results, Run, experiments_in, label_name, load
+from harness.results.results import CELLS, DRIVER_LOCK, Part, Results, Run, experiments_in, label_name, load, load_whole
 
-__all__ = ["CELLS", "DRIVER_LOCK", "Part", "Results", "Run", "experiments_in", "label_name", "load"]
+__all__ = ["CELLS", "DRIVER_LOCK", "Part", "Results", "Run", "experiments_in", "label_name", "load", "load_whole"]

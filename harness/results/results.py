@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,9 @@ from harness.runs.store import Manifest, RunFolder, Status
 CELLS = "cells.json"
 DRIVER_LOCK = ".driver.lock"
 """Held by the process that carries out an experiment or a sweep (``harness.studies.storage.hold_study``)."""
+
+EARLIER = "earlier"
+"""Folder of what was asked for before."""
 
 Part = Literal["grid", "repeat", "again"]
 
@@ -167,6 +170,7 @@ class Results:
         all_runs: in the experiment's order, those of the grid first; a sweep's by trial number.
         file: the YAML it came from.
         command: what carried it out, where that was kept.
+        is_part: whether some of its runs were left out.
     """
 
     folder: Path
@@ -177,6 +181,7 @@ class Results:
     all_runs: tuple[Run, ...]
     file: Path = Path()
     command: str | None = None
+    is_part: bool = False
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -221,11 +226,33 @@ class Results:
         possible = "; ".join(f"{run.id} ({run.name})" for run in (found or self.runs)[:20])
         raise UsageError(f"{what} {given!r}; give an id, or enough of a label to single one out: {possible}.")
 
+    def select(self, **wanted: Any) -> Results:
+        """The same results with some of the runs, repeats among them.
+
+            results.select(start="noise", alpha=[1e-3, 1e-2])
+
+        Args:
+            wanted: what a run's label or its transfer says, each one value or a list of those allowed; a field inside
+                another is given as ``**{"optimiser.history": 20}``.
+
+        Raises:
+            UsageError: no run has such a field, or none has such values.
+        """
+        known = {name for run in self.all_runs for name in (*run.label, *run.transfer, *run.fields)}
+        if unknown := [name for name in wanted if name not in known]:
+            raise UsageError(f"No run of {self.name} has {', '.join(unknown)}; there are {', '.join(sorted(known))}.")
+        found = [run for run in self.all_runs if matches(wanted, {**run.fields, **run.transfer, **run.label})]
+        if not found:
+            names = dict.fromkeys(run.name for run in self.runs)
+            raise UsageError(f"No run of {self.name} has {label_name(wanted)}; there are {'; '.join([*names][:20])}.")
+        return replace(self, all_runs=tuple(found), is_part=True)
+
     def table(self) -> list[dict[str, Any]]:
         """Every run as a plain mapping, all with the same keys, for ``pandas.DataFrame(results.table())``.
 
-        Keys: ``id``, ``part``, ``status`` (``done``, ``failed``, …), ``reason``; what the labels say beside fields
-        (``cases``, ``trial``); each dotted field of the transfer in which runs differ; the comparable numbers; the
+        Keys: ``id``, ``part`` (``grid``; repeats have ``repeat`` or ``again``), ``status`` (``done``, ``failed``, …),
+        ``reason``; what the labels say beside fields (``cases``, ``trial``) or of several at once (``style_layers``, as
+        text, to group by); each dotted field of the transfer in which runs differ; the comparable numbers; the
         run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, as in W&B. What is not there is None.
         Where runs were measured on different embedded networks, ``measured_on`` says which, and of these numbers only
         those of the installed one are there.
@@ -235,6 +262,7 @@ class Results:
         """
         fields = differing_fields(self.all_runs)
         parts = dict.fromkeys(part for run in self.all_runs for part in run.label)
+        grouped = [part for part in parts if any(isinstance(run.label.get(part), Mapping) for run in self.all_runs)]
         metrics = dict.fromkeys(f"loss/{key}" if key in LOSSES else key for run in self.all_runs for key in run.metrics)
         one_network = OneNetwork(self.all_runs)
         rows: list[dict[str, Any]] = []
@@ -242,6 +270,7 @@ class Results:
             status = run.status.name.lower()
             row: dict[str, Any] = {"id": run.id, "part": run.part, "status": status, "reason": run.reason}
             row |= {part: run.label.get(part) for part in parts if part.split(".")[0] not in run.transfer}
+            row |= {part: flow(run.label[part]) if part in run.label else None for part in grouped}
             row |= {name: run.fields.get(name) for name in fields}
             row |= {key: one_network.metrics(run).get(key.removeprefix("loss/")) for key in metrics}
             row |= {"measured_on": measured_by(run)} if one_network.is_mixed else {}
@@ -263,33 +292,59 @@ def label_name(label: Mapping[str, Any]) -> str:
 
 
 def load(path: Path | str) -> Results:
-    """Read an experiment's or a sweep's folder.
+    """Read an experiment's or a sweep's folder, one run's, or what is kept of an earlier grid.
 
         results = load("runs/relative_weight")
         results.run(alpha=0.01).image()
 
     Args:
-        path: such as ``runs/relative_weight``.
+        path: such as ``runs/relative_weight``, ``runs/relative_weight/d061fbb8acb6`` or
+            ``runs/relative_weight/earlier/1f0c93aa``.
 
     Raises:
         UsageError: it is not such a folder.
         StorageError: a manifest in it cannot be read.
     """
     folder = Path(path)
+    is_runs = (folder / "manifest.json").exists() and not (folder / CELLS).exists()
+    return _of_one_run(folder) if is_runs else load_whole(folder)
+
+
+def load_whole(path: Path | str) -> Results:
+    """Read an experiment's or a sweep's folder, or what is kept of an earlier grid: what can be drawn and judged.
+
+    Raises:
+        UsageError: it is not such a folder; one run's is not.
+        StorageError: a manifest in it cannot be read.
+    """
+    folder = Path(path)
+    above = folder.resolve().parent
+    of_runs = above.parent if above.name == EARLIER and (above.parent / CELLS).exists() else folder
     try:
         data = yaml.safe_load((folder / "experiment.yaml").read_text())
         cells = json.loads((folder / CELLS).read_text())
         file = Path(data.pop("file"))
         definition = Sweep.model_validate(data) if "space" in data else Experiment.model_validate(data)
-        runs = tuple(_run(folder, cell) for cell in cells["cells"])
+        runs = tuple(_run(of_runs, cell) for cell in cells["cells"])
         storage, command = cells.get("storage"), cells.get("command")
-        return Results(folder, folder.resolve().name, definition, cells["study"], storage, runs, file, command)
+        return Results(folder, of_runs.resolve().name, definition, cells["study"], storage, runs, file, command)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(_not_a_folder(folder)) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         why = f"{type(error).__name__}: {' '.join(lines[:3])}"
         raise UsageError(f"{folder} cannot be read ({why}); run its experiment again: what is done is kept.") from error
+
+
+def _of_one_run(folder: Path) -> Results:
+    """The results of the experiment that a run's folder lies in, with that run alone."""
+    for parent in folder.resolve().parents[:2]:  # a run computed again lies in ``repeats``
+        if (parent / CELLS).exists():
+            results = load_whole(parent)
+            found = tuple(run for run in results.all_runs if run.folder.path.resolve() == folder.resolve())
+            if found:
+                return replace(results, all_runs=found, is_part=True)
+    raise UsageError(f"{folder} is one run's folder, and no experiment's now; what it holds is in its manifest.json.")
 
 
 def experiments_in(folder: Path) -> list[Path]:
@@ -325,10 +380,10 @@ def _run(folder: Path, cell: Mapping[str, Any]) -> Run:
 def _not_a_folder(folder: Path) -> str:
     if not folder.exists():
         return f"There is no folder {folder}; harness run and harness sweep make one below --out (runs/ by default)."
-    if inside := experiments_in(folder):
-        return f"{folder} holds several experiments; name one: {', '.join(map(str, inside))}."
     if (folder / "manifest.json").exists():
         return f"{folder} is one run's folder; give its experiment's: {folder.parent}."
+    if inside := experiments_in(folder):
+        return f"{folder} holds several experiments; name one: {', '.join(map(str, inside))}."
     if (folder / "experiment.yaml").exists():
         return f"{folder} has no {CELLS}; run its experiment again to have it written: what is done is kept."
     return f"{folder} is not an experiment's folder (it has no {CELLS}); give one such as runs/relative_weight."
