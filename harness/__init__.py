@@ -12,13 +12,10 @@ Importing it imports nothing heavy: numpy comes with the first ``load``, torch w
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from harness.driver.telling import Telling
     from harness.results import Results
 
@@ -78,9 +75,8 @@ def run(
     loaded = load_asked(request)
     from harness.driver.experiment import plan_experiment, run_experiment
 
-    with _telling(progress) as telling:
-        done = run_experiment(request, loaded, plan_experiment(request, loaded, telling), telling)
-    return done.conclusion.results if done.conclusion else load(done.folder.path)
+    telling = _telling(progress)
+    return run_experiment(request, loaded, plan_experiment(request, loaded, telling), telling).results
 
 
 def sweep(
@@ -112,8 +108,8 @@ def sweep(
     loaded = load_asked_sweep(request)
     from harness.driver.sweep import plan_sweep, run_sweep
 
-    with _telling(progress) as telling:
-        return run_sweep(request, plan_sweep(request, loaded, telling), telling).conclusion.results
+    telling = _telling(progress)
+    return run_sweep(request, plan_sweep(request, loaded, telling), telling).conclusion.results
 
 
 def load(path: Path | str) -> Results:
@@ -151,14 +147,14 @@ def draw(results: Results) -> list[Path]:
     return draw_results(results)
 
 
-def _telling(progress: bool | Telling) -> AbstractContextManager[Telling]:
+def _telling(progress: bool | Telling) -> Telling:
     """Who is told: a display, nobody (what the user should know is logged), or whoever was given."""
     from harness.driver.telling import Telling
 
     if not isinstance(progress, bool):
-        return nullcontext(progress)
+        return progress
     if not progress:
-        return nullcontext(Telling())
+        return Telling()
     from harness.cli.telling import ConsoleTelling
 
     return ConsoleTelling()

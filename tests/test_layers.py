@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-ORDER = ("cli", "driver", "results", "runs", "core", "config")
+ORDER = ("cli", "driver", "claims", "studies", "results", "engines", "tracking", "runs", "core", "config")
 LAYER_OF = {
     "harness.__main__": "cli",
     "harness.cli": "cli",
     "harness.driver": "driver",
     "harness.results": "results",
-    "harness.studies": "results",
-    "harness.claims": "driver",
-    "harness.figures": "driver",
-    "harness.engines": "results",
-    "harness.tracking": "results",
+    "harness.studies": "studies",
+    "harness.claims": "claims",
+    "harness.figures": "claims",
+    "harness.engines": "engines",
+    "harness.tracking": "tracking",
     "harness.runs": "runs",
     "harness.distillation": "core",
     "harness.objective": "core",

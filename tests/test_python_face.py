@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,11 +22,12 @@ from test_sweep import harness_sweep, trials_of, write_sweep
 from typer.testing import CliRunner
 
 import harness
+from harness.claims import Verdict
 from harness.cli.app import app
 from harness.driver.jobs import Job
 from harness.driver.telling import Observer, Telling
 from harness.engines.contract import Advanced
-from harness.errors import ConfigError, DeviceError, UsageError
+from harness.errors import ConfigError, DeviceError, StorageError, UsageError
 from harness.runs.store import Manifest, Status
 
 
@@ -38,9 +39,17 @@ class Recorder(Telling, Observer):
         self.title = ""
         self.num_runs = 0
         self.events: list[tuple[str, str]] = []
+        self.computed_ids: list[str] = []
+        self.num_verdicts = 0
 
     def says(self, sentence: str) -> None:
         self.sentences.append(sentence)
+
+    def computed(self, jobs: Sequence[Job]) -> None:
+        self.computed_ids = [job.id for job in jobs]
+
+    def judged(self, verdicts: Sequence[Verdict]) -> None:
+        self.num_verdicts = len(verdicts)
 
     @contextmanager
     def working(self, title: str, num_runs: int) -> Iterator[Observer]:
@@ -62,29 +71,92 @@ def bits_of(folder: Path) -> dict[str, bytes]:
     return {name: (run / "image.png").read_bytes() for name, run in runs_of(folder).items()}
 
 
+WORDS = ("axes.seed=[0]", "transfer.steps=300")
+
+
 def test_run_from_python_makes_what_the_command_makes_and_a_second_call_nothing(
     experiment: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     told = Recorder()
-    results = harness.run(experiment, "axes.seed=[0]", out=tmp_path / "runs", devices="cpu", wandb="off", progress=told)
+    results = harness.run(experiment, *WORDS, out=tmp_path / "runs", devices="cpu", wandb="off", progress=told)
     assert [run.status for run in results.runs] == [Status.DONE] * 2
     ids = {run.id for run in results.runs}
     assert told.num_runs == 2 and told.title.startswith("tiny on ")
     for kind in ("took", "ended"):
         assert sorted(run for event, run in told.events if event == kind) == sorted(ids)
-    assert {run for event, run in told.events if event == "advanced"} <= ids
+    assert {run for event, run in told.events if event == "advanced"} == ids
     assert (results.folder / "figure.png").stat().st_size > 0
-    words = ["run", str(experiment), "axes.seed=[0]", "--devices", "cpu", "--wandb", "off"]
+    words = ["run", str(experiment), *WORDS, "--devices", "cpu", "--wandb", "off"]
     capfd.readouterr()
     assert CliRunner().invoke(app, [*words, "--out", str(tmp_path / "command")]).exit_code == 0
     assert bits_of(tmp_path / "command" / "tiny") == bits_of(results.folder)
     before = snapshot(results.folder)
     again = Recorder()
     capfd.readouterr()
-    harness.run(experiment, "axes.seed=[0]", out=tmp_path / "runs", devices="cpu", wandb="off", progress=again)
+    harness.run(experiment, *WORDS, out=tmp_path / "runs", devices="cpu", wandb="off", progress=again)
     assert again.sentences == ["2 of 2 runs are done already; 0 to compute."] and not again.events
     assert capfd.readouterr() == ("", "")
     assert {path: content for path, content in snapshot(results.folder).items() if path in before} == before
+
+
+def no_drawing(results: object) -> list[Path]:
+    raise StorageError("the disk is full.")
+
+
+def test_what_was_measured_is_told_before_anything_can_go_wrong_with_figures(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.driver.carrying.draw", no_drawing)
+    words = ["run", str(experiment), "axes.seed=[0]", "transfer.steps=2", "--devices", "cpu", "--wandb", "off"]
+    command = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "runs")])
+    assert command.exit_code == 1 and "the disk is full." in command.output
+    for run in runs_of(tmp_path / "runs" / "tiny").values():
+        assert f"{run.name}  alpha=" in command.output
+    told = Recorder()
+    with pytest.raises(StorageError):
+        harness.run(
+            experiment, "axes.seed=[0]", "transfer.steps=2", out=tmp_path / "runs", devices="cpu", wandb="off",
+            progress=told,
+        )  # fmt: skip
+    assert sorted(told.computed_ids) == sorted(run.name for run in runs_of(tmp_path / "runs" / "tiny").values())
+
+
+def test_claims_and_wandbs_notes_are_told(experiment: Path, tmp_path: Path, undrawn: None) -> None:
+    claim = "{says: more, where: here, measure: content, along: alpha, expect: falls, factor: 1.01, because: x}"
+    experiment.write_text(experiment.read_text() + f"claims: [{claim}]\n")
+    told = Recorder()
+    words = ("axes.seed=[0]", "transfer.steps=2")
+    harness.run(experiment, *words, out=tmp_path, devices="cpu", wandb="online", progress=told)
+    assert told.num_verdicts == 1
+    assert any("There is no W&B API key" in sentence for sentence in told.sentences)
+
+
+def test_failed_runs_are_logged_with_their_reasons(
+    experiment: Path, tmp_path: Path, undrawn: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = ("axes.seed=[0]", "axes.alpha=[1e-3, 1e38]", "transfer.steps=3")
+    with caplog.at_level(logging.WARNING, "harness"):
+        results = harness.run(experiment, *words, out=tmp_path, devices="cpu", wandb="off", progress=False)
+    (failed,) = [run for run in results.runs if run.status is Status.FAILED]
+    assert any(
+        record.message.startswith(f"{failed.id} (") and record.message.endswith(f"failed: {failed.reason}")
+        for record in caplog.records
+    )
+
+
+def test_one_trial_of_a_sweep_again_gives_that_run(tmp_path: Path, undrawn: None) -> None:
+    path = write_sweep(tmp_path, steps=2)
+    swept = harness.sweep(path, "budget.trials=2", out=tmp_path / "runs", devices="cpu", wandb="off", progress=False)
+    trial = swept.runs[1]
+    again = harness.run(path, *trial.overrides, out=tmp_path / "runs", devices="cpu", wandb="off", progress=False)
+    assert [run.id for run in again.runs] == [trial.id] and again.is_part
+    words = [word for word in trial.overrides if not word.startswith("transfer.alpha=")]
+    other = harness.run(
+        path, *words, "transfer.alpha=0.5", out=tmp_path / "runs", devices="cpu", wandb="off", progress=False
+    )
+    (run,) = other.runs
+    assert run.id not in {each.id for each in swept.runs}
+    assert run.status is Status.DONE and run.image().shape[2] == run.source("content").shape[2] == 3
 
 
 def test_progress_is_shown_by_default_and_can_be_silenced(

@@ -58,32 +58,32 @@ class _QuietHandler(WSGIRequestHandler):
         """The page asks every few seconds; a line for each would bury what was printed."""
 
 
-def show_dashboard(request: Showing, wait: Callable[[], object] = _wait_for_ever) -> None:
+def show_dashboard(showing: Showing, wait: Callable[[], object] = _wait_for_ever) -> None:
     """Serve Optuna Dashboard until Ctrl-C, and say how to open the W&B view.
 
     Args:
-        request: the command line.
+        showing: the command line.
         wait: returns, or raises KeyboardInterrupt, when it is to end.
 
     Raises:
         UsageError: the path is no experiment's folder, or no port is free.
     """
     console = make_console()
-    results = load_whole(request.path)
-    storage = open_storage(request.storage or results.storage, results.folder)
+    results = load_whole(showing.path)
+    storage = open_storage(showing.storage or results.storage, results.folder)
     notes = [bring_back(results, storage), mirror_study(results, storage)]
-    with serve(storage, results.folder, request.port) as url:
+    with serve(storage, results.folder, showing.port) as url:
         port = int(url.rsplit(":", 1)[1])
-        lines = [f"Port {request.port} is in use; this is the next free one."] if port != request.port else []
+        lines = [f"Port {showing.port} is in use; this is the next free one."] if port != showing.port else []
         address = f"{url}/dashboard{_page(results, storage)}"
         lines += [f"Optuna Dashboard: {address}", *_what_to_look_at(results)]
         for line in (*filter(None, notes), *lines):
             console.print(line, soft_wrap=True, markup=False)
-        if request.browser and _has_display():
+        if showing.browser and _has_display():
             webbrowser.open(address)
         console.print("Ctrl-C ends it; the runs stay as they are.")
         try:
-            for line in wandb_view(results, request):  # after the address: a W&B server that is away takes 20 s
+            for line in wandb_view(results, showing):  # after the address: a W&B server that is away takes 20 s
                 console.print(line, soft_wrap=True, markup=False)
             wait()
         except KeyboardInterrupt:
@@ -129,13 +129,13 @@ def serve(storage: BaseStorage, folder: Path, port: int) -> Iterator[str]:
         server.server_close()
 
 
-def wandb_view(results: Results, request: Showing) -> list[str]:
+def wandb_view(results: Results, showing: Showing) -> list[str]:
     """Build the W&B view when online; otherwise what to do, as lines for the terminal."""
     directory = results.folder / "wandb"
-    mode = resolve_mode(request.wandb, directory)
+    mode = resolve_mode(showing.wandb, directory)
     if mode.name == "off":
         return []
-    advice = offline_advice(directory, join(["harness", "dashboard", str(request.path)]))
+    advice = offline_advice(directory, join(["harness", "dashboard", str(showing.path)]))
     if mode.name == "offline":
         login = ["sign in once:                        wandb login"] if mode.note else []
         return _indented("W&B view: the runs are tracked offline.", login + advice) if advice else []

@@ -34,10 +34,5 @@ class DownloadProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Take the bars away; a download that begins later has them again."""
         if self._tasks:
             self._progress.stop()
-            self._tasks.clear()

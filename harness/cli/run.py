@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.cli.estimate import estimate
+from harness.cli.progress import name_of
 from harness.cli.tables import duration
-from harness.cli.telling import ConsoleTelling, name_of, say_conclusion
+from harness.cli.telling import ConsoleTelling
 from harness.config import Loaded
 from harness.driver.carrying import local_devices
 from harness.driver.experiment import plan_experiment, run_experiment
+from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job
-from harness.driver.plan import Plan
 from harness.driver.request import Request
 from harness.metrics.names import ON_VGG16
 from harness.runs.store import Status
@@ -34,26 +35,41 @@ def command_run(request: Request, loaded: Loaded, is_dry: bool) -> int:
     Returns:
         How many of the experiment's runs are not done.
     """
-    with ConsoleTelling() as telling:
-        console = telling.console
-        plan = plan_experiment(request, loaded, telling)
-        if is_dry:
-            console.print(estimate(plan, request.out / loaded.name, local_devices(request, len(plan.left))))
-            return 0
-        done = run_experiment(request, loaded, plan, telling)
-        _report(console, plan)
-        if done.conclusion is not None:
-            say_conclusion(console, done.conclusion)
-        else:
-            for job in plan.jobs:
-                telling.says(f"Picture: {job.folder.image_path}")
-            telling.says(f"Next:    harness compare {done.folder.path}, with the sweep's other trials")
-        return done.num_unfinished
+    telling = RunTelling()
+    plan = plan_experiment(request, loaded, telling)
+    if is_dry:
+        folder = ExperimentFolder(loaded, request.out).path
+        telling.console.print(estimate(plan, folder, local_devices(request, len(plan.left))))
+        return 0
+    done = run_experiment(request, loaded, plan, telling)
+    if done.conclusion is not None:
+        telling.concluded(done.conclusion)
+    else:
+        for job in plan.jobs:
+            telling.says(f"Picture: {job.folder.image_path}")
+        telling.says(f"Next:    harness compare {done.folder.path}, with the sweep's other trials")
+    return done.num_unfinished
 
 
-def _report(console: Console, plan: Plan) -> None:
-    """The table of what was measured, and what to do about what was not."""
-    manifests = [job.folder.manifest() for job in plan.grid]
+class RunTelling(ConsoleTelling):
+    """Tells what was measured, too."""
+
+    def computed(self, jobs: Sequence[Job]) -> None:
+        """Print the table of what was measured, and what to do about what was not."""
+        _report(self.console, jobs)
+        super().computed(jobs)
+        for job in jobs:
+            if job.status in (Status.WAITING, Status.RUNNING, Status.PRUNED):
+                name = name_of(job.cell.label)
+                self.says(f"{job.row.id} ({name}) {job.status.value}; run the same command again.")
+        if any(job.status is Status.FAILED for job in jobs):
+            self.says("Add --retry-failed to compute failed runs again.")
+
+
+def _report(console: Console, jobs: Sequence[Job]) -> None:
+    """The table of what was measured."""
+    grid = [job for job in jobs if job.part == "grid"]
+    manifests = [job.folder.manifest() for job in grid]
     of_grid: list[Mapping[str, Any]] = [manifest.metrics if manifest else {} for manifest in manifests]
     on_vgg16 = [name for name in ON_VGG16 if any(metrics.get(name) is not None for metrics in of_grid)]
     columns = (*COLUMNS[:-1], *on_vgg16, COLUMNS[-1])
@@ -61,28 +77,14 @@ def _report(console: Console, plan: Plan) -> None:
     table.add_column("run")
     for column in ("", *columns):
         table.add_column(column, justify="right" if column else "left")
-    for metrics, job in zip(of_grid, plan.grid, strict=True):
+    for metrics, job in zip(of_grid, grid, strict=True):
         values = [_number(column, metrics.get(column)) for column in columns]
         table.add_row(job.row.id, name_of(job.cell.label), *values)
     console.print(table)
-    others = len(plan.jobs) - len(plan.grid)
+    others = len(jobs) - len(grid)
     if others:
-        done = sum(job.status is Status.DONE for job in plan.jobs if job.part != "grid")
+        done = sum(job.status is Status.DONE for job in jobs if job.part != "grid")
         console.print(f"and {done} of {others} repeats of these, for the claims' spread")
-    _say_unfinished(console, plan.jobs)
-
-
-def _say_unfinished(console: Console, jobs: Sequence[Job]) -> None:
-    failed = [job for job in jobs if job.status is Status.FAILED]
-    for job in failed:
-        manifest = job.folder.manifest()
-        reason = manifest.reason if manifest else ""
-        console.print(f"{job.row.id} ({name_of(job.cell.label)}) failed: {reason}", soft_wrap=True, markup=False)
-    for job in jobs:
-        if job.status in (Status.WAITING, Status.RUNNING, Status.PRUNED):
-            console.print(f"{job.row.id} ({name_of(job.cell.label)}) {job.status.value}; run the same command again.")
-    if failed:
-        console.print("Add --retry-failed to compute failed runs again.")
 
 
 def _number(column: str, value: float | None) -> str:

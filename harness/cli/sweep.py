@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.cli.estimate import add_cost
-from harness.cli.telling import ConsoleTelling, name_of, say_conclusion
+from harness.cli.progress import name_of
+from harness.cli.telling import ConsoleTelling
 from harness.config.sweep import LoadedSweep
 from harness.driver.carrying import local_devices
 from harness.driver.request import Request
@@ -34,16 +35,16 @@ def command_sweep(request: Request, loaded: LoadedSweep, is_dry: bool) -> int:
     Returns:
         How many of its trials failed or are not told.
     """
-    with ConsoleTelling() as telling:
-        plan = plan_sweep(request, loaded, telling)
-        if is_dry:
-            budget = loaded.sweep.budget
-            telling.console.print(_estimate(plan, local_devices(request, min(budget.parallel, budget.trials))))
-            return 0
-        done = run_sweep(request, plan, telling)
-        say_conclusion(telling.console, done.conclusion)
-        _report(telling.console, done.conclusion.results)
-        return done.num_unfinished
+    telling = ConsoleTelling()
+    plan = plan_sweep(request, loaded, telling)
+    if is_dry:
+        budget = loaded.sweep.budget
+        telling.console.print(_estimate(plan, local_devices(request, min(budget.parallel, budget.trials))))
+        return 0
+    done = run_sweep(request, plan, telling)
+    telling.concluded(done.conclusion)
+    _report(telling.console, done.conclusion.results)
+    return done.num_unfinished
 
 
 def _estimate(plan: SweepPlan, devices: Sequence[DeviceSpec]) -> Table:

@@ -1,5 +1,10 @@
-"""An experiment or a sweep from its cells to its run folders.
+"""An experiment or a sweep, from its cells to its run folders, figures and claims.
 
+request          how a file is to be carried out
+telling          who is told how that goes on
+experiment       an experiment from beginning to end: what ``harness.run`` is
+sweep            a sweep: what ``harness.sweep`` is
+carrying         workers and the loop; figures, claims and mirrors at the end
 jobs             cells as runs with ids: images and weights found, checked and hashed
 fitting          whether images fit the sizes that are asked for
 plan             what is done, and what is left

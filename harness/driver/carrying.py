@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from harness.claims import Verdict, judge, write_claims
+from optuna.storages import BaseStorage
+
+from harness.claims import judge, write_claims
 from harness.config.sweep import LoadedSweep
 from harness.driver.capacity import MaxRows
 from harness.driver.folder import ExperimentFolder
@@ -134,26 +135,26 @@ class Conclusion:
 
     Attributes:
         results: as their folders have them.
-        verdicts: on the experiment's claims.
         drawn: the figures' files.
-        notes: what the user should know.
+        has_claims: whether claims were judged, and written.
     """
 
     results: Results
-    verdicts: Sequence[Verdict]
     drawn: Sequence[Path]
-    notes: Sequence[str]
+    has_claims: bool
 
 
-def conclude(folder: Path, storage: Any, mode: Mode, has_changed: bool) -> Conclusion:
+def conclude(telling: Telling, folder: Path, storage: BaseStorage, mode: Mode, has_changed: bool) -> Conclusion:
     """Draw, judge and mirror what the run folders hold."""
     results = load_whole(folder)
     drawn = draw(results)
     verdicts = judge(results)
     if verdicts:
         write_claims(results, verdicts)
+        telling.judged(verdicts)
     notes = [mirror_study(results, storage)]
     if has_changed:
-        warning = write_summary(results, mode.name, folder / "wandb")
-        notes += [mode.note, warning]
-    return Conclusion(results, verdicts, drawn, [note for note in notes if note])
+        notes += [mode.note, write_summary(results, mode.name, folder / "wandb")]
+    for note in filter(None, notes):
+        telling.says(note)
+    return Conclusion(results, drawn, bool(verdicts))

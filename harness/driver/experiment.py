@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from optuna.storages import BaseStorage, InMemoryStorage
@@ -17,6 +16,7 @@ from harness.driver.jobs import Job
 from harness.driver.plan import Options, Plan, make_plan
 from harness.driver.request import Request
 from harness.driver.telling import Telling
+from harness.results import Results
 from harness.runs.measured import measured_on_for
 from harness.runs.store import Status
 from harness.studies.grid import GridSession, open_grid
@@ -45,6 +45,11 @@ class ExperimentRun:
     conclusion: Conclusion | None
 
     @property
+    def results(self) -> Results:
+        """Its runs; of one trial of a sweep, that alone."""
+        return self.conclusion.results if self.conclusion else self.folder.results_of(self.plan.jobs)
+
+    @property
     def num_unfinished(self) -> int:
         """How many of its runs are not done."""
         return sum(job.status is not Status.DONE for job in self.plan.jobs)
@@ -52,8 +57,8 @@ class ExperimentRun:
 
 def plan_experiment(request: Request, loaded: Loaded, telling: Telling) -> Plan:
     """What is done and what is left; nothing is written."""
-    options = Options(request.out, request.retry_failed, request.fresh)
-    return make_plan(loaded, options, partial(telling.downloading, "weights"))
+    with telling.fetching() as progress:
+        return make_plan(loaded, Options(request.out, request.retry_failed, request.fresh), progress)
 
 
 def run_experiment(request: Request, loaded: Loaded, plan: Plan, telling: Telling) -> ExperimentRun:
@@ -70,6 +75,7 @@ def run_experiment(request: Request, loaded: Loaded, plan: Plan, telling: Tellin
     with hold_study(folder.path):
         if folder.is_a_sweeps:
             _repeat_trial(telling, request, plan, mode, folder)
+            telling.computed(plan.jobs)
             return ExperimentRun(plan, folder, None)
         earlier = folder.open()
         if earlier is not None:
@@ -87,7 +93,8 @@ def run_experiment(request: Request, loaded: Loaded, plan: Plan, telling: Tellin
         work = _work(plan, request, storage, folder)
         if plan.left or plan.outdated or not work.session.is_finished:
             carry_out(telling, request, work, mode, folder)
-        conclusion = conclude(folder.path, storage, mode, has_changed=bool(plan.left or plan.outdated))
+        telling.computed(plan.jobs)
+        conclusion = conclude(telling, folder.path, storage, mode, has_changed=bool(plan.left or plan.outdated))
         return ExperimentRun(plan, folder, conclusion)
 
 

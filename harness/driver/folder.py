@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from harness.driver.jobs import Job
 from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
 from harness.images.files import image_hash
+from harness.results import Results, Run
 from harness.results.results import CELLS, EARLIER
 from harness.runs.store import RunFolder, Status, write_atomically
 
@@ -102,6 +104,25 @@ class ExperimentFolder:
                     (self.path / name).replace(earlier / name)
         write_atomically(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
         return earlier
+
+    def results_of(self, jobs: Sequence[Job]) -> Results:
+        """Runs that are no cells of what the folder holds: one trial of its sweep, pinned by overrides."""
+        assert isinstance(self.loaded, Loaded)
+        runs = tuple(
+            Run(
+                job.id,
+                dict(job.cell.label),
+                job.part,
+                dict(job.row.transfer),
+                tuple(job.cell.overrides),
+                job.folder,
+                {key: self.path / name for key, name in self._sources.write(job).items()},
+                job.num_evaluations,
+            )
+            for job in jobs
+        )
+        whole = Results(self.path, self.loaded.name, self.loaded.experiment, "", None, runs, self.loaded.source)
+        return replace(whole, is_part=True)
 
     def write_cells(self, study: str, storage: str | None, command: str, jobs: Sequence[Job]) -> None:
         """Write cells.json, and the source images that are not there yet.

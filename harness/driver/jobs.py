@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from harness.config import Cell, Loaded, canonical_json, hashed_fields, run_id
 from harness.config.levels import AUTO, num_evaluations
@@ -33,10 +33,10 @@ from harness.images.files import image_hash, read_image
 from harness.images.library import find_image
 from harness.images.masks import check_mask, check_regions
 from harness.quilting.levels import Iteration
+from harness.results import Part
 from harness.runs.prepare import Row, weights_source
 from harness.runs.store import Manifest, RunFolder, Status
 
-Part = Literal["grid", "repeat", "again"]
 AGAIN = "-again"
 """Ends the id of a run that is computed a second time, so that no mirror takes it for the first."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +78,10 @@ def plan_sweep(request: Request, loaded: LoadedSweep, telling: Telling) -> Sweep
     """
     folder = ExperimentFolder(loaded, request.out)
     folder.check_owner()
-    progress = partial(telling.downloading, "weights")
-    maker = JobMaker(loaded, request.out, progress)
-    examples = [maker.make(cell) for cell in example_cells(loaded)]
-    _fetch_for_objectives(loaded, progress)
+    with telling.fetching() as progress:
+        maker = JobMaker(loaded, request.out, progress)
+        examples = [maker.make(cell) for cell in example_cells(loaded)]
+        _fetch_for_objectives(loaded, progress)
     return SweepPlan(loaded, folder, maker, examples, name_of_study(loaded, examples[0]))
 
 
@@ -117,7 +116,7 @@ def run_sweep(request: Request, plan: SweepPlan, telling: Telling) -> SweepRun:
         if num_left or extra:
             carry_out(telling, request, work, mode, folder)
         trials.write()
-        conclusion = conclude(folder.path, storage, mode, has_changed=bool(num_left or extra))
+        conclusion = conclude(telling, folder.path, storage, mode, has_changed=bool(num_left or extra))
     counts = session.counts()
     return SweepRun(conclusion, _num_failed(session) + counts.open + counts.left)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+from harness.claims import Verdict
+from harness.downloads import Progress
 from harness.driver.jobs import Job
 from harness.engines.contract import Advanced
-from harness.runs.store import Manifest
+from harness.results import label_name
+from harness.runs.store import Manifest, Status
 
 logger = logging.getLogger("harness")
 
@@ -32,16 +36,39 @@ class Observer:
         """Time has passed."""
 
 
+def ignore(num_bytes: int, total: int | None) -> None:
+    """Tell nobody how far a download is."""
+
+
 class Telling:
     """Is told how an experiment or a sweep goes on; this one logs."""
 
-    def downloading(self, name: str, num_bytes: int, total: int | None) -> None:
-        """So many bytes of a file are there; ``total`` is None where the server does not say."""
+    def fetching(self) -> AbstractContextManager[Progress]:
+        """Files are found, and weights downloaded where they are missing; what is entered is told how far that is."""
+        return nullcontext(ignore)
 
     def says(self, sentence: str) -> None:
         """What was found, decided or left."""
         logger.info(sentence)
 
     def working(self, title: str, num_runs: int) -> AbstractContextManager[Observer]:
-        """So many runs are about to be computed; whoever is entered is told of them."""
+        """So many runs are about to be computed; what is entered is told of them."""
         return nullcontext(Observer())
+
+    def computed(self, jobs: Sequence[Job]) -> None:
+        """An experiment's runs have ended; it is not drawn and judged yet."""
+        for sentence in failures(jobs):
+            logger.warning(sentence)
+
+    def judged(self, verdicts: Sequence[Verdict]) -> None:
+        """The experiment's claims were measured."""
+
+
+def failures(jobs: Sequence[Job]) -> list[str]:
+    """A sentence for every run that failed."""
+    manifests = [(job, job.folder.manifest()) for job in jobs]
+    return [
+        f"{job.row.id} ({label_name(job.cell.label)}) failed: {manifest.reason}"
+        for job, manifest in manifests
+        if manifest is not None and manifest.status is Status.FAILED
+    ]
