@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from optuna.storages import BaseStorage
 
@@ -25,6 +21,7 @@ from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Task
 from harness.engines.devices import DeviceSpec, parse_devices
 from harness.results import Results, load_whole
+from harness.runs.signals import on_signals
 from harness.studies.artifacts import mirror_study
 from harness.studies.session import Asked, StudySession
 from harness.studies.storage import address_to_keep
@@ -77,7 +74,8 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
     """
     task = Task((), request.checkpoint_every_s, work.rungs, mode.name, folder.path / "wandb", work.objectives)
     settings = Settings(task, work.objectives, request.retry_failed, work.wanted)
-    with interrupted_by_signals() as interrupt:
+    interrupt = Interrupt()
+    with on_signals(interrupt.request):
         engine = open_engine(request.engine, request.devices, work.num_at_once, folder.path / "logs")
         try:
             names = ", ".join(engine.workers)
@@ -100,26 +98,6 @@ def write_cells(folder: ExperimentFolder, study: str, request: Request, jobs: Se
     storage = request.storage and address_to_keep(request.storage)
     words += ["--storage", storage] if storage else []
     folder.write_cells(study, storage, shlex.join(words), jobs)
-
-
-@contextmanager
-def interrupted_by_signals() -> Iterator[Interrupt]:
-    """Turn Ctrl-C and SIGTERM into a request that the driver looks for; a second Ctrl-C is not held back."""
-    interrupt = Interrupt()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupt
-        return
-
-    def request(number: int, frame: FrameType | None) -> None:
-        interrupt.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupt
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def draw(results: Results) -> list[Path]:

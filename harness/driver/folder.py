@@ -13,7 +13,6 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from harness.driver.jobs import Job
 from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
 from harness.images.files import image_hash
-from harness.results import Results, Run
-from harness.results.results import CELLS, EARLIER
+from harness.results import Results
+from harness.results.results import CELLS, EARLIER, run_of
 from harness.runs.store import RunFolder, Status, write_atomically
 
 OF_ONE_GRID = (
@@ -108,21 +107,9 @@ class ExperimentFolder:
     def results_of(self, jobs: Sequence[Job]) -> Results:
         """Runs that are no cells of what the folder holds: one trial of its sweep, pinned by overrides."""
         assert isinstance(self.loaded, Loaded)
-        runs = tuple(
-            Run(
-                job.id,
-                dict(job.cell.label),
-                job.part,
-                dict(job.row.transfer),
-                tuple(job.cell.overrides),
-                job.folder,
-                {key: self.path / name for key, name in self._sources.write(job).items()},
-                job.num_evaluations,
-            )
-            for job in jobs
-        )
-        whole = Results(self.path, self.loaded.name, self.loaded.experiment, "", None, runs, self.loaded.source)
-        return replace(whole, is_part=True)
+        runs = tuple(run_of(self.path, self._cell(job)) for job in jobs)
+        name, file = self.loaded.name, self.loaded.source
+        return Results(self.path, name, self.loaded.experiment, "", None, runs, file, is_part=True)
 
     def write_cells(self, study: str, storage: str | None, command: str, jobs: Sequence[Job]) -> None:
         """Write cells.json, and the source images that are not there yet.
@@ -133,21 +120,22 @@ class ExperimentFolder:
             command: that carries this out again.
             jobs: its runs.
         """
-        cells = [
-            {
-                "id": job.id,
-                "label": dict(job.cell.label),
-                "part": job.part,
-                "transfer": dict(job.row.transfer),
-                "overrides": list(job.cell.overrides),
-                "folder": str(job.row.folder.relative_to(self.path)),
-                "evaluations": job.num_evaluations,
-                "sources": self._sources.write(job),
-            }
-            for job in jobs
-        ]
+        cells = [self._cell(job) for job in jobs]
         data = {"study": study, "storage": storage, "command": command, "cells": cells}
         write_atomically(self.path / CELLS, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+    def _cell(self, job: Job) -> dict[str, Any]:
+        """What cells.json has of a run, its sources written: what ``run_of`` reads."""
+        return {
+            "id": job.id,
+            "label": dict(job.cell.label),
+            "part": job.part,
+            "transfer": dict(job.row.transfer),
+            "overrides": list(job.cell.overrides),
+            "folder": str(job.row.folder.relative_to(self.path)),
+            "evaluations": job.num_evaluations,
+            "sources": self._sources.write(job),
+        }
 
 
 def _is_same(before: Any, now: Mapping[str, Any]) -> bool:

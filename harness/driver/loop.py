@@ -53,6 +53,10 @@ class Interrupt:
 
     requested: bool = False
 
+    def request(self) -> None:
+        """Ask for the end."""
+        self.requested = True
+
 
 class Driver:
     """One study's loop.

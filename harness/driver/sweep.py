@@ -121,7 +121,7 @@ def run_sweep(request: Request, plan: SweepPlan, telling: Telling) -> SweepRun:
     return SweepRun(conclusion, _num_failed(session) + counts.open + counts.left)
 
 
-def _fetch_for_objectives(loaded: LoadedSweep, progress: Progress) -> None:
+def _fetch_for_objectives(loaded: LoadedSweep, progress: Progress | None) -> None:
     """Fetch what an objective is measured on.
 
     Raises:

@@ -36,16 +36,12 @@ class Observer:
         """Time has passed."""
 
 
-def ignore(num_bytes: int, total: int | None) -> None:
-    """Tell nobody how far a download is."""
-
-
 class Telling:
     """Is told how an experiment or a sweep goes on; this one logs."""
 
-    def fetching(self) -> AbstractContextManager[Progress]:
+    def fetching(self) -> AbstractContextManager[Progress | None]:
         """Files are found, and weights downloaded where they are missing; what is entered is told how far that is."""
-        return nullcontext(ignore)
+        return nullcontext()
 
     def says(self, sentence: str) -> None:
         """What was found, decided or left."""

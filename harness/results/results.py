@@ -325,7 +325,7 @@ def load_whole(path: Path | str) -> Results:
         cells = json.loads((folder / CELLS).read_text())
         file = Path(data.pop("file"))
         definition = Sweep.model_validate(data) if "space" in data else Experiment.model_validate(data)
-        runs = tuple(_run(of_runs, cell) for cell in cells["cells"])
+        runs = tuple(run_of(of_runs, cell) for cell in cells["cells"])
         storage, command = cells.get("storage"), cells.get("command")
         return Results(folder, of_runs.resolve().name, definition, cells["study"], storage, runs, file, command)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -364,7 +364,8 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def _run(folder: Path, cell: Mapping[str, Any]) -> Run:
+def run_of(folder: Path, cell: Mapping[str, Any]) -> Run:
+    """A run as cells.json, in ``folder``, has it."""
     return Run(
         cell["id"],
         dict(cell["label"]),

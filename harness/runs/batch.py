@@ -26,7 +26,7 @@ from harness.runs.keeper import Keeper, Listener
 from harness.runs.modules import Execution, module_makers
 from harness.runs.prepare import Row, prepare_images
 from harness.runs.reference import References
-from harness.runs.signals import Orders, stop_on_signals
+from harness.runs.signals import Orders, on_signals
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracker import Tracker
 from harness.runs.trials import record_trial, with_trials
@@ -65,7 +65,7 @@ def run_batch(
     # TF32's 10 bits of mantissa would break the promise that a row's gradient is that of its solo run to 1e-5.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     with ExitStack() as held:
-        held.enter_context(stop_on_signals(asked))
+        held.enter_context(on_signals(asked.ask_to_stop))
         left = []
         until = time.monotonic() + execution.lock_wait_s
         for row in rows:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -25,14 +25,18 @@ class Orders:
     stop: bool = False
     pruned: frozenset[str] = frozenset()
 
+    def ask_to_stop(self) -> None:
+        """Ask for the end."""
+        self.stop = True
+
     def prune(self, run_ids: Iterable[str]) -> None:
         """Ask for more rows to leave; one thread at a time."""
         self.pruned = self.pruned | frozenset(run_ids)
 
 
 @contextmanager
-def stop_on_signals(asked: Orders) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into a request to stop; a second Ctrl-C is not held back.
+def on_signals(ask: Callable[[], None]) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into a request, such as to stop; a second Ctrl-C is not held back.
 
     Outside the main thread signals stay as they are.
     """
@@ -41,7 +45,7 @@ def stop_on_signals(asked: Orders) -> Iterator[None]:
         return
 
     def request(number: int, frame: FrameType | None) -> None:
-        asked.stop = True
+        ask()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
