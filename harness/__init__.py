@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from harness.driver.telling import Telling
     from harness.results import Results
 
-__all__ = ["draw", "load", "run", "sweep"]
+from harness.registries import measure, method, network, style_statistic, term
+
+__all__ = ["draw", "load", "measure", "method", "network", "run", "style_statistic", "sweep", "term"]
 
 __version__ = "0.1.0"
 

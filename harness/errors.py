@@ -5,6 +5,7 @@
     │   ├── ConfigError          every fault of a YAML file and its overrides, in one report
     │   ├── ImageError           an image that cannot be found, read or used
     │   ├── WeightsError         network weights that cannot be found, read or used
+    │   ├── PluginError          a fault in a user's own measure, statistic, term, network or method
     │   └── DeviceError          a device that is not there
     ├── DownloadError            a download that was refused, cut off or has the wrong hash
     ├── RunError                 a run that failed
@@ -39,6 +40,10 @@ class ImageError(UsageError):
 
 class WeightsError(UsageError):
     """Network weights cannot be found, read or used."""
+
+
+class PluginError(UsageError):
+    """A user's plugin fails; the message has its file and line."""
 
 
 class DeviceError(UsageError):

@@ -32,6 +32,7 @@ LAYER_OF = {
     "harness.downloads": "core",
     "harness.config": "config",
     "harness.errors": "config",
+    "harness.registries": "config",
 }
 FILES = sorted(Path("harness").rglob("*.py"))
 

@@ -1,0 +1,287 @@
+"""What the harness can be given more of, by name: measures, style statistics, terms, networks, methods.
+
+The harness's own are registered by the same decorators as a user's:
+
+    @harness.measure("sharpness")
+    def sharpness(picture, *, content, styles, transfer): ...
+
+A user's stand in a file that the YAML names, ``plugins: [my_losses.py]``, or in a module that an installed package
+names as an entry point of the group ``harness.plugins``, ``plugins: [their_name]``. Only what the YAML names is loaded:
+in the driver before the file is checked, in a worker before its rows are prepared. What a plugin's file says enters the
+id of every run that uses something of it, and a fault in it is reported with its own file and line.
+
+Nothing here imports torch; a registry imports the harness's own modules when somebody first looks into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from harness.errors import HarnessError, PluginError, UsageError
+
+T = TypeVar("T")
+
+ENTRY_POINTS = "harness.plugins"
+"""The group in which an installed package names its plugins."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A file of a user's, loaded.
+
+    Attributes:
+        name: as the YAML names it.
+        path: the file.
+        sha256: of its content, 64 hex digits.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Registered(Generic[T]):
+    """What stands in a registry under a name, and the plugin that put it there; None: the harness itself."""
+
+    name: str
+    what: T
+    plugin: Plugin | None
+
+
+class Registry(Generic[T]):
+    """Things of one kind by their names.
+
+    Args:
+        kind: in a sentence: ``measure``, ``style statistic``, …
+        homes: the harness's own modules that register some.
+        check: raises ``UsageError`` for what cannot be one.
+    """
+
+    def __init__(self, kind: str, homes: tuple[str, ...], check: Callable[[str, Any], None] | None = None) -> None:
+        self.kind = kind
+        self._homes = homes
+        self._check = check
+        self._held: dict[str, Registered[T]] = {}
+
+    def __call__(self, name: str) -> Callable[[T], T]:
+        """The decorator that registers what stands below it.
+
+        Raises:
+            UsageError: the name is taken by somebody else, or what stands below cannot be such a thing.
+        """
+        if not isinstance(name, str) or not name.isidentifier():
+            raise UsageError(
+                f"{name!r} cannot name a {self.kind}: give letters, digits and underscores in quotes, "
+                f'such as @harness.{self.kind.replace(" ", "_")}("mine").'
+            )
+
+        def register(what: T) -> T:
+            if self._check is not None:
+                self._check(name, what)
+            plugin = _loading[-1] if _loading else None
+            held = self._held.get(name)
+            if held is not None and not _same_source(held.plugin, plugin):
+                owner = "the harness itself" if held.plugin is None else held.plugin.name
+                raise UsageError(f"The {self.kind} {name!r} is {owner}'s already; give yours another name.")
+            self._held[name] = Registered(name, what, plugin)
+            return what
+
+        return register
+
+    def __getitem__(self, name: str) -> T:
+        """What stands under a name.
+
+        Raises:
+            UsageError: nothing does.
+        """
+        return self.registered(name).what
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._all()
+
+    def __iter__(self) -> Iterator[str]:
+        """The names: the harness's own, then those of plugins as they were loaded."""
+        return iter(self._all())
+
+    def registered(self, name: str) -> Registered[T]:
+        """What stands under a name, and whose it is.
+
+        Raises:
+            UsageError: nothing does.
+        """
+        held = self._all()
+        if name not in held:
+            near = get_close_matches(name, held, n=1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            raise UsageError(
+                f"There is no {self.kind} {name!r}; there are {', '.join(held)}.{meant} One of your own is found "
+                "where the YAML names its file: plugins: [FILE.py]."
+            )
+        return held[name]
+
+    def forget(self, plugin: Plugin) -> None:
+        """Drop what a plugin registered."""
+        self._held = {name: of for name, of in self._held.items() if of.plugin != plugin}
+
+    def _all(self) -> Mapping[str, Registered[T]]:
+        for home in self._homes:
+            if home not in sys.modules:
+                with _own():
+                    importlib.import_module(home)
+        return self._held
+
+
+_loading: list[Plugin | None] = []
+"""The plugin being loaded, innermost last; None while a module of the harness is."""
+_loaded: dict[Path, Plugin] = {}
+_registries: list[Registry[Any]] = []
+
+
+def new_registry(kind: str, *homes: str, check: Callable[[str, Any], None] | None = None) -> Registry[Any]:
+    """A registry that plugins are taken out of again when their file has changed."""
+    registry: Registry[Any] = Registry(kind, homes, check)
+    _registries.append(registry)
+    return registry
+
+
+def load_plugins(names: Iterable[str]) -> tuple[Plugin, ...]:
+    """Load plugins, those already loaded only if their files have changed since (a notebook's second call).
+
+    Args:
+        names: files, relative to the working directory as images are, or entry points of installed packages.
+
+    Raises:
+        UsageError: there is no such file or entry point.
+        PluginError: it fails, with its file and line.
+    """
+    return tuple(_load(name) for name in names)
+
+
+def _load(name: str) -> Plugin:
+    path = _path_of(name)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"The plugin {name} cannot be read ({error.strerror}). Give a Python file, relative to the working "
+            f"directory, or an installed package's entry point of the group {ENTRY_POINTS}."
+        ) from None
+    plugin = Plugin(name, path, hashlib.sha256(content).hexdigest())
+    before = _loaded.get(path)
+    if before is not None and before.sha256 == plugin.sha256:
+        return before
+    if before is not None:
+        _forget(before)
+    module_name = f"harness_plugin_{path.stem}_{plugin.sha256[:12]}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"The plugin {name} is no Python file; its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    _loading.append(plugin)
+    try:
+        with blamed(plugin, "while it was loaded"):
+            exec(compile(content, str(path), "exec", dont_inherit=True), module.__dict__)  # the bytes that were hashed
+    except BaseException:
+        sys.modules.pop(module_name, None)
+        _forget(plugin)
+        raise
+    finally:
+        _loading.pop()
+    _loaded[path] = plugin
+    return plugin
+
+
+def _path_of(name: str) -> Path:
+    """A plugin's file."""
+    if name.endswith(".py") or "/" in name:
+        return Path(name).expanduser().resolve()
+    from importlib.metadata import entry_points  # 20 ms, for those who have entry points
+
+    for point in entry_points(group=ENTRY_POINTS, name=name):
+        spec = importlib.util.find_spec(point.module)
+        if spec is not None and spec.origin:
+            return Path(spec.origin)
+    named = sorted(point.name for point in entry_points(group=ENTRY_POINTS))
+    there = f"installed packages name {', '.join(named)}" if named else "no installed package names one"
+    raise UsageError(
+        f"There is no plugin {name!r}: give a Python file (plugins: [my_losses.py]) or an entry point of the group "
+        f"{ENTRY_POINTS}; {there}."
+    )
+
+
+def _forget(plugin: Plugin) -> None:
+    for registry in _registries:
+        registry.forget(plugin)
+    _loaded.pop(plugin.path, None)
+
+
+def _same_source(held: Plugin | None, now: Plugin | None) -> bool:
+    """Whether a name is registered again by whom it belongs to."""
+    return (held.path if held else None) == (now.path if now else None)
+
+
+@contextmanager
+def _own() -> Iterator[None]:
+    """While a module of the harness is imported, what registers is the harness, also in the middle of a plugin."""
+    _loading.append(None)
+    try:
+        yield
+    finally:
+        _loading.pop()
+
+
+@contextmanager
+def blamed(plugin: Plugin | None, doing: str) -> Iterator[None]:
+    """Report what a user's code raises with its own file and line.
+
+    Args:
+        plugin: whose code runs; None: the harness's own, whose errors pass as they are.
+        doing: how the sentence goes on: ``in the measure 'sharpness'``.
+
+    Raises:
+        PluginError: in place of whatever is raised, but for the harness's own errors.
+    """
+    try:
+        yield
+    except HarnessError:
+        raise
+    except Exception as error:
+        if plugin is None:
+            raise
+        raise PluginError(f"{_line_of(plugin, error)}: {type(error).__name__}: {error} ({doing})") from error
+
+
+def _line_of(plugin: Plugin, error: Exception) -> str:
+    """``FILE:LINE``, the innermost line of the plugin's own that the error came through."""
+    if isinstance(error, SyntaxError) and error.filename == str(plugin.path):
+        return f"{plugin.name}:{error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(plugin.path)]
+    return f"{plugin.name}:{lines[-1]}" if lines else plugin.name
+
+
+measure = new_registry("measure")
+"""Numbers about a finished picture: ``f(picture, *, content, styles, transfer) -> float``."""
+
+style_statistic = new_registry("style statistic")
+"""What of a painting's maps is matched: a class with ``statistics`` and ``distance``."""
+
+term = new_registry("term")
+"""Further terms of the loss: ``f(images, *, content) -> losses``, one per row."""
+
+network = new_registry("network")
+"""Feature networks: ``f() -> network``, named layers of (B, 3, H, W)."""
+
+method = new_registry("method")
+"""Other ways to the picture than equation 7: ``f(content, styles, *, transfer) -> picture``."""

@@ -1,0 +1,100 @@
+"""Registries and plugins: whose a name is, files that change, faults with their own file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import registries
+from harness.errors import PluginError, UsageError
+from harness.registries import Registry, load_plugins, new_registry
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry[object]]:
+    """A registry of its own, under a name that a plugin can import."""
+    made = new_registry("thing")
+    monkeypatch.setattr(registries, "thing", made, raising=False)
+    yield made
+    registries._registries.remove(made)
+
+
+def plugin(folder: Path, text: str, name: str = "mine.py") -> str:
+    """A plugin's file."""
+    (folder / name).write_text("from harness.registries import thing\n" + text)
+    return str(folder / name)
+
+
+def test_a_plugin_registers_and_is_known_by_its_content(tmp_path: Path, registry: Registry[object]) -> None:
+    name = plugin(tmp_path, "thing('answer')(42)")
+    (loaded,) = load_plugins([name])
+    assert registry["answer"] == 42
+    assert registry.registered("answer").plugin == loaded
+    assert load_plugins([name]) == (loaded,)
+
+
+def test_a_changed_plugin_is_loaded_again_and_its_former_names_are_gone(
+    tmp_path: Path, registry: Registry[object]
+) -> None:
+    (before,) = load_plugins([plugin(tmp_path, "thing('answer')(42)")])
+    (after,) = load_plugins([plugin(tmp_path, "thing('reply')(43)")])
+    assert before.sha256 != after.sha256
+    assert list(registry) == ["reply"]
+
+
+def test_two_plugins_cannot_have_one_name(tmp_path: Path, registry: Registry[object]) -> None:
+    load_plugins([plugin(tmp_path, "thing('answer')(42)", "one.py")])
+    with pytest.raises(UsageError, match=r"The thing 'answer' is .*one\.py's already; give yours another name"):
+        load_plugins([plugin(tmp_path, "thing('answer')(43)", "two.py")])
+    assert registry["answer"] == 42
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("x = 1\nx.y", 3, "AttributeError"),
+        ("def broken(:\n", 2, "SyntaxError"),
+        ("def f():\n    raise ValueError('no')\n\nf()", 3, "ValueError: no"),
+    ],
+)
+def test_a_fault_has_the_plugins_own_line(
+    tmp_path: Path, registry: Registry[object], text: str, line: int, what: str
+) -> None:
+    name = plugin(tmp_path, text)
+    with pytest.raises(PluginError) as error:
+        load_plugins([name])
+    assert str(error.value).startswith(f"{name}:{line}: {what}")
+
+
+def test_what_a_failing_plugin_registered_is_gone(tmp_path: Path, registry: Registry[object]) -> None:
+    with pytest.raises(PluginError):
+        load_plugins([plugin(tmp_path, "thing('early')(1)\n1 / 0")])
+    assert "early" not in registry
+
+
+@pytest.mark.parametrize("name", ["nowhere.py", "no_such_entry_point"])
+def test_a_plugin_that_is_not_there(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="Give a Python file|give a Python file"):
+        load_plugins([name])
+
+
+def test_an_unknown_name_is_answered_with_those_that_are_there(tmp_path: Path, registry: Registry[object]) -> None:
+    load_plugins([plugin(tmp_path, "thing('answer')(42)")])
+    with pytest.raises(UsageError, match=r"no thing 'anser'; there are answer\. Did you mean answer\?"):
+        registry["anser"]
+
+
+def test_an_entry_point_of_an_installed_package(
+    tmp_path: Path, registry: Registry[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "their_package.py").write_text("from harness.registries import thing\nthing('theirs')(7)\n")
+    info = tmp_path / "their_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[harness.plugins]\ntheirs = their_package\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    load_plugins(["theirs"])
+    assert registry["theirs"] == 7
