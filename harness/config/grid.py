@@ -79,7 +79,7 @@ def override_words(transfer: Transfer, base: Transfer | None, varied_fields: Col
 
 def _words(transfer: Transfer) -> dict[str, Any]:
     """Every field as plain data, the paintings as short as they can be written."""
-    data = {**dict.fromkeys(FIELDS), **transfer.model_dump(mode="json", exclude_none=True)}
+    data = {**dict.fromkeys(FIELDS), **transfer.plain()}
     return {**data, "style": shortest(data["style"])}
 
 

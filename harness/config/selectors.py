@@ -78,7 +78,7 @@ def _paintings(data: Mapping[str, Any]) -> list[tuple[Painting, ...]]:
     except ValidationError:
         return []
     cells, faults = enumerate_cells(base, data.get("axes") or {}, cases)
-    return [] if faults else [paintings_of(cell.transfer.model_dump()) for cell in cells]
+    return [] if faults else [paintings_of(cell.transfer) for cell in cells]
 
 
 def _of_paintings(claim: Mapping[str, Any], paintings: list[tuple[Painting, ...]], path: Path) -> Iterator[Problem]:
