@@ -22,6 +22,7 @@ import yaml
 
 from harness.config import Experiment, canonical_json
 from harness.config.claims import LOSSES, matches
+from harness.config.experiment import WRITTEN
 from harness.config.levels import num_evaluations
 from harness.config.methods import QUILTING
 from harness.config.sweep import Sweep
@@ -330,7 +331,8 @@ def load_whole(path: Path | str) -> Results:
         data = yaml.safe_load((folder / "experiment.yaml").read_text())
         cells = json.loads((folder / CELLS).read_text())
         file = Path(data.pop("file"))
-        definition = Sweep.model_validate(data) if "space" in data else Experiment.model_validate(data)
+        model: type[Sweep | Experiment] = Sweep if "space" in data else Experiment
+        definition = model.model_validate(data, context=WRITTEN)
         runs = tuple(run_of(of_runs, cell) for cell in cells["cells"])
         storage, command = cells.get("storage"), cells.get("command")
         return Results(folder, of_runs.resolve().name, definition, cells["study"], storage, runs, file, command)
