@@ -74,7 +74,8 @@ class GramDistances:
     def _maps(self, pixels: Tensor, name: str) -> Mapping[str, Tensor]:
         if min(pixels.shape[1:]) < MINIMUM_SIDE_PX:
             raise CannotMeasureError(f"{name} has a side below {MINIMUM_SIDE_PX} px: the network needs more.")
-        return self._network(pixels.to(self._network.bias("input"))[None], list(STYLE_WEIGHTS))
+        maps: Mapping[str, Tensor] = self._network(pixels.to(self._network.bias("input"))[None], list(STYLE_WEIGHTS))
+        return maps
 
     @cached_property
     def _network(self) -> VGG:

@@ -136,7 +136,7 @@ class Claim(Strict):
             faults.append((("along", "expect"), f"is missing: along which label part it {self.expect}"))
         if self.expect == "within" and self.by is None:
             faults.append((("by", "expect"), "is missing: the largest (max − min) / median that is allowed"))
-        if self.expect == "greater_than" and self.than is self.by is self.factor is None:
+        if self.expect == "greater_than" and self.than is None and self.by is None and self.factor is None:
             faults.append((("than", "expect"), "is missing: give the runs to compare with (than) or a number (by)"))
         if self.measure in TO_A_PAINTING and self.to is None:
             faults.append((("to", "measure"), "is missing: to which painting, as the transfers' style names it"))
