@@ -17,7 +17,7 @@ from harness.driver.experiment import plan_experiment, run_experiment
 from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job
 from harness.driver.request import Request
-from harness.metrics.names import ON_VGG16
+from harness.measures.names import ON_VGG16
 from harness.runs.store import Status
 
 COLUMNS = ("total", "content", "style", "ssim", "reference_content", "reference_style", "heldout_style", "seconds")

@@ -21,6 +21,7 @@ from harness.config.resolving import FaultOfImage, laid_over, mapping, resolve_a
 from harness.config.sweep import LoadedSweep, Sweep
 from harness.config.transfer import Transfer
 from harness.errors import ConfigError, Fault
+from harness.registries import Plugin
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Loaded:
         again: cells of the grid to be computed a second time as they are.
         located: where each field was written.
         data: the resolved experiment as plain data with all defaults, without profiles (``experiment.yaml``).
+        plugins: those it names, as they were loaded.
     """
 
     experiment: Experiment
@@ -46,6 +48,7 @@ class Loaded:
     again: tuple[Cell, ...]
     located: Located
     data: Mapping[str, Any]
+    plugins: tuple[Plugin, ...] = ()
 
     def fault(self, cell: Cell, field: str | Steps, message: str) -> Fault:
         """A fault found later (an image that is not there, …) in a field of a cell's transfer: dotted, or in steps."""
@@ -80,7 +83,7 @@ def load_experiment(
     source = replace(read_source(Path(path)), sections=EXPERIMENT_SECTIONS)
     if source.is_sweep:
         source = _pinned(replace(source, sections=SWEEP_SECTIONS + EXPERIMENT_SECTIONS), overrides, profile)
-    experiment, located = resolve_all(source, Experiment, profile, overrides, fault_of_image)
+    experiment, located, plugins = resolve_all(source, Experiment, profile, overrides, fault_of_image)
     base, fields = _file_transfer(source), varied_fields(source.data)
 
     def relative(cells: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -94,7 +97,8 @@ def load_experiment(
         repeats=relative(experiment.repeats()),
         again=relative(experiment.again()),
         located=located,
-        data=experiment.model_dump(mode="json", exclude={"profiles"}),
+        data=_data(experiment),
+        plugins=plugins,
     )
 
 
@@ -120,16 +124,22 @@ def load_sweep(
         sentence = f"this is an experiment (it has no space to search); start it with: harness run {path}"
         raise ConfigError([*source.faults, Fault(source.located.document, "", sentence)])
     _refuse_pinned(source, overrides, profile)
-    sweep, located = resolve_all(source, Sweep, profile, overrides, fault_of_image)
+    sweep, located, plugins = resolve_all(source, Sweep, profile, overrides, fault_of_image)
     return LoadedSweep(
         sweep=sweep,
         name=source.path.stem,
         source=source.path,
         located=located,
-        data=sweep.model_dump(mode="json", exclude={"profiles"}),
+        data=_data(sweep),
         file_transfer=_file_transfer(source),
         file_space=tuple(mapping(source.data.get("space"))),
+        plugins=plugins,
     )
+
+
+def _data(definition: Experiment | Sweep) -> dict[str, Any]:
+    """What ``experiment.yaml`` says; without plugins as it was before there were any."""
+    return definition.model_dump(mode="json", exclude={"profiles"} if definition.plugins else {"profiles", "plugins"})
 
 
 def _pinned(source: Source, words: Sequence[str], profile: str | None) -> Source:

@@ -26,9 +26,9 @@ MERGED_SECTIONS = ("transfer", "figure", "tracking", "budget", *NAMED_SECTIONS)
 """Sections that a profile changes field by field; every other value is replaced as a whole."""
 
 SWEEP_ONLY = ("space", "objectives", "sampler", "pruner", "budget")
-EXPERIMENT_SECTIONS = ("transfer", "figure", "tracking", "axes", "cases", "claims", "repeat")
-SWEEP_SECTIONS = ("transfer", "figure", "tracking", *SWEEP_ONLY)
-LIST_SECTIONS = ("claims", "repeat", "objectives")
+EXPERIMENT_SECTIONS = ("transfer", "figure", "tracking", "axes", "cases", "claims", "repeat", "plugins")
+SWEEP_SECTIONS = ("transfer", "figure", "tracking", *SWEEP_ONLY, "plugins")
+LIST_SECTIONS = ("claims", "repeat", "objectives", "plugins")
 
 _ENTRY = {"axes": "axis", "cases": "case", "space": "searched field"}
 

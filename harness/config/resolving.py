@@ -16,12 +16,13 @@ from harness.config.grid import enumerate_cells
 from harness.config.located import Located, Path
 from harness.config.overrides import SWEEP_ONLY, Overrides, merge_profile
 from harness.config.reading import Source
-from harness.config.selectors import selector_problems
+from harness.config.selectors import measure_problems, selector_problems
 from harness.config.sentences import GRID, Problem, problems
 from harness.config.space_checks import shape_problems
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
-from harness.errors import ConfigError, Fault
+from harness.errors import ConfigError, Fault, UsageError
+from harness.registries import Plugin, use_plugins
 
 Definition = TypeVar("Definition", Experiment, Sweep)
 FaultOfImage = Callable[[str], str | None]
@@ -32,11 +33,12 @@ STAND_IN = "astronaut"
 
 @dataclass(frozen=True)
 class Resolved(Generic[Definition]):
-    """What came of a source: the definition (None where there are faults), where its fields stand, and the faults."""
+    """What came of a source: the definition (None where there are faults), where its fields stand, faults, plugins."""
 
     definition: Definition | None
     located: Located
     faults: list[Fault]
+    plugins: tuple[Plugin, ...] = ()
 
 
 def resolve_all(
@@ -45,8 +47,10 @@ def resolve_all(
     profile: str | None,
     words: Sequence[str],
     fault_of_image: FaultOfImage,
-) -> tuple[Definition, Located]:
+) -> tuple[Definition, Located, tuple[Plugin, ...]]:
     """The definition with one profile and the overrides; the profiles not asked for are checked as well.
+
+    Its plugins are loaded, and no others: what it names is looked up among theirs.
 
     Raises:
         ConfigError: with every fault found, by line, those of overrides last.
@@ -56,17 +60,17 @@ def resolve_all(
     if profile is not None and profile not in profiles:
         faults.append(Fault(f"--profile {profile}", "", unknown_name(profile, profiles, "profile")))
         profile = None
-    resolved = resolve(source, model, profile, words, fault_of_image)
+    others = [(other, resolve(source, model, other, ())) for other in profiles if other != profile]
+    resolved = resolve(source, model, profile, words, fault_of_image)  # the last, so that its plugins stay
     unread = {(fault.where, fault.field) for fault in source.faults}  # values that YAML could not give
     faults += [fault for fault in resolved.faults if (fault.where, fault.field) not in unread]
     faults += selector_faults(source.data, source.located, ("claims", "repeat"))
-    for other in profiles:
-        if other != profile:
-            places = {place for known, place in source.located.places.items() if known[:2] == ("profiles", other)}
-            faults += [fault for fault in resolve(source, model, other, ()).faults if fault.where in places]
+    for other, of_profile in others:
+        places = {place for known, place in source.located.places.items() if known[:2] == ("profiles", other)}
+        faults += [fault for fault in of_profile.faults if fault.where in places]
     if faults or resolved.definition is None:
         raise ConfigError(sorted(dict.fromkeys(_without_renamed(faults)), key=_line))
-    return resolved.definition, resolved.located
+    return resolved.definition, resolved.located, resolved.plugins
 
 
 def laid_over(source: Source, profile: str | None, words: Sequence[str]) -> tuple[dict[str, Any], Located, Overrides]:
@@ -98,19 +102,41 @@ def resolve(
     _forget_pinned(data, varied_before)
     if source.is_sweep and model is Experiment:  # a sweep of which every field is pinned
         data = {name: value for name, value in data.items() if name not in SWEEP_ONLY}
-    faults = list(overrides.faults)
+    plugins, of_plugins = _load(data, located)
+    faults = overrides.faults + of_plugins
+    if not of_plugins:
+        faults += [located.fault(problem.path, problem.message) for problem in measure_problems(data)]
     if profile is not None:
         own = tuple(source.data["profiles"][profile])
         faults += selector_faults(with_profile, profile_located, own)
     faults += selector_faults(data, located, tuple(overrides.replaced))
     try:
-        return Resolved(model.model_validate(data), located, faults)
+        return Resolved(model.model_validate(data), located, faults, plugins)
     except ValidationError as error:
         found = list(problems(error, model))
         if error.errors()[0]["type"] != GRID:
             found += (_hidden_in_sweep if model is Sweep else _hidden_in_experiment)(data, found)
         faults += [located.fault(problem.path, problem.message) for problem in found]
         return Resolved(None, located, faults + _image_faults(data, located, fault_of_image))
+
+
+def _load(data: Mapping[str, Any], located: Located) -> tuple[tuple[Plugin, ...], list[Fault]]:
+    """The plugins that a definition names, loaded, and what is wrong with them."""
+    named = data.get("plugins")
+    names = {str(k): name for k, name in enumerate(named if isinstance(named, list) else []) if isinstance(name, str)}
+    try:
+        return use_plugins(names.values()), []
+    except UsageError:
+        pass
+    sound: list[str] = []
+    faults: list[Fault] = []
+    for index, name in names.items():
+        try:
+            use_plugins([*sound, name])
+            sound.append(name)
+        except UsageError as error:
+            faults.append(located.fault(("plugins", index), str(error)))
+    return use_plugins(sound), faults
 
 
 def selector_faults(data: Mapping[str, Any], located: Located, sections: tuple[str, ...]) -> list[Fault]:

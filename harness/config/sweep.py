@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from harness.config.claims import METRICS, Metric
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
 from harness.config.experiment import Figure, Tracking
 from harness.config.fields import set_field
@@ -34,9 +33,10 @@ from harness.config.search import (
 )  # fmt: skip
 from harness.config.sentences import GRID, Problem, problems
 from harness.config.space_checks import read_space, value_problems
-from harness.config.strict import Strict, Text
+from harness.config.strict import Plugins, Strict, Text
 from harness.config.transfer import PyramidLevel, Transfer
 from harness.errors import ConfigError, Fault
+from harness.registries import Plugin
 
 __all__ = [
     "Budget", "Choice", "Dimension", "Integer", "LoadedSweep", "Log", "MedianPruner", "NoPruner", "Nsga2", "Pruner",
@@ -50,12 +50,13 @@ class Sweep(Strict):
     Attributes:
         transfer: the base; the space replaces its fields.
         space: the dimension of each dotted field to search.
-        objectives: the comparable numbers to minimise, each once.
+        objectives: the measures to minimise, each once.
         sampler: who chooses the trials.
         budget: how many.
         pruner: who ends hopeless ones early; with one objective only.
         figure: the inputs shown beside the pictures.
         tracking: project, tags and notes for W&B.
+        plugins: files of one's own that register measures and more, or installed packages' entry points.
         profiles: partial sweeps that ``--profile`` lays over this one.
     """
 
@@ -66,13 +67,15 @@ class Sweep(Strict):
         Field(description="space: {field: dimension}, such as {alpha: {log: [1e-5, 1e-1]}}"),
     ]
     objectives: Annotated[
-        tuple[Metric, ...], Field(min_length=1, description=f"a list of one or more of {', '.join(METRICS)}")
+        tuple[Text, ...],
+        Field(min_length=1, description="a list of one or more of the measures, such as [reference_style]"),
     ]
     sampler: Sampler = Tpe()
     budget: Annotated[Budget, Field(description="{trials: …, parallel: …}")] = Budget()
     pruner: Pruner = NoPruner()
     figure: Annotated[Figure, Field(description="{show: […]}")] = Figure()
     tracking: Annotated[Tracking, Field(description="{project: …, tags: […], notes: …}")] = Tracking()
+    plugins: Plugins = ()
     profiles: Annotated[
         dict[Text, dict[str, Any]],
         Field(description="a mapping of names to partial sweeps, such as {paper: {transfer: {size: 512}}}"),
@@ -161,6 +164,7 @@ class LoadedSweep:
         data: the resolved sweep as plain data with all defaults, without profiles (``experiment.yaml``).
         file_transfer: the transfer that the file alone says; None where that is none by itself.
         file_space: the dotted fields that the file alone searches.
+        plugins: those it names, as they were loaded.
     """
 
     sweep: Sweep
@@ -170,6 +174,7 @@ class LoadedSweep:
     data: Mapping[str, Any]
     file_transfer: Transfer | None
     file_space: tuple[str, ...]
+    plugins: tuple[Plugin, ...] = ()
 
     def cell(self, fields: Mapping[str, Any], label: Mapping[str, Any]) -> Cell:
         """The transfer in which the fields of the space have these values, with the words that repeat it.

@@ -72,7 +72,11 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
         KeyboardInterrupt: after Ctrl-C or SIGTERM, with everything checkpointed.
         HarnessError: a batch could not be carried out.
     """
-    task = Task((), request.checkpoint_every_s, work.rungs, mode.name, folder.path / "wandb", work.objectives)
+    objectives = tuple(dict.fromkeys((*work.objectives, *work.wanted)))
+    task = Task(
+        (), request.checkpoint_every_s, work.rungs, mode.name, folder.path / "wandb", objectives,
+        folder.loaded.plugins,
+    )  # fmt: skip
     settings = Settings(task, work.objectives, request.retry_failed, work.wanted)
     interrupt = Interrupt()
     with on_signals(interrupt.request):

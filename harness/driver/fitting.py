@@ -10,7 +10,7 @@ from harness.config.transfer import PyramidLevel, Quilting, Transfer
 from harness.errors import HarnessError, UsageError
 from harness.features.vgg import deepest_of, minimum_size_px
 from harness.images.resize import fit_area, fit_longer_side
-from harness.metrics import MINIMUM_SIDE_PX
+from harness.measures.reference import MINIMUM_SIDE_PX
 from harness.objective.guidance import Guidance, counted_parts
 from harness.quilting import check
 from harness.quilting.levels import Iteration, overlap_px, synthesis_level, transfer_levels

@@ -107,7 +107,8 @@ class ExperimentFolder:
     def results_of(self, jobs: Sequence[Job]) -> Results:
         """Runs that are no cells of what the folder holds: one trial of its sweep, pinned by overrides."""
         assert isinstance(self.loaded, Loaded)
-        runs = tuple(run_of(self.path, self._cell(job)) for job in jobs)
+        plugins = self.loaded.experiment.plugins
+        runs = tuple(run_of(self.path, self._cell(job), plugins) for job in jobs)
         name, file = self.loaded.name, self.loaded.source
         return Results(self.path, name, self.loaded.experiment, "", None, runs, file, is_part=True)
 

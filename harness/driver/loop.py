@@ -228,6 +228,7 @@ class Driver:
         """Tell every trial that this run belongs to what became of it."""
         objectives = self.settings.objectives
         missing = [name for name in objectives if manifest.metrics.get(name) is None]
+        why = "; ".join(manifest.unmeasured.get(name, f"{name} could not be measured") for name in missing)
         on_the_way: dict[int | str, float] = {
             rung: metrics[objectives[0]]
             for rung, metrics in manifest.rungs.items()
@@ -239,7 +240,9 @@ class Driver:
             elif manifest.status is Status.DONE and not missing:
                 self.session.complete(asked.number, [manifest.metrics[name] for name in objectives], on_the_way)
             else:
-                self.session.fail(asked.number, manifest.reason or f"{', '.join(missing)} could not be measured")
+                self.session.fail(asked.number, manifest.reason or why)
+                if manifest.status is Status.DONE:
+                    self.observer.noted(f"Trial {asked.number} failed: {why}")
 
     def _end(self, event: Ended) -> None:
         """A task is over: whatever of it has not finished waits again, within the rules."""

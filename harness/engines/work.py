@@ -19,6 +19,7 @@ import torch
 
 from harness.engines.contract import Advanced, End, Event, Finished, Measured, Noted, Task
 from harness.errors import HarnessError, OutOfMemory
+from harness.registries import use_as_read
 from harness.runs.batch import Execution, run_batch
 from harness.runs.keeper import Keeper, Listener
 from harness.runs.prepare import Row
@@ -141,6 +142,7 @@ def carry_out(
         objectives=task.objectives,
     )
     try:
+        use_as_read(task.plugins)
         rows = _with_provenance(task, device, threads)
         run_batch(rows, execution, lambda keeper: [_Reporter(keeper, worker, send)], kept.of(task), asked, _Ends(send))
         return End.DONE, "", 0
