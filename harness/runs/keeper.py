@@ -21,17 +21,17 @@ from harness.runs.finishing import Finishing
 from harness.runs.iterates import is_log_spaced
 from harness.runs.measured import measured_on
 from harness.runs.signals import Orders
-from harness.runs.store import Attempt, Manifest, RunFolder, Status
+from harness.runs.store import Attempt, Manifest, Metrics, RunFolder, Status
 from harness.runs.tracker import Tracker
 from harness.runs.trials import with_ended_trials
 
-Measure = Callable[[int, Tensor, bool], Mapping[str, Any]]
+Measure = Callable[[int, Tensor, bool], Metrics]
 
 
 class Listener:
     """Who wants to know what happens to a batch's rows; this one does not."""
 
-    def measured(self, row_id: str, evaluation: int, metrics: Mapping[str, Any]) -> None:
+    def measured(self, row_id: str, evaluation: int, metrics: Metrics) -> None:
         """A row's comparable numbers at a rung are known."""
 
     def ended(self, row_id: str, manifest: Manifest) -> None:
@@ -243,7 +243,7 @@ class Keeper(pl.Callback):
         write_png(path, to_array(self._best(module, row)))
         return to_tensor(read_image(path))
 
-    def _metrics(self, module: BatchModule, row: int, picture: Tensor, is_finished: bool = False) -> dict[str, Any]:
+    def _metrics(self, module: BatchModule, row: int, picture: Tensor, is_finished: bool = False) -> Metrics:
         """The comparable numbers, and the losses where they were lowest; None for what could not be measured."""
         history = self.folders[row].history()
         began, before = self.progress.level_began[row], self.progress.level_before_began[row]
@@ -260,7 +260,7 @@ class Keeper(pl.Callback):
         }
         return {name: None if value != value else value for name, value in metrics.items()}  # NaN: not measured
 
-    def _end(self, row: int, status: Status, reason: str, metrics: Mapping[str, Any]) -> Manifest:
+    def _end(self, row: int, status: Status, reason: str, metrics: Metrics) -> Manifest:
         """Write the manifest that ends a run, the trials that asked for it included."""
         folder = self.folders[row]
         ended = replace(self._manifest(folder), status=status, reason=reason, metrics=dict(metrics))

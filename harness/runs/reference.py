@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import Any
 
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from harness.metrics.names import COLOUR_DISTANCE, HELDOUT_STYLE, LPIPS, ON_VGG1
 from harness.metrics.perceptual import Perceptual, PerceptualNetworks, load_networks
 from harness.metrics.reference import Reference
 from harness.runs.prepare import Prepared, Row, embedded_network, painting_of, row_objective_of
+from harness.runs.store import Metrics
 
 TO_THE_STYLE = (REFERENCE_STYLE, HELDOUT_STYLE, COLOUR_DISTANCE, STYLE_SWD)
 """The numbers that compare with a painting; with several, means weighted by ω, whatever their masks."""
@@ -38,7 +38,7 @@ class References:
         self._needs_vgg16 = not set(ON_VGG16).isdisjoint(objectives)
         self._made: dict[tuple[int, str], tuple[Reference, Perceptual | None]] = {}
 
-    def measure(self, row: int, picture: Tensor, is_finished: bool = True) -> Mapping[str, Any]:
+    def measure(self, row: int, picture: Tensor, is_finished: bool = True) -> Metrics:
         """The numbers of a row's picture.
 
         Args:
@@ -57,10 +57,10 @@ class References:
         objective = row_objective_of(transfer)
         optimised = objective.weighed_style() if transfer.method == "gatys" else ()
         paintings = [p for p in paintings_of(transfer) if p.weight > 0] or paintings_of(transfer)[:1]
-        measured: list[dict[str, Any]] = []
+        measured: list[dict[str, float]] = []
         for painting in paintings:
             reference, perceptual = self._of(row, painting)
-            numbers: dict[str, Any] = reference.measure(picture, optimised)
+            numbers: dict[str, float] = reference.measure(picture, optimised)
             if perceptual is not None and (is_finished or self._needs_vgg16):
                 if not measured:
                     numbers[LPIPS] = perceptual.lpips(picture)  # of the photograph alone, whichever the painting
