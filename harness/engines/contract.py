@@ -19,7 +19,7 @@ from harness.registries import Plugin
 
 if TYPE_CHECKING:  # a row's module imports torch, which a driver that only plans can do without
     from harness.runs.prepare import Row
-    from harness.runs.store import Manifest
+    from harness.runs.store import Manifest, Metrics
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Measured:
 
     run_id: str
     evaluation: int
-    metrics: Mapping[str, float]
+    metrics: Metrics
 
 
 @dataclass(frozen=True)

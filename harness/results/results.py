@@ -31,7 +31,7 @@ from harness.config.yaml_source import flow
 from harness.errors import ImageError, UsageError
 from harness.results.pictures import Iterates, Pixels, read_pixels
 from harness.runs.measured import OneNetwork, measured_by
-from harness.runs.store import Manifest, RunFolder, Status
+from harness.runs.store import Manifest, Metrics, RunFolder, Status
 
 CELLS = "cells.json"
 DRIVER_LOCK = ".driver.lock"
@@ -100,7 +100,7 @@ class Run:
         return " ".join([self.manifest.reason, *self.manifest.unmeasured.values()]).strip() if self.manifest else ""
 
     @property
-    def metrics(self) -> Mapping[str, Any]:
+    def metrics(self) -> Metrics:
         """The comparable numbers; empty until it is done."""
         return self.manifest.metrics if self.manifest else {}
 

@@ -22,7 +22,7 @@ from harness.runs.checkpoint import Checkpoint, save_checkpoint
 from harness.runs.finishing import Finishing
 from harness.runs.iterates import is_log_spaced
 from harness.runs.signals import Orders
-from harness.runs.store import Attempt, Manifest, RunFolder, Status
+from harness.runs.store import Attempt, Manifest, Metrics, RunFolder, Status
 from harness.runs.tracker import Tracker
 from harness.runs.trials import with_ended_trials
 
@@ -32,7 +32,7 @@ Measure = Callable[[int, Tensor, bool], Numbers]
 class Listener:
     """Who wants to know what happens to a batch's rows; this one does not."""
 
-    def measured(self, row_id: str, evaluation: int, metrics: Mapping[str, Any]) -> None:
+    def measured(self, row_id: str, evaluation: int, metrics: Metrics) -> None:
         """A row's comparable numbers at a rung are known."""
 
     def ended(self, row_id: str, manifest: Manifest) -> None:

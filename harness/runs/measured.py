@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
-from typing import Any, Protocol
+from typing import Protocol
 
 from harness.errors import HarnessError
 from harness.features.identify import identify
 from harness.measures.names import METRICS, ON_EMBEDDED, ON_VGG16
 from harness.registries import measure
-from harness.runs.store import Manifest, Status
+from harness.runs.store import Manifest, Metrics, Status
 
 EMBEDDED = "embedded"
 
@@ -72,7 +72,7 @@ class MeasuredRun(Protocol):
     """A run as it is read."""
 
     @property
-    def metrics(self) -> Mapping[str, Any]:
+    def metrics(self) -> Metrics:
         """Its numbers."""
 
     @property
@@ -111,7 +111,7 @@ class OneNetwork:
             "shown. The same harness run or sweep again measures the other pictures anew."
         )
 
-    def metrics(self, run: MeasuredRun) -> Mapping[str, Any]:
+    def metrics(self, run: MeasuredRun) -> Metrics:
         """A run's numbers."""
         if not self.is_mixed or measured_by(run) in (None, measured_on()[EMBEDDED]):
             return run.metrics

@@ -50,6 +50,10 @@ class Status(enum.Enum):
     PRUNED = "was pruned: its sweep gave it up before its last evaluation"
 
 
+Metrics = Mapping[str, float | None]
+"""The comparable numbers by their names; None for what could not be measured."""
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One process's share of a run: it computed the evaluations ``first`` (from) to ``last`` (to).
@@ -89,12 +93,12 @@ class Manifest:
     status: Status = Status.WAITING
     reason: str = ""
     label: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     tracking: dict[str, Any] = field(default_factory=dict)
     trials: tuple[dict[str, Any], ...] = ()
-    rungs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rungs: Mapping[str, Metrics] = field(default_factory=dict)
     measured_on: dict[str, str] = field(default_factory=dict)
     unmeasured: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
