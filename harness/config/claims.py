@@ -114,7 +114,7 @@ class Claim(Strict):
             faults.append((("along", "expect"), f"is missing: along which label part it {self.expect}"))
         if self.expect == "within" and self.by is None:
             faults.append((("by", "expect"), "is missing: the largest (max − min) / median that is allowed"))
-        if self.expect == "greater_than" and self.than is self.by is self.factor is None:
+        if self.expect == "greater_than" and self.than is None and self.by is None and self.factor is None:
             faults.append((("than", "expect"), "is missing: give the runs to compare with (than) or a number (by)"))
         if self.factor is not None and self.by is not None:
             faults.append((("factor", "by"), "stands beside by; a bound is a difference or a ratio: drop one"))

@@ -239,6 +239,10 @@ class Transfer(Strict):
     precision: Literal["float32", "float64"] = "float32"
     quilting: Quilting = Quilting()
 
+    def plain(self) -> dict[str, Any]:
+        """As plain data without what is None: what transfer.yaml, cells.json and W&B have of it."""
+        return self.model_dump(mode="json", exclude_none=True)
+
     @model_validator(mode="after")
     def _sides_agree(self) -> Transfer:
         """What no field can see alone: each side has a weight and, if it counts, layers to weigh.

@@ -36,7 +36,7 @@ class Target:
         optimised: the layers whose Gram matrices it optimises.
     """
 
-    transfer: Mapping[str, Any]
+    transfer: Transfer
     content: Tensor
     files: Mapping[str, str]
     optimised: tuple[str, ...]
@@ -123,7 +123,7 @@ class Comparable:
     def _given(self, row: int) -> OfOneRun:
         target = self._targets[row]
         styles = tuple(_array(self._style(target, painting)) for painting in paintings_of(target.transfer))
-        return OfOneRun(_array(target.content), styles, Transfer.model_validate(target.transfer))
+        return OfOneRun(_array(target.content), styles, target.transfer)
 
     def _style(self, target: Target, painting: Painting) -> Tensor:
         key = id(target.content), target.files[painting.slot]

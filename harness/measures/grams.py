@@ -79,4 +79,5 @@ def _maps(pixels: Tensor) -> Mapping[str, Tensor]:
     if min(pixels.shape[1:]) < MINIMUM_SIDE_PX:
         raise CannotMeasureError(f"It has a side below {MINIMUM_SIDE_PX} px: the network needs more.")
     network = embedded_network()
-    return network(pixels.to(network.bias("input"))[None], list(STYLE_WEIGHTS))
+    maps: Mapping[str, Tensor] = network(pixels.to(network.bias("input"))[None], list(STYLE_WEIGHTS))
+    return maps

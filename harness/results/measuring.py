@@ -98,7 +98,8 @@ class Measuring:
         Raises:
             CannotMeasureError: there is none.
         """
-        alike = [other for other in self.runs if all(other.transfer[k] == run.transfer[k] for k in ("content", "size"))]
+        kind = (run.transfer.content, run.transfer.size)
+        alike = [other for other in self.runs if (other.transfer.content, other.transfer.size) == kind]
         for used in (run, *alike):
             for painting in paintings_of(used.transfer):
                 if painting.image == name:
@@ -167,7 +168,7 @@ class Sources:
     @property
     def transfer(self) -> Transfer:
         """What the run was told."""
-        return Transfer.model_validate(self._run.transfer)
+        return self._run.transfer
 
     @property
     def others(self) -> tuple[Floats, ...]:

@@ -33,7 +33,7 @@ def measure_again(row: Row, folder: RunFolder, objectives: Collection[str] = ())
     """
     manifest = folder.manifest()
     assert manifest is not None
-    target = target_of(row, photograph_of(row.files["content"], row.transfer["size"]))
+    target = target_of(row, photograph_of(row.files["content"], row.transfer.size))
     numbers = Comparable([target], objectives).measure(0, to_tensor(read_image(folder.image_path)))
     measured = replace(
         manifest,
