@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,7 @@ def test_a_users_measure_decides_a_claim_and_stands_in_the_tables() -> None:
     results = run(file)
     (verdict,) = judge(results)
     assert verdict.state is State.HOLDS
-    values = [number.values[0] for number in verdict.findings[0].of]
+    values = [finding.of[0].values[0] for finding in verdict.findings]
     for each, value in zip(results.runs, values, strict=True):
         x, c = (np.abs(np.diff(image / 255, axis=1)).mean() for image in (each.image(), each.source("content")))
         assert value == pytest.approx(x / c)
@@ -236,7 +238,8 @@ def test_a_users_measure_is_minimised_and_asked_for_at_rungs() -> None:
 def test_a_fault_fails_the_trials_with_its_line_and_the_mended_file_measures_the_same_pictures() -> None:
     written("sharp.py", FAULTY)
     file = written(
-        "search.yaml", f"{SEARCH}objectives: [sharpness]\nplugins: [sharp.py]\nsampler: {{name: random, seed: 0}}\n"
+        "search.yaml",
+        f"{SEARCH}objectives: [sharpness, finest_share]\nplugins: [sharp.py]\nsampler: {{name: random, seed: 0}}\n",
     )
     results = harness.sweep(file, devices="cpu", wandb="off", progress=False)
     study = open_storage(None, results.folder)
@@ -250,6 +253,8 @@ def test_a_fault_fails_the_trials_with_its_line_and_the_mended_file_measures_the
     again = harness.sweep(file, devices="cpu", wandb="off", progress=False)
     assert {each.id: each.folder.image_path.stat().st_mtime_ns for each in again.runs} == pictures
     assert all(each.metrics["sharpness"] > 0 and each.reason == "" for each in again.runs)
+    assert {each.manifest.measured_on["finest_share()"] for each in again.runs if each.manifest} == {"harness"}
+    assert {len(each.manifest.trials[-1]["values"]) for each in again.runs if each.manifest} == {2}
 
 
 def test_a_worker_refuses_a_file_that_is_another_one_by_now() -> None:
@@ -312,6 +317,12 @@ def test_every_measure_of_the_harness_is_finite_on_random_pictures(
         assert np.isfinite(call_measure(name, picture, images)), name
     images.styles, images.masks = images.others, (np.full((height, width), 0.25), np.ones((height, width)))
     assert np.isfinite(call_measure("region_margin", images.picture, images))
+
+
+def test_names_of_measures_are_known_without_torch() -> None:
+    code = "import sys; from harness.registries import measure; assert 'lpips' in measure; "
+    code += "sys.exit(bool({'torch', 'torchmetrics', 'skimage', 'scipy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_measures_say_what_they_ask_for() -> None:
