@@ -326,9 +326,9 @@ MEASURE_OF_ONE_RUN = ("content", "styles", "transfer")
 def asked_by(what: Callable[..., Any]) -> tuple[str, ...]:
     """What of ``MEASURE_CAN_ASK_FOR`` a measure asks for."""
     _, *others = inspect.signature(what).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in others):
-        return MEASURE_OF_ONE_RUN
-    return tuple(parameter.name for parameter in others if parameter.name in MEASURE_CAN_ASK_FOR)
+    named = [parameter.name for parameter in others if parameter.name in MEASURE_CAN_ASK_FOR]
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in others)
+    return tuple(dict.fromkeys((*named, *(MEASURE_OF_ONE_RUN if takes_all else ()))))
 
 
 def is_of_a_set(what: Callable[..., Any]) -> bool:
@@ -345,6 +345,8 @@ def _check_measure(name: str, what: Any) -> None:
         raise UsageError(f"{form}; this is {what!r}.") from None
     if picture.kind not in (picture.POSITIONAL_ONLY, picture.POSITIONAL_OR_KEYWORD):
         raise UsageError(f"{form}; the picture comes first, by its place.")
+    if is_of_a_set(what) and asked_by(what):
+        raise UsageError(f"{form}; one of a set of pictures, {name}(pictures), can ask for nothing else.")
     for parameter in others:
         is_needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
         if is_needed and (parameter.name not in MEASURE_CAN_ASK_FOR or parameter.kind is parameter.POSITIONAL_ONLY):

@@ -1,6 +1,7 @@
 """Configuration: what a transfer, an experiment and a sweep say, read from YAML with every fault in one report.
 
-Nothing here imports torch or numpy, or opens any file but the YAML it is given.
+Nothing here imports torch, or opens any file but the YAML it is given and the plugins that this names. numpy comes when
+a measure is looked up.
 """
 
 from harness.config.claims import LOSSES, METRICS, Claim, Repeat, matches, value_key

@@ -17,6 +17,7 @@ from harness.features.registry import cached_vgg16, fetch_vgg16
 from harness.images.resize import painting_of
 from harness.measures.calling import Floats, OfOneRun, call_measure
 from harness.measures.names import COLOUR_DISTANCE, HELDOUT_STYLE, LPIPS, METRICS, ON_VGG16, REFERENCE_STYLE, STYLE_SWD
+from harness.measures.of_pictures import mean_over_paintings
 from harness.measures.of_pixels import as_saved
 from harness.measures.perceptual import Perceptual, PerceptualNetworks, load_networks
 from harness.measures.reference import Reference
@@ -112,9 +113,8 @@ class Comparable:
             measured.append(numbers)
         if len(measured) == 1:
             return measured[0]
-        whole = sum(painting.weight for painting in paintings) or 1.0
         means = {
-            name: sum(p.weight * numbers[name] for p, numbers in zip(paintings, measured, strict=True)) / whole
+            name: mean_over_paintings([numbers[name] for numbers in measured], target.transfer)
             for name in TO_THE_STYLE
             if name in measured[0]
         }
