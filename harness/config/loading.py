@@ -15,9 +15,9 @@ from harness.config.experiment import Experiment
 from harness.config.grid import Cell, override_words
 from harness.config.located import Located
 from harness.config.located import Path as Steps
-from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, varied_fields
+from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, mapping, varied_fields
 from harness.config.reading import Source, read_source
-from harness.config.resolving import FaultOfImage, laid_over, mapping, resolve_all
+from harness.config.resolving import FaultOfImage, laid_over, resolve_all
 from harness.config.sweep import LoadedSweep, Sweep
 from harness.config.transfer import Transfer
 from harness.errors import ConfigError, Fault
