@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ MAX_BYTES = 1_000_000
 BASE = "base"
 """What a file calls the file that it is laid over."""
 
+NAME = r"[A-Za-z0-9_-]+"
+"""Of an experiment or a sweep, and so of its folder."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -44,6 +47,8 @@ class Source:
         located: where each value stands.
         faults: what is wrong with it as YAML.
         sections: those that overrides may change.
+        called: how a command names it.
+        is_given: whether it is no file yet, but a mapping.
     """
 
     path: Path
@@ -51,6 +56,8 @@ class Source:
     located: Located
     faults: tuple[Fault, ...]
     sections: tuple[str, ...] = EXPERIMENT_SECTIONS
+    called: str = ""
+    is_given: bool = False
 
     @property
     def is_sweep(self) -> bool:
@@ -70,7 +77,7 @@ def read_source(path: Path, chain: tuple[Path, ...] = ()) -> Source:
     """
     text = _text(path)
     data, located, faults = parse_document(text, str(path))
-    if not chain and (not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem) or path.suffix not in (".yaml", ".yml")):
+    if not chain and (not re.fullmatch(NAME, path.stem) or path.suffix not in (".yaml", ".yml")):
         sentence = f"{path.name!r} names the folder of its runs too: letters, digits, _ and -, then .yaml, are allowed"
         faults.append(Fault(str(path), "", sentence))
     if data is None and not faults:
@@ -121,7 +128,7 @@ def over_base(source: Source, folder: Path, chain: tuple[Path, ...] = ()) -> Sou
             located.adopt(here, here, places)
     if "profiles" in own and not isinstance(own["profiles"], dict):
         lay_over(data, located, {"profiles": own["profiles"]}, places)
-    return Source(source.path, data, located, (*source.faults, *base.faults), source.sections)
+    return replace(source, data=data, located=located, faults=(*source.faults, *base.faults))
 
 
 def _base_file(named: Any, source: Source, folder: Path, chain: tuple[Path, ...]) -> Path:
