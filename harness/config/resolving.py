@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from harness.config.experiment import CASES, Experiment, grid_problems
+from harness.config.experiment import Experiment, grid_problems
 from harness.config.fields import unknown_name
 from harness.config.grid import enumerate_cells
 from harness.config.located import Located, Path
-from harness.config.overrides import SWEEP_ONLY, Overrides, merge_profile
+from harness.config.overrides import SWEEP_ONLY, Overrides, forget_gone, lay_over, mapping, varies
 from harness.config.reading import Source
 from harness.config.selectors import measure_problems, selector_problems
 from harness.config.sentences import GRID, Problem, problems
@@ -64,12 +64,15 @@ def resolve_all(
     resolved = resolve(source, model, profile, words, fault_of_image)  # the last, so that its plugins stay
     unread = {(fault.where, fault.field) for fault in source.faults}  # values that YAML could not give
     faults += [fault for fault in resolved.faults if (fault.where, fault.field) not in unread]
-    faults += selector_faults(source.data, source.located, ("claims", "repeat"))
+    selecting = selector_faults(source.data, source.located, ("claims", "repeat"))
+    faults += [_with_cure_of_base(fault, source) for fault in selecting]
     for other, of_profile in others:
         places = {place for known, place in source.located.places.items() if known[:2] == ("profiles", other)}
         faults += [fault for fault in of_profile.faults if fault.where in places]
     if faults or resolved.definition is None:
-        raise ConfigError(sorted(dict.fromkeys(_without_renamed(faults)), key=_line))
+        own = _file_and_line(source.located.document)[0]
+        faults = _without_renamed(faults)
+        raise ConfigError(sorted(dict.fromkeys(faults), key=lambda fault: _rank(fault, own)))
     return resolved.definition, resolved.located, resolved.plugins
 
 
@@ -79,7 +82,7 @@ def laid_over(source: Source, profile: str | None, words: Sequence[str]) -> tupl
     for section in [name for name, value in data.items() if value is None and name != "transfer"]:
         del data[section]  # all its lines are commented out
     if profile is not None:
-        merge_profile(data, located, profile)
+        lay_over(data, located, data["profiles"][profile], dict(located.places), ("profiles", profile))
     overrides = Overrides(data, located, source.sections)
     for word in words:
         overrides.apply(word)
@@ -95,11 +98,11 @@ def resolve(
     fault_of_image: FaultOfImage = lambda name_or_path: None,
 ) -> Resolved[Definition]:
     """The definition with one profile and the overrides, and everything wrong with it."""
-    varied_before = _varies(source.data)
+    varied_before = varies(source.data)
     with_profile, profile_located, _ = laid_over(source, profile, ())
-    varied_before |= _varies(with_profile)
+    varied_before |= varies(with_profile)
     data, located, overrides = laid_over(source, profile, words)
-    _forget_pinned(data, varied_before)
+    forget_gone(data, varied_before - varies(data))
     if source.is_sweep and model is Experiment:  # a sweep of which every field is pinned
         data = {name: value for name, value in data.items() if name not in SWEEP_ONLY}
     plugins, of_plugins = _load(data, located)
@@ -150,10 +153,25 @@ def _without_renamed(faults: Sequence[Fault]) -> list[Fault]:
     return [f for f in faults if not (f.message.startswith("is missing") and f.field.rpartition(".")[2] in meant)]
 
 
-def _line(fault: Fault) -> float:
-    """Sort key: the line in the file; overrides after it."""
-    line = re.search(r":(\d+)\Z", fault.where)
-    return int(line.group(1)) if line and not fault.where.startswith("override ") else float("inf")
+def _with_cure_of_base(fault: Fault, source: Source) -> Fault:
+    """What stands in the base and does not fit the axes of the file over it: the file can say something else."""
+    own = _file_and_line(source.located.document)[0]
+    if _file_and_line(fault.where)[0] == own:
+        return fault
+    section = fault.field.split(".")[0]
+    return replace(fault, message=f"{fault.message}; or say {section}: in {own}, [] for none")
+
+
+def _file_and_line(place: str) -> tuple[str, float]:
+    """A place in a file; an override, and the field of a mapping, have no line."""
+    file, _, line = place.rpartition(":")
+    return (file, int(line)) if line.isdecimal() and not place.startswith("override ") else (place, float("inf"))
+
+
+def _rank(fault: Fault, own: str) -> tuple[bool, bool, str, float]:
+    """Sort key: by line, what stands in a base after the file's own; overrides last."""
+    file, line = _file_and_line(fault.where)
+    return line == float("inf"), file != own, file if line < float("inf") else "", line
 
 
 def _image_faults(data: Mapping[str, Any], located: Located, fault_of_image: FaultOfImage) -> list[Fault]:
@@ -196,22 +214,6 @@ def _images_in(field: str, value: Any, path: Path) -> Iterator[tuple[Path, Any]]
 
 def _masks_in(part: Any, path: Path) -> Iterator[tuple[Path, Any]]:
     yield from (((*path, name), mapping(part).get(name)) for name in ("mask", "own_mask"))
-
-
-def _varies(data: Mapping[str, Any]) -> set[str]:
-    """What a figure may name: the axes, and the cases if there are any."""
-    return {*mapping(data.get("axes")), *((CASES,) if data.get("cases") else ())}
-
-
-def _forget_pinned(data: dict[str, Any], varied_before: set[str]) -> None:
-    """Let the figure forget an axis that overrides have pinned or taken away."""
-    gone = varied_before - _varies(data)
-    if isinstance(figure := data.get("figure"), dict):
-        data["figure"] = {
-            key: value
-            for key, value in figure.items()
-            if not (key in ("columns", "rows") and isinstance(value, str) and value in gone)
-        }
 
 
 def _sound_base(data: Mapping[str, Any], faulty: set[str]) -> tuple[dict[str, Any] | None, list[Problem]]:
@@ -282,8 +284,3 @@ def _hidden_in_sweep(data: Mapping[str, Any], found: Sequence[Problem]) -> list[
         involved = (faulty | sections) - set(space)
         hidden += [problem for problem in problems(error, Sweep) if not involved.intersection(problem.involved)]
     return hidden
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """A mapping as it is, anything else as an empty one (it is reported elsewhere)."""
-    return value if isinstance(value, dict) else {}

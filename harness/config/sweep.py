@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -16,8 +14,7 @@ from harness.config.experiment import Figure, Tracking
 from harness.config.fields import set_field
 from harness.config.grid import Cell, override_words
 from harness.config.levels import AUTO
-from harness.config.located import Located
-from harness.config.located import Path as Steps
+from harness.config.loaded import LoadedFile
 from harness.config.search import (
     Budget,
     MedianPruner,
@@ -35,7 +32,7 @@ from harness.config.sentences import GRID, Problem, problems
 from harness.config.space_checks import read_space, value_problems
 from harness.config.strict import Plugins, Strict, Text
 from harness.config.transfer import PyramidLevel, Transfer
-from harness.errors import ConfigError, Fault
+from harness.errors import ConfigError
 from harness.registries import Plugin
 
 __all__ = [
@@ -153,25 +150,17 @@ class Sweep(Strict):
 
 
 @dataclass(frozen=True)
-class LoadedSweep:
+class LoadedSweep(LoadedFile):
     """A sweep as it was asked for.
 
     Attributes:
         sweep: file, profile and overrides together.
-        name: the file's stem; its runs lie in ``<out>/<name>``.
-        source: the file.
-        located: where each field was written.
-        data: the resolved sweep as plain data with all defaults, without profiles (``experiment.yaml``).
         file_transfer: the transfer that the file alone says; None where that is none by itself.
         file_space: the dotted fields that the file alone searches.
         plugins: those it names, as they were loaded.
     """
 
     sweep: Sweep
-    name: str
-    source: Path
-    located: Located
-    data: Mapping[str, Any]
     file_transfer: Transfer | None
     file_space: tuple[str, ...]
     plugins: tuple[Plugin, ...] = ()
@@ -197,11 +186,3 @@ class LoadedSweep:
             ) from error
         words = override_words(transfer, self.file_transfer, self.file_space)
         return Cell(dict(label), transfer, {field: ("space", field) for field in fields}, words)
-
-    def fault(self, cell: Cell, field: str | Steps, message: str) -> Fault:
-        """A fault found later (an image that is not there, …) in a field of a cell's transfer: dotted, or in steps."""
-        return self.located.fault(cell.path(field), message)
-
-    def command(self, cell: Cell) -> str:
-        """The shell command that carries out one cell."""
-        return shlex.join(["harness", "run", str(self.source), *cell.overrides])

@@ -95,7 +95,7 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
 
 def write_cells(folder: ExperimentFolder, study: str, request: Request, jobs: Sequence[Job]) -> None:
     """Write which runs belong together, and the command that goes on with them."""
-    words = ["harness", "sweep" if isinstance(folder.loaded, LoadedSweep) else "run", str(request.file)]
+    words = ["harness", "sweep" if isinstance(folder.loaded, LoadedSweep) else "run", folder.loaded.called]
     words += request.overrides
     words += ["--profile", request.profile] if request.profile else []
     words += ["--out", str(request.out)] if request.out != Path("runs") else []

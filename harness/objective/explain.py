@@ -34,6 +34,11 @@ class Term:
     printed: float
     part: int | None = None
 
+    @property
+    def equation(self) -> str:
+        """The printed equation that ``printed`` multiplies."""
+        return "½ Σ (F − P)²  (eq. 1)" if self.side == "content" else "E_l           (eq. 4)"
+
 
 def terms_of(objective: RowObjective, shapes: Shapes) -> list[Term]:
     """Every layer's factor before the printed equation: α v_l c_l for eq. 1, β ω w_l s_l for eq. 4 of each painting.
