@@ -19,6 +19,7 @@ from harness.features.vgg import map_shape, network_of
 from harness.images.library import fault_of_image
 from harness.objective.conventions import CONVENTIONS
 from harness.objective.explain import Converted, convert, terms_of
+from harness.objective.row_objective import GRAM
 from harness.runs.prepare import load_network, row_objective_of, weights_source
 
 
@@ -61,11 +62,13 @@ def _explain_objective(console: Console, job: Job) -> None:
     console.print(
         "In the printed equations' terms (Gatys et al. 2016, eqs 1, 4, 5, 7) this is  L = Σ factor · term  with"
     )
+    statistic = objective.statistic
+    style = "E_l           (eq. 4)" if statistic == GRAM else f"distance of {statistic}"
     table = Table(box=None, pad_edge=False)
     for header in ("factor", "term", "layer", "N", "M", "weight"):
         table.add_column(header, justify="left" if header in ("term", "layer") else "right")
     for term in terms_of(objective, shapes):
-        equation = "½ Σ (F − P)²  (eq. 1)" if term.side == "content" else "E_l           (eq. 4)"
+        equation = "½ Σ (F − P)²  (eq. 1)" if term.side == "content" else style
         numbers = [str(term.num_filters), str(term.num_positions), f"{term.weight:g}"]
         table.add_row(f"{term.printed:.6g}", equation, term.layer, *numbers)
     console.print(table)

@@ -32,6 +32,7 @@ from harness.features.weights import require_layers
 from harness.images.files import image_hash, read_image
 from harness.images.library import find_image
 from harness.images.masks import check_mask, check_regions
+from harness.objective.style_statistics import is_additive
 from harness.quilting.levels import Iteration
 from harness.results import Part
 from harness.runs.prepare import Row, weights_source
@@ -79,14 +80,16 @@ class Job:
     def batch_key(self) -> str:
         """Jobs with equal keys can share a batch.
 
-        Method and H × W agree, and network, optimiser, levels and precision; of quilted ones what their blocks are.
+        Method and H × W agree, and network, optimiser, levels and precision, and whether they may go in tiles; of
+        quilted ones what their blocks are.
         """
         t = self.row.transfer
         if t["method"] == QUILTING:
             return canonical_json([t["method"], self.height, self.width, *self._blocks])
         names = ("method", "weights", "pooling", "padding", "normalised", "optimiser", "precision", "steps", "pyramid")
         first_stage = t["photorealism"]["first_stage"]
-        return canonical_json([self.height, self.width, *(t[name] for name in names), first_stage])
+        tiled = is_additive(t["style_statistic"])
+        return canonical_json([self.height, self.width, *(t[name] for name in names), first_stage, tiled])
 
     @property
     def num_evaluations(self) -> int:

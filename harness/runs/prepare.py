@@ -24,6 +24,7 @@ from harness.images.resize import fit_area, fit_longer_side, resize, to_tensor
 from harness.metrics import CONTENT_LAYER, STYLE_WEIGHTS
 from harness.objective.memory import choose_tile
 from harness.objective.rows import RowObjective, StylePart
+from harness.objective.style_statistics import is_additive
 from harness.runs.store import Manifest
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -219,6 +220,7 @@ def row_objective_of(
         is_regularised: whether the photorealism regulariser counts (in a first stage it does not).
     """
     t = transfer
+    photorealism = t["photorealism"]["weight"] if is_regularised else 0.0
     return RowObjective(
         t["alpha"],
         t["beta"],
@@ -227,9 +229,9 @@ def row_objective_of(
         t["convention"],
         content,
         tuple(styles),
-        total_variation=t["total_variation"],
-        photorealism=t["photorealism"]["weight"] if is_regularised else 0.0,
+        {"total_variation": t["total_variation"], "photorealism": photorealism, **t["terms"]},
         luminance=t["colours"] == "luminance",
+        statistic=t["style_statistic"],
     )
 
 
@@ -272,18 +274,20 @@ def embedded_network() -> VGG:
     return VGG(normalised_state(load_state("embedded")))
 
 
-def tile_px_of(network: VGG, precision: str, height: int, width: int) -> int | None:
-    """The tiles of a picture: by its size, network and precision alone, so that no row's bits depend on its neighbours.
+def tile_px_of(network: VGG, transfer: Mapping[str, Any], height: int, width: int) -> int | None:
+    """The tiles of a picture: by its size, network, precision and whether its style statistic is additive.
 
-    Reckoned with the comparable numbers' layers, whichever layers the rows weigh; each mask of a row that has several
-    takes memory beyond the bound.
+    These are alike in a batch, so that no row's bits depend on its neighbours. Reckoned with the comparable numbers'
+    layers, whichever layers the rows weigh; each mask of a row that has several takes memory beyond the bound.
 
     Args:
         network: whole, from ``load_network``.
-        precision: of ``PRECISIONS``.
+        transfer: resolved; one whose style statistic is not additive goes as a whole.
         height: of the picture, in pixels.
         width: of the picture, in pixels.
     """
-    itemsize = torch.finfo(PRECISIONS[precision]).bits // 8
+    if not is_additive(transfer["style_statistic"]):
+        return None
+    itemsize = torch.finfo(PRECISIONS[transfer["precision"]]).bits // 8
     weighed = [layer for layer in (CONTENT_LAYER, *STYLE_WEIGHTS) if layer in network.layers]
     return choose_tile(network, weighed, height, width, itemsize)

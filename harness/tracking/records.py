@@ -151,18 +151,19 @@ def init_arguments(experiment: str, manifest: Manifest) -> dict[str, Any]:
 def history_record(row: Mapping[str, float], transfer: Mapping[str, Any]) -> dict[str, float]:
     """One line of history.csv as W&B is told it; what was not measured (NaN) is left out.
 
-    ``total``, ``content``, ``style`` and their layers, ``total_variation`` and ``photorealism`` go under ``loss/``,
-    unweighted and unrounded; ``weighted/…`` are the terms of the total: α L_content and β L_style of eq. 7, λ_TV TV,
-    λ L_m / (H W). Of quilting, whose errors are no terms of a sum, there is no weighted one. Other columns keep their
-    names.
+    ``total``, ``content``, ``style`` and their layers, ``total_variation``, ``photorealism`` and a user's terms go
+    under ``loss/``, unweighted and unrounded; ``weighted/…`` are the terms of the total: α L_content and β L_style of
+    eq. 7, λ_TV TV, λ L_m / (H W), λ times a user's. Of quilting, whose errors are no terms of a sum, there is no
+    weighted one. Other columns keep their names.
     """
     record: dict[str, float] = {}
+    terms = transfer.get("terms", {})
     for column, value in row.items():
         if not math.isnan(value):
-            record[f"loss/{column}" if column.split("/")[0] in LOSSES else column] = value
+            record[f"loss/{column}" if column.split("/")[0] in (*LOSSES, *terms) else column] = value
     if transfer.get("method") == QUILTING:
         return record
-    weights = {loss: transfer[field] for loss, field in WEIGHTS.items() if field in transfer}
+    weights = {loss: transfer[field] for loss, field in WEIGHTS.items() if field in transfer} | terms
     weights["photorealism"] = transfer.get("photorealism", {}).get("weight", 0.0)
     for loss, weight in weights.items():
         if f"loss/{loss}" in record:
