@@ -72,12 +72,17 @@ def keep(path: Path, content: bytes) -> None:
         Path(temporary).unlink(missing_ok=True)
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def has_hash(path: Path, sha256: str) -> bool:
     """Whether a file is there and its SHA-256 begins with ``sha256``."""
     if not path.is_file():
         return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest().startswith(sha256.lower())
+    return file_sha256(path).startswith(sha256.lower())
 
 
 def download(

@@ -30,9 +30,7 @@ def carry_out(folder: Path, size_px: int, steps: int, tiles: str) -> None:
         optimiser=Lbfgs(history=10, line_search="backtracking"),
     )  # fmt: skip
     files = {"content": str(find_image("astronaut")), "style": str(find_image("strokes"))}
-    row = Row(
-        tiles, folder / tiles, transfer.model_dump(mode="json", exclude_none=True), files, Manifest(tiles, "large")
-    )
+    row = Row(tiles, folder / tiles, transfer, files, Manifest(tiles, "large"))
     execution = Execution(threads=torch.get_num_threads(), tiles=tiles)  # type: ignore[arg-type]
     (manifest,) = run_batch([row], execution)
     status = Path("/proc/self/status").read_text()

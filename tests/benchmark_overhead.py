@@ -46,8 +46,8 @@ def make_row(folder: Path, identity: str, weights: object, steps: int) -> Row:
     """One run of the flagship experiment."""
     transfer = Transfer.model_validate(
         {"content": "astronaut", "style": "strokes", "size": 256, "steps": steps, "pyramid": [], "weights": weights}
-    ).model_dump(mode="json", exclude_none=True)
-    files = {name: str(find_image(transfer[name])) for name in ("content", "style")}
+    )
+    files = {name: str(find_image(getattr(transfer, name))) for name in ("content", "style")}
     return Row(identity, folder / "runs" / identity, transfer, files, Manifest(identity, "benchmark"))
 
 
@@ -60,14 +60,14 @@ def bare(row: Row) -> float:
         start_image(row, prepared, 0)[None],
         Objective([objective], network, prepared.contents, prepared.styles),
         network,
-        lambda parameters: make_optimizer(row.transfer["optimiser"], None, parameters),
-        row.transfer["steps"],
+        lambda parameters: make_optimizer(row.transfer.optimiser, None, parameters),
+        row.transfer.steps,
     )
     module.optimizer.step(module.evaluate_active)
     started = time.perf_counter()
-    for _ in range(row.transfer["steps"] - 1):
+    for _ in range(row.transfer.steps - 1):
         module.optimizer.step(module.evaluate_active)
-    return (time.perf_counter() - started) / (row.transfer["steps"] - 1)
+    return (time.perf_counter() - started) / (row.transfer.steps - 1)
 
 
 @contextmanager

@@ -68,8 +68,8 @@ def _write_cell(path: Path, cell: dict[str, Any], experiment: Mapping[str, Any])
     raw = {"pyramid": [], **experiment["transfer"]}  # no job resolves auto here
     for field, value in {**own, **cell.get("transfer", {})}.items():
         raw = set_field(raw, field, value)
-    transfer = Transfer.model_validate(raw).model_dump(mode="json", exclude_none=True)
-    identity = cell.get("id") or hashlib.sha256(canonical_json([label, transfer]).encode()).hexdigest()[:12]
+    transfer = Transfer.model_validate(raw)
+    identity = cell.get("id") or hashlib.sha256(canonical_json([label, transfer.plain()]).encode()).hexdigest()[:12]
     folder = RunFolder(path / ("repeats" if part == "again" else "") / identity)
     status = Status[cell.get("status", "done").upper()]
     if status is not Status.WAITING:
@@ -78,7 +78,7 @@ def _write_cell(path: Path, cell: dict[str, Any], experiment: Mapping[str, Any])
         "id": identity,
         "label": label,
         "part": part,
-        "transfer": transfer,
+        "transfer": transfer.plain(),
         "overrides": [f"transfer.{field}={flow(value)}" for field, value in own.items()],
         "folder": str(folder.path.relative_to(path)),
         "sources": {
@@ -90,7 +90,7 @@ def _write_cell(path: Path, cell: dict[str, Any], experiment: Mapping[str, Any])
 
 
 def _write_run(
-    folder: RunFolder, identity: str, name: str, cell: Mapping[str, Any], transfer: Mapping[str, Any], status: Status
+    folder: RunFolder, identity: str, name: str, cell: Mapping[str, Any], transfer: Transfer, status: Status
 ) -> None:
     metrics = cell.get("metrics", {}) if status is Status.DONE else {}
     history = cell.get("history", [{"evaluation": 1, "seconds": 0.5, "total": 3.0, "content": 1.0, "style": 2.0}])
@@ -102,7 +102,7 @@ def _write_run(
         dict(cell.get("label", {})),
         dict(metrics),
         (Attempt(1, int(history[-1]["evaluation"]) if history else 0),),
-        {**PROVENANCE, "seeds": {"start": transfer["seed"]}, **cell.get("provenance", {})},
+        {**PROVENANCE, "seeds": {"start": transfer.seed}, **cell.get("provenance", {})},
         {"project": "harness", "job_type": "transfer", "tags": [], "notes": "", "command": f"harness run {name}.yaml"},
         tuple(cell.get("trials", ())),
         measured_on=dict(cell.get("measured_on", {})),

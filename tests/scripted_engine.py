@@ -159,7 +159,7 @@ def breaks_with(end: End, row_id: str) -> Script:
 
 
 def metrics_of(row: Row) -> dict[str, Any]:
-    seed = row.transfer["seed"]
+    seed = row.transfer.seed
     return {CONTENT: seed / 10, STYLE: seed / 10 + 1}
 
 
@@ -215,8 +215,8 @@ class Lab:
 
     def job(self, seed: int, *trials: dict[str, Any]) -> Job:
         transfer = Transfer(content="astronaut", style="strokes", seed=seed, pyramid=())
-        run_id, data = f"r{seed}", transfer.model_dump(mode="json", exclude_none=True)
-        row = Row(run_id, self.folder / run_id, data, {}, Manifest(run_id, "lab", trials=trials))
+        run_id = f"r{seed}"
+        row = Row(run_id, self.folder / run_id, transfer, {}, Manifest(run_id, "lab", trials=trials))
         size_px = self.sizes_px.get(seed, 48)
         return Job(Cell({"seed": seed}, transfer, {}), row, size_px, size_px)
 

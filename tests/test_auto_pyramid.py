@@ -16,7 +16,7 @@ from harness.cli.app import app
 from harness.config import load_experiment
 from harness.config.levels import AUTO_SIDE_PX, auto_pyramid, levels_of, num_evaluations
 from harness.config.sweep import Sweep
-from harness.config.transfer import Transfer
+from harness.config.transfer import PyramidLevel, Transfer
 from harness.driver.fitting import resolve_pyramid
 from harness.driver.jobs import Job, make_jobs
 from harness.errors import ConfigError
@@ -36,8 +36,8 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.driver.fitting.AUTO_SIDE_PX", MINIMUM_SIDE_PX)  # small pictures; its own test is below
 
 
-def plain(**fields: Any) -> dict[str, Any]:
-    return Transfer(**{"content": "a", "style": "b", **fields}).model_dump(mode="json", exclude_none=True)
+def make(**fields: Any) -> Transfer:
+    return Transfer(**{"content": "a", "style": "b", **fields})
 
 
 def jobs_of(transfer: str, *words: str, varied: str = "") -> list[Job]:
@@ -49,7 +49,7 @@ def jobs_of(transfer: str, *words: str, varied: str = "") -> list[Job]:
 
 def sizes_of(transfer: str, *words: str) -> list[int]:
     [job] = jobs_of(transfer, *words)
-    return [level["size"] for level in job.row.transfer["pyramid"]]
+    return [level.size for level in job.row.transfer.pyramid]
 
 
 def test_every_size_has_at_least_72_px_on_its_shorter_side(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,21 +62,21 @@ def test_every_size_has_at_least_72_px_on_its_shorter_side(monkeypatch: pytest.M
 
 
 def test_sizes_are_a_quarter_and_a_half_with_as_many_steps_each() -> None:
-    found = auto_pyramid(plain(size=250, steps=150), lambda size_px: True)
-    assert found == [{"size": 62, "steps": 150}, {"size": 125, "steps": 150}]
-    assert num_evaluations({**plain(size=250, steps=150), "pyramid": found}) == 450
+    found = auto_pyramid(make(size=250, steps=150), lambda size_px: True)
+    assert found == (PyramidLevel(size=62, steps=150), PyramidLevel(size=125, steps=150))
+    assert num_evaluations(make(size=250, steps=150, pyramid=found)) == 450
 
 
 @pytest.mark.parametrize(
     "fields", [{"start": "content"}, {"start": "style"}, {"start": {"file": "x.png"}}, {"method": "quilting"}]
 )
 def test_only_noise_is_refined_from_coarse_to_fine(fields: dict[str, Any]) -> None:
-    assert auto_pyramid(plain(size=256, **fields), lambda size_px: True) == []
+    assert auto_pyramid(make(size=256, **fields), lambda size_px: True) == ()
 
 
 def test_sizes_at_which_something_does_not_fit_are_left_out() -> None:
-    assert auto_pyramid(plain(size=256), lambda size_px: size_px > 100) == [{"size": 128, "steps": 500}]
-    assert auto_pyramid(plain(size=30), lambda size_px: True) == []  # no size is below 16 px
+    assert auto_pyramid(make(size=256), lambda size_px: size_px > 100) == (PyramidLevel(size=128, steps=500),)
+    assert auto_pyramid(make(size=30), lambda size_px: True) == ()  # no size is below 16 px
 
 
 def test_a_job_says_the_sizes_and_its_id_is_that_of_the_list() -> None:
@@ -85,7 +85,7 @@ def test_a_job_says_the_sizes_and_its_id_is_that_of_the_list() -> None:
         jobs_of(text, *words)
         for words in ((), ("transfer.pyramid=[{size: 32, steps: 9}, {size: 64, steps: 9}]",), ("transfer.pyramid=[]",))
     )
-    assert auto.row.transfer["pyramid"] == listed.row.transfer["pyramid"]
+    assert auto.row.transfer.pyramid == listed.row.transfer.pyramid
     assert auto.id == listed.id != off.id and auto.batch_key == listed.batch_key != off.batch_key
     assert (auto.num_evaluations, off.num_evaluations) == (27, 9)
     assert [level.size_px for level in levels_of(auto.row.transfer)] == [32, 64, 128]
@@ -100,7 +100,7 @@ def test_overrides_move_the_sizes() -> None:
     assert sizes_of("size: 256, pyramid: []", "transfer.pyramid=auto") == [64, 128]
     assert sizes_of("size: 256", "transfer.method=quilting") == []
     [job] = jobs_of("size: 256", "transfer.steps=7", "transfer.photorealism.first_stage=3")
-    assert [level["steps"] for level in job.row.transfer["pyramid"]] == [7, 7] and job.num_evaluations == 21
+    assert [level.steps for level in job.row.transfer.pyramid] == [7, 7] and job.num_evaluations == 21
 
 
 def write_noise(name: str, height: int, width: int) -> None:
@@ -154,8 +154,8 @@ def test_what_auto_gives_is_never_refused_as_a_list(layer: str, shape: tuple[int
 
 
 def test_resolving_asks_for_no_mask_where_there_is_none() -> None:
-    found = resolve_pyramid(plain(size=64, steps=2), (100, 100), [((50, 50), 1.0)], ["conv2_1"], {})
-    assert found == [{"size": 16, "steps": 2}, {"size": 32, "steps": 2}]
+    found = resolve_pyramid(make(size=64, steps=2), (100, 100), [((50, 50), 1.0)], ["conv2_1"], {})
+    assert found == (PyramidLevel(size=16, steps=2), PyramidLevel(size=32, steps=2))
 
 
 def test_starts_are_compared_in_one_experiment_and_each_runs_its_own_sizes() -> None:
@@ -174,9 +174,8 @@ def test_starts_are_compared_in_one_experiment_and_each_runs_its_own_sizes() -> 
     assert {run.label["cases"]: run.num_evaluations for run in results.runs} == {"A": 1, "C": 3, "D": 1}
     noise = results.run("C")
     assert [line["size"] for line in noise.history()] == [16, 32, 64] and noise.image().shape[:2] == (64, 64)
-    assert noise.transfer["pyramid"] == noise.folder.transfer()["pyramid"] == [
-        {"size": 16, "steps": 1}, {"size": 32, "steps": 1}
-    ]  # fmt: skip
+    levels = (PyramidLevel(size=16, steps=1), PyramidLevel(size=32, steps=1))
+    assert noise.transfer.pyramid == noise.folder.transfer().pyramid == levels
     again = CliRunner().invoke(app, ["run", "a.yaml", "--dry-run"])
     assert "done 3" in " ".join(again.output.split())
 

@@ -192,6 +192,25 @@ def test_damaged_manifest_is_left_out_with_its_sentence(folder: Path) -> None:
     assert "cannot be read as a manifest" in result.output
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "No such file or directory"),
+        ("[]", "it is not a mapping"),
+        ("{content: a, style: b, size: 3}", "size: got 3; allowed: an integer ≥ 16 and ≤ 8192"),
+        ("{content: a", "expected ',' or '}'"),
+    ],
+)
+def test_damaged_transfer_of_a_single_run_is_a_sentence(folder: Path, text: str | None, why: str) -> None:
+    path = folder / "aaaaaaaaaaaa" / "transfer.yaml"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    result = compare(path.parent)
+    output = " ".join(result.output.split())
+    assert result.exit_code == 2 and why in output and "compute the run again" in output
+
+
 @pytest.mark.parametrize("command", ["compare", "figure"])
 def test_nothing_done_yet_is_a_sentence_and_code_2(tmp_path: Path, command: str) -> None:
     cells = [{"label": {"alpha": 0.01}, "status": "waiting"}, {"label": {"alpha": 1.0}, "status": "failed"}]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import harness.config.experiment as experiment_module
 from harness.config import LAYERS, Experiment, Transfer, dump_yaml, hashed_fields, load_experiment, run_id
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,17 @@ def path(tmp_path):
 
 def identity_of(transfer):
     return run_id(transfer, {slot: slot for slot in hashed_fields(transfer)})
+
+
+def test_a_load_enumerates_each_grid_once(path, monkeypatch):
+    grids = []
+    enumerate_cells = experiment_module.enumerate_cells
+    monkeypatch.setattr(
+        experiment_module, "enumerate_cells", lambda *grid: grids.append(grid) or enumerate_cells(*grid)
+    )
+    load_experiment(path, ["repeat=[{seeds: [2]}, {where: {seed: 0}}]"])
+    assert len(grids) == 3  # what was asked for, and those of the profiles, which are checked as well
+    assert len({repr(grid) for grid in grids}) == 3
 
 
 def test_cells_are_cases_by_axes_in_written_order(path):

@@ -25,7 +25,7 @@ def make(**fields):
 
 def id_of(transfer):
     """With every file's content being its name."""
-    slots = dict(image_slots(transfer.model_dump(mode="json", exclude_none=True)))
+    slots = dict(image_slots(transfer))
     return run_id(transfer, {slot: HASHES.get(slot, "") + slots.get(slot, "") for slot in hashed_fields(transfer)})
 
 

@@ -20,17 +20,15 @@ def load(tmp_path, style="strokes", rest="", *words):
 
 
 def styles(loaded):
-    return [shortest(cell.transfer.model_dump(mode="json", exclude_none=True)["style"]) for cell in loaded.cells]
+    return [shortest(cell.transfer.plain()["style"]) for cell in loaded.cells]
 
 
-def plain(**fields):
-    return Transfer(**{"content": "a", "style": "b", **fields}).model_dump(mode="json", exclude_none=True)
+def make(**fields):
+    return Transfer(**{"content": "a", "style": "b", **fields})
 
 
 def test_paintings_have_slots_weights_and_scales():
-    transfer = plain(
-        style={"strokes": {"scale": 0.5, "mask": "cup", "own_mask": "half"}, "mosaic": 0.25}, style_scale=2
-    )
+    transfer = make(style={"strokes": {"scale": 0.5, "mask": "cup", "own_mask": "half"}, "mosaic": 0.25}, style_scale=2)
     mosaic, strokes = paintings_of(transfer)
     assert (mosaic.slot, mosaic.image, mosaic.weight, mosaic.scale, mosaic.mask) == ("style.0", "mosaic", 0.25, 2, None)
     assert (strokes.slot, strokes.weight, strokes.scale) == ("style.1", 1.0, 1.0)
@@ -38,18 +36,18 @@ def test_paintings_have_slots_weights_and_scales():
     assert dict(image_slots(transfer)) == {
         "content": "a", "style.0": "mosaic", "style.1": "strokes", "style.1.mask": "cup", "style.1.own_mask": "half",
     }  # fmt: skip
-    [alone] = paintings_of(plain(style_scale=2))
+    [alone] = paintings_of(make(style_scale=2))
     assert (alone.slot, alone.image, alone.weight, alone.scale) == ("style", "b", 1.0, 2)
 
 
 def test_every_slot_has_the_field_that_names_it():
     transfers = [
-        plain(style={"a.b/c.jpg": {"mask": "m"}, "x": {"own_mask": "n"}}, start={"file": "s"}),
-        plain(segmentation={"content": "m", "style": "n"}),
+        make(style={"a.b/c.jpg": {"mask": "m"}, "x": {"own_mask": "n"}}, start={"file": "s"}),
+        make(segmentation={"content": "m", "style": "n"}),
     ]
     for transfer in transfers:
         for slot, image in image_slots(transfer):
-            held = transfer
+            held = transfer.plain()
             *steps, last = path_of_slot(transfer, slot)
             for step in steps:
                 held = held[step]
@@ -58,7 +56,7 @@ def test_every_slot_has_the_field_that_names_it():
 
 def test_quilting_uses_two_images_only():
     fields = {"start": {"file": "s"}, "segmentation": {"content": "m", "style": "n"}, "method": "quilting"}
-    assert [slot for slot, _ in image_slots(plain(**fields))] == ["content", "style"]
+    assert [slot for slot, _ in image_slots(make(**fields))] == ["content", "style"]
 
 
 names = st.sampled_from(["strokes", "mosaic", "a.jpg", "b c/d.png"])
@@ -68,13 +66,13 @@ parts = st.floats(0.1, 9) | st.fixed_dictionaries({}, optional={"weight": st.flo
 @settings(deadline=None, max_examples=40)
 @given(style=st.dictionaries(names, parts, min_size=1))
 def test_shortest_spelling_means_the_same(style):
-    transfer = plain(style=style, beta=0)
-    assert plain(style=shortest(transfer["style"]), beta=0) == transfer
-    assert plain(style=dict(reversed(style.items())), beta=0) == transfer
+    transfer = make(style=style, beta=0)
+    assert make(style=shortest(transfer.plain()["style"]), beta=0) == transfer
+    assert make(style=dict(reversed(style.items())), beta=0) == transfer
 
 
 def test_shortest_spelling_is_short():
-    style = plain(style={"strokes": 0.75, "mosaic": {"mask": "cup"}})["style"]
+    style = make(style={"strokes": 0.75, "mosaic": {"mask": "cup"}}).plain()["style"]
     assert shortest(style) == {"strokes": 0.75, "mosaic": {"mask": "cup"}}
     assert shortest("strokes") == "strokes"
 
@@ -90,7 +88,7 @@ def test_shortest_spelling_is_short():
     ],
 )  # fmt: skip
 def test_setting_one_painting_keeps_the_others_and_its_own_fields(before, dotted, value, after):
-    assert plain(style=set_field({"style": before}, dotted, value)["style"]) == plain(style=after)
+    assert make(style=set_field({"style": before}, dotted, value)["style"]) == make(style=after)
 
 
 def test_paintings_in_axes_cases_and_words(tmp_path):
@@ -129,7 +127,7 @@ def test_fault_of_a_painting_found_later_points_at_its_line(tmp_path):
     text = "transfer:\n  content: a\n  style:\n    x.jpg: 1\n    y.jpg: {mask: m}\naxes: {seed: [0, 1]}\n"
     (tmp_path / "a.yaml").write_text(text)
     loaded = load_experiment(tmp_path / "a.yaml")
-    transfer = loaded.cells[0].transfer.model_dump(mode="json", exclude_none=True)
+    transfer = loaded.cells[0].transfer
     for slot, line in (("style.0", 4), ("style.1", 5), ("style.1.mask", 5), ("content", 2)):
         fault = loaded.fault(loaded.cells[0], path_of_slot(transfer, slot), "x")
         assert fault.where == f"{tmp_path / 'a.yaml'}:{line}"
@@ -165,7 +163,7 @@ def test_simplex_of_paintings_is_one_of_layers_weights(tmp_path_factory, draws):
     assert math.isclose(sum(fields["style"].values()), 1)
     assert all(weight > 0 for weight in fields["style"].values())
     cell = loaded.cell(fields, {"trial": 0})
-    written = cell.transfer.model_dump(mode="json", exclude_none=True)["style"]
+    written = cell.transfer.plain()["style"]
     again = fields_of(space, params_of(space, {"style": written}))["style"]
     assert all(math.isclose(again[name], weight, abs_tol=1e-8) for name, weight in fields["style"].items())
     [pasted] = load_experiment(path, cell.overrides).cells

@@ -171,19 +171,32 @@ def test_begun_with_a_network_it_goes_on_with_pictures_alone(
     assert refused.exit_code == 2 and "no read-out" in refused.output, refused.output
 
 
+def test_no_round_writes_the_network_as_it_is(made: tuple[Path, str], words: list[object], tmp_path: Path) -> None:
+    begun = made[0] / "embedded.safetensors"
+    result = distil(*words, "--begin", begun, "--rounds", 0, "--work", tmp_path / "same")
+    assert result.exit_code == 0, (result.output, result.exception)
+    before, after = (load_state(WeightsFile(f)).state for f in (begun, tmp_path / "same" / "embedded.safetensors"))
+    assert all(torch.equal(before[name], after[name]) for name in before if not name.startswith("conv1_1"))
+    num = before["conv1_2.weight"].shape[1]
+    assert torch.equal(before["conv1_1.weight"][:num], after["conv1_1.weight"][:num])
+    assert "of which nothing was trained" in (tmp_path / "same" / "embedded.md").read_text()
+    refused = distil(*words, "--rounds", 0, "--work", tmp_path / "other")
+    assert refused.exit_code == 2 and "--begin NETWORK" in refused.output, refused.output
+
+
 def test_network_goes_on_wider_also_when_cut_off(images: list[object], tmp_path: Path) -> None:
     teacher = tmp_path / "teacher.safetensors"
-    safetensors.torch.save_file(tiny_state(11, 20, 0, VGG16), teacher)
+    safetensors.torch.save_file(tiny_state(11, 24, 0, VGG16), teacher)
     words = [*images, "--teacher", teacher, "--steps", 4, "--crops", 4, "--pictures", 8, "--rounds", 1, "--size", 32]
     made = distil(*words, "--wider", "", "--work", tmp_path / "narrow")
     assert made.exit_code == 0, (made.output, made.exception)
-    # 19 of the 20 filters fire
-    words += ["--begin", tmp_path / "narrow" / "embedded.safetensors", "--wider", "conv1_1=99"]
+    # some of the 24 filters never fire
+    words += ["--begin", tmp_path / "narrow" / "embedded.safetensors", "--wider", "conv1_2=99"]
     whole = distil(*words, "--work", tmp_path / "whole")
     assert whole.exit_code == 0, (whole.output, whole.exception)
     state = load_state(WeightsFile(tmp_path / "whole" / "embedded.safetensors")).state
-    assert state["conv1_1.readout"].shape == (19, 19) and state["conv1_2.weight"].shape == (16, 16, 3, 3)
-    assert "wider conv1_1=19" in (tmp_path / "whole" / "embedded.md").read_text()
+    assert state["conv1_2.readout"].shape[0] > 16 == state["conv2_1.weight"].shape[1]
+    assert "wider conv1_2=" in (tmp_path / "whole" / "embedded.md").read_text()
 
     def cut(*_: object) -> None:
         raise KeyboardInterrupt
@@ -194,7 +207,7 @@ def test_network_goes_on_wider_also_when_cut_off(images: list[object], tmp_path:
     assert distil(*words, "--work", tmp_path / "cut").exit_code == 0
     cut_off, uncut = (tmp_path / name / "embedded.safetensors" for name in ("cut", "whole"))
     assert cut_off.read_bytes() == uncut.read_bytes()
-    again = distil(*words, "--wider", "conv1_1=19", "--work", tmp_path / "whole")
+    again = distil(*words, "--wider", f"conv1_2={len(state['conv1_2.readout'])}", "--work", tmp_path / "whole")
     assert again.exit_code == 0, again.output
 
 

@@ -591,8 +591,16 @@ def test_layers_can_be_made_wider_by_name_and_nothing_else_is_understood() -> No
     teacher = Teacher(LoadedWeights(state, "", ""), state)
     quarter = widths_for(teacher, "")
     assert list(quarter.values()) == [16, 16, 32, 32, 64, 64, 64, 128, 128, 128, 128]
-    assert widths_for(teacher, "conv3_1=70 conv1_1=16") == quarter | {"conv3_1": 70}
-    for wrong in ("conv3_1", "conv3_1=", "conv3_4=80", "conv3_1=63", "conv3_1=-70", "conv3_1=70,conv1_1=16"):
+    assert widths_for(teacher, "conv3_1=70 conv1_2=16") == quarter | {"conv3_1": 70}
+    for wrong in (
+        "conv3_1",
+        "conv3_1=",
+        "conv3_4=80",
+        "conv3_1=63",
+        "conv3_1=-70",
+        "conv3_1=70,conv1_2=16",
+        "conv1_1=32",
+    ):
         with pytest.raises(UsageError, match="LAYER=FILTERS"):
             widths_for(teacher, wrong)
 

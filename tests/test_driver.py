@@ -150,7 +150,7 @@ def test_too_little_memory_limits_that_worker_and_such_rows_only(tmp_path: Path)
 
     lab = Lab(tmp_path / "sizes", range(8))
     lab.sizes_px = {seed: 64 for seed in range(4, 8)}
-    lab.run(lambda work: too_large(work, 4 if work.rows[0].transfer["seed"] > 3 else 2))
+    lab.run(lambda work: too_large(work, 4 if work.rows[0].transfer.seed > 3 else 2))
     assert lab.engine.sizes() == [4, 2, 2, 4]
 
 
@@ -354,7 +354,7 @@ def measures(values: Sequence[float | None]) -> Script:
     def script(work: Work) -> Iterator[Event | None]:
         work.begin()
         for row in work.rows:
-            yield Measured(row.id, 10, {CONTENT: values[row.transfer["seed"]]})  # type: ignore[dict-item]
+            yield Measured(row.id, 10, {CONTENT: values[row.transfer.seed]})  # type: ignore[dict-item]
             yield work.finish(row, Status.PRUNED if row.id in work.engine.pruned else Status.DONE)
 
     return script

@@ -189,7 +189,7 @@ def test_errors_come_back_as_sentences_and_the_worker_lives_on(
     ended = take(engine)[-1]
     assert isinstance(ended, Ended) and (ended.end, ended.exit_code) == (End.ERROR, 2) and "gone.png" in ended.message
     assert not (tmp_path / "logs").exists()
-    engine.submit(Task((replace(row, transfer={**row.transfer, "precision": "float7"}),)))
+    engine.submit(Task((replace(row, transfer=row.transfer.model_copy(update={"precision": "float7"})),)))
     ended = take(engine)[-1]
     assert isinstance(ended, Ended) and (ended.end, ended.exit_code) == (End.UNFORESEEN, 1)
     (log,) = (tmp_path / "logs").iterdir()

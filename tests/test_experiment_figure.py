@@ -11,6 +11,7 @@ import pytest
 from results_folder import make_results_folder, picture
 from test_figures import GREY, page_of, pdf_text, positions
 
+from harness.config import Transfer
 from harness.figures.arrange import arrange
 from harness.figures.experiment import draw_experiment
 from harness.figures.files import figure_style
@@ -178,7 +179,8 @@ def test_a_side_without_weight_is_named_instead_of_a_ratio(tmp_path):
     cells = [{"label": {"cases": name}, "image": picture(k, 90, 120)} for k, name in enumerate(cases)]
     _, text = drawn(tmp_path / "a", cells, cases=cases)
     assert "contentonly" in text and "styleonly" in text
-    assert weight_caption({"alpha": 2.346e-3, "beta": 1}, 2) == r"$\alpha/\beta$ = $2.3\cdot10^{-3}$"
+    transfer = Transfer(content="a", style="b", alpha=2.346e-3, beta=1)
+    assert weight_caption(transfer, 2) == r"$\alpha/\beta$ = $2.3\cdot10^{-3}$"
 
 
 @pytest.mark.parametrize(

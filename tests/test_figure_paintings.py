@@ -9,6 +9,7 @@ import pytest
 from results_folder import make_results_folder, picture
 from test_figures import page_of, pdf_text, positions
 
+from harness.config import Transfer
 from harness.figures.experiment import _above as above_of
 from harness.figures.experiment import draw_experiment, shared_sources
 from harness.figures.labels import label, labels, weight_caption
@@ -75,8 +76,9 @@ def test_labels_that_would_read_alike_say_the_numbers():
 
 
 def test_quilted_pictures_have_their_blocks_below_them():
-    assert weight_caption({"method": "quilting", "quilting": {"block": 20}}).split() == ["blocks", "of", "20", "px"]
-    assert "alpha" in weight_caption({"method": "gatys", "alpha": 1.0, "beta": 10.0})
+    quilted = Transfer(content="a", style="b", method="quilting", quilting={"block": 20})
+    assert weight_caption(quilted).split() == ["blocks", "of", "20", "px"]
+    assert "alpha" in weight_caption(Transfer(content="a", style="b", alpha=1.0, beta=10.0))
 
 
 def shot(seed: int) -> np.ndarray:

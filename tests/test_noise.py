@@ -49,9 +49,9 @@ def test_rows_start_from_the_noise_of_their_own_seed_and_spectrum(tmp_path) -> N
     rows = make_rows(tmp_path, "transfer.noise_sigma=0.1", varied="axes: {noise_spectrum: [white, pink], seed: [0, 5]}")
     prepared = prepare_images(rows)
     for k, row in enumerate(rows):
-        spectrum, seed = row.transfer["noise_spectrum"], row.transfer["seed"]
+        spectrum, seed = row.transfer.noise_spectrum, row.transfer.seed
         start = start_image(row, prepared, k)
         assert torch.equal(start, noise(*start.shape[1:], 0.1, spectrum, generator(seed)))
-    assert {(row.transfer["noise_spectrum"], row.transfer["seed"]) for row in rows} == {
+    assert {(row.transfer.noise_spectrum, row.transfer.seed) for row in rows} == {
         (kind, seed) for kind in ("white", "pink") for seed in (0, 5)
     }

@@ -115,7 +115,7 @@ def test_a_case_is_found_by_its_name(tmp_path: Path) -> None:
     cells = [{"label": {"cases": name}} for name in ("A", "B")]
     cases = {"cases": {"A": {"start": "content"}, "B": {"start": "style"}}}
     results = harness.load(make_results_folder(tmp_path / "cases", cells, cases))
-    assert results.run("B").transfer["start"] == "style"
+    assert results.run("B").transfer.start == "style"
     assert [(row["cases"], row["start"]) for row in results.table()] == [("A", "content"), ("B", "style")]
 
 

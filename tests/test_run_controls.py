@@ -13,6 +13,7 @@ import torch
 from engine_rows import counted, history_of, make_rows, manifest_of, pictures_of
 from PIL import Image
 
+from harness.config import Transfer
 from harness.config.levels import levels_of, num_evaluations
 from harness.images.colour import with_colours_of
 from harness.images.files import read_image
@@ -152,10 +153,10 @@ def test_each_size_begins_with_the_best_picture_of_the_one_before(tmp_path: Path
 
 
 def test_levels_of_sizes_and_stages() -> None:
-    transfer = {
-        "pyramid": [{"size": 64, "steps": 10}], "size": 128, "steps": 30,
-        "photorealism": {"weight": 1.0, "first_stage": 12},
-    }  # fmt: skip
+    transfer = Transfer(
+        content="a", style="b", pyramid=[{"size": 64, "steps": 10}], size=128, steps=30,
+        photorealism={"weight": 1.0, "first_stage": 12},
+    )  # fmt: skip
     levels = levels_of(transfer)
     assert [(level.size_px, level.last_evaluation) for level in levels] == [(64, 10), (128, 22), (128, 40)]
     assert [level.is_regularised for level in levels] == [False, False, True]

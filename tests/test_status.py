@@ -15,8 +15,9 @@ from typer.testing import CliRunner, Result
 
 from harness.cli.app import app
 from harness.results import load
+from harness.results.following import Follower
 from harness.results.standing import Stage, last_lines, overall, standing
-from harness.runs.store import RunFolder
+from harness.runs.store import Manifest, RunFolder
 
 LINES = [{"evaluation": k, "seconds": 0.5 * k, "total": 1.0, "content": 1.0, "style": 1.0} for k in range(1, 41)]
 GRID = {
@@ -50,6 +51,19 @@ def folder(tmp_path: Path) -> Path:
         {"label": {"alpha": 0.01, "start": "noise"}, "part": "again", "history": LINES},
     ]
     return make_results_folder(tmp_path / "runs" / "grid", cells, GRID)
+
+
+def test_a_second_look_validates_only_what_was_written_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower = Follower()
+    before = follower.read(folder)
+    assert before.run("dd").manifest is None
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.results.following.load_whole", None)
+        RunFolder(folder / "dddddddddddd").create(before.run("dd").transfer, Manifest("dddddddddddd", "grid"))
+        again = follower.read(folder)
+    assert again.run("dd").manifest is not None  # the runs are looked at anew
+    make_results_folder(folder, [cell(0.01, "noise", "done", id="aaaaaaaaaaaa")], GRID)
+    assert len(follower.read(folder).all_runs) == 1
 
 
 def status(*words: object) -> Result:

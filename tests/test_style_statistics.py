@@ -12,7 +12,8 @@ from plugin_files import loaded
 from tiny_vgg import photograph, tiny_state
 from torch import Tensor
 
-from harness.config import load_experiment
+from harness import registries
+from harness.config import Transfer, load_experiment
 from harness.driver.jobs import make_jobs
 from harness.errors import ConfigError, PluginError
 from harness.features.vgg import VGG
@@ -23,6 +24,7 @@ from harness.objective.style_statistics import StyleStatistic
 from harness.registries import Plugin
 from harness.runs.batch import Execution, run_batch
 from harness.runs.prepare import tile_px_of
+from harness.runs.store import RunFolder
 
 PLUGIN = """
 @harness.style_statistic("mean_variance")
@@ -133,7 +135,7 @@ def test_a_statistic_that_is_not_additive_goes_as_a_whole_and_shares_no_batch_wi
         make(row_of("sliced"), tile_px=16)
     network = VGG(tiny_state(width=64))
     tiles = {
-        name: tile_px_of(network, {"style_statistic": name, "precision": "float32"}, 1024, 1024)
+        name: tile_px_of(network, Transfer(content="a", style="b", style_statistic=name), 1024, 1024)
         for name in ("gram", "mean_variance", "sliced")
     }
     assert tiles["gram"] == tiles["mean_variance"] and tiles["sliced"] is None
@@ -174,6 +176,13 @@ def test_rows_of_mixed_statistics_are_their_solo_runs(tmp_path: Path) -> None:
         run_batch([solo], Execution())
         assert history_of(row.folder) == history_of(solo.folder)
         assert pictures_of(row.folder) == pictures_of(solo.folder)
+
+
+def test_a_run_is_read_also_where_its_plugin_is_not(tmp_path: Path, plugin: Plugin) -> None:
+    (row,) = make_rows(tmp_path, "transfer.style_statistic=sliced", "transfer.steps=1", varied="")
+    run_batch([row], Execution())
+    registries._forget(plugin)
+    assert RunFolder(row.folder).transfer().style_statistic == "sliced"
 
 
 def ids_of(folder: Path, transfer: str = "") -> list[str]:

@@ -35,6 +35,7 @@ from wandb_server import (  # noqa: F401
     server,
 )
 
+from harness.config import StartFile, Transfer
 from harness.errors import UsageError
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracker import Tracker
@@ -46,7 +47,7 @@ from harness.tracking.wandb_tracker import WandbTracker, open_tracker
 ID = "0123456789ab"
 FULL_ID = f"relative_weight-{ID}"
 ITERATES = (1, 2, 5, 10)
-TRANSFER = {"alpha": 1e-3, "beta": 2.0, "content_layers": {"conv4_2": 1}, "optimiser": {"name": "lbfgs", "history": 20}}
+TRANSFER = Transfer(content="photo.png", style="one.png", pyramid=(), alpha=1e-3, beta=2.0)
 
 
 def history_rows(first: int, last: int) -> list[dict[str, float]]:
@@ -115,8 +116,8 @@ def assert_losses_equal_history(folder: RunFolder, items: list[dict[str, Any]]) 
         for column, text in line.items():
             key = f"loss/{column}" if column.split("/")[0] in ("total", "content", "style") else column
             assert (item[key] == float(text)) if text else (key not in item), (line["evaluation"], column)
-        assert item["weighted/content"] == TRANSFER["alpha"] * float(line["content"])  # type: ignore[operator]
-        assert item["weighted/style"] == TRANSFER["beta"] * float(line["style"])  # type: ignore[operator]
+        assert item["weighted/content"] == TRANSFER.alpha * float(line["content"])
+        assert item["weighted/style"] == TRANSFER.beta * float(line["style"])
 
 
 def test_losses_equal_history_and_images_are_the_iterates(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_run_is_described_as_its_manifest_says(tmp_path: Path) -> None:
         "project": "neural-style-transfer",
     }
     config = run["config"]["update"]
-    assert config["transfer"] == TRANSFER
+    assert config["transfer"] == TRANSFER.plain()
     assert config["provenance"] == {"torch": "2.15"}
     assert config["tracking"] == {"words": "transfer.alpha=0.001"}
     summary = mirrored_summary(path)
@@ -171,10 +172,8 @@ def test_run_is_described_as_its_manifest_says(tmp_path: Path) -> None:
 def test_configuration_has_what_runs_are_compared_by_as_plain_values() -> None:
     trial = {"study": "s", "number": 7, "params": {"alpha": 1e-3}, "distributions": {"alpha": "{}"}}
     label = {"trial": 7, "cases": "A", "content_layers": {"conv4_2": 1.0}, "optimiser.history": 10}
-    transfer = TRANSFER | {
-        "style_layers": {"conv1_1": 0.5, "conv2_1": 0, "conv3_1": 0.5},
-        "start": {"file": "/me/a.png"},
-    }
+    layers, start = {"conv1_1": 0.5, "conv2_1": 0.0, "conv3_1": 0.5}, StartFile(file="/me/a.png")
+    transfer = TRANSFER.model_copy(update={"style_layers": layers, "start": start})
     told = run_config(transfer, Manifest(ID, "fig4", label=label, trials=({"study": "earlier", "number": 1}, trial)))
     plain = {key: value for key, value in told.items() if isinstance(value, str | int | float)}
     assert plain == {
@@ -183,7 +182,18 @@ def test_configuration_has_what_runs_are_compared_by_as_plain_values() -> None:
         "alpha_over_beta": 5e-4,
         "content_layer": "conv4_2",
         "style_layers": "conv1_1 conv3_1",
+        "method": "gatys",
         "start": "a.png",
+        "seed": 0,
+        "content": "photo.png",
+        "style": "one.png",
+        "style_scale": 1.0,
+        "colours": "style",
+        "size": 512,
+        "total_variation": 0.0,
+        "smoothing": 0.0,
+        "convention": "released",
+        "photorealism": 0.0,
         "cases": "A",
         "content_layers": '{"conv4_2": 1.0}',
         "optimiser_history": 10,
@@ -192,8 +202,9 @@ def test_configuration_has_what_runs_are_compared_by_as_plain_values() -> None:
         "study": "s",
         "trial": 7,
     }
-    assert told["params"] == {"alpha": 1e-3} and told["transfer"] == transfer and told["label"] == label
-    assert "alpha_over_beta" not in run_config(TRANSFER | {"beta": 0}, Manifest(ID, "fig1")), "no ratio without β"
+    assert told["params"] == {"alpha": 1e-3} and told["transfer"] == transfer.plain() and told["label"] == label
+    without_style = TRANSFER.model_copy(update={"beta": 0.0})
+    assert "alpha_over_beta" not in run_config(without_style, Manifest(ID, "fig1")), "no ratio without β"
 
 
 def test_variables_of_wandb_go_before_the_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -529,7 +540,7 @@ def test_history_read_in_pieces_is_history_read_at_once(
 
 def test_what_was_not_measured_is_left_out() -> None:
     row = {"evaluation": 3, "total": 1.0, "content": float("nan"), "style": 0.5}
-    record = history_record(row, {"alpha": 0.0, "beta": 4.0})
+    record = history_record(row, TRANSFER.model_copy(update={"alpha": 0.0, "beta": 4.0}))
     assert record == {"evaluation": 3, "loss/total": 1.0, "loss/style": 0.5, "weighted/style": 2.0}
 
 

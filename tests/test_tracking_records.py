@@ -13,9 +13,7 @@ from harness.tracking.records import comparable, history_record, plain_field, ru
 
 
 def resolved(**fields):
-    return Transfer(**{"content": "a/photo.png", "style": "b/one.png", "pyramid": (), **fields}).model_dump(
-        mode="json", exclude_none=True
-    )
+    return Transfer(**{"content": "a/photo.png", "style": "b/one.png", "pyramid": (), **fields})
 
 
 def test_what_a_run_is_compared_by_is_plain():

@@ -122,7 +122,8 @@ class Measuring:
             CannotMeasureError: there is none.
             ImageError: its file was deleted.
         """
-        alike = [other for other in self.runs if all(other.transfer[k] == run.transfer[k] for k in ("content", "size"))]
+        kind = (run.transfer.content, run.transfer.size)
+        alike = [other for other in self.runs if (other.transfer.content, other.transfer.size) == kind]
         for used in (run, *alike):
             for painting in paintings_of(used.transfer):
                 if painting.image == name:

@@ -6,7 +6,7 @@ Equal run folders give equal bytes: dates come from the runs' manifests, and not
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 from statistics import fmean
 from typing import Any
@@ -18,6 +18,7 @@ from rich.text import Text
 from harness.claims.records import Finding, Number, State, Verdict
 from harness.config.claims import Claim
 from harness.config.styles import paintings_of
+from harness.config.transfer import WeightsPath, WeightsUrl
 from harness.config.yaml_source import flow
 from harness.results import Results, label_name
 from harness.runs.store import write_atomically
@@ -164,12 +165,12 @@ def head(results: Results) -> dict[str, Any]:
     kept = [run.manifest.provenance for run in results.all_runs if run.manifest]
     versions = [provenance.get("versions", {}) for provenance in kept]
     return {
-        "content": _distinct(PurePath(transfer["content"]).name for transfer in transfers),
+        "content": _distinct(PurePath(transfer.content).name for transfer in transfers),
         "style": _distinct(PurePath(each.image).name for transfer in transfers for each in paintings_of(transfer)),
-        "size_px": _distinct(transfer["size"] for transfer in transfers),
+        "size_px": _distinct(transfer.size for transfer in transfers),
         "steps": _distinct(run.num_evaluations for run in results.all_runs),
-        "weights": _distinct(_weights_name(transfer["weights"]) for transfer in transfers),
-        "seeds": _distinct(transfer["seed"] for transfer in transfers),
+        "weights": _distinct(_weights_name(transfer.weights) for transfer in transfers),
+        "seeds": _distinct(transfer.seed for transfer in transfers),
         "started": _distinct(str(provenance["started"])[:10] for provenance in kept if "started" in provenance),
         "hardware": _distinct(provenance["device_name"] for provenance in kept if "device_name" in provenance),
         "commits": _distinct(provenance["commit"] for provenance in kept if provenance.get("commit")),
@@ -184,9 +185,11 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
     return sorted(set(values))
 
 
-def _weights_name(weights: str | Mapping[str, Any]) -> str:
+def _weights_name(weights: str | WeightsPath | WeightsUrl) -> str:
     """Named weights by their name, a file by its own, without the folders it lies in."""
-    return weights if isinstance(weights, str) else PurePath(weights.get("file") or weights["url"]).name
+    if isinstance(weights, str):
+        return weights
+    return PurePath(weights.file if isinstance(weights, WeightsPath) else weights.url).name
 
 
 def claims_markdown(results: Results, verdicts: Sequence[Verdict]) -> str:

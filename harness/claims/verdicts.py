@@ -18,8 +18,10 @@ from harness.claims.checks import CannotMeasureError
 from harness.claims.expectations import Decision, changes, equal, greater, within
 from harness.claims.measures import SET_MEASURES, Measuring
 from harness.claims.records import Finding, Number, State, Verdict, name_of
-from harness.config import Experiment, canonical_json
+from harness.config import Experiment
 from harness.config.claims import Claim, matches, value_key, values_of
+from harness.config.identity import picture_key
+from harness.config.methods import QUILTING
 from harness.errors import HarnessError
 from harness.results import Results, Run
 from harness.runs.store import Status
@@ -198,7 +200,7 @@ def _mean(numbers: Sequence[Number]) -> float:
 
 def _label(run: Run) -> dict[str, Any]:
     """A run's label, with its seed also where only its repeats name theirs."""
-    return {**run.label, SEED: run.label.get(SEED, run.transfer.get(SEED))}
+    return {**run.label, SEED: run.label.get(SEED, run.transfer.seed)}
 
 
 def _unseeded(run: Run) -> dict[str, Any]:
@@ -225,22 +227,22 @@ def _several(problems: Sequence[str]) -> str:
 
 def _what_is_random(run: Run) -> str:
     """What a run's seed decides, as a sentence; empty where it decides nothing."""
-    if run.transfer.get("method") == "quilting":
+    if run.transfer.method == QUILTING:
         return "Quilting draws its blocks at random"
-    return "Noise is the start" if run.transfer.get("start") == "noise" else ""
+    return "Noise is the start" if run.transfer.start == "noise" else ""
 
 
 def _notes(claim: Claim, runs: Sequence[Run]) -> Iterable[str]:
     """What weakens a verdict: few seeds, different sizes, numbers that were optimised, runs that ended early."""
-    seeds: dict[str, dict[str, set[Any]]] = {}
+    seeds: dict[str, dict[str, set[int]]] = {}
     for run in runs:
         if chance := _what_is_random(run):
-            rest = {field: value for field, value in run.transfer.items() if field != SEED}
-            seeds.setdefault(chance, {}).setdefault(canonical_json(rest), set()).add(run.transfer.get(SEED))
+            cell = picture_key(run.transfer.model_copy(update={SEED: 0}))
+            seeds.setdefault(chance, {}).setdefault(cell, set()).add(run.transfer.seed)
     for chance, cells in seeds.items():
         if (fewest := min(map(len, cells.values()))) < SEEDS_NEEDED:
             yield f"{chance}, and a cell was measured over {fewest} of the {SEEDS_NEEDED} seeds that this needs."
-    if len({run.transfer.get("size") for run in runs}) > 1:
+    if len({run.transfer.size for run in runs}) > 1:
         yield "The pictures have different sizes, on which sums over positions and distances in pixels depend."
     if claim.measure == "heldout_style" and any(run.metrics.get("heldout_style_optimised") for run in runs):
         yield "heldout_style was not held out: a run optimised one of its layers."

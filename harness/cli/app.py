@@ -222,7 +222,9 @@ def distill(
     pictures: Annotated[
         int, typer.Option(min=8, help="Pictures optimised on the student, an equal part before each round.")
     ] = 600,
-    rounds: Annotated[int, typer.Option(min=1, help="How often it goes on with such pictures.")] = 3,
+    rounds: Annotated[
+        int, typer.Option(min=0, help="How often it goes on with such pictures (0: --begin as it is).")
+    ] = 3,
     begin: Annotated[str, typer.Option(metavar="FILE", help="Go on from a network that this command made.")] = "",
     wider: Annotated[
         str | None,

@@ -139,7 +139,7 @@ def _fields(lines: Sequence[Line]) -> list[str]:
 def _field(one: Line, name: str) -> str:
     if not one.uses(name):
         return MISSING
-    return shown(one.runs[0].transfer.get(name) if name in WHOLE_FIELDS else one.fields.get(name))
+    return shown(one.runs[0].whole_fields.get(name) if name in WHOLE_FIELDS else one.fields.get(name))
 
 
 def _number(one: Line, name: str) -> str:

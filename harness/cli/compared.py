@@ -14,6 +14,7 @@ import yaml
 from harness.config import canonical_json
 from harness.config.claims import LOSSES, METRICS
 from harness.config.fields import FIELDS, unknown_name
+from harness.config.identity import picture_key
 from harness.config.methods import is_used
 from harness.errors import StorageError, UsageError
 from harness.results import CELLS, Part, Run, load_whole
@@ -47,12 +48,12 @@ class Line:
 
     def uses(self, name: str) -> bool:
         """Whether a field says anything to its method; what is no field of a transfer says something of any run."""
-        return name.split(".")[0] not in FIELDS or is_used(self.runs[0].transfer["method"], name)
+        return name.split(".")[0] not in FIELDS or is_used(self.runs[0].transfer.method, name)
 
     @property
     def size_px(self) -> int:
         """The longer side of its pictures."""
-        return int(self.runs[0].transfer["size"])
+        return self.runs[0].transfer.size
 
 
 def find_runs(paths: Sequence[Path], parts: Collection[Part]) -> tuple[list[Run], list[str]]:
@@ -102,8 +103,6 @@ def load_run(path: Path) -> Run:
         raise UsageError(f"{path} is not a run's folder (it has no manifest.json).")
     try:
         transfer = folder.transfer()
-        if not isinstance(transfer, dict):
-            raise ValueError("it is not a mapping")
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{path / 'transfer.yaml'} cannot be read ({error}); compute the run again.") from error
     words = tuple(shlex.split(manifest.tracking.get("command", ""))[3:])  # behind `harness run FILE`
@@ -120,10 +119,10 @@ def make_lines(runs: Sequence[Run]) -> list[Line]:
 def over_seeds(runs: Sequence[Run]) -> list[Line]:
     """A line for the runs that differ in nothing but their seed."""
     several = len({_experiment(run) for run in runs}) > 1
-    groups: dict[str, list[Run]] = {}
+    groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        key = canonical_json([_experiment(run), {**run.transfer, "seed": None}])
-        groups.setdefault(key, []).append(run)
+        cell = picture_key(run.transfer.model_copy(update={"seed": 0}))
+        groups.setdefault((_experiment(run), cell), []).append(run)
     one_network = OneNetwork(runs)
     lines = [_line(tuple(group), several, one_network) for group in groups.values()]
     return [

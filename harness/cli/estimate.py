@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from rich.table import Table
 
 from harness.cli.tables import duration
+from harness.config.levels import sizes_of
 from harness.driver.capacity import is_quilted, tiles_told
 from harness.driver.estimate import batch_bytes, disk_bytes, num_behind, seconds_left
 from harness.driver.jobs import Job
@@ -29,7 +30,7 @@ def estimate(plan: Plan, folder: Path, devices: Sequence[DeviceSpec]) -> Table:
     begun = [job for job in plan.left if num_behind(job)]
     at = ", ".join(f"{job.row.id} at evaluation {num_behind(job)}" for job in begun)
     table.add_row("left", str(len(plan.left)) + (f", {len(begun)} of them begun: {at}" if begun else ""))
-    kinds: dict[str, list[Job]] = {}
+    kinds: dict[Hashable, list[Job]] = {}
     for job in plan.left:
         kinds.setdefault(job.batch_key, []).append(job)
     for number, jobs in enumerate(kinds.values(), 1):
@@ -63,7 +64,6 @@ def _evaluations(job: Job) -> str:
     """``600 evaluations (100 at 128 px, 500 at 256 px)``, ``18 rows of blocks``."""
     if is_quilted(job):
         return f"{job.num_evaluations} rows of blocks"
-    pyramid, t = job.row.transfer["pyramid"], job.row.transfer
-    levels = [*pyramid, {"size": t["size"], "steps": t["steps"]}]
-    told = ", ".join(f"{level['steps']} at {level['size']} px" for level in levels)
-    return f"{job.num_evaluations} evaluations{f' ({told})' if pyramid else ''}"
+    levels = sizes_of(job.row.transfer)
+    told = ", ".join(f"{level.steps} at {level.size} px" for level in levels)
+    return f"{job.num_evaluations} evaluations{f' ({told})' if len(levels) > 1 else ''}"

@@ -31,7 +31,7 @@ def explain_experiment(file: Path, overrides: tuple[str, ...], profile: str | No
         job = make_jobs(loaded, Path("runs"), partial(downloads.advance, "weights"))[0]
     cell = f", cell {job.cell.name} (1 of {len(loaded.cells)})" if job.cell.label else ""
     console.print(f"{loaded.source}, {job.width}×{job.height} px{cell}", markup=False)
-    if job.row.transfer["method"] == QUILTING:
+    if job.row.transfer.method == QUILTING:
         for part in quilting_terms(job):
             console.print(part)
         return
@@ -48,12 +48,12 @@ def _explain_objective(console: Console, job: Job) -> None:
         height, width = map_shape(layer, job.height, job.width)
         shapes[layer] = (network.num_filters(layer), height * width)
     convention = CONVENTIONS[objective.convention]
-    normalised = "mean activation 1" if job.row.transfer["normalised"] else "not normalised"
+    t = job.row.transfer
+    weights = t.weights if isinstance(t.weights, str) else t.weights.model_dump(exclude_none=True)
+    normalised = "mean activation 1" if t.normalised else "not normalised"
     held = identify(weights_source(job.row.transfer)).layers
     kind = f"{network_of(held)} to {held[-1]}"
-    console.print(
-        f"network: {job.row.transfer['weights']} ({kind}), {job.row.transfer['pooling']} pooling, {normalised}"
-    )
+    console.print(f"network: {weights} ({kind}), {t.pooling} pooling, {normalised}")
     console.print(f"convention {convention.name!r}: {convention.formula}", markup=False)
     console.print(f"  from {convention.source}; meant for: {convention.network}", markup=False)
     console.print(

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.tables import line
+from harness.config.levels import sizes_of
 from harness.config.styles import image_slots, paintings_of
 from harness.driver.fitting import block_levels
 from harness.driver.jobs import Job
@@ -44,7 +45,7 @@ def further_terms(job: Job) -> Iterator[RenderableType]:
     if "segmentation.content" in job.row.files:
         segmentations = [job.row.files[f"segmentation.{side}"] for side in ("content", "style")]
         size = (job.height, job.width)
-        regions = read_regions(segmentations[0], segmentations[1], size, _style_size(job, "style", t["style_scale"]))
+        regions = read_regions(segmentations[0], segmentations[1], size, _style_size(job, "style", t.style_scale))
         yield line("\nE_l stands for Σ ω E_l over the regions (Luan et al. 2017, section 3.2), ω their share:")
         rows = [(f"{r.share:.3g}", r.name, "its own" if r.own_mask is not None else "all of it") for r in regions]
         yield _table(("ω", "region", "of the painting"), rows)
@@ -52,25 +53,25 @@ def further_terms(job: Job) -> Iterator[RenderableType]:
         yield line(
             "Over a mask t, Σ_k t_k² F_k F_kᵀ / Σ_k t_k² stands in place of F Fᵀ / M (Gatys et al. 2017, section 4)."
         )
-    if t["total_variation"]:
+    if t.total_variation:
         yield line(
-            f"\n+ λ_TV TV  with λ_TV = {t['total_variation']:g}, "
+            f"\n+ λ_TV TV  with λ_TV = {t.total_variation:g}, "
             "TV = Σ (differences of neighbours)² / (3 H W)  (Mahendran & Vedaldi 2015, section 3)"
         )
     yield from (line(text) for text in _photorealism(job))
-    for name, weight in t["terms"].items():
+    for name, weight in t.terms.items():
         yield line(f"\n+ λ {name}  with λ = {weight:g}, a plugin's term")
-    if t["pyramid"]:
+    if t.pyramid:
         yield line("\nSizes, each from the result of the one before, enlarged, with an optimiser that starts anew:")
         yield _table(("px", "evaluations"), _levels(job))
-    if t["colours"] in COLOURS:
-        yield line(f"\n{COLOURS[t['colours']]}")
+    if t.colours in COLOURS:
+        yield line(f"\n{COLOURS[t.colours]}")
     yield from smoothing(job)
 
 
 def _photorealism(job: Job) -> Iterator[str]:
-    numbers, steps = job.row.transfer["photorealism"], job.row.transfer["steps"]
-    weight, first_stage, area = numbers["weight"], numbers["first_stage"], job.height * job.width
+    numbers, steps = job.row.transfer.photorealism, job.row.transfer.steps
+    weight, first_stage, area = numbers.weight, numbers.first_stage, job.height * job.width
     if weight:
         yield (
             f"\n+ λ L_m / (H W)  with λ = {weight:g}, L_m = Σ_c V_cᵀ M V_c of the photograph's matting Laplacian "
@@ -84,15 +85,14 @@ def _photorealism(job: Job) -> Iterator[str]:
 
 
 def _levels(job: Job) -> list[tuple[str, ...]]:
-    t = job.row.transfer
     height, width = read_image(job.row.files["content"]).shape[:2]
-    levels = [*t["pyramid"], {"size": t["size"], "steps": t["steps"]}]
-    return [(_size(fit_longer_side(height, width, level["size"])), str(level["steps"])) for level in levels]
+    levels = sizes_of(job.row.transfer)
+    return [(_size(fit_longer_side(height, width, level.size)), str(level.steps)) for level in levels]
 
 
 def smoothing(job: Job) -> Iterator[RenderableType]:
     """What is done to the finished picture."""
-    if alpha := job.row.transfer["smoothing"]:
+    if alpha := job.row.transfer.smoothing:
         yield line(
             f"\nThe finished picture Y is smoothed: R = (1 − α)(I − αS)⁻¹ Y with α = {alpha:g} (Li et al. 2018, "
             "section 3.2)."
@@ -101,12 +101,10 @@ def smoothing(job: Job) -> Iterator[RenderableType]:
 
 def quilting_terms(job: Job) -> Iterator[RenderableType]:
     """The equations and the schedule of a quilted picture."""
-    t, numbers = job.row.transfer, job.row.transfer["quilting"]
-    source = _size(_style_size(job, "style", t["style_scale"]))
-    yield line(
-        f"method quilting, texture {numbers['task']} (Efros & Freeman 2001): blocks of the {source} px painting."
-    )
-    if numbers["task"] == "synthesis":
+    t, numbers = job.row.transfer, job.row.transfer.quilting
+    source = _size(_style_size(job, "style", t.style_scale))
+    yield line(f"method quilting, texture {numbers.task} (Efros & Freeman 2001): blocks of the {source} px painting.")
+    if numbers.task == "synthesis":
         yield line("Error of a block: Σ (block − what is there)² over its overlaps  (section 2)")
     else:
         yield line(
@@ -115,7 +113,7 @@ def quilting_terms(job: Job) -> Iterator[RenderableType]:
             "of the iteration before."
         )
     yield line(
-        f"Drawn from those within {1 + numbers['tolerance']:g} times the smallest error (seed {t['seed']}), pasted "
+        f"Drawn from those within {1 + numbers.tolerance:g} times the smallest error (seed {t.seed}), pasted "
         "along the minimum error boundary cut.\n"
     )
     levels = enumerate(block_levels(numbers, job.height, job.width), 1)
@@ -131,8 +129,8 @@ def quilting_terms(job: Job) -> Iterator[RenderableType]:
         "\nα, β, layers, steps and the network say nothing here; an evaluation is a row of blocks, "
         f"{job.num_evaluations} in all."
     )
-    if t["colours"] in COLOURS:
-        yield line(f"\n{COLOURS[t['colours']]}")
+    if t.colours in COLOURS:
+        yield line(f"\n{COLOURS[t.colours]}")
     yield from smoothing(job)
 
 

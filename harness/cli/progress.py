@@ -6,9 +6,7 @@ Without a terminal, plain lines: one as a run ends, and one every ``PLAIN_EVERY_
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -27,11 +25,6 @@ PLAIN_EVERY_S = 15.0
 
 MAX_LINES = 16
 """Rows shown at a time; a GPU may have hundreds."""
-
-
-def name_of(label: Mapping[str, Any]) -> str:
-    """A label on one line, e.g. ``A, alpha=0.01``."""
-    return shown_label(label)
 
 
 class StudyProgress(Observer):
@@ -96,7 +89,7 @@ class StudyProgress(Observer):
         self._jobs.pop(job.row.id, None)
         self._num_ended += 1
         if self._live is None and manifest.status is not Status.DONE:
-            self.noted(f"{job.row.id} ({name_of(job.cell.label)}) {manifest.status.value}: {manifest.reason}")
+            self.noted(f"{job.row.id} ({shown_label(job.cell.label)}) {manifest.status.value}: {manifest.reason}")
 
     def noted(self, sentence: str) -> None:
         """Say something above the display."""
@@ -138,7 +131,7 @@ class StudyProgress(Observer):
             steps = job.num_evaluations
             shown = [event.losses.get(key) for key in ("total", "content", "style")]
             losses = ["" if loss is None else f"{loss:.4g}" for loss in shown]
-            name = name_of(job.cell.label) + (" (again)" if run_id.endswith(AGAIN) else "")
+            name = shown_label(job.cell.label) + (" (again)" if run_id.endswith(AGAIN) else "")
             bar = ProgressBar(total=steps, completed=event.evaluation, width=20)
             table.add_row(event.worker, name, bar, f"{event.evaluation}/{steps}", *losses)
         if len(self._latest) > MAX_LINES:

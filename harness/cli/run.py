@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.cli.estimate import estimate
-from harness.cli.progress import name_of
-from harness.cli.tables import duration
+from harness.cli.tables import duration, shown_label
 from harness.cli.telling import ConsoleTelling
 from harness.config import Loaded
 from harness.driver.carrying import local_devices
@@ -60,7 +59,7 @@ class RunTelling(ConsoleTelling):
         super().computed(jobs)
         for job in jobs:
             if job.status in (Status.WAITING, Status.RUNNING, Status.PRUNED):
-                name = name_of(job.cell.label)
+                name = shown_label(job.cell.label)
                 self.says(f"{job.row.id} ({name}) {job.status.value}; run the same command again.")
         if any(job.status is Status.FAILED for job in jobs):
             self.says("Add --retry-failed to compute failed runs again.")
@@ -79,7 +78,7 @@ def _report(console: Console, jobs: Sequence[Job]) -> None:
         table.add_column(column, justify="right" if column else "left")
     for metrics, job in zip(of_grid, grid, strict=True):
         values = [_number(column, metrics.get(column)) for column in columns]
-        table.add_row(job.row.id, name_of(job.cell.label), *values)
+        table.add_row(job.row.id, shown_label(job.cell.label), *values)
     console.print(table)
     others = len(jobs) - len(grid)
     if others:

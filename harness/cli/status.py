@@ -22,7 +22,8 @@ from harness.cli.trials import trials
 from harness.config import Experiment, canonical_json
 from harness.config.sweep import Sweep
 from harness.errors import HarnessError
-from harness.results import CELLS, experiments_in, load_whole
+from harness.results import CELLS, experiments_in
+from harness.results.following import Follower
 from harness.results.standing import Overall, Stage, Standing, counted, overall
 
 REFRESH_S = 2.0
@@ -37,7 +38,7 @@ def show_status(paths: Sequence[Path]) -> None:
         UsageError: a path is no such folder.
     """
     console = make_console()
-    console.print(_picture(paths, console)[0])
+    console.print(_picture(paths, console, Follower())[0])
 
 
 def watch_status(paths: Sequence[Path]) -> int:
@@ -49,8 +50,8 @@ def watch_status(paths: Sequence[Path]) -> int:
     Raises:
         UsageError: a path is no such folder.
     """
-    console = make_console()
-    picture, overalls = _picture(paths, console)
+    console, follower = make_console(), Follower()
+    picture, overalls = _picture(paths, console, follower)
     before = _summary(overalls)
     try:
         with Live(picture, console=console, auto_refresh=False, transient=False) as live:
@@ -59,7 +60,7 @@ def watch_status(paths: Sequence[Path]) -> int:
             while not all(one.is_ended for one in overalls):
                 time.sleep(REFRESH_S)
                 try:
-                    picture, overalls = _picture(paths, console)
+                    picture, overalls = _picture(paths, console, follower)
                 except HarnessError:  # another grid is being written just now: the next look sees it whole
                     continue
                 if console.is_terminal:
@@ -78,24 +79,24 @@ def _summary(overalls: Sequence[Overall]) -> list[str]:
     return [f"{one.results.name}: {counted(one.standings)}" for one in overalls]
 
 
-def _picture(paths: Sequence[Path], console: Console) -> tuple[Group, list[Overall]]:
+def _picture(paths: Sequence[Path], console: Console, follower: Follower) -> tuple[Group, list[Overall]]:
     parts: list[RenderableType] = []
     overalls: list[Overall] = []
     for path in paths:
         if parts:
             parts.append("")
         if not (path / CELLS).exists() and (inside := experiments_in(path)):
-            table, found = _overview(inside)
+            table, found = _overview(inside, follower)
             parts += [table, Text(f"Look at one: harness status {inside[0]}", overflow="fold")]
             overalls += found
         else:
-            one = overall(load_whole(path))
+            one = overall(follower.read(path))
             parts += _experiment(one, console)
             overalls.append(one)
     return Group(*parts), overalls
 
 
-def _overview(folders: Sequence[Path]) -> tuple[Table, list[Overall]]:
+def _overview(folders: Sequence[Path], follower: Follower) -> tuple[Table, list[Overall]]:
     """A line for each experiment and sweep in a folder."""
     table = Table(box=None, pad_edge=False)
     for header in ("", "", "runs", *(state.value for state in Stage if state is not Stage.DAMAGED), "claims"):
@@ -103,7 +104,7 @@ def _overview(folders: Sequence[Path]) -> tuple[Table, list[Overall]]:
     overalls = []
     for folder in folders:
         try:
-            one = overall(load_whole(folder))
+            one = overall(follower.read(folder))
         except HarnessError as error:
             table.add_row(folder.name, Text(str(error), style="red"))
             continue

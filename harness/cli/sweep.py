@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.cli.estimate import add_cost
-from harness.cli.progress import name_of
+from harness.cli.tables import shown_label
 from harness.cli.telling import ConsoleTelling
 from harness.config.sweep import LoadedSweep
 from harness.driver.carrying import local_devices
@@ -81,7 +81,7 @@ def _report(console: Console, results: Results) -> None:
     for trial in best[::step][:NUM_SHOWN]:
         label: dict[str, Any] = {key: value for key, value in trial.run.label.items() if key != "trial"}
         numbers = [f"{value:.4g}" for value in trial.values]
-        table.add_row(str(trial.number), *numbers, name_of(label), trial.run.id)
+        table.add_row(str(trial.number), *numbers, shown_label(label), trial.run.id)
     console.print(table)
     if best:
         again = shlex.join(["harness", "run", str(results.file), *best[0].run.overrides])

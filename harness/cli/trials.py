@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +9,7 @@ from rich.text import Text
 from harness.cli.signs import cell, named
 from harness.cli.tables import MISSING, line, num_of, shown, shown_label
 from harness.config.sweep import Sweep
+from harness.figures.trials import non_dominated
 from harness.results.standing import Overall, Stage, Standing
 
 NUM_LAST_TRIALS = 8
@@ -26,7 +25,8 @@ def trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
         best, values = min(valued, key=lambda pair: pair[1])
         parts.append(line(f"Best {sweep.objectives[0]} so far: {shown(values[0])}, {named(best)}"))
     else:
-        front = [v for _, v in valued if not any(_dominates(other, v) for _, other in valued)]
+        all_values = [values for _, values in valued]
+        front = [all_values[index] for index in non_dominated(all_values)]
         least = ", ".join(f"{name} {shown(min(v[k] for v in front))}" for k, name in enumerate(sweep.objectives))
         parts.append(line(f"Front so far: {num_of(len(front), 'trial')} of {len(valued)}; least {least}"))
     table = Table(box=None, pad_edge=False)
@@ -49,7 +49,3 @@ def _values(standing: Standing, sweep: Sweep) -> list[float] | None:
         return None
     values = [standing.run.metrics.get(name) for name in sweep.objectives]
     return [value for value in values if value is not None] if None not in values else None
-
-
-def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    return all(a <= b for a, b in zip(one, other, strict=True)) and list(one) != list(other)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.config.claims import Claim, Repeat, matches
 from harness.config.fields import nearest
-from harness.config.grid import Axes, Cases, Cell, enumerate_cells, override_words, varied
+from harness.config.grid import Axes, Cases, Cell, enumerate_cells
 from harness.config.identity import picture_key
 from harness.config.located import Path
 from harness.config.methods import QUILTING
 from harness.config.sentences import GRID, Problem
-from harness.config.strict import CROSS_FIELD, Strict, Text, number
+from harness.config.strict import CROSS_FIELD, WRITTEN, Strict, Text, number
 from harness.config.transfer import Transfer
 
 CASES = "cases"
@@ -78,10 +78,9 @@ def _instead(name: str, possible: Sequence[str]) -> str:
 
 
 def grid_problems(
-    base: Mapping[str, Any], axes: Axes, cases: Cases, columns: str | None, rows: str | None
+    found: list[Problem], axes: Axes, cases: Cases, columns: str | None, rows: str | None
 ) -> list[Problem]:
-    """Everything wrong with a grid over a valid base, and with the figure that shows it."""
-    found = enumerate_cells(base, axes, cases)[1]
+    """What was found wrong with a grid's cells, and everything wrong with the figure that shows them."""
     if any(problem.path[0] == "axes" and len(problem.path) == 2 for problem in found):
         return found  # an axis without its right name: the figure cannot be judged
     return found + _figure_problems(columns, rows, _varying(axes, cases))
@@ -100,6 +99,12 @@ def _figure_problems(columns: str | None, rows: str | None, possible: Sequence[s
     if not found and rows is not None and rows == columns:
         found.append(Problem(("figure", "rows"), f"{rows} is along the columns already; drop one"))
     return found
+
+
+def _from_seed(cell: Cell, seed: int, source: Path) -> Cell:
+    """A cell once more, from another seed."""
+    label = {part: value for part, value in cell.label.items() if part != "seed"} | {"seed": seed}
+    return Cell(label, cell.transfer.model_copy(update={"seed": seed}), {**cell.sources, "seed": source})
 
 
 def _is_random(transfer: Transfer) -> bool:
@@ -145,12 +150,22 @@ class Experiment(Strict):
     ] = {}
 
     @model_validator(mode="after")
-    def _grid_is_sound(self) -> Experiment:
-        """Every cell is a valid transfer and no two are the same; the figure shows what varies."""
-        found = grid_problems(self.base(), self.axes, self.cases, self.figure.columns, self.figure.rows)
+    def _grid_is_sound(self, info: ValidationInfo) -> Experiment:
+        """Every cell is a valid transfer and no two are the same; the figure shows what varies.
+
+        What the harness has written into an experiment's folder was found so before.
+        """
+        if info.context == WRITTEN:
+            return self
+        found = grid_problems(self._grid[1], self.axes, self.cases, self.figure.columns, self.figure.rows)
         if found:
             raise PydanticCustomError(GRID, "the grid has faults", {"problems": found})
         return self
+
+    @cached_property
+    def _grid(self) -> tuple[list[Cell], list[Problem]]:
+        """Its cells and everything wrong with the others: enumerated once, as a rule when it is validated."""
+        return enumerate_cells(self.base(), self.axes, self.cases)
 
     def base(self) -> dict[str, Any]:
         """The base transfer as it was written, without the defaults."""
@@ -182,7 +197,7 @@ class Experiment(Strict):
         for index, repeat in enumerate(self.repeat if len(cells) > 1 else ()):
             for cell, (k, seed) in itertools.product(cells, enumerate(repeat.seeds or ())):
                 if matches(repeat.where, cell.label) and _is_random(cell.transfer):
-                    again = self._from_seed(cell, seed, ("repeat", str(index), "seeds", str(k)))
+                    again = _from_seed(cell, seed, ("repeat", str(index), "seeds", str(k)))
                     if picture_key(again.transfer) not in known:
                         known.add(picture_key(again.transfer))
                         found.append(again)
@@ -194,19 +209,9 @@ class Experiment(Strict):
         wanted = [repeat for repeat in self.repeat if repeat.seeds is None and len(cells) > 1]
         return [cell for cell in cells if any(matches(repeat.where, cell.label) for repeat in wanted)]
 
-    def _from_seed(self, cell: Cell, seed: int, source: Path) -> Cell:
-        transfer = cell.transfer.model_copy(update={"seed": seed})
-        label = {part: value for part, value in cell.label.items() if part != "seed"} | {"seed": seed}
-        words = override_words(transfer, self.transfer, varied(self.axes, self.cases))
-        return Cell(label, transfer, {**cell.sources, "seed": source}, words)
-
     def cells(self) -> list[Cell]:
         """Every cell, cases outermost, the last axis fastest; one cell with an empty label where nothing varies.
 
-        ``overrides`` are relative to this experiment as it stands; ``Loaded.cells`` has them relative to the file.
+        They have no ``overrides``: those of ``Loaded.cells`` are relative to the file.
         """
-        fields = varied(self.axes, self.cases)
-        return [
-            replace(cell, overrides=override_words(cell.transfer, self.transfer, fields))
-            for cell in enumerate_cells(self.base(), self.axes, self.cases)[0]
-        ]
+        return list(self._grid[0])

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.config.fields import FIELDS, overlaps, set_field, unknown_field
-from harness.config.identity import canonical_json, picture_key
+from harness.config.identity import picture_key
 from harness.config.located import Path
 from harness.config.methods import is_used
 from harness.config.sentences import Problem, problems, shown
@@ -53,11 +53,6 @@ class Cell:
         return _source(steps, self.sources) or ("transfer", *steps)
 
 
-def varied(axes: Axes, cases: Cases) -> tuple[str, ...]:
-    """Every dotted field that axes or cases set."""
-    return tuple(dict.fromkeys([*(field for case in cases.values() for field in case), *axes]))
-
-
 def override_words(transfer: Transfer, base: Transfer | None, varied_fields: Collection[str]) -> tuple[str, ...]:
     """The words that turn a base into a transfer: every field that differs, and every field to pin.
 
@@ -72,14 +67,14 @@ def override_words(transfer: Transfer, base: Transfer | None, varied_fields: Col
         f"transfer.{field}={flow(wanted[field])}"
         for field in FIELDS
         if field not in before
-        or canonical_json(before[field]) != canonical_json(wanted[field])
+        or before[field] != wanted[field]
         or any(overlaps(field, other) for other in varied_fields)
     )
 
 
 def _words(transfer: Transfer) -> dict[str, Any]:
     """Every field as plain data, the paintings as short as they can be written."""
-    data = {**dict.fromkeys(FIELDS), **transfer.model_dump(mode="json", exclude_none=True)}
+    data = {**dict.fromkeys(FIELDS), **transfer.plain()}
     return {**data, "style": shortest(data["style"])}
 
 
@@ -104,7 +99,7 @@ def enumerate_cells(base: Mapping[str, Any], axes: Axes, cases: Cases) -> tuple[
         found.append(Problem(("axes",), f"these are {num_cells} cells; at most {MAX_CELLS} are allowed: vary less"))
         return [], found
     cells: dict[str, Cell] = {}
-    for cell_label, sources, raw in _combinations(base, axes, cases):
+    for cell_label, sources, raw in combinations(base, axes, cases):
         try:
             cell = Cell(cell_label, Transfer.model_validate(raw), sources)
         except ValidationError as error:
@@ -118,7 +113,7 @@ def enumerate_cells(base: Mapping[str, Any], axes: Axes, cases: Cases) -> tuple[
     return list(cells.values()), list(dict.fromkeys(found))
 
 
-def _combinations(
+def combinations(
     base: Mapping[str, Any], axes: Axes, cases: Cases
 ) -> Iterator[tuple[dict[str, Any], dict[str, Path], dict[str, Any]]]:
     """Label, sources and raw transfer of every cell; the last axis runs fastest."""

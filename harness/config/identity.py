@@ -70,9 +70,8 @@ def hashed_fields(transfer: Transfer) -> tuple[str, ...]:
 
     See ``harness.config.styles.image_slots``. Quilting has no network, and so no weights.
     """
-    slots = image_slots(transfer.model_dump(mode="json", exclude_none=True))
     weights = ("weights",) if is_used(transfer.method, "weights") else ()
-    return (*weights, *(slot for slot, _ in slots))
+    return (*weights, *(slot for slot, _ in image_slots(transfer)))
 
 
 def identity(transfer: Transfer, content_hashes: Mapping[str, str], numerics: int = NUMERICS) -> dict[str, Any]:

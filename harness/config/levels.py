@@ -6,12 +6,12 @@ one objective, say nothing about the next. A method without levels has one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from harness.config.methods import is_used
 from harness.config.strict import MINIMUM_SIZE_PX
+from harness.config.transfer import PyramidLevel, Transfer
 
 AUTO = "auto"
 AUTO_SIZES = (1 / 4, 1 / 2)
@@ -43,34 +43,35 @@ class Level:
     is_regularised: bool = True
 
 
-def auto_pyramid(transfer: Mapping[str, Any], fits: Callable[[int], bool]) -> list[dict[str, int]]:
+def auto_pyramid(transfer: Transfer, fits: Callable[[int], bool]) -> tuple[PyramidLevel, ...]:
     """The smaller sizes of a transfer that leaves them to us: ``AUTO_SIZES`` where its start is noise, else none.
 
     Args:
-        transfer: as plain data.
+        transfer: the transfer.
         fits: whether the photograph and the paintings are large enough at a size; those at which not are left out.
-
-    Returns:
-        As the field ``pyramid`` says them.
     """
-    if transfer["start"] != "noise" or not is_used(transfer["method"], "pyramid"):
-        return []
-    sizes = [round(part * transfer["size"]) for part in AUTO_SIZES]
-    return [
-        {"size": size_px, "steps": transfer["steps"]}
+    if transfer.start != "noise" or not is_used(transfer.method, "pyramid"):
+        return ()
+    sizes = [round(part * transfer.size) for part in AUTO_SIZES]
+    return tuple(
+        PyramidLevel(size=size_px, steps=transfer.steps)
         for size_px in sizes
         if size_px >= MINIMUM_SIZE_PX and fits(size_px)
-    ]
+    )
 
 
-def levels_of(transfer: Mapping[str, Any]) -> tuple[Level, ...]:
+def sizes_of(transfer: Transfer) -> tuple[PyramidLevel, ...]:
+    """The sizes of a resolved transfer with the evaluations at each; the last one is the picture's."""
+    assert not isinstance(transfer.pyramid, str), "auto is resolved where the images' sizes are known: driver.fitting"
+    return (*transfer.pyramid, PyramidLevel(size=transfer.size, steps=transfer.steps))
+
+
+def levels_of(transfer: Transfer) -> tuple[Level, ...]:
     """The levels of a resolved transfer, smallest size first; with a first stage, only the last one is regularised."""
-    assert transfer["pyramid"] != AUTO, "auto is resolved where the images' sizes are known: driver.fitting.resolve"
-    first_stage = transfer["photorealism"]["first_stage"]
-    shares = [(level["size"], level["steps"]) for level in transfer["pyramid"]]
-    if first_stage:
-        shares.append((transfer["size"], first_stage))
-    shares.append((transfer["size"], transfer["steps"] - first_stage))
+    first_stage = transfer.photorealism.first_stage
+    *smaller, last = [(level.size, level.steps) for level in sizes_of(transfer)]
+    stages = [(last[0], first_stage)] if first_stage else []
+    shares = [*smaller, *stages, (last[0], last[1] - first_stage)]
     levels, behind = [], 0
     for k, (size_px, steps) in enumerate(shares):
         behind += steps
@@ -79,6 +80,6 @@ def levels_of(transfer: Mapping[str, Any]) -> tuple[Level, ...]:
     return tuple(levels)
 
 
-def num_evaluations(transfer: Mapping[str, Any]) -> int:
+def num_evaluations(transfer: Transfer) -> int:
     """Loss evaluations of a whole run, over all its levels."""
-    return levels_of(transfer)[-1].last_evaluation
+    return sum(level.steps for level in sizes_of(transfer))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from harness.config.strict import WRITTEN
 from harness.registries import Registry, term
 
 UNREGISTERED = "unregistered"
@@ -20,11 +21,14 @@ def further_terms() -> list[str]:
 
 
 def registered_in(registry: Registry[Any]) -> AfterValidator:
-    """A text must be a name in a registry; of terms, one that has no field of its own."""
+    """A text must be a name in a registry; of terms, one that has no field of its own.
 
-    def check(name: str) -> str:
+    Of what was written before, the plugin may be anywhere by now.
+    """
+
+    def check(name: str, info: ValidationInfo) -> str:
         names = further_terms() if registry is term else list(registry)
-        if name in names:
+        if name in names or info.context == WRITTEN:
             return name
         if name in term.own and registry is term:
             field = {"photorealism": "photorealism.weight"}.get(name, name)

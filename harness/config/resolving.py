@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from harness.config.experiment import CASES, Experiment, grid_problems
 from harness.config.fields import unknown_name
+from harness.config.grid import enumerate_cells
 from harness.config.located import Located, Path
 from harness.config.overrides import SWEEP_ONLY, Overrides, merge_profile
 from harness.config.reading import Source
@@ -231,7 +232,7 @@ def _hidden_in_experiment(data: Mapping[str, Any], found: Sequence[Problem]) -> 
     faulty -= set(axes)
     return hidden + [
         problem
-        for problem in grid_problems(base, axes, cases, columns, rows)
+        for problem in grid_problems(enumerate_cells(base, axes, cases)[1], axes, cases, columns, rows)
         if not faulty.intersection(problem.involved)
     ]
 

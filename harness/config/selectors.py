@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from harness.config.claims import TO_A_PAINTING, matches, value_key
 from harness.config.fields import nearest, unknown_field
-from harness.config.grid import enumerate_cells
+from harness.config.grid import combinations
 from harness.config.located import Path
 from harness.config.sentences import Problem, shown
 from harness.config.styles import Painting, paintings_of
@@ -52,7 +52,7 @@ def selector_problems(data: Mapping[str, Any], sections: tuple[str, ...] = ("cla
     repeats = [entry for entry in _list(data.get("repeat")) if isinstance(entry, dict)]
     seeds = [seed for entry in repeats for seed in _list(entry.get("seeds"))]
     of_runs = {**parts, "seed": [*parts.get("seed", []), *seeds]} if seeds else parts
-    paintings = _paintings(data)
+    paintings = _paintings(data) if "claims" in sections else []
     found: list[Problem] = []
     for index, entry in enumerate(_list(data.get("repeat"))):
         if "repeat" in sections and isinstance(entry, dict):
@@ -65,7 +65,7 @@ def selector_problems(data: Mapping[str, Any], sections: tuple[str, ...] = ("cla
 
 
 def _paintings(data: Mapping[str, Any]) -> list[tuple[Painting, ...]]:
-    """Every cell's paintings, where a claim is about paintings; none where the grid is faulty itself."""
+    """The paintings of every case and style, where a claim is about paintings; none where one is faulty itself."""
     about = {*TO_A_PAINTING, REGION_MARGIN}
     claims = [claim for claim in _list(data.get("claims")) if isinstance(claim, dict)]
     cases = data.get("cases") or {}
@@ -77,8 +77,11 @@ def _paintings(data: Mapping[str, Any]) -> list[tuple[Painting, ...]]:
         base = Transfer.model_validate(data.get("transfer")).model_dump(exclude_unset=True)
     except ValidationError:
         return []
-    cells, faults = enumerate_cells(base, data.get("axes") or {}, cases)
-    return [] if faults else [paintings_of(cell.transfer.model_dump()) for cell in cells]
+    of_style = {field: values for field, values in (data.get("axes") or {}).items() if field.split(".")[0] == "style"}
+    try:
+        return [paintings_of(Transfer.model_validate(raw)) for _, _, raw in combinations(base, of_style, cases)]
+    except ValidationError:
+        return []
 
 
 def _of_paintings(claim: Mapping[str, Any], paintings: list[tuple[Painting, ...]], path: Path) -> Iterator[Problem]:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from harness.config.methods import QUILTING
 from harness.config.strict import Image, Scale, Strict, Weight
+
+if TYPE_CHECKING:
+    from harness.config.transfer import Transfer
 
 
 class StyleImage(Strict):
@@ -99,7 +102,7 @@ Style = Annotated[
 
 @dataclass(frozen=True)
 class Painting:
-    """One painting of a resolved transfer.
+    """One painting of a transfer.
 
     Attributes:
         slot: the key of its file in a row's ``files``: ``style``; where there are several ``style.0``, ``style.1``, …
@@ -118,20 +121,19 @@ class Painting:
     own_mask: str | None = None
 
 
-def paintings_of(transfer: Mapping[str, Any]) -> tuple[Painting, ...]:
-    """The paintings of a resolved transfer (plain data), by name where there are several."""
-    style = transfer["style"]
-    if isinstance(style, str):
-        return (Painting("style", style, 1.0, transfer["style_scale"]),)
+def paintings_of(transfer: Transfer) -> tuple[Painting, ...]:
+    """The paintings of a transfer, by name where there are several."""
+    if isinstance(transfer.style, str):
+        return (Painting("style", transfer.style, 1.0, transfer.style_scale),)
     found = []
-    for k, (image, part) in enumerate(style.items()):
+    for k, (image, part) in enumerate(transfer.style.items()):
         slot = f"style.{k}"
-        mask, own_mask = (f"{slot}.{name}" if part.get(name) else None for name in ("mask", "own_mask"))
-        found.append(Painting(slot, image, part["weight"], transfer["style_scale"] * part["scale"], mask, own_mask))
+        mask, own_mask = (f"{slot}.{name}" if getattr(part, name) else None for name in ("mask", "own_mask"))
+        found.append(Painting(slot, image, part.weight, transfer.style_scale * part.scale, mask, own_mask))
     return tuple(found)
 
 
-def path_of_slot(transfer: Mapping[str, Any], slot: str) -> tuple[str, ...]:
+def path_of_slot(transfer: Transfer, slot: str) -> tuple[str, ...]:
     """The field of a transfer that names a slot's image: ``style.0.mask`` is ``style``, ``strokes``, ``mask``."""
     for painting in paintings_of(transfer):
         if slot == painting.slot:
@@ -142,19 +144,19 @@ def path_of_slot(transfer: Mapping[str, Any], slot: str) -> tuple[str, ...]:
     return ("start", "file") if slot == "start" else tuple(slot.split("."))
 
 
-def image_slots(transfer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every image a resolved transfer (plain data) uses: the key of its file in a row's ``files``, and the name."""
-    yield "content", transfer["content"]
-    style = transfer["style"]
-    for painting in paintings_of(transfer):
-        yield painting.slot, painting.image
-        for name in ("mask", "own_mask"):
-            if getattr(painting, name):
-                yield getattr(painting, name), style[painting.image][name]
-    if transfer["method"] == QUILTING:
+def image_slots(transfer: Transfer) -> Iterator[tuple[str, str]]:
+    """Every image a transfer uses: the key of its file in a row's ``files``, and the name."""
+    yield "content", transfer.content
+    if isinstance(transfer.style, str):
+        yield "style", transfer.style
+    else:
+        for k, (image, part) in enumerate(transfer.style.items()):
+            named = {f"style.{k}": image, f"style.{k}.mask": part.mask, f"style.{k}.own_mask": part.own_mask}
+            yield from ((slot, name) for slot, name in named.items() if name)
+    if transfer.method == QUILTING:
         return  # it knows neither regions nor a start
-    if transfer.get("segmentation"):
-        for side in ("content", "style"):
-            yield f"segmentation.{side}", transfer["segmentation"][side]
-    if isinstance(transfer["start"], Mapping):
-        yield "start", transfer["start"]["file"]
+    if transfer.segmentation:
+        yield "segmentation.content", transfer.segmentation.content
+        yield "segmentation.style", transfer.segmentation.style
+    if not isinstance(transfer.start, str):
+        yield "start", transfer.start.file

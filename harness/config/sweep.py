@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.config.claims import METRICS, Metric
@@ -16,7 +16,7 @@ from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, 
 from harness.config.experiment import Figure, Tracking
 from harness.config.fields import set_field
 from harness.config.grid import Cell, override_words
-from harness.config.levels import AUTO, num_evaluations
+from harness.config.levels import AUTO
 from harness.config.located import Located
 from harness.config.located import Path as Steps
 from harness.config.search import (
@@ -34,8 +34,8 @@ from harness.config.search import (
 )  # fmt: skip
 from harness.config.sentences import GRID, Problem, problems
 from harness.config.space_checks import read_space, value_problems
-from harness.config.strict import Strict, Text
-from harness.config.transfer import Transfer
+from harness.config.strict import WRITTEN, Strict, Text
+from harness.config.transfer import PyramidLevel, Transfer
 from harness.errors import ConfigError, Fault
 
 __all__ = [
@@ -79,8 +79,13 @@ class Sweep(Strict):
     ] = {}
 
     @model_validator(mode="after")
-    def _search_is_sound(self) -> Sweep:
-        """Every value of the space is a valid field, and what is asked of Optuna can be done."""
+    def _search_is_sound(self, info: ValidationInfo) -> Sweep:
+        """Every value of the space is a valid field, and what is asked of Optuna can be done.
+
+        What the harness has written into a sweep's folder was found so before.
+        """
+        if info.context == WRITTEN:
+            return self
         found = value_problems(self.base(), self.space)
         wrong = {problem.path[1] for problem in found if problem.path[0] == "space" and len(problem.path) > 1}
         found += self._search_problems(are_levels_sound=not wrong & {"steps", "pyramid"})
@@ -99,13 +104,14 @@ class Sweep(Strict):
     def min_evaluations(self) -> int:
         """The fewest loss evaluations any trial has, over all its levels; a pyramid left to ``auto`` may have none."""
         steps, pyramid = self.space.get("steps"), self.space.get("pyramid")
-        data = self.transfer.model_dump()
+        fewest = self.transfer.steps
         if isinstance(steps, Choice):
-            data["steps"] = min(steps.choice)
+            fewest = min(steps.choice)
         elif isinstance(steps, Integer):
-            data["steps"] = steps.low
-        pyramids = pyramid.choice if isinstance(pyramid, Choice) else (data["pyramid"],)
-        return min(num_evaluations({**data, "pyramid": () if levels == AUTO else levels}) for levels in pyramids)
+            fewest = steps.low
+        pyramids = pyramid.choice if isinstance(pyramid, Choice) else (self.transfer.pyramid,)
+        read = [() if levels == AUTO else tuple(map(PyramidLevel.model_validate, levels)) for levels in pyramids]
+        return fewest + min(sum(level.steps for level in levels) for levels in read)
 
     def _search_problems(self, are_levels_sound: bool) -> Iterator[Problem]:
         """Faults between sections; ``involved`` names the sections, or the transfer's fields."""

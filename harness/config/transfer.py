@@ -251,6 +251,14 @@ class Transfer(Strict):
     precision: Literal["float32", "float64"] = "float32"
     quilting: Quilting = Quilting()
 
+    def every_term(self) -> dict[str, float]:
+        """λ of every term beside content and style, those with fields of their own first."""
+        return {"total_variation": self.total_variation, "photorealism": self.photorealism.weight, **self.terms}
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data without what is None: what transfer.yaml, cells.json and W&B have of it."""
+        return self.model_dump(mode="json", exclude_none=True)
+
     @model_validator(mode="after")
     def _sides_agree(self) -> Transfer:
         """What no field can see alone: each side has a weight and, if it counts, layers to weigh.

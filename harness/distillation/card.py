@@ -67,13 +67,15 @@ def make_card(
     licence = LICENCES.get(loaded.sha256, "its licence is its publisher's")
     widths = widths_in_words([of.num for of in quality.values()])
     padding = PADDING.removesuffix("s")
+    said = recipe.fields() if recipe.rounds else ("num_measured", "side_px", "seed", "version")
     lines = [
         "# The embedded network",
         "",
         f"A narrow {network_of(teacher.layers)} to {teacher.layers[-1]} (filters {widths};",
         f"{POOLING} pooling, {padding} padding), float16, with a linear read-out of every layer that puts its map into",
         "its teacher's metric: what is compared of a layer is R S, and distances between these are, as far as S holds",
-        "them, those between the teacher's maps. Made by `harness distill`.",
+        "them, those between the teacher's maps. In conv1_1, filters of the teacher's stand behind those that feed the",
+        "next layer. Made by `harness distill`.",
         "",
         f"**Teacher**: {loaded.description}, {licence}; SHA-256 `{loaded.sha256}`, network `{loaded.network_hash}`;",
         f"mean activation 1 under {NORMALISED_WITH[0]} pooling; used with {POOLING} pooling and {padding} padding.",
@@ -82,12 +84,19 @@ def make_card(
         f"(SHA-256 of names and contents `{sets.sha256()}`),",
         f"{len(sets.held_out)} held out: those whose file name's SHA-256 is divisible by {HELD_OUT_OF}.",
         "",
-        f"{RECIPE}begun {begun}",
-        f"{recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in contrast, blurred, noisy; a quarter",
-        "in other colours).",
-        f"Then {recipe.rounds} rounds of {steps} steps on these and, in turns,",
-        f"on {pictures} pictures more, optimised on the network as it stood before the round. "
-        + ", ".join(f"{name} {value}" for name, value in recipe.fields().items())
+        *(
+            [
+                f"{RECIPE}begun {begun}",
+                f"{recipe.num_crops} crops of {recipe.side_px} px (plain, blended, low in contrast, blurred, noisy; a "
+                "quarter",
+                "in other colours).",
+                f"Then {recipe.rounds} rounds of {steps} steps on these and, in turns,",
+                f"on {pictures} pictures more, optimised on the network as it stood before the round.",
+            ]
+            if recipe.rounds
+            else [f"{RECIPE}the distilled network `{recipe.begun_with}`, of which nothing was trained."]
+        ),
+        ", ".join(f"{name} {value}" for name, value in recipe.fields().items() if name in said)
         + "."
         + (f" Of the network `{recipe.begun_with}`: {before}" if before else ""),
         "",

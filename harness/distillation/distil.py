@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from torch import Tensor
 from harness.distillation.card import PICTURES, make_card
 from harness.distillation.crops import make_crop
 from harness.distillation.files import write_whole
+from harness.distillation.first_layer import own_filters, with_first_layer
 from harness.distillation.image_sets import Images, ImageSets, read_images, read_photograph
 from harness.distillation.on_policy import KEPT_AFTER, make_pictures
 from harness.distillation.quality import LayerQuality, measure_quality
@@ -74,7 +76,9 @@ class Distillation:
         begin: LoadedWeights | None = None,
         before: str = "",
     ) -> None:
-        if recipe.batch > min(recipe.num_crops, *recipe.pictures_of_rounds()):
+        if begin is None and not recipe.rounds:
+            raise UsageError("--rounds 0 trains nothing: give a network to write anew, --begin NETWORK.")
+        if recipe.rounds and recipe.batch > min(recipe.num_crops, *recipe.pictures_of_rounds()):
             raise UsageError(
                 f"A step takes {recipe.batch} crops; ask for at least so many crops and for "
                 f"{recipe.rounds} times so many pictures."
@@ -83,6 +87,7 @@ class Distillation:
         self.device, self._told, self._before = device, told, before
         self.widths, self._begin = widths_for(teacher, recipe.wider), begin
         if begin is not None:
+            self._begin = begin = replace(begin, state=own_filters(begin.state))
             check_readouts(begin, self.widths)
         claim_folder(
             work,
@@ -92,6 +97,8 @@ class Distillation:
 
     def run(self) -> dict[str, LayerQuality]:
         """Everything that is missing, up to the network's file and its card; what it leaves on held-out images."""
+        if self._begin is not None and not self.recipe.rounds:
+            return self._write(self._begin.state)
         whole = self.teacher.whole_network(self.device)
         moments = self._moments(whole)
         directions = principal_directions(moments, self.widths, self.teacher.compared)
@@ -104,12 +111,17 @@ class Distillation:
         else:
             student = self._continued(self._begin.state, stores[0], whole, moments, directions)
         for round_, num in enumerate(self.recipe.pictures_of_rounds(), 1):
-            network = VGG(student.state(directions), None, POOLING, PADDING).to(self.device)
+            state = self._with_first_layer(student.state(directions))
+            network = VGG(state, None, POOLING, PADDING).to(self.device)
             stores.append(self._store(f"pictures{round_}", num))
             self._fill(f"pictures {round_}", stores[-1], self._picture_maker(network, round_), whole, directions)
             self._train(round_, student, stores, directions)
+        return self._write(student.state(directions))
+
+    def _write(self, state: Mapping[str, Tensor]) -> dict[str, LayerQuality]:
+        """The network's file and its card; what it leaves on held-out images."""
         path = self.work / f"{NAME}.safetensors"
-        content = network_bytes(student.state(directions))
+        content = network_bytes(self._with_first_layer(state))
         if not path.exists() or path.read_bytes() != content:
             path.with_suffix(".md").unlink(missing_ok=True)  # another network's
             write_whole(path, content)
@@ -160,6 +172,10 @@ class Distillation:
     @cached_property
     def _mixed(self) -> Sequence[Tensor]:
         return self._images.mixed(self.recipe.seed)
+
+    def _with_first_layer(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        num = min(self.recipe.num_measured, self.recipe.num_crops)
+        return with_first_layer(state, self.teacher, (self._crop(index)[None].float() / 255 for index in range(num)))
 
     def _crop(self, index: int) -> Tensor:
         return make_crop(self._mixed, self.recipe.side_px, self.recipe.seed, index)
@@ -269,4 +285,6 @@ def claim_folder(work: Path, asked: Mapping[str, Any]) -> None:
 
 def network_bytes(state: Mapping[str, Tensor]) -> bytes:
     """A network's file, float16."""
-    return safetensors.torch.save({name: tensor.half().contiguous() for name, tensor in state.items()})
+    return safetensors.torch.save(
+        {name: (of.half() if of.is_floating_point() else of).contiguous() for name, of in state.items()}
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from harness.distillation.first_layer import LAYER as FIRST_LAYER
 from harness.distillation.teacher import Teacher
 from harness.distillation.training import Schedule
 from harness.errors import UsageError
@@ -32,7 +33,8 @@ class Recipe:
         num_crops: crops of photographs and paintings.
         num_pictures: pictures optimised on the student, in equal parts before each round.
         begun_with: hash of the network that it goes on from; empty: it begins with the teacher's filters, and crops.
-        rounds: phases that train on such pictures too, each on its own and on those of the rounds before.
+        rounds: phases that train on such pictures too, each on its own and on those of the rounds before. 0, to a
+            network that it goes on from: nothing is trained.
         wider: layers with more filters than ``WIDTHS``, as ``WIDER`` has them.
         side_px: of crops and pictures.
         batch: crops per step.
@@ -57,7 +59,7 @@ class Recipe:
     warmup: int = 100
     num_measured: int = 200
     seed: int = 0
-    version: int = 4
+    version: int = 5
 
     def schedules(self) -> tuple[Schedule, ...]:
         """Of every phase, each with a warm-up of its own: on crops alone where it begins anew, then of each round."""
@@ -91,14 +93,16 @@ def widths_for(teacher: Teacher, wider: str = WIDER) -> dict[str, int]:
         wider: layers with more filters than ``WIDTHS``, as ``WIDER`` has them.
 
     Raises:
-        UsageError: ``wider`` is not such a list, or names a layer that the teacher lacks.
+        UsageError: ``wider`` is not such a list, or names a layer that the teacher lacks, or the first, of which the
+            filters that feed nothing are not trained (``first_layer``).
     """
     widths = {layer: WIDTHS[block_of(layer) - 1] for layer in teacher.layers}
+    further = [layer for layer in widths if layer != FIRST_LAYER]
     for word in wider.split():
         layer, _, number = word.partition("=")
-        if layer not in widths or not number.isdecimal() or int(number) < widths[layer]:
+        if layer not in further or not number.isdecimal() or int(number) < widths[layer]:
             raise UsageError(
-                f"--wider {wider!r}: {word} is not LAYER=FILTERS with one of {', '.join(widths)} and no fewer filters "
+                f"--wider {wider!r}: {word} is not LAYER=FILTERS with one of {', '.join(further)} and no fewer filters "
                 f"than it has otherwise ({', '.join(map(str, WIDTHS))} in blocks 1 to 5); for instance {WIDER!r}."
             )
         widths[layer] = int(number)

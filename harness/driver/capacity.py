@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 
 from harness.config.methods import QUILTING
 from harness.config.styles import paintings_of
+from harness.config.transfer import Lbfgs
 from harness.driver.jobs import Job
 from harness.features.vgg import VGG
 from harness.images.masks import read_regions
@@ -35,20 +36,20 @@ def row_bytes(job: Job) -> int:
     """
     if is_quilted(job):
         return QUILTING_BYTES_PER_PIXEL * (source_pixels(job) + job.height * job.width)
-    optimiser = job.row.transfer["optimiser"]
-    num_vectors = 6 + (2 * optimiser["history"] if optimiser["name"] == "lbfgs" else 2)
-    regulariser = 12 if job.row.transfer["photorealism"]["weight"] else 0  # the Laplacian's twelve maps
+    optimiser = job.row.transfer.optimiser
+    num_vectors = 6 + (2 * optimiser.history if isinstance(optimiser, Lbfgs) else 2)
+    regulariser = 12 if job.row.transfer.photorealism.weight else 0  # the Laplacian's twelve maps
     return num_vectors * _image_bytes(job) + regulariser * _image_bytes(job) // 3
 
 
 def is_quilted(job: Job) -> bool:
     """Whether a job is carried out without a network."""
-    return bool(job.row.transfer["method"] == QUILTING)
+    return job.row.transfer.method == QUILTING
 
 
 def source_pixels(job: Job) -> int:
     """About how many pixels a quilted picture's source has."""
-    return round(job.height * job.width * job.row.transfer["style_scale"] ** 2)
+    return round(job.height * job.width * job.row.transfer.style_scale**2)
 
 
 def _image_bytes(job: Job) -> int:
@@ -57,7 +58,7 @@ def _image_bytes(job: Job) -> int:
 
 def itemsize_of(job: Job) -> int:
     """Bytes of a number."""
-    return 8 if job.row.transfer["precision"] == "float64" else 4
+    return 8 if job.row.transfer.precision == "float64" else 4
 
 
 class MaxRows:
@@ -72,7 +73,7 @@ class MaxRows:
 
     def __init__(self, workers: Sequence[str]) -> None:
         self.workers = workers
-        self._found: dict[tuple[str, int, str], int] = {}
+        self._found: dict[tuple[Hashable, int, str], int] = {}
 
     def __call__(self, job: Job, worker: str) -> int:
         """Measured once for all jobs that can share a batch and have as many regions."""

@@ -75,15 +75,15 @@ def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> flo
 def quilting_seconds(job: Job, spec: DeviceSpec) -> float:
     """Time of a whole quilted picture, from its first row of blocks on noise: every block takes about as long."""
     torch.set_num_threads(spec.threads)
-    numbers, side = job.row.transfer["quilting"], math.isqrt(source_pixels(job))
+    numbers, side = job.row.transfer.quilting, math.isqrt(source_pixels(job))
     generator = torch.Generator().manual_seed(0)
     levels = block_levels(numbers, job.height, job.width)
-    is_synthesis = numbers["task"] == "synthesis"
+    is_synthesis = numbers.task == "synthesis"
     quilting = Quilting(
-        torch.rand(3, max(side, numbers["block"]), max(side, numbers["block"]), generator=generator),
+        torch.rand(3, max(side, numbers.block), max(side, numbers.block), generator=generator),
         job.height,
         job.width,
-        block_px=numbers["block"],
+        block_px=numbers.block,
         overlap_px=levels[0].overlap_px,
         target=None if is_synthesis else torch.rand(3, job.height, job.width, generator=generator),
         num_iterations=len(levels),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.config.levels import AUTO_SIDE_PX, auto_pyramid
+from harness.config.transfer import PyramidLevel, Quilting, Transfer
 from harness.errors import HarnessError, UsageError
 from harness.features.vgg import deepest_of, minimum_size_px
 from harness.images.resize import fit_area, fit_longer_side
@@ -21,17 +21,17 @@ WINDOW_PX = 3
 """Side of the windows of the matting Laplacian."""
 
 
-def block_levels(numbers: Mapping[str, Any], height: int, width: int) -> list[Iteration]:
+def block_levels(numbers: Quilting, height: int, width: int) -> list[Iteration]:
     """The iterations of a quilted picture of a size, from its transfer's ``quilting``."""
-    overlap = overlap_px(numbers["block"], numbers["overlap"])
-    if numbers["task"] == "synthesis":
-        return [synthesis_level(height, width, numbers["block"], overlap)]
-    return transfer_levels(height, width, numbers["block"], overlap, numbers["iterations"])
+    overlap = overlap_px(numbers.block, numbers.overlap)
+    if numbers.task == "synthesis":
+        return [synthesis_level(height, width, numbers.block, overlap)]
+    return transfer_levels(height, width, numbers.block, overlap, numbers.iterations)
 
 
-def needs_windows(transfer: Mapping[str, Any]) -> bool:
+def needs_windows(transfer: Transfer) -> bool:
     """Whether a transfer compares windows of the photograph: the photorealism regulariser, and smoothing."""
-    return bool(transfer["photorealism"]["weight"] > 0 or transfer["smoothing"] > 0)
+    return transfer.photorealism.weight > 0 or transfer.smoothing > 0
 
 
 def _check_windows(what: str, height: int, width: int) -> None:
@@ -98,16 +98,16 @@ def check_level(
 
 
 def resolve_pyramid(
-    transfer: Mapping[str, Any],
+    transfer: Transfer,
     shape: tuple[int, int],
     paintings: Sequence[tuple[tuple[int, int], float]],
     layers: Sequence[str],
     masked: Mapping[str, str],
-) -> list[dict[str, int]]:
+) -> tuple[PyramidLevel, ...]:
     """What ``pyramid: auto`` stands for with these images: no size at which something would be refused.
 
     Args:
-        transfer: as plain data.
+        transfer: the transfer.
         shape: height and width of the photograph's file.
         paintings: those of each painting's file, with its scale.
         layers: that are compared.
@@ -126,7 +126,7 @@ def resolve_pyramid(
     return auto_pyramid(transfer, fits)
 
 
-def check_masks(transfer: Mapping[str, Any], files: Mapping[str, str], size_px: int) -> None:
+def check_masks(transfer: Transfer, files: Mapping[str, str], size_px: int) -> None:
     """Check that masks and regions leave something of the picture and of the paintings, at the smallest size."""
     prepared = prepare_images([Row("", Path(), transfer, files, Manifest("", ""))], size_px)
     objective = row_objective_of(transfer, 0, prepared.parts_of[0])
@@ -140,12 +140,12 @@ def check_masks(transfer: Mapping[str, Any], files: Mapping[str, str], size_px: 
         ) from error
 
 
-def check_blocks(shape: tuple[int, int], picture: tuple[int, int], transfer: Mapping[str, Any]) -> None:
+def check_blocks(shape: tuple[int, int], picture: tuple[int, int], transfer: Transfer) -> None:
     """Check a quilted picture's blocks against the painting at its size."""
-    numbers = transfer["quilting"]
-    height, width = fit_area(*shape, picture[0] * picture[1], transfer["style_scale"])
+    numbers = transfer.quilting
+    height, width = fit_area(*shape, picture[0] * picture[1], transfer.style_scale)
     num_iterations = len(block_levels(numbers, *picture))
     try:
-        check(height, width, numbers["block"], overlap_px(numbers["block"], numbers["overlap"]), num_iterations)
+        check(height, width, numbers.block, overlap_px(numbers.block, numbers.overlap), num_iterations)
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -130,7 +130,7 @@ class ExperimentFolder:
             "id": job.id,
             "label": dict(job.cell.label),
             "part": job.part,
-            "transfer": dict(job.row.transfer),
+            "transfer": job.row.transfer.plain(),
             "overrides": list(job.cell.overrides),
             "folder": str(job.row.folder.relative_to(self.path)),
             "evaluations": job.num_evaluations,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,7 +95,7 @@ class Driver:
         self._more_records: dict[str, list[dict[str, Any]]] = {}
         self._folders: dict[str, RunFolder] = {}
         self._losses: dict[str, tuple[int, int]] = {}
-        self._limits: dict[tuple[str, str], int] = {}
+        self._limits: dict[tuple[Hashable, str], int] = {}
 
     def run(self, extra: Sequence[Job] = ()) -> None:
         """Carry out the study until nothing is left.

@@ -11,14 +11,13 @@ segmentation.content, segmentation.style   label images, at the sizes of content
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
-from harness.config import canonical_json
 from harness.config.styles import paintings_of
 from harness.driver.jobs import Job
 from harness.images.files import read_image, write_png
@@ -38,12 +37,12 @@ class SourceImages:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._written: dict[str, dict[str, str]] = {}
+        self._written: dict[Hashable, dict[str, str]] = {}
 
     def write(self, job: Job) -> Mapping[str, str]:
         """Every image of a run, by its key: the path of its file, relative to the experiment's folder."""
-        fields = (job.row.transfer[name] for name in ("style", "style_scale", "colours"))
-        key = canonical_json([job.height, job.width, dict(job.row.files), *fields])
+        transfer, files = job.row.transfer, frozenset(job.row.files.items())
+        key = (job.height, job.width, files, paintings_of(transfer), transfer.colours)
         if key not in self._written:
             self._written[key] = self._write(job)
         return self._written[key]
@@ -56,7 +55,7 @@ class SourceImages:
             path = files[painting.slot]
             own_size = _size_at(path, size, 1.0)
             found[painting.slot] = self._file(job, painting.slot, own_size, partial(painting_of, path, size, 1.0))
-            if painting.scale != 1 or transfer["colours"] != "style":
+            if painting.scale != 1 or transfer.colours != "style":
                 found[f"{painting.slot}{AS_USED}"] = self._as_used(job, k)
             if painting.mask:
                 found[painting.mask] = self._mask(job, painting.mask, size)
@@ -73,7 +72,7 @@ class SourceImages:
 
     def _as_used(self, job: Job, index: int) -> str:
         """A painting as the method was given it: at its scale, recoloured where the transfer says so."""
-        painting, colours = paintings_of(job.row.transfer)[index], job.row.transfer["colours"]
+        painting, colours = paintings_of(job.row.transfer)[index], job.row.transfer.colours
         size = _size_at(job.row.files[painting.slot], (job.height, job.width), painting.scale)
         told = "" if colours == "style" else f"-{colours}-{_digest(job, 'content')}"
         return self._file(job, painting.slot, size, lambda: used_paintings(job.row)[index], told)
@@ -95,8 +94,7 @@ class SourceImages:
 
 def used_paintings(row: Row) -> list[Tensor]:
     """A run's paintings as its method is given them, (3, H_s, W_s) each, in the transfer's order."""
-    plain = {**row.transfer, "segmentation": None}
-    prepared = prepare_images([replace(row, transfer=plain, files=_without_regions(row.files))])
+    prepared = prepare_images([replace(row, files=_without_regions(row.files))])
     return [prepared.styles[part.image] for part in prepared.parts_of[0]]
 
 

@@ -169,6 +169,6 @@ def _with_provenance(task: Task, device: str, threads: int) -> list[Row]:
     details = provenance(device, threads, len(task.rows))
     rows = []
     for row in task.rows:
-        own = {**row.manifest.provenance, **details, "seeds": {"start": row.transfer["seed"]}}
+        own = {**row.manifest.provenance, **details, "seeds": {"start": row.transfer.seed}}
         rows.append(replace(row, manifest=replace(row.manifest, provenance=own)))
     return rows

@@ -7,7 +7,6 @@ they do for pip. It would also build the package's metadata, that is run its set
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import signal
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.downloads import file_sha256
 from harness.errors import DownloadError, WeightsError
 
 POLL_S = 0.2
@@ -182,8 +182,7 @@ def check_sdist(path: Path, sdist: Sdist) -> None:
     """
     try:
         num_bytes = path.stat().st_size
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(path)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or error
         raise WeightsError(f"{path} cannot be read: {reason}. Name the file {sdist.file} itself.") from error

@@ -5,7 +5,6 @@ Nothing here imports torch, so that a run's id can be computed from the hashes w
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from harness.downloads import Progress, cache_folder, download, with_home
+from harness.downloads import Progress, cache_folder, download, file_sha256, with_home
 from harness.errors import DownloadError, WeightsError
 from harness.features.flax_vgg16 import REGISTRY_VGG16
 from harness.features.registry import fetch_vgg16
@@ -88,12 +87,6 @@ def describe(source: WeightsSource) -> str:
         "caffe": "the Caffe VGG-19",
     }
     return named[source]
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes as 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def network_input_of(source: WeightsSource, sha256: str) -> NetworkInput | None:

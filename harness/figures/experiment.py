@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.config import Experiment, canonical_json
+from harness.config.levels import sizes_of
 from harness.config.styles import image_slots, paintings_of
+from harness.config.transfer import Transfer
 from harness.errors import ImageError
 from harness.figures.curves import LINE_STYLES, PALETTE, Look, default_looks, draw_curves
 from harness.figures.files import both
@@ -205,7 +207,8 @@ def _labels(results: Results, experiment: Experiment, parts: Sequence[str], runs
 
 def _unsaid(parts: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
     """The parts that the captions' α/β does not say already: it does while only one of the two varies."""
-    num_varying = sum(len({run.transfer[field] for run in runs}) > 1 for field in ("alpha", "beta"))
+    alphas, betas = {run.transfer.alpha for run in runs}, {run.transfer.beta for run in runs}
+    num_varying = (len(alphas) > 1) + (len(betas) > 1)
     return tuple(part for part in parts if num_varying > 1 or part not in ("alpha", "beta"))
 
 
@@ -215,8 +218,12 @@ def _values(run: Run, parts: Sequence[str]) -> list[Any]:
 
 def _told(run: Run, parts: Sequence[str]) -> list[Any]:
     """The values as labels tell them: a pyramid (resolved, not ``auto``) with the size that it ends in."""
-    size = {"size": run.transfer["size"]}
-    return [[*run.transfer[part], size] if part == "pyramid" else run.label[part] for part in parts]
+    return [_sizes(run.transfer) if part == "pyramid" else run.label[part] for part in parts]
+
+
+def _sizes(transfer: Transfer) -> list[dict[str, int]]:
+    *smaller, last = sizes_of(transfer)
+    return [*({"size": level.size, "steps": level.steps} for level in smaller), {"size": last.size}]
 
 
 def _key(run: Run, parts: Sequence[str]) -> str:
@@ -225,7 +232,7 @@ def _key(run: Run, parts: Sequence[str]) -> str:
 
 def _image(run: Run, side: Side) -> str:
     """What tells a run's photograph or painting from another: not its file, which holds it at the run's size."""
-    return canonical_json(run.transfer[side])
+    return repr(run.transfer.content if side == "content" else run.transfer.style)
 
 
 def _is_constant_in_each(lines: Grid, side: Side) -> bool:

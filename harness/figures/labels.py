@@ -15,6 +15,7 @@ from harness.config.experiment import CASES
 from harness.config.layers import LAYERS
 from harness.config.levels import AUTO
 from harness.config.methods import QUILTING
+from harness.config.transfer import Transfer
 
 Cases = Mapping[str, Mapping[str, Any]]
 
@@ -120,14 +121,14 @@ def labels(parts: Sequence[str], rows: Sequence[Sequence[Any]], cases: Cases) ->
     ]
 
 
-def weight_caption(transfer: Mapping[str, Any], significant_digits: int = 4) -> str:
+def weight_caption(transfer: Transfer, significant_digits: int = 4) -> str:
     r"""What stands under a picture: ``$\alpha/\beta$ = $10^{-3}$``, or which side alone was optimised.
 
     Of a quilted one, the size of its blocks.
     """
-    if transfer.get("method") == QUILTING:
-        return _BY_NAME["quilting.block"](transfer["quilting"]["block"])
-    alpha, beta = transfer["alpha"], transfer["beta"]
+    if transfer.method == QUILTING:
+        return _BY_NAME["quilting.block"](transfer.quilting.block)
+    alpha, beta = transfer.alpha, transfer.beta
     if not beta:
         return "content only"
     if not alpha:

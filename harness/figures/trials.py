@@ -107,7 +107,7 @@ def weights_line(trial: TrialOutcome) -> str:
     r"""The style layers' weights, ``$w_l$ (%): 31, 2, 40, 10, 17``; empty where they do not vary."""
     if not any(part.startswith("style_layers") for part in trial.run.label):
         return ""
-    weights = trial.run.transfer["style_layers"].values()
+    weights = trial.run.transfer.style_layers.values()
     total = sum(weights)
     return f"$w_l$ (%): {', '.join(f'{100 * weight / total:.0f}' for weight in weights)}" if total else ""
 

@@ -9,7 +9,6 @@ What Pillow cannot give: 16-bit *colour* files arrive with 8 bits per channel (t
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import warnings
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
+from harness.downloads import file_sha256
 from harness.errors import ImageError, StorageError
 
 Array = NDArray[np.float32]
@@ -92,8 +92,7 @@ def image_hash(path: str | Path) -> str:
     """SHA-256 of a file's content, 64 hex digits: what stands for the image in a run's id."""
     path = Path(path)
     check_readable(path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def png_bytes(image: NDArray[Any]) -> bytes:

@@ -24,7 +24,9 @@ from harness.config import Experiment, canonical_json
 from harness.config.claims import LOSSES, matches
 from harness.config.levels import num_evaluations
 from harness.config.methods import QUILTING
+from harness.config.strict import WRITTEN
 from harness.config.sweep import Sweep
+from harness.config.transfer import Transfer
 from harness.config.yaml_source import flow
 from harness.errors import ImageError, UsageError
 from harness.results.pictures import Iterates, Pixels, read_pixels
@@ -51,7 +53,7 @@ class Run:
             trial ``trial`` and its fields.
         part: ``grid``: has a panel in the figure; ``repeat``: the same cell from another seed, for the claims' spread;
             ``again``: the same transfer computed a second time, to see whether it repeats.
-        transfer: resolved, as plain data, also of a run that has not begun.
+        transfer: resolved, also of a run that has not begun.
         overrides: the words that repeat it behind ``harness run FILE``.
         folder: its files.
         sources: ``content``, ``style`` and whatever else it was made from, at the picture's size or area, as PNG files;
@@ -62,7 +64,7 @@ class Run:
     id: str
     label: Mapping[str, Any]
     part: Part
-    transfer: Mapping[str, Any]
+    transfer: Transfer
     overrides: tuple[str, ...]
     folder: RunFolder
     sources: Mapping[str, Path]
@@ -115,7 +117,7 @@ class Run:
         """Of the whole run when it is done, over all sizes and stages; a quilted picture's are its rows of blocks."""
         if self.evaluations:
             return self.evaluations
-        if self.transfer["method"] == QUILTING:  # a run's folder without its experiment's
+        if self.transfer.method == QUILTING:  # a run's folder without its experiment's
             return int(self.metrics.get("evaluations") or 1)
         return num_evaluations(self.transfer)
 
@@ -148,9 +150,14 @@ class Run:
         return self.folder.history()
 
     @cached_property
+    def whole_fields(self) -> Mapping[str, Any]:
+        """The transfer as plain data, for tables: ``{"alpha": 0.001, "style_layers": {"conv1_1": 0.2, …}, …}``."""
+        return self.transfer.plain()
+
+    @cached_property
     def fields(self) -> Mapping[str, Any]:
         """The transfer by dotted names: ``{"alpha": 0.001, "style_layers.conv1_1": 0.2, …}``."""
-        return dict(_flatten(self.transfer))
+        return dict(_flatten(self.whole_fields))
 
     def is_in_use(self) -> bool:
         """Whether a process is working on it right now; if not, and it is unfinished, then it was interrupted."""
@@ -238,10 +245,10 @@ class Results:
         Raises:
             UsageError: no run has such a field, or none has such values.
         """
-        known = {name for run in self.all_runs for name in (*run.label, *run.transfer, *run.fields)}
+        known = {name for run in self.all_runs for name in (*run.label, *run.whole_fields, *run.fields)}
         if unknown := [name for name in wanted if name not in known]:
             raise UsageError(f"No run of {self.name} has {', '.join(unknown)}; there are {', '.join(sorted(known))}.")
-        found = [run for run in self.all_runs if matches(wanted, {**run.fields, **run.transfer, **run.label})]
+        found = [run for run in self.all_runs if matches(wanted, {**run.fields, **run.whole_fields, **run.label})]
         if not found:
             names = dict.fromkeys(run.name for run in self.runs)
             raise UsageError(f"No run of {self.name} has {label_name(wanted)}; there are {'; '.join([*names][:20])}.")
@@ -269,7 +276,7 @@ class Results:
         for run in self.all_runs:
             status = run.status.name.lower()
             row: dict[str, Any] = {"id": run.id, "part": run.part, "status": status, "reason": run.reason}
-            row |= {part: run.label.get(part) for part in parts if part.split(".")[0] not in run.transfer}
+            row |= {part: run.label.get(part) for part in parts if part.split(".")[0] not in run.whole_fields}
             row |= {part: flow(run.label[part]) if part in run.label else None for part in grouped}
             row |= {name: run.fields.get(name) for name in fields}
             row |= {key: one_network.metrics(run).get(key.removeprefix("loss/")) for key in metrics}
@@ -324,7 +331,8 @@ def load_whole(path: Path | str) -> Results:
         data = yaml.safe_load((folder / "experiment.yaml").read_text())
         cells = json.loads((folder / CELLS).read_text())
         file = Path(data.pop("file"))
-        definition = Sweep.model_validate(data) if "space" in data else Experiment.model_validate(data)
+        model: type[Sweep | Experiment] = Sweep if "space" in data else Experiment
+        definition = model.model_validate(data, context=WRITTEN)
         runs = tuple(run_of(of_runs, cell) for cell in cells["cells"])
         storage, command = cells.get("storage"), cells.get("command")
         return Results(folder, of_runs.resolve().name, definition, cells["study"], storage, runs, file, command)
@@ -370,7 +378,7 @@ def run_of(folder: Path, cell: Mapping[str, Any]) -> Run:
         cell["id"],
         dict(cell["label"]),
         cell["part"],
-        dict(cell["transfer"]),
+        Transfer.model_validate(cell["transfer"], context=WRITTEN),
         tuple(cell["overrides"]),
         RunFolder(folder / cell["folder"]),
         {key: folder / name for key, name in cell["sources"].items()},

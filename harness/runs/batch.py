@@ -1,4 +1,4 @@
-"""One batch's run: from transfers as plain data to finished run folders, resuming what was begun.
+"""One batch's run: from transfers to finished run folders, resuming what was begun.
 
 A batch is a list of runs that can share a tensor: network, H × W, optimiser and its numbers, steps and precision agree.
 """
@@ -18,6 +18,7 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor
 
+from harness.config.transfer import Lbfgs
 from harness.errors import OutOfMemory, PluginError
 from harness.runs.again import can_be_brought_up_to_date, measure_again
 from harness.runs.batch_module import BatchModule, Progress, UntilDone
@@ -182,8 +183,8 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _too_large(rows: Sequence[Row]) -> str:
-    size_px, optimiser = rows[0].transfer["size"], rows[0].transfer["optimiser"]
-    shorter = f", or a shorter optimiser.history (now {optimiser['history']})" if "history" in optimiser else ""
+    size_px, optimiser = rows[0].transfer.size, rows[0].transfer.optimiser
+    shorter = f", or a shorter optimiser.history (now {optimiser.history})" if isinstance(optimiser, Lbfgs) else ""
     return (
         f"There is not enough memory for {len(rows)} pictures of {size_px} px. Everything finished is kept; ask for a "
         f"smaller transfer.size{shorter}, or for fewer cells at a time."

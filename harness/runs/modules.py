@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from harness.config.levels import Level, levels_of, num_evaluations
+from harness.config.levels import Level, levels_of, num_evaluations, sizes_of
+from harness.config.methods import QUILTING
+from harness.config.transfer import Adam, Lbfgs, Transfer
 from harness.features.vgg import VGG
 from harness.images.resize import fit_longer_side, resize
 from harness.objective.rows import Objective
@@ -63,7 +65,7 @@ def module_makers(
     rows: Sequence[Row], prepared: Prepared, execution: Execution, progress: Progress
 ) -> list[Callable[[], BatchModule]]:
     """What makes the module of each level, once the rows have come so far."""
-    if rows[0].transfer["method"] == "quilting":
+    if rows[0].transfer.method == QUILTING:
         return [partial(_make_quilting, rows, prepared, execution, progress)]
     weighed = [row_objective_of(row.transfer) for row in rows]
     layers = {layer for numbers in weighed for layer in (*numbers.weighed_content(), *numbers.weighed_style())}
@@ -75,17 +77,17 @@ def module_makers(
 
 
 def make_optimizer(
-    numbers: Mapping[str, Any], bounds: tuple[Tensor, Tensor] | None, parameters: list[nn.Parameter]
+    optimiser: Lbfgs | Adam, bounds: tuple[Tensor, Tensor] | None, parameters: list[nn.Parameter]
 ) -> BatchedOptimizer:
     """The optimiser that a transfer names."""
-    if numbers["name"] == "adam":
-        return BatchedAdam(parameters, learning_rate=numbers["learning_rate"], bounds=bounds)
+    if isinstance(optimiser, Adam):
+        return BatchedAdam(parameters, learning_rate=optimiser.learning_rate, bounds=bounds)
     return BatchedLBFGS(
         parameters,
-        learning_rate=numbers["learning_rate"],
-        history=numbers["history"],
-        line_search=numbers["line_search"],
-        initial_hessian=numbers["initial_hessian"],
+        learning_rate=optimiser.learning_rate,
+        history=optimiser.history,
+        line_search=optimiser.line_search,
+        initial_hessian=optimiser.initial_hessian,
         bounds=bounds,
     )
 
@@ -94,11 +96,11 @@ def _make_module(
     rows: Sequence[Row], at_full_size: Prepared, network: VGG, execution: Execution, progress: Progress, level: Level
 ) -> StyleTransfer:
     """One level of the paper's method, its rows where they begin it."""
-    device, dtype = torch.device(execution.device), PRECISIONS[rows[0].transfer["precision"]]
     transfer = rows[0].transfer
+    device, dtype = torch.device(execution.device), PRECISIONS[transfer.precision]
     full = at_full_size.photographs[0]  # all rows have its size, and so one size at each level
     size = fit_longer_side(full.shape[1], full.shape[2], level.size_px)
-    prepared = at_full_size if level.size_px == transfer["size"] else prepare_images(rows, size)
+    prepared = at_full_size if level.size_px == transfer.size else prepare_images(rows, size)
     objectives = [
         row_objective_of(row.transfer, prepared.content_of[i], prepared.parts_of[i], level.is_regularised)
         for i, row in enumerate(rows)
@@ -127,7 +129,7 @@ def _make_module(
         torch.stack([start.to(dtype) for start in starts]).to(device),
         objective,
         network,
-        partial(make_optimizer, transfer["optimiser"], bounds),
+        partial(make_optimizer, transfer.optimiser, bounds),
         num_evaluations(transfer),
         execution.microbatch or (1 if one_by_one else len(rows)),
         rungs=execution.rungs,
@@ -138,9 +140,9 @@ def _make_module(
     )
 
 
-def _further_columns(transfer: Mapping[str, Any]) -> tuple[str, ...]:
+def _further_columns(transfer: Transfer) -> tuple[str, ...]:
     """What a run's history has besides its losses; the same on all its levels."""
-    sizes = ("size",) if transfer["pyramid"] else ()
+    sizes = ("size",) if len(sizes_of(transfer)) > 1 else ()
     return (*row_objective_of(transfer).weighed_terms(), *sizes)
 
 
@@ -148,18 +150,18 @@ def _make_quilting(rows: Sequence[Row], prepared: Prepared, execution: Execution
     """Image quilting, always on the CPU."""
     quiltings = []
     for i, row in enumerate(rows):
-        numbers, photograph = row.transfer["quilting"], prepared.photographs[prepared.photograph_of[i]]
-        is_synthesis = numbers["task"] == "synthesis"
+        numbers, photograph = row.transfer.quilting, prepared.photographs[prepared.photograph_of[i]]
+        is_synthesis = numbers.task == "synthesis"
         quiltings.append(
             Quilting(
                 prepared.styles[prepared.parts_of[i][0].image],
                 *photograph.shape[1:],
-                block_px=numbers["block"],
-                overlap_px=overlap_px(numbers["block"], numbers["overlap"]),
-                tolerance=numbers["tolerance"],
-                seed=row.transfer["seed"],
+                block_px=numbers.block,
+                overlap_px=overlap_px(numbers.block, numbers.overlap),
+                tolerance=numbers.tolerance,
+                seed=row.transfer.seed,
                 target=None if is_synthesis else prepared.contents[prepared.content_of[i]],
-                num_iterations=1 if is_synthesis else numbers["iterations"],
+                num_iterations=1 if is_synthesis else numbers.iterations,
             )
         )
     return QuiltedRows(quiltings, progress, rungs=execution.rungs)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from harness.config.styles import Painting, paintings_of
+from harness.config.transfer import Transfer, WeightsUrl
 from harness.features.normalise import normalised_state
 from harness.features.sources import LocalWeights, WeightsFile, WeightsSource, WeightsURL, describe, fetch
 from harness.features.vgg import VGG, layers_in
@@ -32,19 +32,19 @@ PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 @dataclass(frozen=True)
 class Row:
-    """One run of a batch, as plain data.
+    """One run of a batch.
 
     Attributes:
         id: the run id.
         folder: its run folder.
-        transfer: the resolved transfer.
+        transfer: the resolved transfer: its ``pyramid`` is not ``auto``.
         files: every image's path, by its slot (``harness.config.styles.image_slots``): ``content``, ``style``, …
         manifest: what a new folder's manifest says.
     """
 
     id: str
     folder: Path
-    transfer: Mapping[str, Any]
+    transfer: Transfer
     files: Mapping[str, str]
     manifest: Manifest
 
@@ -84,8 +84,8 @@ class Prepared:
 
     def add(self, row: Row, size: int | tuple[int, int] | None) -> None:
         """Read and resize what one more row needs; its picture's height and width are its own, or a level's."""
-        path, colours = row.files["content"], row.transfer["colours"]
-        photograph = self.share("photographs", path, lambda: photograph_of(path, size or row.transfer["size"]))
+        path, colours = row.files["content"], row.transfer.colours
+        photograph = self.share("photographs", path, lambda: photograph_of(path, size or row.transfer.size))
         content = self.photographs[photograph]
         is_grey = colours == "luminance"
         self.photograph_of.append(photograph)
@@ -176,15 +176,15 @@ def start_image(row: Row, prepared: Prepared, index: int) -> Tensor:
     With several paintings ``start: style`` is the one with the largest weight, the first of equals.
     """
     content = prepared.photographs[prepared.photograph_of[index]]
-    start, (height, width) = row.transfer["start"], content.shape[1:]
+    start, (height, width) = row.transfer.start, content.shape[1:]
     if start == "content":
         return content.clone()
     if start == "style":
         heaviest = max(prepared.parts_of[index], key=lambda part: part.weight)
         return resize(prepared.styles[heaviest.image], height, width)
     if start == "noise":
-        generator = torch.Generator().manual_seed(row.transfer["seed"])
-        return noise(height, width, row.transfer["noise_sigma"], row.transfer["noise_spectrum"], generator)
+        generator = torch.Generator().manual_seed(row.transfer.seed)
+        return noise(height, width, row.transfer.noise_sigma, row.transfer.noise_spectrum, generator)
     return resize(to_tensor(read_image(row.files["start"])), height, width)
 
 
@@ -193,7 +193,7 @@ def box_bounds(rows: Sequence[Row], prepared: Prepared, dtype: torch.dtype) -> t
 
     ``source`` is the authors' own choice: the range of the source image's pixels (their DeepTextures code).
     """
-    kind = rows[0].transfer["optimiser"]["bounds"]
+    kind = rows[0].transfer.optimiser.bounds
     if kind == "none":
         return None
     if kind == "unit":
@@ -206,7 +206,7 @@ def box_bounds(rows: Sequence[Row], prepared: Prepared, dtype: torch.dtype) -> t
 
 
 def row_objective_of(
-    transfer: Mapping[str, Any],
+    transfer: Transfer,
     content: int = 0,
     styles: Sequence[StylePart] = (StylePart(),),
     is_regularised: bool = True,
@@ -219,33 +219,34 @@ def row_objective_of(
         styles: its share of the paintings.
         is_regularised: whether the photorealism regulariser counts (in a first stage it does not).
     """
-    t = transfer
-    photorealism = t["photorealism"]["weight"] if is_regularised else 0.0
+    terms = transfer.every_term()
+    if not is_regularised:
+        del terms["photorealism"]
     return RowObjective(
-        t["alpha"],
-        t["beta"],
-        t["content_layers"],
-        t["style_layers"],
-        t["convention"],
+        transfer.alpha,
+        transfer.beta,
+        dict(transfer.content_layers.items()),  # to any names: a mapping's keys are invariant
+        dict(transfer.style_layers.items()),
+        transfer.convention,
         content,
         tuple(styles),
-        {"total_variation": t["total_variation"], "photorealism": photorealism, **t["terms"]},
-        luminance=t["colours"] == "luminance",
-        statistic=t["style_statistic"],
+        terms,
+        luminance=transfer.colours == "luminance",
+        statistic=transfer.style_statistic,
     )
 
 
-def weights_source(transfer: Mapping[str, Any]) -> WeightsSource:
+def weights_source(transfer: Transfer) -> WeightsSource:
     """Where a transfer's network weights come from."""
-    weights = transfer["weights"]
+    weights = transfer.weights
     if isinstance(weights, str):
-        return weights  # type: ignore[return-value]
-    if "url" in weights:
-        return WeightsURL(weights["url"], weights["sha256"], weights.get("input"))
-    return WeightsFile(Path(weights["file"]), weights.get("input"))
+        return weights
+    if isinstance(weights, WeightsUrl):
+        return WeightsURL(weights.url, weights.sha256, weights.input)
+    return WeightsFile(Path(weights.file), weights.input)
 
 
-def load_network(transfer: Mapping[str, Any], layers: Iterable[str]) -> VGG:
+def load_network(transfer: Transfer, layers: Iterable[str]) -> VGG:
     """The frozen network of a transfer, normalised where the transfer says so: every layer that its weights have.
 
     Args:
@@ -257,9 +258,9 @@ def load_network(transfer: Mapping[str, Any], layers: Iterable[str]) -> VGG:
         DownloadError: they are not here and cannot be downloaded.
     """
     source = weights_source(transfer)
-    state = _state_of(source, fetch(source), transfer["normalised"])
+    state = _state_of(source, fetch(source), transfer.normalised)
     require_layers(layers_in(state), layers, describe(source))
-    return VGG(state, pooling=transfer["pooling"], padding=transfer["padding"])
+    return VGG(state, pooling=transfer.pooling, padding=transfer.padding)
 
 
 @lru_cache(maxsize=1)
@@ -274,7 +275,7 @@ def embedded_network() -> VGG:
     return VGG(normalised_state(load_state("embedded")))
 
 
-def tile_px_of(network: VGG, transfer: Mapping[str, Any], height: int, width: int) -> int | None:
+def tile_px_of(network: VGG, transfer: Transfer, height: int, width: int) -> int | None:
     """The tiles of a picture: by its size, network, precision and whether its style statistic is additive.
 
     These are alike in a batch, so that no row's bits depend on its neighbours. Reckoned with the comparable numbers'
@@ -286,8 +287,8 @@ def tile_px_of(network: VGG, transfer: Mapping[str, Any], height: int, width: in
         height: of the picture, in pixels.
         width: of the picture, in pixels.
     """
-    if not is_additive(transfer["style_statistic"]):
+    if not is_additive(transfer.style_statistic):
         return None
-    itemsize = torch.finfo(PRECISIONS[transfer["precision"]]).bits // 8
+    itemsize = torch.finfo(PRECISIONS[transfer.precision]).bits // 8
     weighed = [layer for layer in (CONTENT_LAYER, *STYLE_WEIGHTS) if layer in network.layers]
     return choose_tile(network, weighed, height, width, itemsize)

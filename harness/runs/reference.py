@@ -55,7 +55,7 @@ class References:
         """
         transfer = self._rows[row].transfer
         objective = row_objective_of(transfer)
-        optimised = objective.weighed_style() if transfer["method"] == "gatys" else ()
+        optimised = objective.weighed_style() if transfer.method == "gatys" else ()
         paintings = [p for p in paintings_of(transfer) if p.weight > 0] or paintings_of(transfer)[:1]
         measured: list[dict[str, Any]] = []
         for painting in paintings:

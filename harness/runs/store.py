@@ -28,8 +28,12 @@ from types import TracebackType
 from typing import Any, TextIO
 
 import yaml
+from pydantic import ValidationError
 from typing_extensions import Buffer
 
+from harness.config.sentences import problems
+from harness.config.strict import WRITTEN
+from harness.config.transfer import Transfer
 from harness.errors import StorageError
 
 SCHEMA = 3
@@ -194,7 +198,7 @@ class RunFolder:
         """Evaluation to picture, in order."""
         return {int(path.stem): path for path in sorted((self.path / "iterates").glob("[0-9]*.png"))}
 
-    def create(self, transfer: Mapping[str, Any], manifest: Manifest) -> None:
+    def create(self, transfer: Transfer, manifest: Manifest) -> None:
         """Make the folder with its transfer and manifest, where it is not there yet."""
         try:
             (self.path / "iterates").mkdir(parents=True, exist_ok=True)
@@ -203,14 +207,26 @@ class RunFolder:
                 f"{self.path} could not be made ({error.strerror}); choose another folder with --out."
             ) from error
         if not (self.path / "transfer.yaml").exists():
-            write_atomically(self.path / "transfer.yaml", yaml.safe_dump(dict(transfer), sort_keys=False))
+            write_atomically(self.path / "transfer.yaml", yaml.safe_dump(transfer.plain(), sort_keys=False))
         if not (self.path / "manifest.json").exists():
             self.write_manifest(manifest)
 
-    def transfer(self) -> dict[str, Any]:
-        """The resolved transfer as plain data."""
-        data: dict[str, Any] = yaml.safe_load((self.path / "transfer.yaml").read_text())
-        return data
+    def transfer(self) -> Transfer:
+        """The resolved transfer.
+
+        Raises:
+            OSError: there is no transfer.yaml.
+            ValueError: it is no transfer.
+            yaml.YAMLError: it is no YAML.
+        """
+        data = yaml.safe_load((self.path / "transfer.yaml").read_text())
+        if not isinstance(data, dict):
+            raise ValueError("it is not a mapping")
+        try:
+            return Transfer.model_validate(data, context=WRITTEN)
+        except ValidationError as error:
+            told = (f"{'.'.join(problem.path)}: {problem.message}" for problem in problems(error, Transfer))
+            raise ValueError("; ".join(told)) from error
 
     def manifest(self) -> Manifest | None:
         """The manifest, or None where the run has not begun.

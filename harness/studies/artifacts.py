@@ -12,19 +12,19 @@ import logging
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
-from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 from optuna_dashboard.artifact import get_artifact_path
 
 from harness.config import Experiment
 from harness.results import Results, Run
 from harness.runs.store import Status
+from harness.studies.internals import attributes_of, id_of, save_note, set_attribute
 
 ARTIFACTS = "artifacts"
 """The folder, inside an experiment's, in which Optuna's artifact store keeps its files."""
@@ -57,7 +57,7 @@ def attach_image(study: optuna.Study, trial_number: int, image_path: Path, folde
         The artifact's id.
     """
     (trial,) = (trial for trial in study.get_trials(deepcopy=False) if trial.number == trial_number)
-    return _attach(study, _prefix(trial._trial_id), f"trial {trial_number}", image_path, folder)
+    return _attach(study, _prefix(id_of(trial)), f"trial {trial_number}", image_path, folder)
 
 
 def note_figure(study: optuna.Study, folder: Path, figure_path: Path, text: str) -> None:
@@ -74,7 +74,7 @@ def note_figure(study: optuna.Study, folder: Path, figure_path: Path, text: str)
         identity = _attach(study, "artifacts:", "figure", figure_path, folder)
         title, _, rest = text.partition("\n")
         body = f"{title}\n\n![{figure_path.name}]({get_artifact_path(study, identity)})\n{rest}"
-    _save_note(study, None, body)
+    save_note(study, None, body)
 
 
 def mirror_study(results: Results, storage: BaseStorage) -> str:
@@ -89,12 +89,12 @@ def mirror_study(results: Results, storage: BaseStorage) -> str:
     """
     try:
         study = optuna.load_study(study_name=results.study, storage=storage)
-        ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
+        ids = {trial.number: id_of(trial) for trial in study.get_trials(deepcopy=False)}
         for number, run in _runs_of_trials(results):
             if number in ids:
                 if run.folder.image_path.exists():
                     _attach(study, _prefix(ids[number]), f"trial {number}", run.folder.image_path, results.folder)
-                _save_note(study, ids[number], describe_trial(run, results.file))
+                save_note(study, ids[number], describe_trial(run, results.file))
         note_figure(study, results.folder, figure_of(results.folder), describe(results))
     except KeyError:
         again = shlex.join(["harness", "sweep" if results.is_sweep else "run", str(results.file)])
@@ -175,13 +175,13 @@ def _attach(study: optuna.Study, prefix: str, of: str, image_path: Path, folder:
         link.parent.mkdir(exist_ok=True)
         _link(image_path, link)
     metadata = {"artifact_id": identity, "filename": image_path.name, "mimetype": MIMETYPE, "encoding": None}
-    told = _attributes(study)
+    told = attributes_of(study)
     for key, value in told.items():
         if key.startswith(prefix) and key != prefix + identity and _is_named(value, image_path.name):
-            study._storage.set_study_system_attr(study._study_id, key, json.dumps(None))  # as the dashboard deletes
+            set_attribute(study, key, json.dumps(None))  # as the dashboard deletes
             (link.parent / key.removeprefix(prefix)).unlink(missing_ok=True)
     if told.get(prefix + identity) != json.dumps(metadata):
-        study._storage.set_study_system_attr(study._study_id, prefix + identity, json.dumps(metadata))
+        set_attribute(study, prefix + identity, json.dumps(metadata))
     return identity
 
 
@@ -200,14 +200,3 @@ def _link(source: Path, link: Path) -> None:
         temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
         shutil.copyfile(source, temporary)
         temporary.replace(link)
-
-
-def _save_note(study: optuna.Study, trial_id: int | None, body: str) -> None:
-    note = get_note_from_system_attrs(_attributes(study), trial_id)
-    if note["body"] != body:
-        save_note_with_version(study._storage, study._study_id, trial_id, note["version"] + 1, body)
-
-
-def _attributes(study: optuna.Study) -> Mapping[str, Any]:
-    attributes: Mapping[str, Any] = study._storage.get_study_system_attrs(study._study_id)
-    return attributes

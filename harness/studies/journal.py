@@ -10,7 +10,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from optuna.storages.journal._file import BaseJournalFileLock
+from harness.studies.internals import BaseJournalFileLock
 
 _BLOCK = 1 << 16
 """Bytes read at a time in search of the last whole line; a line of a journal has a few hundred."""

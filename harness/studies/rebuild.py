@@ -13,6 +13,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from harness.runs.store import RunFolder
+from harness.studies.internals import add_trial
 from harness.studies.session import LOST, REASON, Asked, open_study
 from harness.studies.storage import explained
 
@@ -91,7 +92,7 @@ def rebuild(storage: BaseStorage, name: str, records: Iterable[Record], parallel
         first = len(study.get_trials(deepcopy=False))
         for number in range(first, num_asked):
             trial = _trial(known[number], number < num_told) if number in known else _lost_trial()
-            study._storage.create_new_trial(study._study_id, template_trial=trial)
+            add_trial(study, trial)
     return max(0, num_asked - first)
 
 

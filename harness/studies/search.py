@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from harness.config.dimensions import Dimension
 from harness.config.space import fields_of
 from harness.config.sweep import Budget, NoPruner, Pruner, Sampler
+from harness.studies.internals import id_of, stored
 from harness.studies.sampling import distributions_of, draw, make_pruner, make_sampler
 from harness.studies.session import LOST, RETRY_OF, Asked, StudySession, as_json, open_study
 from harness.studies.storage import explained
@@ -60,7 +61,7 @@ class SearchSession(StudySession):
             else:
                 trial = self.study.ask()
                 self._num_charged += 1
-                self._take_in(trial._trial_id)
+                self._take_in(id_of(trial))
 
     def _settle(self) -> None:
         self._fill()
@@ -74,7 +75,7 @@ class SearchSession(StudySession):
                 raise self._foreign(trial, f"has a parameter {name} = {trial.params[name]!r} that is not of this space")
         if len(trial.params) < len(self._distributions):
             draw(self._open[trial.number], self._sampler, self._distributions, self._budget.parallel)
-            trial = self.study._storage.get_trial(trial._trial_id)
+            trial = stored(self.study, id_of(trial))
         params = {name: trial.params[name] for name in self._distributions}
         fields = fields_of(self._space, params)
         # TPE's are copies of the parameters, there only while a trial is open.

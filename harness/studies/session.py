@@ -29,6 +29,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from harness.errors import StorageError
+from harness.studies.internals import add_trial, id_of, storage_of, stored
 from harness.studies.storage import explained, location
 
 REASON = "reason"
@@ -137,7 +138,7 @@ class StudySession(ABC):
         Raises:
             StorageError: the storage failed.
         """
-        with explained(self.study._storage):
+        with explained(storage_of(self.study)):
             if not self._ready:
                 self._fill()
         return self._ready.popleft() if self._ready else None
@@ -159,7 +160,7 @@ class StudySession(ABC):
         if len(self.objectives) > 1:
             raise ValueError(f"study {self.name} has several objectives, with which nothing can be pruned")
         trial = self._open_trial(number)
-        with explained(self.study._storage):
+        with explained(storage_of(self.study)):
             trial.report(value, step)
             return trial.should_prune()
 
@@ -227,13 +228,13 @@ class StudySession(ABC):
     def _end(self, number: int, result: _Result) -> None:
         self._open_trial(number)
         self._results[number] = result
-        with explained(self.study._storage):
+        with explained(storage_of(self.study)):
             self._settle()
 
     def _tell(self, number: int) -> None:
         trial, result = self._open[number], self._results[number]
         if len(self.objectives) == 1:
-            known = self.study._storage.get_trial(trial._trial_id).intermediate_values
+            known = stored(self.study, id_of(trial)).intermediate_values
             for step, value in sorted((int(step), value) for step, value in result.intermediate.items()):
                 if step not in known:
                     trial.report(value, step)
@@ -244,7 +245,7 @@ class StudySession(ABC):
         self._ended[result.state] += 1
 
     def _adopt(self, trial: FrozenTrial) -> Asked:
-        self._open[trial.number] = Trial(self.study, trial._trial_id)
+        self._open[trial.number] = Trial(self.study, id_of(trial))
         return self._asked(trial)
 
     def _add(
@@ -256,14 +257,14 @@ class StudySession(ABC):
             state=TrialState.RUNNING, params=dict(params), distributions=dict(distributions),
             user_attrs=dict(user_attrs),
         )  # fmt: skip
-        self._take_in(self.study._storage.create_new_trial(self.study._study_id, template_trial=trial))
+        self._take_in(add_trial(self.study, trial))
 
     def _take_in(self, trial_id: int) -> None:
         """A trial was asked for by this process; it must have the number it was expected to have."""
-        trial = self.study._storage.get_trial(trial_id)
+        trial = stored(self.study, trial_id)
         if trial.number != self._num_trials:
             raise StorageError(
-                f"Another process has asked for trials of study {self.name} in {location(self.study._storage)} "
+                f"Another process has asked for trials of study {self.name} in {location(storage_of(self.study))} "
                 f"(number {trial.number} came, {self._num_trials} was due); only one driver may. Stop one of them."
             )
         self._num_trials += 1
@@ -271,7 +272,7 @@ class StudySession(ABC):
 
     def _foreign(self, trial: FrozenTrial, what: str) -> StorageError:
         return StorageError(
-            f"Trial {trial.number} of study {self.name} in {location(self.study._storage)} {what}; the study was "
+            f"Trial {trial.number} of study {self.name} in {location(storage_of(self.study))} {what}; the study was "
             "changed by something else. Move it away, or give another --storage: runs that are done are found again."
         )
 
@@ -291,8 +292,8 @@ def open_study(
     if study.metric_names != list(objectives):
         if study.metric_names is not None or len(study.directions) != len(objectives):
             raise StorageError(
-                f"Study {name} in {location(study._storage)} is of {study.metric_names or len(study.directions)}, not "
-                f"of {list(objectives)}; move it away, or give another --storage."
+                f"Study {name} in {location(storage_of(study))} is of {study.metric_names or len(study.directions)}, "
+                f"not of {list(objectives)}; move it away, or give another --storage."
             )
         study.set_metric_names(list(objectives))
     return study

@@ -15,6 +15,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.config.transfer import Transfer
 from harness.runs.store import RunFolder
 from harness.tracking.mode import import_wandb, wandb_folder
 from harness.tracking.records import (
@@ -113,7 +114,7 @@ class Mirror:
         self.directory = directory
         self._run: Run | None = None
         self._history = HistoryReader(folder.history_path)
-        self._transfer: dict[str, Any] = {}
+        self._transfer: Transfer
         self._config: dict[str, Any] = {}
         self._first_evaluation = 0
 

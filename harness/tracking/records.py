@@ -1,4 +1,4 @@
-"""What W&B is told about a run, made from the run folder's plain data.
+"""What W&B is told about a run, made from the run folder.
 
 Nothing here imports W&B, so that every name and number the dashboards show can be read, and tested, in one place.
 """
@@ -16,8 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.config.levels import sizes_of
 from harness.config.methods import QUILTING, is_used
 from harness.config.styles import shortest
+from harness.config.transfer import Transfer
 from harness.runs.store import Manifest, Status
 
 EVALUATION = "evaluation"
@@ -34,10 +36,6 @@ COMPARED = (
     "smoothing", "convention",
 )  # fmt: skip
 """The fields that are copied to the top of the configuration, beside what the experiment varies."""
-LOSSES = ("total", "content", "style", "total_variation", "photorealism")
-"""The columns of history.csv that are losses; their names in W&B begin with ``loss/``."""
-WEIGHTS = {"content": "alpha", "style": "beta", "total_variation": "total_variation"}
-"""What each loss is weighted by."""
 EXIT_CODES = {Status.DONE: 0, Status.PRUNED: 0, Status.FAILED: 1, Status.RUNNING: 255, Status.WAITING: 255}
 """What W&B shows as finished, failed and killed; a pruned run ended as its sweep meant it to."""
 
@@ -61,7 +59,7 @@ def run_name(label: Mapping[str, Any], experiment: str) -> str:
     return text[:NUM_NAME_CHARACTERS]
 
 
-def run_config(transfer: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+def run_config(transfer: Transfer, manifest: Manifest) -> dict[str, Any]:
     """The run's configuration; in W&B's tables ``transfer.alpha`` is then called as on the command line."""
     told_otherwise = {"project", "tags", "notes", "job_type", "command"}  # a command line tells of the machine
     config: dict[str, Any] = {
@@ -70,7 +68,7 @@ def run_config(transfer: Mapping[str, Any], manifest: Manifest) -> dict[str, Any
         "experiment": manifest.experiment,
         "run_id": manifest.id,
         "label": dict(manifest.label),
-        "transfer": dict(transfer),
+        "transfer": transfer.plain(),
         "provenance": dict(manifest.provenance),
     }
     others = {key: value for key, value in manifest.tracking.items() if key not in told_otherwise}
@@ -80,7 +78,7 @@ def run_config(transfer: Mapping[str, Any], manifest: Manifest) -> dict[str, Any
     return config | ({"tracking": others} if others else {})
 
 
-def comparable(transfer: Mapping[str, Any]) -> dict[str, Any]:
+def comparable(transfer: Transfer) -> dict[str, Any]:
     """What runs are compared by, as one plain value each, so that W&B can group, filter and plot by it.
 
     ``transfer`` has the same and all the rest; there a layer is a key, and keys cannot be grouped by.
@@ -89,24 +87,21 @@ def comparable(transfer: Mapping[str, Any]) -> dict[str, Any]:
         ``alpha_over_beta`` (left out for β = 0), ``content_layer``, ``style_layers``, ``start``, …, ``photorealism``
         (λ), ``sizes`` (of a pyramid), ``block`` (of a quilted picture); what the method does not use is left out.
     """
-    method = transfer.get("method", "gatys")
-    used = {field: value for field, value in transfer.items() if is_used(method, field)}
     found: dict[str, Any] = {}
-    if used.get("beta"):
-        found["alpha_over_beta"] = used["alpha"] / used["beta"]
-    for field, name in (("content_layers", "content_layer"), ("style_layers", "style_layers")):
-        if field in used or method != QUILTING:
-            layers = [layer for layer, weight in used.get(field, {}).items() if weight]
-            found[name] = " ".join(layers) or "none"
+    if transfer.method != QUILTING:
+        if transfer.beta:
+            found["alpha_over_beta"] = transfer.alpha / transfer.beta
+        for name, layers in (("content_layer", transfer.content_layers), ("style_layers", transfer.style_layers)):
+            found[name] = " ".join(layer for layer, weight in layers.items() if weight) or "none"
+    plain_fields = transfer.plain()
     for field in COMPARED:
-        if field in used:
-            found[field] = plain_field(field, used[field])
-    if "photorealism" in used:
-        found["photorealism"] = used["photorealism"]["weight"]
-    if used.get("pyramid"):
-        found["sizes"] = " ".join(str(level["size"]) for level in [*used["pyramid"], {"size": used["size"]}])
-    if method == QUILTING:
-        found["block"] = used["quilting"]["block"]
+        if is_used(transfer.method, field):
+            found[field] = plain_field(field, plain_fields[field])
+    if transfer.method == QUILTING:
+        return found | {"block": transfer.quilting.block}
+    found["photorealism"] = transfer.photorealism.weight
+    if transfer.pyramid:
+        found["sizes"] = " ".join(str(level.size) for level in sizes_of(transfer))
     return found
 
 
@@ -148,7 +143,7 @@ def init_arguments(experiment: str, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def history_record(row: Mapping[str, float], transfer: Mapping[str, Any]) -> dict[str, float]:
+def history_record(row: Mapping[str, float], transfer: Transfer) -> dict[str, float]:
     """One line of history.csv as W&B is told it; what was not measured (NaN) is left out.
 
     ``total``, ``content``, ``style`` and their layers, ``total_variation``, ``photorealism`` and a user's terms go
@@ -157,15 +152,14 @@ def history_record(row: Mapping[str, float], transfer: Mapping[str, Any]) -> dic
     weighted one. Other columns keep their names.
     """
     record: dict[str, float] = {}
-    terms = transfer.get("terms", {})
+    terms = transfer.every_term()
+    losses = ("total", "content", "style", *terms)
     for column, value in row.items():
         if not math.isnan(value):
-            record[f"loss/{column}" if column.split("/")[0] in (*LOSSES, *terms) else column] = value
-    if transfer.get("method") == QUILTING:
+            record[f"loss/{column}" if column.split("/")[0] in losses else column] = value
+    if transfer.method == QUILTING:
         return record
-    weights = {loss: transfer[field] for loss, field in WEIGHTS.items() if field in transfer} | terms
-    weights["photorealism"] = transfer.get("photorealism", {}).get("weight", 0.0)
-    for loss, weight in weights.items():
+    for loss, weight in {"content": transfer.alpha, "style": transfer.beta, **terms}.items():
         if f"loss/{loss}" in record:
             record[f"weighted/{loss}"] = weight * record[f"loss/{loss}"]
     return record

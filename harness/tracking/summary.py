@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.config.transfer import Transfer
 from harness.runs.measured import OneNetwork
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.tracking.mirror import end_service, mirror_settings, remove_folders
@@ -46,8 +47,8 @@ class SummarisedRun(Protocol):
         """``grid``, ``repeat`` or ``again``."""
 
     @property
-    def transfer(self) -> Mapping[str, Any]:
-        """Resolved, as plain data."""
+    def transfer(self) -> Transfer:
+        """Resolved."""
 
     @property
     def folder(self) -> RunFolder:

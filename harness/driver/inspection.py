@@ -1,0 +1,245 @@
+"""A cell's images and weights found, hashed and checked against its sizes, and its pyramid resolved with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, TypeVarTuple
+
+from harness.config import Cell, Loaded, Transfer
+from harness.config.levels import sizes_of
+from harness.config.located import Path as Steps
+from harness.config.methods import QUILTING
+from harness.config.styles import image_slots, paintings_of, path_of_slot
+from harness.config.sweep import LoadedSweep
+from harness.config.transfer import PyramidLevel
+from harness.downloads import Progress
+from harness.driver.fitting import (
+    check_blocks,
+    check_content,
+    check_level,
+    check_masks,
+    check_style,
+    needs_windows,
+    resolve_pyramid,
+)
+from harness.errors import ConfigError, Fault, HarnessError
+from harness.features.identify import Identified, identify
+from harness.features.sources import describe
+from harness.features.weights import require_layers
+from harness.images.files import image_hash, read_image
+from harness.images.library import find_image
+from harness.images.masks import check_mask, check_regions
+from harness.runs.prepare import weights_source
+
+SIDES = ("content", "style")
+
+Given = TypeVarTuple("Given")
+Found = TypeVar("Found")
+Memory = dict[tuple[Callable[..., Any], str], Any]
+"""What was read and checked for some cells of a file, by function and arguments: what came of it, or its error."""
+
+
+@dataclass(frozen=True)
+class FoundImage:
+    """An image file.
+
+    Attributes:
+        path: of the file.
+        sha256: of what it holds.
+        shape: height and width, in pixels.
+    """
+
+    path: str
+    sha256: str
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A cell that can be carried out.
+
+    Attributes:
+        transfer: resolved.
+        names: its images by their slots, as they were given.
+        images: their files.
+        weights: its network; None where the method has none.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+    """
+
+    transfer: Transfer
+    names: dict[str, str]
+    images: dict[str, FoundImage]
+    weights: Identified | None
+    height: int
+    width: int
+
+
+class Inspection:
+    """Looks at one cell.
+
+    Args:
+        loaded: the experiment or sweep.
+        cell: the cell.
+        memory: shared by the cells of a file, so that 20 cells read a photograph once.
+        progress: told how far a download of weights is.
+    """
+
+    def __init__(
+        self, loaded: Loaded | LoadedSweep, cell: Cell, memory: Memory, progress: Progress | None = None
+    ) -> None:
+        self.loaded = loaded
+        self.cell = cell
+        self.transfer = cell.transfer
+        self.names = dict(image_slots(cell.transfer))
+        self.images: dict[str, FoundImage] = {}
+        self.faults: list[Fault] = []
+        self._memory = memory
+        self._progress = progress
+        self._is_quilted = cell.transfer.method == QUILTING
+        self._layers = () if self._is_quilted else (*self.transfer.content_layers, *self.transfer.style_layers)
+
+    def inspect(self) -> Inspected:
+        """Find everything and check it.
+
+        Raises:
+            ConfigError: with everything that is wrong with the cell, each at its line.
+        """
+        self._find_images()
+        self._check_shapes_of_masks()
+        self._check_segmentations()
+        weights = None if self._is_quilted else self._identify_weights()
+        self._raise_faults()
+        height, width = self._check_sizes()
+        self._raise_faults()
+        pyramid = self._resolve_pyramid()
+        self._raise_faults()
+        resolved = self.transfer.model_copy(update={"pyramid": pyramid})
+        self._check_masks(resolved)
+        self._raise_faults()
+        return Inspected(resolved, self.names, self.images, weights, height, width)
+
+    def _attempt(self, field: str | Steps, read: Callable[[*Given], Found], *given: *Given) -> Found | None:
+        """What ``read`` gives, or None and a fault at the field."""
+        key = (read, repr(given))
+        if key not in self._memory:
+            try:
+                self._memory[key] = read(*given)
+            except HarnessError as error:
+                self._memory[key] = error
+        found: Found | HarnessError = self._memory[key]
+        if isinstance(found, HarnessError):
+            self.faults.append(self.loaded.fault(self.cell, field, self._as_written(str(found))))
+            return None
+        return found
+
+    def _raise_faults(self) -> None:
+        if self.faults:
+            raise ConfigError(self.faults)
+
+    def _as_written(self, message: str) -> str:
+        """A sentence in which a bundled image has the name that the user gave, not the path of its file."""
+        for slot, image in self.images.items():
+            if Path(image.path).is_absolute() and not Path(self.names[slot]).is_absolute():
+                message = message.replace(image.path, self.names[slot])
+        return message
+
+    def _find_images(self) -> None:
+        for slot, given in self.names.items():
+            if found := self._attempt(path_of_slot(self.transfer, slot), _read_image, given):
+                self.images[slot] = found
+
+    def _check_shapes_of_masks(self) -> None:
+        for owner, mask in _masks(self.transfer):
+            if owner in self.images and mask in self.images:
+                place = path_of_slot(self.transfer, mask)
+                self._attempt(place, check_mask, self.images[mask].path, self.images[owner].shape)
+
+    def _check_segmentations(self) -> None:
+        """The regions of photograph and painting: each label image by itself, then both together."""
+        slots = [f"segmentation.{side}" for side in SIDES]
+        if not {*slots, *SIDES} <= self.images.keys():
+            return
+        (one, other), (shape, style_shape) = (
+            [self.images[slot].path for slot in slots], [self.images[side].shape for side in SIDES]
+        )  # fmt: skip
+        num_before = len(self.faults)
+        self._attempt(slots[0], check_regions, one, one, shape, shape)
+        self._attempt(slots[1], check_regions, other, other, style_shape, style_shape)
+        if len(self.faults) == num_before:
+            self._attempt("segmentation", check_regions, one, other, shape, style_shape)
+
+    def _identify_weights(self) -> Identified | None:
+        """The network, which must have every layer that is compared."""
+        source = weights_source(self.transfer)
+        weights = self._attempt("weights", identify, source, self._progress)
+        if weights is None:
+            return None
+        of_side = {"content_layers": self.transfer.content_layers, "style_layers": self.transfer.style_layers}
+        for side, layers in of_side.items():
+            for layer in layers:
+                self._attempt(side, require_layers, weights.layers, [layer], describe(source))
+        return weights
+
+    def _check_sizes(self) -> tuple[int, int]:
+        """Height and width of the picture; photograph and paintings must be large enough for its layers or blocks."""
+        photograph, has_windows = self.images["content"].shape, needs_windows(self.transfer)
+        size = self._attempt("size", check_content, photograph, self.transfer.size, self._layers, has_windows)
+        if size is None:
+            return 0, 0
+        if self._is_quilted:
+            self._attempt("quilting.block", check_blocks, self.images["style"].shape, size, self.transfer)
+        for painting in paintings_of(self.transfer) if not self.faults else ():
+            place = ("style_scale",) if painting.slot == "style" else path_of_slot(self.transfer, painting.slot)
+            shape = self.images[painting.slot].shape
+            self._attempt(place, check_style, shape, size[0] * size[1], painting.scale, self._layers)
+        return size
+
+    def _resolve_pyramid(self) -> tuple[PyramidLevel, ...]:
+        """The smaller sizes, the smallest of which must be large enough."""
+        given, photograph = self.transfer.pyramid, self.images["content"].shape
+        if self._is_quilted:
+            return () if isinstance(given, str) else given
+        paintings = tuple((self.images[each.slot].shape, each.scale) for each in paintings_of(self.transfer))
+        if isinstance(given, str):
+            masked = self._files() if self._is_masked() else {}
+            found = self._attempt(
+                "pyramid", resolve_pyramid, self.transfer, photograph, paintings, self._layers, masked
+            )
+            return found or ()
+        if given:
+            has_windows = needs_windows(self.transfer)
+            self._attempt("pyramid", check_level, photograph, given[0].size, paintings, self._layers, has_windows)
+        return given
+
+    def _check_masks(self, resolved: Transfer) -> None:
+        """Masks and regions must leave something at the smallest size."""
+        if self._is_masked() and not self._is_quilted:
+            place = "segmentation" if resolved.segmentation else "style"
+            self._attempt(place, check_masks, resolved, self._files(), sizes_of(resolved)[0].size)
+
+    def _is_masked(self) -> bool:
+        """Whether there are masks or regions."""
+        whole = {"content", "start", *(painting.slot for painting in paintings_of(self.transfer))}
+        return not self.images.keys() <= whole
+
+    def _files(self) -> dict[str, str]:
+        return {slot: image.path for slot, image in self.images.items()}
+
+
+def _read_image(name_or_path: str) -> FoundImage:
+    """An image, read whole: a truncated one is found now, not in an hour."""
+    path = find_image(name_or_path)
+    height, width = read_image(path).shape[:2]
+    return FoundImage(str(path), image_hash(path), (height, width))
+
+
+def _masks(transfer: Transfer) -> Iterator[tuple[str, str]]:
+    """The slot of every mask, behind that of the image it lies over."""
+    for painting in paintings_of(transfer):
+        if painting.mask:
+            yield "content", painting.mask
+        if painting.own_mask:
+            yield painting.slot, painting.own_mask
