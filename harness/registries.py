@@ -67,10 +67,18 @@ class Registry(Generic[T]):
         kind: in a sentence: ``measure``, ``style statistic``, …
         homes: the harness's own modules that register some.
         check: raises ``UsageError`` for what cannot be one.
+        own: the names that the homes register, where they can be known without importing these: torch takes seconds.
     """
 
-    def __init__(self, kind: str, homes: tuple[str, ...], check: Callable[[str, Any], None] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        homes: tuple[str, ...],
+        check: Callable[[str, Any], None] | None = None,
+        own: tuple[str, ...] = (),
+    ) -> None:
         self.kind = kind
+        self.own = own
         self._homes = homes
         self._check = check
         self._held: dict[str, Registered[T]] = {}
@@ -91,9 +99,10 @@ class Registry(Generic[T]):
             if self._check is not None:
                 self._check(name, what)
             plugin = _loading[-1] if _loading else None
-            held = (self._held if plugin is None else self._all()).get(name)
-            if held is not None and not _same_source(held.plugin, plugin):
-                owner = "the harness" if held.plugin is None else held.plugin.name
+            held = (self._held if plugin is None or self.own else self._all()).get(name)
+            is_ours = name in self.own and plugin is not None
+            if is_ours or (held is not None and not _same_source(held.plugin, plugin)):
+                owner = "the harness" if is_ours or held is None or held.plugin is None else held.plugin.name
                 raise UsageError(f"The {self.kind} {name!r} is {owner}'s already; give yours another name.")
             self._held[name] = Registered(name, what, plugin)
             return what
@@ -109,11 +118,16 @@ class Registry(Generic[T]):
         return self.registered(name).what
 
     def __contains__(self, name: object) -> bool:
-        return name in self._all()
+        return name in tuple(self)
 
     def __iter__(self) -> Iterator[str]:
         """The names: the harness's own, then those of plugins as they were loaded."""
-        return iter(self._all())
+        return iter(dict.fromkeys((*self.own, *(self._held if self.own else self._all()))))
+
+    def plugin_of(self, name: str) -> Plugin | None:
+        """Whose a name is; None: the harness's own, or nobody's. Nothing is imported."""
+        held = self._held.get(name)
+        return held.plugin if held else None
 
     def registered(self, name: str) -> Registered[T]:
         """What stands under a name, and whose it is.
@@ -125,9 +139,10 @@ class Registry(Generic[T]):
         if name not in held:
             near = get_close_matches(name, held, n=1)
             meant = f" Did you mean {near[0]}?" if near else ""
+            there = f"there are {', '.join(held)}" if held else "there are none"
             raise UsageError(
-                f"There is no {self.kind} {name!r}; there are {', '.join(held)}.{meant} One of your own is found "
-                "where the YAML names its file: plugins: [FILE.py]."
+                f"There is no {self.kind} {name!r}; {there}.{meant} One of your own is found where the YAML names its "
+                "file: plugins: [FILE.py]."
             )
         return held[name]
 
@@ -149,9 +164,11 @@ _loaded: dict[Path, Plugin] = {}
 _registries: list[Registry[Any]] = []
 
 
-def new_registry(kind: str, *homes: str, check: Callable[[str, Any], None] | None = None) -> Registry[Any]:
+def new_registry(
+    kind: str, *homes: str, check: Callable[[str, Any], None] | None = None, own: tuple[str, ...] = ()
+) -> Registry[Any]:
     """A registry that plugins are taken out of again when their file has changed."""
-    registry: Registry[Any] = Registry(kind, homes, check)
+    registry: Registry[Any] = Registry(kind, homes, check, own)
     _registries.append(registry)
     return registry
 
@@ -299,6 +316,13 @@ def blamed(plugin: Plugin | None, doing: str) -> Iterator[None]:
         raise PluginError(f"{_line_of(plugin, error)}: {type(error).__name__}: {error} ({doing})") from error
 
 
+def blame(plugin: Plugin | None, function: Any, sentence: str) -> PluginError:
+    """The error of what a user's function has returned: at the line where it is defined, as far as that is known."""
+    code = getattr(function, "__code__", None)
+    where = plugin.name if plugin else "the harness's own"
+    return PluginError(f"{where}:{code.co_firstlineno}: {sentence}" if code else f"{where}: {sentence}")
+
+
 def _line_of(plugin: Plugin, error: Exception) -> str:
     """``FILE:LINE``, the innermost line of the plugin's own that the error came through."""
     if isinstance(error, SyntaxError) and error.filename == str(plugin.path):
@@ -364,11 +388,21 @@ def is_of_one_run(name: str) -> bool:
     return not is_of_a_set(measure[name]) and set(asked_by(measure[name])) <= set(MEASURE_OF_ONE_RUN)
 
 
-style_statistic = new_registry("style statistic")
-"""What of a painting's maps is matched: a class with ``statistics`` and ``distance``."""
+COLUMNS = ("evaluation", "seconds", "total", "content", "style", "size")
+"""Columns of history.csv that no term can be called by."""
 
-term = new_registry("term")
-"""Further terms of the loss: ``f(images, *, content) -> losses``, one per row."""
+
+def _check_term(name: str, what: Any) -> None:
+    if name in COLUMNS:
+        raise UsageError(f"A term cannot be called {name!r}: history.csv has a column of that name; give another one.")
+
+
+style_statistic = new_registry("style statistic", "harness.objective.style_statistics", own=("gram",))
+"""What of a painting's maps is matched: a class with ``statistics`` and ``distance``; see
+``harness.objective.style_statistics``."""
+
+term = new_registry("term", "harness.objective.terms", check=_check_term, own=("total_variation", "photorealism"))
+"""Further terms of the loss: ``f(images, *, content) -> losses``, one per row; see ``harness.objective.terms``."""
 
 network = new_registry("network")
 """Feature networks: ``f() -> network``, named layers of (B, 3, H, W)."""

@@ -8,10 +8,11 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plugin_files import loaded
 
 from harness.config import Transfer, canonical_json, hashed_fields, load_experiment, run_id
 from harness.config.fields import FIELDS, set_field
-from harness.config.identity import identity, picture_key
+from harness.config.identity import AS_BEFORE, identity, picture_key
 from harness.config.methods import is_used
 from harness.config.styles import image_slots
 
@@ -30,7 +31,7 @@ def id_of(transfer):
 
 def test_id_is_the_hash_of_the_whole_canonical_json():
     document = json.loads(canonical_json(identity(make(), HASHES)))
-    assert set(document) == {*Transfer.model_fields, "numerics"} - {"quilting"}
+    assert set(document) == {*Transfer.model_fields, "numerics"} - {"quilting", *AS_BEFORE}
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     assert run_id(make(), HASHES) == hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -43,7 +44,7 @@ def test_changed_default_changes_run_id():
     assert run_id(Changed(content="a", style="b"), HASHES) == run_id(make(steps=400), HASHES)
 
 
-def test_every_field_enters():
+def test_every_field_enters(tmp_path):
     other = {
         "style_scale": 2, "size": 100, "steps": 7, "start": "content", "seed": 1, "noise_sigma": 0.5,
         "noise_spectrum": "pink",
@@ -51,11 +52,12 @@ def test_every_field_enters():
         "convention": "printed",
         "pooling": "max", "padding": "reflect", "normalised": False, "optimiser": "adam", "precision": "float64",
         "colours": "luminance", "pyramid": [{"size": 64, "steps": 9}], "total_variation": 0.5, "smoothing": 0.5,
-        "photorealism": {"weight": 1}, "method": "quilting",
+        "photorealism": {"weight": 1}, "method": "quilting", "style_statistic": "other", "terms": {"other": 1},
     }  # fmt: skip
     hashed = {"content", "style", "segmentation", "weights"}
     assert set(Transfer.model_fields) - set(other) == {*hashed, "quilting"}  # which says nothing to gatys
-    ids = [id_of(make(**{field: value})) for field, value in other.items()]
+    with loaded(tmp_path, "harness.style_statistic('other')(object())\nharness.term('other')(len)"):
+        ids = [id_of(make(**{field: value})) for field, value in other.items()]
     assert len({id_of(make()), *ids}) == len(other) + 1
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -29,7 +27,6 @@ from harness.objective.gradient import Evaluation, evaluate
 from harness.objective.memory import BOUND_BYTES, choose_tile, plain_pass_bytes, tiled_pass_bytes
 from harness.objective.rows import Objective, RowObjective, StylePart
 from harness.objective.tiles import spans_of, tiles_of
-from harness.photorealism.laplacian import matting_laplacian
 
 
 def both_ways(
@@ -56,9 +53,8 @@ def both_ways(
         ]  # unlike the others: G − A does not cancel
         masks = [made(height, width, seed)[0] for seed in (5, 6)] if with_masks else []
         own_masks = [made(height + 21, width - 7, 7)[0]] if with_masks else []
-        laplacians = {row.content: matting_laplacian(contents[row.content]) for row in rows if row.photorealism}
         its_network = network.to(dtype)
-        objective = Objective(rows, its_network, contents, styles, masks, own_masks, laplacians, tile_px)
+        objective = Objective(rows, its_network, contents, styles, masks, own_masks, tile_px)
         images = torch.stack([made(height, width, 10 + i) for i in range(len(rows))])
         return evaluate(objective, its_network, images, range(len(rows)), with_content_gradient=True)
 
@@ -73,15 +69,13 @@ def assert_equal(plain: Evaluation, tiled: Evaluation, dtype: torch.dtype = torc
         assert found.dtype == dtype
         torch.testing.assert_close(found.double(), expected, rtol=rtol, atol=atol, equal_nan=True)
 
-    for name in ("total", "content", "style", "total_variation", "photorealism"):
-        expected, found = getattr(plain.losses, name), getattr(tiled.losses, name)
-        if expected is None:
-            assert found is None
-        else:
-            assert_near(found, expected, rtol)
-    assert plain.losses.style_layers.keys() == tiled.losses.style_layers.keys()
-    for layer, expected in plain.losses.style_layers.items():
-        assert_near(tiled.losses.style_layers[layer], expected, rtol)
+    for name in ("total", "content", "style"):
+        assert_near(getattr(tiled.losses, name), getattr(plain.losses, name), rtol)
+    for several in ("style_layers", "terms"):
+        own, of_whole = getattr(tiled.losses, several), getattr(plain.losses, several)
+        assert own.keys() == of_whole.keys()
+        for name, expected in of_whole.items():
+            assert_near(own[name], expected, rtol)
     for expected, found in ((plain.gradient, tiled.gradient), (plain.content_gradient, tiled.content_gradient)):
         assert (expected is None) == (found is None)
         if expected is not None and found is not None:
@@ -141,8 +135,8 @@ def test_tiles_give_what_one_pass_gives(pooling: Pooling, padding: Padding, dtyp
     parts = (StylePart(0, 0.4, mask=0, own_mask=0), StylePart(1, 2.0, mask=1), StylePart(1, 0.3), StylePart(0, 0.0))
     rows = [
         RowObjective(0.1, 1.0, {"conv3_2": 1.0, "conv1_2": 0.2}, style, styles=parts),
-        RowObjective(0.5, 2.0, {"conv2_1": 1.0}, style, "printed", 1, total_variation=0.5, luminance=True),
-        RowObjective(0.0, 1.0, {}, {"conv5_1": 1.0}, "neural_style", styles=parts[1:2], photorealism=3.0),
+        RowObjective(0.5, 2.0, {"conv2_1": 1.0}, style, "printed", 1, terms={"total_variation": 0.5}, luminance=True),
+        RowObjective(0.0, 1.0, {}, {"conv5_1": 1.0}, "neural_style", styles=parts[1:2], terms={"photorealism": 3.0}),
         RowObjective(1.0, 0.0, {"conv4_2": 1.0}, {}),
     ]
     plain, tiled = both_ways(network, rows, 115, 77, 48, dtype, with_masks=True)
@@ -257,7 +251,7 @@ def test_plain_pass_counts_the_maps_of_readouts() -> None:
 
 def test_row_without_a_weighed_layer_has_its_regularisers_alone() -> None:
     network = VGG(tiny_state(num_layers=4)).double()
-    row = replace(RowObjective(0.0, 0.0, {}, {}), total_variation=2.0)
+    row = RowObjective(0.0, 0.0, {}, {}, terms={"total_variation": 2.0})
     plain, tiled = both_ways(network, [row], 40, 50, 32)
     assert torch.equal(plain.gradient, tiled.gradient) and float(plain.gradient.abs().max()) > 0
     assert plain.content_gradient is None and tiled.content_gradient is None

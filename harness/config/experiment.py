@@ -17,11 +17,8 @@ from harness.config.identity import picture_key
 from harness.config.located import Path
 from harness.config.methods import QUILTING
 from harness.config.sentences import GRID, Problem
-from harness.config.strict import CROSS_FIELD, Plugins, Strict, Text, number
+from harness.config.strict import CROSS_FIELD, WRITTEN, Plugins, Strict, Text, number
 from harness.config.transfer import Transfer
-
-WRITTEN = "written"
-"""pydantic's context in which an experiment is read that was validated before."""
 
 CASES = "cases"
 """What a figure's columns or rows are called when they are the experiment's cases."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Tag
 from pydantic.fields import FieldInfo
 
 from harness.config.layers import LAYERS, nearest_layer
+from harness.config.registered import further_terms
 from harness.config.styles import StyleImage
 from harness.config.transfer import Transfer
 
@@ -58,10 +59,10 @@ def _may_be_list(annotation: Any) -> bool:
 
 
 def subfields(field: str) -> tuple[str, ...]:
-    """What may stand behind ``field.``: layers, or the fields of the models it allows."""
+    """What may stand behind ``field.``: layers, terms, or the fields of the models it allows."""
     annotation = Transfer.model_fields[field].annotation
     if get_origin(annotation) is dict:
-        return LAYERS
+        return tuple(further_terms()) if field == "terms" else LAYERS
     if _may_be_list(annotation):  # it is given as a whole
         return ()
     return tuple(dict.fromkeys(name for model in models_of(annotation).values() for name in model.model_fields))
@@ -124,12 +125,11 @@ def unknown_field(dotted: str) -> str | None:
         return None
     if field == "style":
         return _unknown_painting(rest)
-    if len(rest) > 1 or not subfields(field):
+    if len(rest) > 1 or not (subfields(field) or field == "terms"):
         return f"{field} has no field {'.'.join(rest)!r}; write {field} alone"
     if rest[0] not in subfields(field):
-        return unknown_name(
-            rest[0], subfields(field), "VGG-19 layer" if subfields(field) == LAYERS else f"field of {field}"
-        )
+        kind = "VGG-19 layer" if subfields(field) == LAYERS else "term" if field == "terms" else f"field of {field}"
+        return unknown_name(rest[0], subfields(field), kind)
     return None
 
 

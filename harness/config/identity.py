@@ -14,6 +14,7 @@ from typing import Any
 from harness.config.methods import is_used
 from harness.config.styles import image_slots
 from harness.config.transfer import StartFile, Transfer
+from harness.registries import Plugin, Registry, style_statistic, term
 
 NUMERICS = 2
 """Raise by one whenever the same transfer would give another picture: another resize, another order of summation,
@@ -22,6 +23,9 @@ another embedded start, another default inside an algorithm. Not for speed, name
 2: ``initial_hessian: fourier`` knows the colours' covariance; mean activations are 1 under max pooling, for VGG-16 over
 the photographs whose means come with the package; every field that the method uses enters the id.
 """
+
+AS_BEFORE: dict[str, Any] = {"style_statistic": "gram", "terms": {}}
+"""Fields that came later than the first runs, and what they say of these."""
 
 
 def canonical_json(data: Any) -> str:
@@ -47,8 +51,15 @@ def picture_key(transfer: Transfer) -> str:
 
 
 def _used(transfer: Transfer) -> dict[str, Any]:
-    """What says anything to the method; a quilted synthesis has one iteration, whatever number stands there."""
+    """What says anything to the method; a quilted synthesis has one iteration, whatever number stands there.
+
+    A field that came later is left out where it says what was the case before; a term of weight 0 is none.
+    """
     data = {field: value for field, value in transfer.model_dump().items() if is_used(transfer.method, field)}
+    data["terms"] = {name: weight for name, weight in transfer.terms.items() if weight > 0}
+    for field, before in AS_BEFORE.items():
+        if field in data and (data[field] == before or not is_used(transfer.method, field)):
+            del data[field]
     if "quilting" in data and transfer.quilting.task == "synthesis":
         del data["quilting"]["iterations"]
     return data
@@ -76,6 +87,8 @@ def identity(transfer: Transfer, content_hashes: Mapping[str, str], numerics: in
     assert set(content_hashes) == set(needed), f"content hashes of {needed} are needed, got {sorted(content_hashes)}"
     data: dict[str, Any] = {**_used(transfer), "content": content_hashes["content"], "numerics": numerics}
     data["style"] = _style(transfer, content_hashes)
+    if plugins := plugins_of(transfer):
+        data["plugins"] = {use: plugin.sha256 for use, plugin in plugins.items()}
     if "weights" in data:
         data["weights"] = content_hashes["weights"]
     if isinstance(transfer.start, StartFile) and "start" in data:
@@ -83,6 +96,15 @@ def identity(transfer: Transfer, content_hashes: Mapping[str, str], numerics: in
     if transfer.segmentation is not None and "segmentation" in data:
         data["segmentation"] = {side: content_hashes[f"segmentation.{side}"] for side in ("content", "style")}
     return data
+
+
+def plugins_of(transfer: Transfer) -> dict[str, Plugin]:
+    """The plugins that a transfer's picture depends on, by what of them it uses: ``term brightness``."""
+    uses: list[tuple[Registry[Any], str]] = [(term, name) for name in _used(transfer).get("terms", ())]
+    if is_used(transfer.method, "style_statistic"):
+        uses.append((style_statistic, transfer.style_statistic))
+    found = {f"{registry.kind} {name}": registry.plugin_of(name) for registry, name in uses}
+    return {use: plugin for use, plugin in found.items() if plugin is not None}
 
 
 def _style(transfer: Transfer, content_hashes: Mapping[str, str]) -> Any:

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from harness.config.fields import info_at, members, models_of, nearest, unknown_name
 from harness.config.layers import LAYERS, nearest_layer
 from harness.config.located import Path
+from harness.config.registered import UNREGISTERED
 from harness.config.strict import CROSS_FIELD
 from harness.config.styles import StyleImage
 from harness.config.yaml_source import flow
@@ -103,6 +104,9 @@ def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem
             continue
         location = detail["loc"]
         path = tuple(str(step) for step in location if not str(step).startswith(("<", "[")))
+        if detail["type"] == UNREGISTERED:
+            yield Problem(path, detail["ctx"]["sentence"])
+            continue
         yield Problem(path, _sentence(detail["type"], detail["input"], location, path, model))
 
 
@@ -131,7 +135,8 @@ def _allowed_inside(path: Path) -> str:
         return _ENTRIES[path[0]]
     if len(path) > 1 and path[-2] == "style":
         return f"a weight ≥ 0, or {{{', '.join(f'{name}: …' for name in StyleImage.model_fields)}}}"
-    return "a finite number ≥ 0 (0 switches the layer off)" if _is_of_layers(path) else ""
+    what = "layer" if _is_of_layers(path) else "term" if len(path) > 1 and path[-2] == "terms" else ""
+    return f"a finite number ≥ 0 (0 switches the {what} off)" if what else ""
 
 
 def _is_of_layers(path: Path) -> bool:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
@@ -17,6 +17,7 @@ from harness.config.layers import LAYERS
 from harness.config.located import Path
 from harness.config.methods import is_used
 from harness.config.sentences import SPACE, Problem, problems, shown
+from harness.config.strict import WRITTEN
 from harness.config.transfer import Transfer
 
 KINDS: dict[str, type[Log | Uniform | Integer | Choice | Simplex]] = {
@@ -35,7 +36,7 @@ MAX_COMBINATIONS = 1_000
 """Of the extreme values of those fields: beyond it they are not tried together."""
 
 
-def read_space(data: Any) -> Any:
+def read_space(data: Any, info: ValidationInfo) -> Any:
     """The dimensions of a space from plain data, with every fault in its shape; dimensions are kept as they are.
 
     Raises:
@@ -49,7 +50,7 @@ def read_space(data: Any) -> Any:
     elif not data:
         found = [Problem(("space",), "is empty; a sweep varies something, such as {alpha: {log: [1e-5, 1e-1]}}")]
     else:
-        found = shape_problems(data)
+        found = [] if info.context == WRITTEN else shape_problems(data)
     if found:
         raise PydanticCustomError(SPACE, "the space has faults", {"problems": found})
     return {field: _read(dimension) for field, dimension in data.items()}

@@ -13,6 +13,9 @@ MINIMUM_SIZE_PX = 16
 CROSS_FIELD = "cross_field"
 """Type of the pydantic error that carries faults between fields, as ``ctx["faults"]``: (fields, sentence) pairs."""
 
+WRITTEN = "written"
+"""pydantic's context in which something is read that was validated before: its plugins need not be loaded."""
+
 
 def number(kind: Literal["number", "integer"], **bounds: float) -> Any:
     """A strict, finite number whose description, used in error sentences, is derived from its bounds."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
@@ -30,7 +30,7 @@ from harness.config.search import (
 )  # fmt: skip
 from harness.config.sentences import GRID, Problem, problems
 from harness.config.space_checks import read_space, value_problems
-from harness.config.strict import Plugins, Strict, Text
+from harness.config.strict import WRITTEN, Plugins, Strict, Text
 from harness.config.transfer import PyramidLevel, Transfer
 from harness.errors import ConfigError
 from harness.registries import Plugin
@@ -79,8 +79,13 @@ class Sweep(Strict):
     ] = {}
 
     @model_validator(mode="after")
-    def _search_is_sound(self) -> Sweep:
-        """Every value of the space is a valid field, and what is asked of Optuna can be done."""
+    def _search_is_sound(self, info: ValidationInfo) -> Sweep:
+        """Every value of the space is a valid field, and what is asked of Optuna can be done.
+
+        What the harness has written into a sweep's folder was found so before.
+        """
+        if info.context == WRITTEN:
+            return self
         found = value_problems(self.base(), self.space)
         wrong = {problem.path[1] for problem in found if problem.path[0] == "space" and len(problem.path) > 1}
         found += self._search_problems(are_levels_sound=not wrong & {"steps", "pyramid"})

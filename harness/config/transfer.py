@@ -14,8 +14,10 @@ from pydantic_core import PydanticCustomError
 
 from harness.config.layers import LayerName, in_network_order
 from harness.config.methods import is_used
+from harness.config.registered import registered_in
 from harness.config.strict import CROSS_FIELD, Count, Image, Path, Rate, Scale, Size, Strict, Truth, Weight, number
 from harness.config.styles import Segmentation, Style
+from harness.registries import style_statistic, term
 
 Convention = Literal[
     "released", "printed", "neural_style", "notebook", "neural_image_synthesis", "deep_textures", "gordicaleksa"
@@ -27,6 +29,14 @@ LayerWeights = Annotated[
     dict[LayerName, Weight],
     AfterValidator(in_network_order),
     Field(description="a mapping of layers to weights, such as {conv4_2: 1}"),
+]
+Terms = Annotated[
+    dict[Annotated[str, registered_in(term)], Weight],
+    AfterValidator(lambda terms: {name: terms[name] for name in sorted(terms)}),  # whatever order they were typed in
+    Field(description="a mapping of terms to weights, such as {my_term: 0.5}"),
+]
+StyleStatistic = Annotated[
+    str, Field(strict=True, description="the name of a style statistic"), registered_in(style_statistic)
 ]
 
 
@@ -227,8 +237,10 @@ class Transfer(Strict):
     }  # fmt: skip
     alpha: Weight = 1e-3  # α/β = 1e-3: the paper, figures 3 (Turner), 5 and 6
     beta: Weight = 1.0
+    style_statistic: StyleStatistic = "gram"  # what of the style layers' maps is compared; the paper, equations 3 and 4
     total_variation: Weight = 0.0  # of the mean squared difference of neighbours; the paper has none
     photorealism: Photorealism = Photorealism()
+    terms: Terms = {}  # λ of each further term, a plugin's
     smoothing: Annotated[float, number("number", ge=0, le=0.9999)] = 0.0  # Li et al. 2018: 0.9999 (λ = 1/α − 1 = 1e-4)
     convention: Convention = "released"  # units in which the printed ratios give the printed pictures
     weights: Weights = "embedded"
@@ -238,6 +250,10 @@ class Transfer(Strict):
     optimiser: Optimiser = Lbfgs()
     precision: Literal["float32", "float64"] = "float32"
     quilting: Quilting = Quilting()
+
+    def every_term(self) -> dict[str, float]:
+        """λ of every term beside content and style, those with fields of their own first."""
+        return {"total_variation": self.total_variation, "photorealism": self.photorealism.weight, **self.terms}
 
     def plain(self) -> dict[str, Any]:
         """As plain data without what is None: what transfer.yaml, cells.json and W&B have of it."""
@@ -268,9 +284,19 @@ class Transfer(Strict):
 
     def _style_faults(self) -> list[tuple[tuple[str, ...], str]]:
         """Several paintings, their masks, and what cannot stand beside them."""
-        if isinstance(self.style, str):
-            return []
         faults: list[tuple[tuple[str, ...], str]] = []
+        parts = () if isinstance(self.style, str) else tuple(self.style.values())
+        for field, is_masked in (
+            ("style", any(part.mask or part.own_mask for part in parts)),
+            ("segmentation", self.segmentation is not None),
+        ):
+            if is_masked and self.style_statistic != "gram":
+                sentence = (
+                    f"masks and regions are of Gram matrices, {self.style_statistic} knows none; drop one of them"
+                )
+                faults.append((("style_statistic", field), sentence))
+        if isinstance(self.style, str):
+            return faults
         if self.beta > 0 and not any(part.weight for part in self.style.values()):
             faults.append((("style", "beta"), "every painting has weight 0; give one a weight > 0"))
         if self.segmentation is not None:

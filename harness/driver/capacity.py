@@ -147,7 +147,7 @@ def tile_of(job: Job) -> int | None:
     """The longest side of the tiles in which a row's passes go; None where they go as a whole."""
     if is_quilted(job):
         return None
-    return tile_px_of(network_of(job)[0], job.row.transfer.precision, job.height, job.width)
+    return tile_px_of(network_of(job)[0], job.row.transfer, job.height, job.width)
 
 
 def tiles_told(job: Job) -> str:

@@ -60,7 +60,7 @@ def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> flo
     network, layers = network_of(job)
     network = network.to(device)
     noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)).to(device)
-    tile_px = tile_px_of(network, job.row.transfer.precision, *size)
+    tile_px = tile_px_of(network, job.row.transfer, *size)
     objective = Objective([numbers], network, [noise], [noise], tile_px=tile_px)
     elapsed = 0.0
     for _ in range(2):

@@ -58,6 +58,8 @@ def further_terms(job: Job) -> Iterator[RenderableType]:
             "TV = Σ (differences of neighbours)² / (3 H W)  (Mahendran & Vedaldi 2015, section 3)"
         )
     yield from (line(text) for text in _photorealism(job))
+    for name, weight in t.terms.items():
+        yield line(f"\n+ λ {name}  with λ = {weight:g}, a plugin's term")
     if t.pyramid:
         yield line("\nSizes, each from the result of the one before, enlarged, with an optimiser that starts anew:")
         yield _table(("px", "evaluations"), _levels(job))

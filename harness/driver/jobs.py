@@ -14,6 +14,7 @@ from harness.downloads import Progress
 from harness.driver.fitting import block_levels
 from harness.driver.inspection import Inspection, Memory
 from harness.errors import ConfigError, Fault
+from harness.objective.style_statistics import is_additive
 from harness.quilting.levels import Iteration
 from harness.results import Part
 from harness.runs.prepare import Row
@@ -61,14 +62,16 @@ class Job:
     def batch_key(self) -> Hashable:
         """Jobs with equal keys can share a batch.
 
-        Method and H × W agree, and network, optimiser, levels and precision; of quilted ones what their blocks are.
+        Method and H × W agree, and network, optimiser, levels and precision, and whether they may go in tiles; of
+        quilted ones what their blocks are.
         """
         t = self.row.transfer
         if t.method == QUILTING:
             return (t.method, self.height, self.width, *self._blocks)
         network = (t.weights, t.pooling, t.padding, t.normalised)
         levels = (t.pyramid, t.steps, t.photorealism.first_stage)
-        return (t.method, self.height, self.width, network, t.optimiser, t.precision, levels)
+        tiled = is_additive(t.style_statistic)
+        return (t.method, self.height, self.width, network, t.optimiser, t.precision, levels, tiled)
 
     @property
     def num_evaluations(self) -> int:

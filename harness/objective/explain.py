@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness.objective.conventions import CONVENTIONS
-from harness.objective.rows import RowObjective
+from harness.objective.row_objective import GRAM, RowObjective
 
 Shapes = Mapping[str, tuple[int, int]]
 """Layer to its number of filters N and of positions M."""
@@ -22,8 +21,9 @@ class Term:
         num_filters: N.
         num_positions: M.
         weight: v_l, or ω w_l of one painting, as the transfer says.
-        printed: what multiplies equation 1 (content) or equation 4 (style) as printed.
+        printed: what multiplies equation 1 (content) or equation 4 (style) as printed, or a style statistic's distance.
         part: which of the row's paintings; None for content.
+        statistic: which style statistic is compared.
     """
 
     side: str
@@ -33,29 +33,32 @@ class Term:
     weight: float
     printed: float
     part: int | None = None
+    statistic: str = GRAM
 
     @property
     def equation(self) -> str:
         """The printed equation that ``printed`` multiplies."""
-        return "½ Σ (F − P)²  (eq. 1)" if self.side == "content" else "E_l           (eq. 4)"
+        if self.side == "content":
+            return "½ Σ (F − P)²  (eq. 1)"
+        return "E_l           (eq. 4)" if self.statistic == GRAM else f"distance of {self.statistic}"
 
 
 def terms_of(objective: RowObjective, shapes: Shapes) -> list[Term]:
     """Every layer's factor before the printed equation: α v_l c_l for eq. 1, β ω w_l s_l for eq. 4 of each painting.
 
-    The regularisers are no such terms. A mask does not change the factors.
+    Further terms are no such ones. A mask does not change the factors.
     """
-    convention = CONVENTIONS[objective.convention]
     terms = []
     for layer in objective.weighed_content():
-        weight, factor = objective.content_layers[layer], convention.content_factor(*shapes[layer])
+        weight, factor = objective.content_layers[layer], objective.content_factor(*shapes[layer])
         terms.append(Term("content", layer, *shapes[layer], weight, objective.alpha * weight * factor))
     for layer in objective.weighed_style():
-        factor = convention.style_factor(*shapes[layer])
+        factor = objective.style_factor(*shapes[layer])
         for number, part in enumerate(objective.styles):
             if part.weight > 0:
                 weight = part.weight * objective.style_layers[layer]
-                terms.append(Term("style", layer, *shapes[layer], weight, objective.beta * weight * factor, number))
+                printed = objective.beta * weight * factor
+                terms.append(Term("style", layer, *shapes[layer], weight, printed, number, objective.statistic))
     return terms
 
 
@@ -93,12 +96,12 @@ def _spread(values: Mapping[str, float]) -> float:
 
 def convert(objective: RowObjective, shapes: Shapes, name: str) -> Converted:
     """The α and β that mean the same objective in the convention ``name``, layer by layer."""
-    convention = CONVENTIONS[name]
+    there = replace(objective, convention=name)
     alpha, beta = {}, {}
     for term in terms_of(objective, shapes):
         shape = (term.num_filters, term.num_positions)
         if term.side == "content":
-            alpha[term.layer] = term.printed / term.weight / convention.content_factor(*shape)
+            alpha[term.layer] = term.printed / term.weight / there.content_factor(*shape)
         else:
-            beta[term.layer] = term.printed / term.weight / convention.style_factor(*shape)
+            beta[term.layer] = term.printed / term.weight / there.style_factor(*shape)
     return Converted(name, alpha, beta)

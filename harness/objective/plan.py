@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.features.vgg import LAYERS
-from harness.objective.conventions import CONVENTIONS
 from harness.objective.row_objective import RowObjective, StylePart
 from harness.objective.targets import content_name, style_name
+from harness.objective.terms import in_order
 
 Shapes = Mapping[str, tuple[int, int]]
 """Layer to its number of filters N and of positions M."""
@@ -47,10 +46,11 @@ class ContentTerm:
 
 
 @dataclass(frozen=True)
-class GramTerm:
-    """The rows whose Gram matrix is needed, of a layer's map or of a mask's region of it."""
+class StatisticTerm:
+    """The rows whose style statistic is needed, of a layer's map or (Gram matrices) of a mask's region of it."""
 
     layer: str
+    statistic: str
     num_positions: int  # M of the whole map
     mask: int | None
     rows: Some
@@ -58,24 +58,25 @@ class GramTerm:
 
 @dataclass(frozen=True)
 class StyleTerm:
-    """The rows that compare such a Gram matrix with one painting's."""
+    """The rows that compare such a statistic with one painting's."""
 
     layer: str
     target: str
-    gram: int  # which of the plan's ``grams``
-    within: Some  # of that Gram matrix's rows
+    own: int  # which of the plan's ``statistics``
+    within: Some  # of that statistic's rows
     rows: Some
     factor: Tensor  # (b',) ω s_l
     weight: Tensor  # (b',) w_l
 
 
 @dataclass(frozen=True)
-class Regulariser:
-    """The rows that weigh a regulariser, its λ (b',), and which photograph it depends on, if on any."""
+class FurtherTerm:
+    """The rows of one photograph that weigh a further term, and its λ (b',)."""
 
+    name: str
+    content: int
     rows: Some
     weight: Tensor
-    content: int
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,9 @@ class TermPlan:
 
     layers: tuple[str, ...]
     contents: tuple[ContentTerm, ...]
-    grams: tuple[GramTerm, ...]
+    statistics: tuple[StatisticTerm, ...]
     styles: tuple[StyleTerm, ...]
-    total_variation: tuple[Regulariser, ...]
-    photorealism: tuple[Regulariser, ...]
+    further: tuple[FurtherTerm, ...]
     grey: Some | None  # the rows that the network sees in grey
     has_content: Tensor
     has_style: Tensor
@@ -105,7 +105,7 @@ def make_plan(specs: Sequence[RowObjective], parts: Sequence[Parts], shapes: Sha
     Args:
         specs: what each row minimises.
         parts: each row's style layers, with the parts that count there.
-        shapes: of every layer weighed.
+        shapes: of every layer weighed, in the network's order.
         like: the images: their device and precision.
     """
     everyone = range(len(specs))
@@ -115,57 +115,54 @@ def make_plan(specs: Sequence[RowObjective], parts: Sequence[Parts], shapes: Sha
         return Some(torch.tensor(places, device=like.device), places == list(range(len(of))))
 
     contents: list[ContentTerm] = []
-    grams: list[GramTerm] = []
+    statistics: list[StatisticTerm] = []
     styles: list[StyleTerm] = []
-    for layer in LAYERS:
+    for layer, (_, num_positions) in shapes.items():
         photographs: dict[str, list[int]] = {}
-        regions: dict[int | None, dict[str, list[tuple[int, float]]]] = {}
+        regions: dict[tuple[str, int | None], dict[str, list[tuple[int, float]]]] = {}
         for i, spec in enumerate(specs):
             if layer in spec.weighed_content():
                 photographs.setdefault(content_name(layer, spec.content, spec.luminance), []).append(i)
             for part in parts[i].get(layer, ()):
-                paintings = regions.setdefault(part.mask, {})
-                paintings.setdefault(style_name(layer, part, spec.luminance), []).append((i, part.weight))
+                paintings = regions.setdefault((spec.statistic, part.mask), {})
+                paintings.setdefault(style_name(layer, part, spec), []).append((i, part.weight))
         for target, rows in photographs.items():
-            factors = [CONVENTIONS[specs[i].convention].content_factor(*shapes[layer]) for i in rows]
+            factors = [specs[i].content_factor(*shapes[layer]) for i in rows]
             weights = [specs[i].content_layers[layer] for i in rows]
             contents.append(ContentTerm(layer, target, some(rows), like.new_tensor(factors), like.new_tensor(weights)))
-        for mask, paintings in regions.items():
+        for (statistic, mask), paintings in regions.items():
             members = sorted({i for shares in paintings.values() for i, _ in shares})
             for target, shares in paintings.items():
                 rows = [i for i, _ in shares]
-                factors = [ω * CONVENTIONS[specs[i].convention].style_factor(*shapes[layer]) for i, ω in shares]
+                factors = [ω * specs[i].style_factor(*shapes[layer]) for i, ω in shares]
                 weights = [specs[i].style_layers[layer] for i in rows]
                 styles.append(
                     StyleTerm(
-                        layer, target, len(grams), some(rows, members), some(rows),
+                        layer, target, len(statistics), some(rows, members), some(rows),
                         like.new_tensor(factors), like.new_tensor(weights),
                     )
                 )  # fmt: skip
-            grams.append(GramTerm(layer, shapes[layer][1], mask, some(members)))
+            statistics.append(StatisticTerm(layer, statistic, num_positions, mask, some(members)))
 
-    def regularised(name: str, rows: Sequence[int], content: int) -> tuple[Regulariser, ...]:
-        weights = like.new_tensor([getattr(specs[i], name) for i in rows])
-        return (Regulariser(some(rows), weights, content),) if rows else ()
-
-    weighed = [i for i in everyone if specs[i].photorealism > 0]
+    further = []
+    for name in in_order({name for spec in specs for name in spec.weighed_terms()}):
+        weighed = [i for i in everyone if name in specs[i].weighed_terms()]
+        for content in sorted({specs[i].content for i in weighed}):
+            rows = [i for i in weighed if specs[i].content == content]
+            lambdas = like.new_tensor([specs[i].terms[name] for i in rows])
+            further.append(FurtherTerm(name, content, some(rows), lambdas))
     coloured = [i for i in everyone if not specs[i].luminance]
     return TermPlan(
-        tuple(layer for layer in LAYERS if layer in {t.layer for t in contents} | {t.layer for t in grams}),
+        tuple(layer for layer in shapes if layer in {t.layer for t in contents} | {t.layer for t in statistics}),
         tuple(contents),
-        tuple(grams),
+        tuple(statistics),
         tuple(styles),
-        total_variation=regularised("total_variation", [i for i in everyone if specs[i].total_variation > 0], 0),
-        photorealism=tuple(
-            regulariser
-            for k in sorted({specs[i].content for i in weighed})
-            for regulariser in regularised("photorealism", [i for i in weighed if specs[i].content == k], k)
-        ),
+        tuple(further),
         grey=None if len(coloured) == len(specs) else some([i for i in everyone if specs[i].luminance]),
         has_content=torch.tensor([bool(s.weighed_content()) for s in specs], device=like.device),
         has_style=torch.tensor([any(of_row.values()) for of_row in parts], device=like.device),
         style_layers={
-            layer: like.new_tensor([0.0 if of_row.get(layer) else torch.nan for of_row in parts]) for layer in LAYERS
+            layer: like.new_tensor([0.0 if of_row.get(layer) else torch.nan for of_row in parts]) for layer in shapes
         },
         alpha=like.new_tensor([s.alpha for s in specs]),
         beta=like.new_tensor([s.beta for s in specs]),

@@ -14,22 +14,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from harness.features.vgg import LAYERS, VGG, block_of, map_shape
+from harness.features.vgg import VGG, block_of, map_shape
 from harness.images.colour import grey
-from harness.objective.equations import (
-    content_loss,
-    gram_per_position,
-    guided_gram_per_position,
-    style_layer_loss,
-    total_loss,
-    total_variation_loss,
-)
+from harness.objective.equations import content_loss, guided_gram_per_position, total_loss
 from harness.objective.guidance import Guidance, check_mask, counted_parts
 from harness.objective.plan import TermPlan, make_plan
-from harness.objective.row_objective import RowObjective, StylePart
+from harness.objective.row_objective import GRAM, RowObjective, StylePart
+from harness.objective.style_statistics import StyleStatistic
 from harness.objective.targets import content_name, content_targets, style_targets
+from harness.objective.terms import TermOfPhotograph, in_order
 from harness.objective.tiles import Tile
-from harness.photorealism.laplacian import MattingLaplacian, affine_loss
 
 __all__ = ["Losses", "Objective", "RowObjective", "Statistics", "StylePart"]
 
@@ -39,12 +33,11 @@ class Losses:
     """What an evaluation measured, in each row's own convention.
 
     Attributes:
-        total: (b,) α content + β style (equation 7) + λ_tv total_variation + λ_m photorealism.
+        total: (b,) α content + β style (equation 7) + Σ_terms λ term.
         content: (b,) Σ_l v_l c_l L_content,l; NaN where α = 0, since it is then not computed.
         style: (b,) Σ_parts ω Σ_l w_l s_l E_l; NaN where β = 0.
         style_layers: layer to (b,) Σ_parts ω s_l E_l, without w_l; NaN for rows that do not weigh the layer.
-        total_variation: (b,) TV without λ_tv, NaN for rows that do not weigh it; None where no row of the batch does.
-        photorealism: (b,) L_m / (H W) without λ_m, likewise.
+        terms: of every further term that a row of the batch weighs, (b,) without λ, NaN for rows that do not weigh it.
         content_term: (b,) α content as part of the graph, 0 where α = 0; None where no row has a content term.
     """
 
@@ -52,15 +45,12 @@ class Losses:
     content: Tensor
     style: Tensor
     style_layers: dict[str, Tensor] = field(default_factory=dict)
-    total_variation: Tensor | None = None
-    photorealism: Tensor | None = None
+    terms: dict[str, Tensor] = field(default_factory=dict)
     content_term: Tensor | None = None
 
     def detached(self) -> Losses:
         """The numbers without the graph, which the total and the content term hold."""
-        return Losses(
-            self.total.detach(), self.content, self.style, self.style_layers, self.total_variation, self.photorealism
-        )
+        return Losses(self.total.detach(), self.content, self.style, self.style_layers, self.terms)
 
 
 @dataclass
@@ -69,15 +59,15 @@ class Statistics:
 
     Attributes:
         contents: (b',) equation 1 for each of the plan's content terms.
-        grams: (b', N, N) Gram matrix per position for each of the plan's Gram terms.
+        styles: (b', …) style statistic for each of the plan's: a Gram matrix per position is (b', N, N).
     """
 
     contents: list[Tensor]
-    grams: list[Tensor]
+    styles: list[Tensor]
 
     def all(self) -> list[Tensor]:
         """The tensors, in an order of their own."""
-        return [*self.contents, *self.grams]
+        return [*self.contents, *self.styles]
 
 
 class Objective(nn.Module):
@@ -90,12 +80,12 @@ class Objective(nn.Module):
         styles: the distinct paintings, (3, H_s, W_s) each, of any size.
         masks: the distinct masks over the picture, (H, W) in [0, 1] each.
         style_masks: the distinct masks over paintings, (H_s, W_s) in [0, 1], of their painting's size.
-        laplacians: the photographs' matting Laplacians, for those of rows with photorealism.
         tile_px: evaluate in tiles of this longest side, a multiple of 16; None: the whole image at once.
 
     Raises:
         ValueError: a mask has another size than its image or values outside [0, 1], or leaves too little of the picture
-            or of its painting for any style layer; a row's photograph has no Laplacian.
+            or of its painting for any style layer; a row's style statistic cannot go in tiles or have masks.
+        PluginError: a user's style statistic or term fails.
     """
 
     def __init__(
@@ -106,26 +96,29 @@ class Objective(nn.Module):
         styles: Sequence[Tensor],
         masks: Sequence[Tensor] = (),
         style_masks: Sequence[Tensor] = (),
-        laplacians: Mapping[int, MattingLaplacian] | None = None,
         tile_px: int | None = None,
     ) -> None:
         super().__init__()
         self.rows = tuple(rows)
         self.tile_px = tile_px
-        self._laplacians = dict(laplacians or {})
         self._plans: dict[tuple[tuple[int, ...], torch.dtype], TermPlan] = {}
+        self._checked: set[int] = set()
         self.layers = tuple(
-            layer for layer in LAYERS if any(layer in (*r.weighed_content(), *r.weighed_style()) for r in rows)
+            layer for layer in network.layers if any(layer in (*r.weighed_content(), *r.weighed_style()) for r in rows)
         )
-        self.style_names = tuple(layer for layer in LAYERS if any(layer in r.weighed_style() for r in rows))
+        self.style_names = tuple(layer for layer in self.layers if any(layer in r.weighed_style() for r in rows))
+        self.term_names = in_order({name for row in rows for name in row.weighed_terms()})
+        self._statistics = {row.statistic: StyleStatistic(row.statistic) for row in rows if row.weighed_style()}
+        for row in rows:
+            _check_statistic(row, self._statistics, tile_px)
         for k, mask in enumerate(masks):
             check_mask(mask, contents[0], f"mask {k}")
         for part in (part for row in rows for part in row.weighed_parts()):
             if part.own_mask is not None:
                 check_mask(style_masks[part.own_mask], styles[part.image], f"mask {part.own_mask} of paintings")
-        if missing := {row.content for row in rows if row.photorealism > 0} - self._laplacians.keys():
-            raise ValueError(f"There is no Laplacian of photographs {sorted(missing)}, whose photorealism is weighed.")
         with torch.no_grad():
+            weighed = {(name, row.content) for row in rows for name in row.weighed_terms()}
+            self._terms = {(name, k): TermOfPhotograph(name, contents[k]) for name, k in sorted(weighed)}
             of_picture, of_painting = Guidance(masks), Guidance(style_masks)
             self._parts = tuple(counted_parts(row, of_picture, of_painting) for row in rows)
             for layer, parts in (item for of_row in self._parts for item in of_row.items()):
@@ -147,13 +140,14 @@ class Objective(nn.Module):
                     self.register_buffer(content_name(layer, k, luminance), target, persistent=False)
             for k, image in enumerate(styles):
                 wanted = [
-                    (layer, part)
+                    (layer, part, self.rows[i])
                     for i in rows
                     for layer, parts in self._parts[i].items()
                     for part in parts
                     if part.image == k
                 ]
-                for name, target in style_targets(network, image, wanted, guidance, luminance, self.tile_px).items():
+                targets = style_targets(network, image, wanted, self._statistics, guidance, luminance, self.tile_px)
+                for name, target in targets.items():
                     self.register_buffer(name, target, persistent=False)
 
     def forward(self, network: VGG, images: Tensor, rows: Sequence[int]) -> Losses:
@@ -188,61 +182,68 @@ class Objective(nn.Module):
 
     def statistics(self, plan: TermPlan, maps: Mapping[str, Tensor], tile: Tile | None = None) -> Statistics:
         """What the losses need of the maps of whole pictures, or a tile's share of it, of the maps of its crop."""
-        contents, grams = [], []
+        contents, styles = [], []
         for term in plan.contents:
             features, target = term.rows.of(maps[term.layer]), self.get_buffer(term.target)
             if tile is not None:
                 features, target = tile.own_of_crop(term.layer, features), tile.own(term.layer, target)
             contents.append(content_loss(features, target))
-        for gram in plan.grams:
-            features = gram.rows.of(maps[gram.layer])
+        for of in plan.statistics:
+            features = of.rows.of(maps[of.layer])
             if tile is not None:
-                features = tile.own_of_crop(gram.layer, features)
-            if gram.mask is None:
-                grams.append(gram_per_position(features, gram.num_positions))
+                features = tile.own_of_crop(of.layer, features)
+            if of.mask is None:
+                styles.append(self._statistics[of.statistic].measure(features, of.num_positions))
             else:
-                t = self.get_buffer(_mask_name(gram.mask, gram.layer))
-                own = t if tile is None else tile.own(gram.layer, t)
-                grams.append(guided_gram_per_position(features, own, t.square().sum()))
-        return Statistics(contents, grams)
+                t = self.get_buffer(_mask_name(of.mask, of.layer))
+                own = t if tile is None else tile.own(of.layer, t)
+                styles.append(guided_gram_per_position(features, own, t.square().sum()))
+        return Statistics(contents, styles)
 
     def losses(self, plan: TermPlan, statistics: Statistics, images: Tensor) -> Losses:
         """All rows' losses from the statistics of their whole pictures, and from the pictures themselves."""
+        # A finite picture has finite losses to begin with; where a line search leads later is the optimiser's to judge.
+        is_first = id(plan) not in self._checked and bool(images.isfinite().all())
+        self._checked.add(id(plan))
         unmeasured = images.new_full((len(images),), torch.nan)
         content = style = images.new_zeros(len(images))
         layers = {layer: plan.style_layers[layer].clone() for layer in self.style_names}
         for term, measured in zip(plan.contents, statistics.contents, strict=True):
             content = content.index_add(0, term.rows.index, term.weight * (term.factor * measured))
         for share in plan.styles:
-            gram = share.within.of(statistics.grams[share.gram])
-            loss = share.factor * style_layer_loss(gram, self.get_buffer(share.target))
+            own = share.within.of(statistics.styles[share.own])
+            statistic = self._statistics[plan.statistics[share.own].statistic]
+            distance = statistic.distance(own, self.get_buffer(share.target))
+            if is_first:
+                statistic.check_distance(distance)
+            loss = share.factor * distance
             layers[share.layer].index_add_(0, share.rows.index, loss.detach())
             style = style.index_add(0, share.rows.index, share.weight * loss)
         total = total_loss(content, style, plan.alpha, plan.beta)
-        variation = realism = None
-        if any(row.total_variation > 0 for row in self.rows):
-            variation = unmeasured.clone()
-            for of in plan.total_variation:
-                loss = total_variation_loss(of.rows.of(images))
-                variation[of.rows.index] = loss.detach()
-                total = total.index_add(0, of.rows.index, of.weight * loss)
-        if any(row.photorealism > 0 for row in self.rows):
-            realism = unmeasured.clone()
-            for of in plan.photorealism:
-                # Deviates from Luan et al. 2017, eq. 4: divided by the number of pixels, so that λ means the same at
-                # every size.
-                loss = affine_loss(of.rows.of(images), self._laplacians[of.content]) / images[0, 0].numel()
-                realism[of.rows.index] = loss.detach()
-                total = total.index_add(0, of.rows.index, of.weight * loss)
+        terms = {name: unmeasured.clone() for name in self.term_names}
+        for further in plan.further:
+            measure = self._terms[further.name, further.content]
+            loss = measure(further.rows.of(images))
+            if is_first:
+                measure.check(loss)
+            terms[further.name][further.rows.index] = loss.detach()
+            total = total.index_add(0, further.rows.index, further.weight * loss)
         return Losses(
             total=total,
             content=torch.where(plan.has_content, content.detach(), unmeasured),
             style=torch.where(plan.has_style, style.detach(), unmeasured),
             style_layers=layers,
-            total_variation=variation,
-            photorealism=realism,
+            terms=terms,
             content_term=plan.alpha * content if content.requires_grad else None,
         )
+
+
+def _check_statistic(row: RowObjective, statistics: Mapping[str, StyleStatistic], tile_px: int | None) -> None:
+    """Only sums over positions can go in tiles, and only the Gram matrix is known to a mask."""
+    if row.weighed_style() and tile_px is not None and not statistics[row.statistic].is_additive:
+        raise ValueError(f"The style statistic {row.statistic!r} is not additive: it cannot go in tiles.")
+    if row.statistic != GRAM and any(part.mask is not None or part.own_mask is not None for part in row.styles):
+        raise ValueError(f"Masks are for Gram matrices (guided ones); {row.statistic!r} has none.")
 
 
 def _mask_name(mask: int, layer: str) -> str:

@@ -1,4 +1,4 @@
-"""What the rows of a batch are compared with: maps of photographs, Gram matrices of paintings, each measured once.
+"""What the rows of a batch are compared with: maps of photographs, statistics of paintings, each measured once.
 
 A painting larger than a tile is measured tile by tile, so that no pass of its size is needed. A photograph's map is
 stored whole.
@@ -6,16 +6,17 @@ stored whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from harness.features.vgg import VGG, block_of, deepest_of, map_shape
 from harness.images.colour import grey
-from harness.objective.equations import gram_per_position, guided_gram_per_position
+from harness.objective.equations import guided_gram_per_position
 from harness.objective.guidance import Guidance
-from harness.objective.row_objective import StylePart
+from harness.objective.row_objective import GRAM, RowObjective, StylePart
+from harness.objective.style_statistics import StyleStatistic
 from harness.objective.tiles import Tile, tiles_of
 
 
@@ -24,10 +25,11 @@ def content_name(layer: str, image: int, luminance: bool) -> str:
     return f"content_{layer}_{image}{'_luminance' if luminance else ''}"
 
 
-def style_name(layer: str, part: StylePart, luminance: bool) -> str:
-    """The name of a painting's Gram matrix among the targets: where in the picture it goes does not change it."""
+def style_name(layer: str, part: StylePart, row: RowObjective) -> str:
+    """The name of a painting's statistic among the targets: where in the picture it goes does not change it."""
     region = "" if part.own_mask is None else f"_mask{part.own_mask}"
-    return f"style_{layer}_{part.image}{region}{'_luminance' if luminance else ''}"
+    statistic = "" if row.statistic == GRAM else f"_{row.statistic}"
+    return f"style_{layer}_{part.image}{region}{'_luminance' if row.luminance else ''}{statistic}"
 
 
 def measured_maps(
@@ -70,29 +72,33 @@ def content_targets(
 def style_targets(
     network: VGG,
     image: Tensor,
-    wanted: Sequence[tuple[str, StylePart]],
+    wanted: Sequence[tuple[str, StylePart, RowObjective]],
+    statistics: Mapping[str, StyleStatistic],
     guidance: Guidance,
     luminance: bool,
     tile_px: int | None,
 ) -> dict[str, Tensor]:
-    """Name to the (1, N, N) Gram matrix of a painting, or of a region of it, per position: A / M_s.
+    """Name to the (1, …) statistic of a painting, or to the Gram matrix of a region of it, per position: A / M_s.
 
     Args:
         network: the frozen VGG.
         image: (3, H_s, W_s) the painting.
-        wanted: layers, and the parts whose target is to be measured there.
+        wanted: layers, the parts whose target is to be measured there, and whose they are.
+        statistics: those of the rows, by name.
         guidance: the distinct masks over paintings.
         luminance: whether the painting's luminance is measured.
         tile_px: a tile's longest side; None: one pass over the whole painting.
     """
     targets: dict[str, Tensor] = {}
-    layers = {layer for layer, _ in wanted}
-    named = {style_name(layer, part, luminance): (layer, part.own_mask) for layer, part in wanted}
+    layers = {layer for layer, _, _ in wanted}
+    named = {style_name(layer, part, row): (layer, part.own_mask, row.statistic) for layer, part, row in wanted}
     for tile, maps in measured_maps(network, grey(image) if luminance else image, layers, tile_px):
-        for name, (layer, own_mask) in named.items():
+        for name, (layer, own_mask, statistic) in named.items():
             if own_mask is None:
                 height, width = map_shape(layer, image.shape[1], image.shape[2])
-                A = gram_per_position(maps[layer], height * width)
+                A = statistics[statistic].measure(maps[layer], height * width)
+                if tile is None:
+                    statistics[statistic].check(maps[layer], A, height * width)
             else:
                 t = guidance.at(own_mask, block_of(layer))
                 own = t if tile is None else tile.own(layer, t)

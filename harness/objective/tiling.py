@@ -1,14 +1,14 @@
 """Loss and gradient of images too large for one pass, exactly: two passes over tiles.
 
-The total depends on the maps only through sums over positions: a Gram matrix G = Σ_tiles G_tile for each style term,
-and equation 1 for each content term, C = Σ_tiles C_tile. So ∂total/∂G and ∂total/∂C, which are small, are had once the
-sums are, and
+The total depends on the maps only through sums over positions: a Gram matrix G = Σ_tiles G_tile for each style term
+(or another statistic that is additive), and equation 1 for each content term, C = Σ_tiles C_tile. So ∂total/∂G and
+∂total/∂C, which are small, are had once the sums are, and
 
-    ∇total = Σ_tiles ∇ (⟨∂total/∂G, G_tile⟩ + ∂total/∂C · C_tile)  +  ∇ (λ_tv TV + λ_m L_m / (H W))
+    ∇total = Σ_tiles ∇ (⟨∂total/∂G, G_tile⟩ + ∂total/∂C · C_tile)  +  ∇ Σ_terms λ term
 
 with the first two derivatives held fixed. The first pass needs no gradient, the second keeps one tile's maps at a time:
-memory is a tile's, and time about twice a plain pass's plus what the tiles' margins cost. The regularisers need no maps
-and are evaluated on the whole picture.
+memory is a tile's, and time about twice a plain pass's plus what the tiles' margins cost. The further terms need no
+maps and are evaluated on the whole picture.
 """
 
 from __future__ import annotations

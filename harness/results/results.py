@@ -22,9 +22,9 @@ import yaml
 
 from harness.config import Experiment, canonical_json
 from harness.config.claims import LOSSES, METRICS, matches
-from harness.config.experiment import WRITTEN
 from harness.config.levels import num_evaluations
 from harness.config.methods import QUILTING
+from harness.config.strict import WRITTEN
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
 from harness.config.yaml_source import flow
@@ -403,7 +403,7 @@ def run_of(folder: Path, cell: Mapping[str, Any], plugins: tuple[str, ...]) -> R
         cell["id"],
         dict(cell["label"]),
         cell["part"],
-        Transfer.model_validate(cell["transfer"]),
+        Transfer.model_validate(cell["transfer"], context=WRITTEN),
         tuple(cell["overrides"]),
         RunFolder(folder / cell["folder"]),
         {key: folder / name for key, name in cell["sources"].items()},

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,7 +19,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from harness.config.transfer import Lbfgs
-from harness.errors import OutOfMemory
+from harness.errors import OutOfMemory, PluginError
 from harness.measures.comparable import Comparable
 from harness.runs.again import can_be_brought_up_to_date, measure_again
 from harness.runs.batch_module import BatchModule, Progress, UntilDone
@@ -31,7 +32,7 @@ from harness.runs.prepare import Row, prepare_images, target_of
 from harness.runs.signals import Orders, on_signals
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracker import Tracker
-from harness.runs.trials import record_trial, with_trials
+from harness.runs.trials import record_trial, with_ended_trials, with_trials
 
 __all__ = ["Execution", "run_batch"]
 
@@ -88,7 +89,7 @@ def run_batch(
             left.append((row, folder))
         if left and not asked.stop:
             try:
-                _compute(left, execution, make_callbacks, tracker or Tracker(), asked, listener)
+                _compute_all_that_can(left, execution, make_callbacks, tracker or Tracker(), asked, listener)
             except (MemoryError, RuntimeError) as error:
                 if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
                     raise
@@ -103,6 +104,36 @@ def _measure_again(row: Row, folder: RunFolder, execution: Execution, tracker: T
     measure_again(row, folder, execution.objectives)
     tracker.add(folder)
     tracker.finish(folder)
+
+
+def _compute_all_that_can(
+    left: Sequence[tuple[Row, RunFolder]],
+    execution: Execution,
+    make_callbacks: Callable[[Keeper], Sequence[pl.Callback]],
+    tracker: Tracker,
+    asked: Orders,
+    listener: Listener,
+) -> None:
+    """Carry out the rows whose folders are held; where a plugin fails, halved until those it fails for are alone.
+
+    These are left as failed, with the plugin's sentence as the reason; the others go on from their checkpoints.
+    """
+    try:
+        _compute(left, execution, make_callbacks, tracker, asked, listener)
+    except PluginError as error:
+        manifests = [(row, folder, folder.manifest() or row.manifest) for row, folder in left]
+        still = [(row, folder, manifest) for row, folder, manifest in manifests if manifest.status is Status.RUNNING]
+        for row, folder, manifest in still:
+            if len(still) == 1:
+                failed = with_ended_trials(replace(manifest, status=Status.FAILED, reason=str(error)))
+                folder.write_manifest(failed)
+                folder.checkpoint_path.unlink(missing_ok=True)
+                listener.ended(row.id, failed)
+            tracker.finish(folder)
+        middle = len(still) // 2
+        for half in (still[:middle], still[middle:]) if middle else ():
+            again = [(row, folder) for row, folder, _ in half]
+            _compute_all_that_can(again, execution, make_callbacks, tracker, asked, listener)
 
 
 def _compute(

@@ -38,7 +38,7 @@ class StyleTransfer(BatchModule):
         progress: how far the rows have come; left out: they begin.
         last_evaluation: at which rows leave, where this is not the run's last level.
         is_last: whether it is.
-        further_columns: of each row's history: ``total_variation``, ``photorealism``, ``size`` where its run has them.
+        further_columns: of each row's history: its terms, and ``size`` where its run has several.
     """
 
     def __init__(
@@ -172,6 +172,4 @@ class StyleTransfer(BatchModule):
 def _columns(losses: Losses) -> dict[str, Tensor]:
     """The losses by their columns in history.csv, (b,) each."""
     columns = {"total": losses.total, "content": losses.content, "style": losses.style}
-    columns |= {f"style/{layer}": values for layer, values in losses.style_layers.items()}
-    regularisers = {"total_variation": losses.total_variation, "photorealism": losses.photorealism}
-    return columns | {name: values for name, values in regularisers.items() if values is not None}
+    return columns | {f"style/{layer}": values for layer, values in losses.style_layers.items()} | losses.terms

@@ -17,7 +17,6 @@ from harness.features.vgg import VGG
 from harness.images.resize import fit_longer_side, resize
 from harness.objective.rows import Objective
 from harness.optim import BatchedAdam, BatchedLBFGS, BatchedOptimizer
-from harness.photorealism.laplacian import matting_laplacian
 from harness.quilting import Quilting
 from harness.quilting.levels import overlap_px
 from harness.runs.batch_module import BatchModule, Progress
@@ -115,14 +114,7 @@ def _make_module(
         [image.to(device, dtype) for image in prepared.styles],
         [mask.to(device, dtype) for mask in prepared.masks],
         [mask.to(device, dtype) for mask in prepared.style_masks],
-        {
-            prepared.content_of[i]: matting_laplacian(prepared.photographs[prepared.photograph_of[i]].double()).to(
-                device, dtype
-            )
-            for i, own in enumerate(objectives)
-            if own.photorealism > 0
-        },
-        tile_px_of(network, transfer.precision, height, width) if execution.tiles == "auto" else None,
+        tile_px_of(network, transfer, height, width) if execution.tiles == "auto" else None,
     )
     starts = []
     for i, row in enumerate(rows):
@@ -150,12 +142,8 @@ def _make_module(
 
 def _further_columns(transfer: Transfer) -> tuple[str, ...]:
     """What a run's history has besides its losses; the same on all its levels."""
-    weighed = {
-        "total_variation": transfer.total_variation > 0,
-        "photorealism": transfer.photorealism.weight > 0,
-        "size": len(sizes_of(transfer)) > 1,
-    }
-    return tuple(name for name, is_there in weighed.items() if is_there)
+    sizes = ("size",) if len(sizes_of(transfer)) > 1 else ()
+    return (*row_objective_of(transfer).weighed_terms(), *sizes)
 
 
 def _make_quilting(rows: Sequence[Row], prepared: Prepared, execution: Execution, progress: Progress) -> QuiltedRows:

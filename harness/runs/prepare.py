@@ -25,6 +25,7 @@ from harness.measures.comparable import Target
 from harness.measures.reference import CONTENT_LAYER, STYLE_WEIGHTS
 from harness.objective.memory import choose_tile
 from harness.objective.rows import RowObjective, StylePart
+from harness.objective.style_statistics import is_additive
 from harness.runs.store import Manifest
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
@@ -213,6 +214,9 @@ def row_objective_of(
         styles: its share of the paintings.
         is_regularised: whether the photorealism regulariser counts (in a first stage it does not).
     """
+    terms = transfer.every_term()
+    if not is_regularised:
+        del terms["photorealism"]
     return RowObjective(
         transfer.alpha,
         transfer.beta,
@@ -221,9 +225,9 @@ def row_objective_of(
         transfer.convention,
         content,
         tuple(styles),
-        total_variation=transfer.total_variation,
-        photorealism=transfer.photorealism.weight if is_regularised else 0.0,
+        terms,
         luminance=transfer.colours == "luminance",
+        statistic=transfer.style_statistic,
     )
 
 
@@ -261,18 +265,20 @@ def _state_of(source: WeightsSource, local: LocalWeights, is_normalised: bool) -
     return normalised_state(loaded) if is_normalised else loaded.state
 
 
-def tile_px_of(network: VGG, precision: str, height: int, width: int) -> int | None:
-    """The tiles of a picture: by its size, network and precision alone, so that no row's bits depend on its neighbours.
+def tile_px_of(network: VGG, transfer: Transfer, height: int, width: int) -> int | None:
+    """The tiles of a picture: by its size, network, precision and whether its style statistic is additive.
 
-    Reckoned with the comparable numbers' layers, whichever layers the rows weigh; each mask of a row that has several
-    takes memory beyond the bound.
+    These are alike in a batch, so that no row's bits depend on its neighbours. Reckoned with the comparable numbers'
+    layers, whichever layers the rows weigh; each mask of a row that has several takes memory beyond the bound.
 
     Args:
         network: whole, from ``load_network``.
-        precision: of ``PRECISIONS``.
+        transfer: resolved; one whose style statistic is not additive goes as a whole.
         height: of the picture, in pixels.
         width: of the picture, in pixels.
     """
-    itemsize = torch.finfo(PRECISIONS[precision]).bits // 8
+    if not is_additive(transfer.style_statistic):
+        return None
+    itemsize = torch.finfo(PRECISIONS[transfer.precision]).bits // 8
     weighed = [layer for layer in (CONTENT_LAYER, *STYLE_WEIGHTS) if layer in network.layers]
     return choose_tile(network, weighed, height, width, itemsize)

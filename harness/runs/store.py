@@ -32,6 +32,7 @@ from pydantic import ValidationError
 from typing_extensions import Buffer
 
 from harness.config.sentences import problems
+from harness.config.strict import WRITTEN
 from harness.config.transfer import Transfer
 from harness.errors import StorageError
 
@@ -229,7 +230,7 @@ class RunFolder:
         if not isinstance(data, dict):
             raise ValueError("it is not a mapping")
         try:
-            return Transfer.model_validate(data)
+            return Transfer.model_validate(data, context=WRITTEN)
         except ValidationError as error:
             told = (f"{'.'.join(problem.path)}: {problem.message}" for problem in problems(error, Transfer))
             raise ValueError("; ".join(told)) from error

@@ -36,8 +36,6 @@ COMPARED = (
     "smoothing", "convention",
 )  # fmt: skip
 """The fields that are copied to the top of the configuration, beside what the experiment varies."""
-LOSSES = ("total", "content", "style", "total_variation", "photorealism")
-"""The columns of history.csv that are losses; their names in W&B begin with ``loss/``."""
 EXIT_CODES = {Status.DONE: 0, Status.PRUNED: 0, Status.FAILED: 1, Status.RUNNING: 255, Status.WAITING: 255}
 """What W&B shows as finished, failed and killed; a pruned run ended as its sweep meant it to."""
 
@@ -148,23 +146,20 @@ def init_arguments(experiment: str, manifest: Manifest) -> dict[str, Any]:
 def history_record(row: Mapping[str, float], transfer: Transfer) -> dict[str, float]:
     """One line of history.csv as W&B is told it; what was not measured (NaN) is left out.
 
-    ``total``, ``content``, ``style`` and their layers, ``total_variation`` and ``photorealism`` go under ``loss/``,
-    unweighted and unrounded; ``weighted/…`` are the terms of the total: α L_content and β L_style of eq. 7, λ_TV TV,
-    λ L_m / (H W). Of quilting, whose errors are no terms of a sum, there is no weighted one. Other columns keep their
-    names.
+    ``total``, ``content``, ``style`` and their layers, ``total_variation``, ``photorealism`` and a user's terms go
+    under ``loss/``, unweighted and unrounded; ``weighted/…`` are the terms of the total: α L_content and β L_style of
+    eq. 7, λ_TV TV, λ L_m / (H W), λ times a user's. Of quilting, whose errors are no terms of a sum, there is no
+    weighted one. Other columns keep their names.
     """
     record: dict[str, float] = {}
+    terms = transfer.every_term()
+    losses = ("total", "content", "style", *terms)
     for column, value in row.items():
         if not math.isnan(value):
-            record[f"loss/{column}" if column.split("/")[0] in LOSSES else column] = value
+            record[f"loss/{column}" if column.split("/")[0] in losses else column] = value
     if transfer.method == QUILTING:
         return record
-    for loss, weight in {
-        "content": transfer.alpha,
-        "style": transfer.beta,
-        "total_variation": transfer.total_variation,
-        "photorealism": transfer.photorealism.weight,
-    }.items():
+    for loss, weight in {"content": transfer.alpha, "style": transfer.beta, **terms}.items():
         if f"loss/{loss}" in record:
             record[f"weighted/{loss}"] = weight * record[f"loss/{loss}"]
     return record

@@ -1,0 +1,21 @@
+"""Plugins of tests: a user's file, loaded, and forgotten again when the test is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness import registries
+from harness.registries import Plugin, load_plugins
+
+
+@contextmanager
+def loaded(folder: Path, text: str, name: str = "mine.py") -> Iterator[Plugin]:
+    """A plugin's file of this text, with harness and torch imported in its first two lines."""
+    (folder / name).write_text(f"import harness\nimport torch\n{text}")
+    (plugin,) = load_plugins([str(folder / name)])
+    try:
+        yield plugin
+    finally:
+        registries._forget(plugin)
