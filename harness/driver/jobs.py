@@ -24,6 +24,7 @@ from harness.driver.fitting import (
     check_style,
     needs_windows,
     resolve_pyramid,
+    resolve_size,
 )
 from harness.errors import ConfigError, Fault, HarnessError
 from harness.features.identify import identify
@@ -147,7 +148,9 @@ def make_jobs(loaded: Loaded, out: Path, progress: Progress | None = None) -> li
     for job in jobs:
         if (same := first.setdefault(job.row.id, job)) is not job:
             is_auto = same.cell.transfer.pyramid != job.cell.transfer.pyramid
+            is_original = same.cell.transfer.size != job.cell.transfer.size
             why = "pyramid: auto has the same sizes there" if is_auto else "their files are equal"
+            why = "size: original is that number there" if is_original else why
             message = f"the cells ({same.cell.name}) and ({job.cell.name}) are the same picture: {why}"
             faults.append(loaded.fault(job.cell, next(iter(job.cell.sources), "content"), f"{message}; keep one"))
     if faults:
@@ -180,6 +183,10 @@ def _make_job(
     for slot, given in names.items():
         if found := attempt(places[slot], _read_image, given):
             images[slot] = found
+    sized = cell.transfer
+    if "content" in images:
+        sized = attempt("size", resolve_size, cell.transfer, images["content"][2]) or sized
+        transfer["size"] = sized.size
     for owner, mask in _masks(transfer):
         if owner in images and mask in images:
             attempt(places[mask], check_mask, images[mask][0], images[owner][2])
@@ -233,9 +240,7 @@ def _make_job(
         transfer["pyramid"] = []
     if faults:
         raise ConfigError(faults)
-    resolved = cell.transfer.model_copy(
-        update={"pyramid": tuple(map(PyramidLevel.model_validate, transfer["pyramid"]))}
-    )
+    resolved = sized.model_copy(update={"pyramid": tuple(map(PyramidLevel.model_validate, transfer["pyramid"]))})
     hashes = {name: digest for name, (_, digest, _) in images.items()}
     provenance = {name: {"name": Path(names[name]).name, "sha256": digest} for name, digest in hashes.items()}
     if weights is not None:
