@@ -51,7 +51,9 @@ def test_the_statistic_is_an_axis_and_the_measure_decides_a_claim(tmp_path: Path
 def test_a_resnet_by_the_names_of_its_nodes(tmp_path: Path) -> None:
     """With random weights: the published ones are not in the package registry."""
     text = code_of("resnet.py").replace('weights="DEFAULT"', "weights=None")
-    (tmp_path / "resnet.py").write_text(text.replace("    model =", "    __import__('torch').manual_seed(0)\n    model ="))
+    (tmp_path / "resnet.py").write_text(
+        text.replace("    model =", "    __import__('torch').manual_seed(0)\n    model =")
+    )
     spec = {
         "plugins": ["resnet.py"],
         "transfer": SMALL

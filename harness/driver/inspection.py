@@ -23,6 +23,7 @@ from harness.driver.fitting import (
     check_style,
     needs_windows,
     resolve_pyramid,
+    resolve_size,
 )
 from harness.errors import ConfigError, Fault, HarnessError
 from harness.features.identify import Identified, identify
@@ -89,6 +90,7 @@ class Inspection:
         self._is_quilted = cell.transfer.method == QUILTING
         self._layers = () if self._is_quilted else (*self.transfer.content_layers, *self.transfer.style_layers)
         self._find_images()
+        self._resolve_size()
         self._check_shapes_of_masks()
         self._check_segmentations()
         self.weights = None if self._is_quilted else self._identify_weights(progress)
@@ -152,6 +154,11 @@ class Inspection:
         for slot, given in self.names.items():
             if found := self._attempt(path_of_slot(self.transfer, slot), _read_image, given):
                 self.images[slot] = found
+
+    def _resolve_size(self) -> None:
+        """``size: original`` is the photograph's."""
+        if photograph := self.images.get("content"):
+            self.transfer = self._attempt("size", resolve_size, self.transfer, photograph.shape) or self.transfer
 
     def _check_shapes_of_masks(self) -> None:
         for owner, mask in _masks(self.transfer):
