@@ -120,7 +120,7 @@ ORIGINAL = "  style: one.png\n  pyramid: [{size: 16, steps: 3}]\n"
 
 def test_original_size_is_the_photographs_own_and_makes_the_run_of_that_number() -> None:
     [job] = jobs_of(ORIGINAL, "transfer.size=original")
-    assert (job.height, job.width, job.row.transfer["size"]) == (40, 60, 60)
+    assert (job.height, job.width, job.row.transfer.size) == (40, 60, 60)
     assert job.cell.overrides == ("transfer.size=original",)
     [number] = jobs_of(ORIGINAL, "transfer.size=60")
     assert job.id == number.id and dict(job.row.transfer) == dict(number.row.transfer)
