@@ -15,7 +15,8 @@ from harness.config import load_experiment
 from harness.config.methods import QUILTING
 from harness.driver.jobs import Job, make_jobs
 from harness.features.identify import identify
-from harness.features.vgg import map_shape, network_of
+from harness.features.networks import PluginNetwork
+from harness.features.vgg import network_of
 from harness.images.library import fault_of_image
 from harness.objective.conventions import CONVENTIONS
 from harness.objective.explain import Converted, convert, terms_of
@@ -43,17 +44,17 @@ def _explain_objective(console: Console, job: Job) -> None:
     objective = row_objective_of(job.row.transfer)
     layers = (*objective.weighed_content(), *objective.weighed_style())
     network = load_network(job.row.transfer, layers)
-    shapes = {}
-    for layer in layers:
-        height, width = map_shape(layer, job.height, job.width)
-        shapes[layer] = (network.num_filters(layer), height * width)
+    shapes = {layer: (N, h * w) for layer, (N, h, w) in network.shapes(layers, job.height, job.width).items()}
     convention = CONVENTIONS[objective.convention]
     t = job.row.transfer
     weights = t.weights if isinstance(t.weights, str) else t.weights.model_dump(exclude_none=True)
     normalised = "mean activation 1" if t.normalised else "not normalised"
     held = identify(weights_source(job.row.transfer)).layers
     kind = f"{network_of(held)} to {held[-1]}"
-    console.print(f"network: {weights} ({kind}), {t.pooling} pooling, {normalised}")
+    told = f"{weights} ({kind}), {t.pooling} pooling, {normalised}"
+    if isinstance(network, PluginNetwork):
+        told = f"{network.name} ({', '.join(held)}), its maps as they are"
+    console.print(f"network: {told}")
     console.print(f"convention {convention.name!r}: {convention.formula}", markup=False)
     console.print(f"  from {convention.source}; meant for: {convention.network}", markup=False)
     console.print(

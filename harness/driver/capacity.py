@@ -14,6 +14,7 @@ from harness.config.methods import QUILTING
 from harness.config.styles import paintings_of
 from harness.config.transfer import Lbfgs
 from harness.driver.jobs import Job
+from harness.features.networks import PluginNetwork
 from harness.features.vgg import VGG
 from harness.images.masks import read_regions
 from harness.objective.memory import plain_pass_bytes, tiled_pass_bytes
@@ -118,7 +119,7 @@ def pass_bytes(job: Job) -> int:
     if is_quilted(job):
         return 0
     (network, layers), num_regions = network_of(job), num_regions_of(job)
-    if (tile_px := tile_of(job)) is not None:
+    if isinstance(network, VGG) and (tile_px := tile_of(job)) is not None:
         return tiled_pass_bytes(network, layers, job.height, job.width, tile_px, itemsize_of(job), num_regions)
     return plain_pass_bytes(network, layers, job.height, job.width, itemsize_of(job), num_regions)
 
@@ -158,7 +159,7 @@ def tiles_told(job: Job) -> str:
     return f"a pass would take {whole / 2**20:.0f} MiB as a whole: it goes in tiles of at most {tile_px} px"
 
 
-def network_of(job: Job) -> tuple[VGG, list[str]]:
+def network_of(job: Job) -> tuple[VGG | PluginNetwork, list[str]]:
     """The network that a job needs, and the layers that it compares."""
     objective = row_objective_of(job.row.transfer)
     layers = sorted({*objective.weighed_content(), *objective.weighed_style()})

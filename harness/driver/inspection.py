@@ -16,17 +16,20 @@ from harness.config.sweep import LoadedSweep
 from harness.config.transfer import PyramidLevel
 from harness.downloads import Progress
 from harness.driver.fitting import (
+    Reach,
     check_blocks,
     check_content,
     check_level,
     check_masks,
     check_style,
     needs_windows,
+    reach_of,
     resolve_pyramid,
 )
 from harness.errors import ConfigError, Fault, HarnessError
 from harness.features.identify import Identified, identify
-from harness.features.sources import describe
+from harness.features.networks import require_named_layers
+from harness.features.sources import NamedNetwork, describe
 from harness.features.weights import require_layers
 from harness.images.files import image_hash, read_image
 from harness.images.library import find_image
@@ -99,7 +102,7 @@ class Inspection:
         self._memory = memory
         self._progress = progress
         self._is_quilted = cell.transfer.method == QUILTING
-        self._layers = () if self._is_quilted else (*self.transfer.content_layers, *self.transfer.style_layers)
+        self._reach = Reach() if self._is_quilted else reach_of(cell.transfer)
 
     def inspect(self) -> Inspected:
         """Find everything and check it.
@@ -177,16 +180,17 @@ class Inspection:
         weights = self._attempt("weights", identify, source, self._progress)
         if weights is None:
             return None
+        require = require_named_layers if isinstance(source, NamedNetwork) else require_layers
         of_side = {"content_layers": self.transfer.content_layers, "style_layers": self.transfer.style_layers}
         for side, layers in of_side.items():
             for layer in layers:
-                self._attempt(side, require_layers, weights.layers, [layer], describe(source))
+                self._attempt(side, require, weights.layers, [layer], describe(source))
         return weights
 
     def _check_sizes(self) -> tuple[int, int]:
         """Height and width of the picture; photograph and paintings must be large enough for its layers or blocks."""
         photograph, has_windows = self.images["content"].shape, needs_windows(self.transfer)
-        size = self._attempt("size", check_content, photograph, self.transfer.size, self._layers, has_windows)
+        size = self._attempt("size", check_content, photograph, self.transfer.size, self._reach, has_windows)
         if size is None:
             return 0, 0
         if self._is_quilted:
@@ -194,7 +198,7 @@ class Inspection:
         for painting in paintings_of(self.transfer) if not self.faults else ():
             place = ("style_scale",) if painting.slot == "style" else path_of_slot(self.transfer, painting.slot)
             shape = self.images[painting.slot].shape
-            self._attempt(place, check_style, shape, size[0] * size[1], painting.scale, self._layers)
+            self._attempt(place, check_style, shape, size[0] * size[1], painting.scale, self._reach)
         return size
 
     def _resolve_pyramid(self) -> tuple[PyramidLevel, ...]:
@@ -205,13 +209,11 @@ class Inspection:
         paintings = tuple((self.images[each.slot].shape, each.scale) for each in paintings_of(self.transfer))
         if isinstance(given, str):
             masked = self._files() if self._is_masked() else {}
-            found = self._attempt(
-                "pyramid", resolve_pyramid, self.transfer, photograph, paintings, self._layers, masked
-            )
+            found = self._attempt("pyramid", resolve_pyramid, self.transfer, photograph, paintings, self._reach, masked)
             return found or ()
         if given:
             has_windows = needs_windows(self.transfer)
-            self._attempt("pyramid", check_level, photograph, given[0].size, paintings, self._layers, has_windows)
+            self._attempt("pyramid", check_level, photograph, given[0].size, paintings, self._reach, has_windows)
         return given
 
     def _check_masks(self, resolved: Transfer) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from harness.config.levels import Level, levels_of, num_evaluations, sizes_of
 from harness.config.methods import QUILTING
 from harness.config.transfer import Adam, Lbfgs, Transfer
+from harness.features.networks import PluginNetwork
 from harness.features.vgg import VGG
 from harness.images.resize import fit_longer_side, resize
 from harness.objective.rows import Objective
@@ -93,7 +94,12 @@ def make_optimizer(
 
 
 def _make_module(
-    rows: Sequence[Row], at_full_size: Prepared, network: VGG, execution: Execution, progress: Progress, level: Level
+    rows: Sequence[Row],
+    at_full_size: Prepared,
+    network: VGG | PluginNetwork,
+    execution: Execution,
+    progress: Progress,
+    level: Level,
 ) -> StyleTransfer:
     """One level of the paper's method, its rows where they begin it."""
     transfer = rows[0].transfer

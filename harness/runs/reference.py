@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from harness.config.styles import Painting, paintings_of
+from harness.config.transfer import WeightsNetwork
 from harness.features.registry import cached_vgg16, fetch_vgg16
 from harness.features.vgg import VGG
 from harness.metrics.names import COLOUR_DISTANCE, HELDOUT_STYLE, LPIPS, ON_VGG16, REFERENCE_STYLE, STYLE_SWD
@@ -55,7 +56,8 @@ class References:
         """
         transfer = self._rows[row].transfer
         objective = row_objective_of(transfer)
-        optimised = objective.weighed_style() if transfer.method == "gatys" else ()
+        is_of_vgg = transfer.method == "gatys" and not isinstance(transfer.weights, WeightsNetwork)
+        optimised = objective.weighed_style() if is_of_vgg else ()
         paintings = [p for p in paintings_of(transfer) if p.weight > 0] or paintings_of(transfer)[:1]
         measured: list[dict[str, Any]] = []
         for painting in paintings:
