@@ -12,7 +12,7 @@ from harness.cli.console import make_console
 from harness.cli.downloads import DownloadProgress
 from harness.cli.explain_terms import further_terms, quilting_terms
 from harness.config import load_experiment
-from harness.config.methods import QUILTING
+from harness.config.methods import QUILTING, has_network
 from harness.driver.jobs import Job, make_jobs
 from harness.features.identify import identify
 from harness.features.networks import PluginNetwork
@@ -35,6 +35,9 @@ def explain_experiment(file: Path, overrides: tuple[str, ...], profile: str | No
     if job.row.transfer.method == QUILTING:
         for part in quilting_terms(job):
             console.print(part)
+        return
+    if not has_network(job.row.transfer.method):
+        console.print(f"method {job.row.transfer.method}: a plugin's, one call from the images to the picture")
         return
     _explain_objective(console, job)
 

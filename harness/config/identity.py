@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from harness.config.methods import is_used
+from harness.config.methods import has_network, is_used
 from harness.config.styles import image_slots
 from harness.config.transfer import StartFile, Transfer, WeightsNetwork
-from harness.registries import Plugin, Registry, network, style_statistic, term
+from harness.registries import Plugin, Registry, method, network, style_statistic, term
 
 NUMERICS = 2
 """Raise by one whenever the same transfer would give another picture: another resize, another order of summation,
@@ -73,9 +73,9 @@ def _used(transfer: Transfer) -> dict[str, Any]:
 def hashed_fields(transfer: Transfer) -> tuple[str, ...]:
     """What enters the id by its content in place of its name: ``weights`` and every image, by its slot.
 
-    See ``harness.config.styles.image_slots``. Quilting has no network, and so no weights.
+    See ``harness.config.styles.image_slots``. Quilting has no network, and so no weights; nor has a plugin's method.
     """
-    weights = ("weights",) if is_used(transfer.method, "weights") else ()
+    weights = ("weights",) if has_network(transfer.method) else ()
     return (*weights, *(slot for slot, _ in image_slots(transfer)))
 
 
@@ -94,7 +94,7 @@ def identity(transfer: Transfer, content_hashes: Mapping[str, str], numerics: in
     data["style"] = _style(transfer, content_hashes)
     if plugins := plugins_of(transfer):
         data["plugins"] = {use: plugin.sha256 for use, plugin in plugins.items()}
-    if "weights" in data:
+    if "weights" in content_hashes:
         data["weights"] = content_hashes["weights"]
     if isinstance(transfer.start, StartFile) and "start" in data:
         data["start"] = {"file": content_hashes["start"]}
@@ -105,11 +105,12 @@ def identity(transfer: Transfer, content_hashes: Mapping[str, str], numerics: in
 
 def plugins_of(transfer: Transfer) -> dict[str, Plugin]:
     """The plugins that a transfer's picture depends on, by what of them it uses: ``term brightness``."""
-    uses: list[tuple[Registry[Any], str]] = [(term, name) for name in _used(transfer).get("terms", ())]
-    if is_used(transfer.method, "style_statistic"):
+    uses: list[tuple[Registry[Any], str]] = [(method, transfer.method)]
+    if has_network(transfer.method):
+        uses += [(term, name) for name, weight in transfer.terms.items() if weight > 0]
         uses.append((style_statistic, transfer.style_statistic))
-    if is_used(transfer.method, "weights") and isinstance(transfer.weights, WeightsNetwork):
-        uses.append((network, transfer.weights.network))
+        if isinstance(transfer.weights, WeightsNetwork):
+            uses.append((network, transfer.weights.network))
     found = {f"{registry.kind} {name}": registry.plugin_of(name) for registry, name in uses}
     return {use: plugin for use, plugin in found.items() if plugin is not None}
 

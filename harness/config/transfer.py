@@ -17,7 +17,7 @@ from harness.config.methods import is_used
 from harness.config.registered import registered_in
 from harness.config.strict import CROSS_FIELD, Count, Image, Path, Rate, Scale, Size, Strict, Truth, Weight, number
 from harness.config.styles import Segmentation, Style
-from harness.registries import network, style_statistic, term
+from harness.registries import method, network, style_statistic, term
 
 Convention = Literal[
     "released", "printed", "neural_style", "notebook", "neural_image_synthesis", "deep_textures", "gordicaleksa"
@@ -35,6 +35,7 @@ Terms = Annotated[
     AfterValidator(lambda terms: {name: terms[name] for name in sorted(terms)}),  # whatever order they were typed in
     Field(description="a mapping of terms to weights, such as {my_term: 0.5}"),
 ]
+Method = Annotated[str, Field(strict=True, description="the name of a method"), registered_in(method)]
 StyleStatistic = Annotated[
     str, Field(strict=True, description="the name of a style statistic"), registered_in(style_statistic)
 ]
@@ -228,7 +229,7 @@ class Transfer(Strict):
     noise stays in the picture for ever: pooling averages away the finest frequencies, which the loss hardly sees.
     """
 
-    method: Literal["gatys", "quilting"] = "gatys"
+    method: Method = "gatys"
     content: Image
     style: Style
     segmentation: Segmentation | None = None

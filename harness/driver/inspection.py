@@ -10,7 +10,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from harness.config import Cell, Loaded, Transfer
 from harness.config.levels import sizes_of
 from harness.config.located import Path as Steps
-from harness.config.methods import QUILTING
+from harness.config.methods import QUILTING, has_network
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.sweep import LoadedSweep
 from harness.config.transfer import PyramidLevel
@@ -101,8 +101,8 @@ class Inspection:
         self.faults: list[Fault] = []
         self._memory = memory
         self._progress = progress
-        self._is_quilted = cell.transfer.method == QUILTING
-        self._reach = Reach() if self._is_quilted else reach_of(cell.transfer)
+        self._has_network = has_network(cell.transfer.method)
+        self._reach = reach_of(cell.transfer) if self._has_network else Reach()
 
     def inspect(self) -> Inspected:
         """Find everything and check it.
@@ -113,7 +113,7 @@ class Inspection:
         self._find_images()
         self._check_shapes_of_masks()
         self._check_segmentations()
-        weights = None if self._is_quilted else self._identify_weights()
+        weights = self._identify_weights() if self._has_network else None
         self._raise_faults()
         height, width = self._check_sizes()
         self._raise_faults()
@@ -193,7 +193,7 @@ class Inspection:
         size = self._attempt("size", check_content, photograph, self.transfer.size, self._reach, has_windows)
         if size is None:
             return 0, 0
-        if self._is_quilted:
+        if self.transfer.method == QUILTING:
             self._attempt("quilting.block", check_blocks, self.images["style"].shape, size, self.transfer)
         for painting in paintings_of(self.transfer) if not self.faults else ():
             place = ("style_scale",) if painting.slot == "style" else path_of_slot(self.transfer, painting.slot)
@@ -204,7 +204,7 @@ class Inspection:
     def _resolve_pyramid(self) -> tuple[PyramidLevel, ...]:
         """The smaller sizes, the smallest of which must be large enough."""
         given, photograph = self.transfer.pyramid, self.images["content"].shape
-        if self._is_quilted:
+        if not self._has_network:
             return () if isinstance(given, str) else given
         paintings = tuple((self.images[each.slot].shape, each.scale) for each in paintings_of(self.transfer))
         if isinstance(given, str):
@@ -218,7 +218,7 @@ class Inspection:
 
     def _check_masks(self, resolved: Transfer) -> None:
         """Masks and regions must leave something at the smallest size."""
-        if self._is_masked() and not self._is_quilted:
+        if self._is_masked() and self._has_network:
             place = "segmentation" if resolved.segmentation else "style"
             self._attempt(place, check_masks, resolved, self._files(), sizes_of(resolved)[0].size)
 

@@ -14,7 +14,7 @@ from typing import Any
 from harness.config.experiment import CASES
 from harness.config.layers import LAYERS, in_network_order
 from harness.config.levels import AUTO
-from harness.config.methods import QUILTING
+from harness.config.methods import QUILTING, has_network
 from harness.config.transfer import Transfer
 
 Cases = Mapping[str, Mapping[str, Any]]
@@ -124,10 +124,12 @@ def labels(parts: Sequence[str], rows: Sequence[Sequence[Any]], cases: Cases) ->
 def weight_caption(transfer: Transfer, significant_digits: int = 4) -> str:
     r"""What stands under a picture: ``$\alpha/\beta$ = $10^{-3}$``, or which side alone was optimised.
 
-    Of a quilted one, the size of its blocks.
+    Of a quilted one, the size of its blocks; of a plugin's method, its name.
     """
     if transfer.method == QUILTING:
         return _BY_NAME["quilting.block"](transfer.quilting.block)
+    if not has_network(transfer.method):
+        return escape(transfer.method.replace("_", " "))
     alpha, beta = transfer.alpha, transfer.beta
     if not beta:
         return "content only"
@@ -221,7 +223,7 @@ def _photorealism(value: Any) -> str:
 
 
 _BY_NAME: Mapping[str, Callable[[Any], str]] = {
-    "method": lambda value: _METHODS.get(value, escape(str(value))),
+    "method": lambda value: _METHODS.get(value, escape(str(value).replace("_", " "))),
     "colours": lambda value: _COLOURS.get(value, escape(str(value))),
     "noise_spectrum": lambda value: f"{value}{_JOINED}noise",
     "smoothing": lambda value: "smoothed" if value else "not smoothed",

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from harness.config.methods import has_network
 from harness.config.styles import Painting, paintings_of
 from harness.config.transfer import WeightsNetwork
 from harness.features.registry import cached_vgg16, fetch_vgg16
@@ -56,7 +57,7 @@ class References:
         """
         transfer = self._rows[row].transfer
         objective = row_objective_of(transfer)
-        is_of_vgg = transfer.method == "gatys" and not isinstance(transfer.weights, WeightsNetwork)
+        is_of_vgg = has_network(transfer.method) and not isinstance(transfer.weights, WeightsNetwork)
         optimised = objective.weighed_style() if is_of_vgg else ()
         paintings = [p for p in paintings_of(transfer) if p.weight > 0] or paintings_of(transfer)[:1]
         measured: list[dict[str, Any]] = []
