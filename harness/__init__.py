@@ -2,8 +2,10 @@
 
     import harness
 
-    results = harness.run("experiments/relative_weight.yaml", "transfer.size=128")
+    results = harness.run("relative_weight", "transfer.size=128")
     results.run(alpha=0.01).image()
+
+    harness.run({"transfer": {"content": "photo.jpg", "style": "ink"}, "axes": {"alpha": [1e-3, 1e-2]}}, name="mine")
 
     results = harness.load("runs/relative_weight")
 
@@ -13,26 +15,33 @@ Importing it imports nothing heavy: numpy comes with the first ``load``, torch w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from harness.config.given import Spec
+    from harness.driver.explain import Explanation
     from harness.driver.telling import Telling
     from harness.features.networks import NodeNetwork
     from harness.results import Results
 
 from harness.registries import measure, method, network, style_statistic, term
 
-__all__ = ["draw", "load", "measure", "method", "network", "node_network", "run", "style_statistic", "sweep", "term"]
+__all__ = [
+    "draw", "explain", "load", "measure", "method", "network", "node_network", "run", "style_statistic", "sweep",
+    "term",
+]  # fmt: skip
 
 __version__ = "0.1.0"
 
 
 def run(
-    file: Path | str,
+    spec: Spec,
     *overrides: str,
+    name: str | None = None,
     out: Path | str = "runs",
     profile: str | None = None,
     devices: str = "auto",
@@ -47,12 +56,15 @@ def run(
     """Carry out an experiment, as ``harness run`` does: only what is missing is computed, then all is drawn and judged.
 
         results = harness.run("experiments/relative_weight.yaml", "transfer.size=128", "axes.alpha=[1e-3,1e-1]")
+        results = harness.run({"base": "single", "transfer": {"content": "photo.jpg"}}, name="portrait")
 
     Ctrl-C, or a notebook's stop button, ends it with everything checkpointed; the same call goes on from there.
 
     Args:
-        file: of the experiment.
+        spec: the experiment: its file, the name of one that comes with the harness (a file of that name in the working
+            directory comes first), a mapping as its YAML would be, or an ``Experiment`` of ``harness.config``.
         overrides: ``key=value``, each as behind ``harness run``.
+        name: of a mapping or an ``Experiment``: its runs' folder. The mapping may say it itself, by a key ``name``.
         out: folder of all runs; the file's lie in a folder named after it.
         profile: one of the file's profiles.
         devices: ``auto``, ``cpu``, ``cpu:N`` (N workers), ``cuda``, ``cuda:0,1`` …
@@ -75,8 +87,8 @@ def run(
     from harness.driver.request import Request, load_asked
 
     request = Request(
-        Path(file), overrides, Path(out), profile, devices, engine, storage, wandb, retry_failed, fresh,
-        checkpoint_every_s,
+        spec, overrides, Path(out), profile, devices, engine, storage, wandb, retry_failed, fresh,
+        checkpoint_every_s, name,
     )  # fmt: skip
     loaded = load_asked(request)
     from harness.driver.experiment import plan_experiment, run_experiment
@@ -86,8 +98,9 @@ def run(
 
 
 def sweep(
-    file: Path | str,
+    spec: Spec,
     *overrides: str,
+    name: str | None = None,
     out: Path | str = "runs",
     profile: str | None = None,
     devices: str = "auto",
@@ -103,19 +116,44 @@ def sweep(
 
         results = harness.sweep("sweeps/pareto.yaml", "budget.trials=8")
 
-    Args, returns and errors are those of ``run``, for a sweep's file.
+    Args, returns and errors are those of ``run``, for a sweep: a file, a name, a mapping or a ``Sweep``.
     """
     from harness.driver.request import Request, load_asked_sweep
 
     request = Request(
-        Path(file), overrides, Path(out), profile, devices, engine, storage, wandb, retry_failed, fresh,
-        checkpoint_every_s,
+        spec, overrides, Path(out), profile, devices, engine, storage, wandb, retry_failed, fresh,
+        checkpoint_every_s, name,
     )  # fmt: skip
     loaded = load_asked_sweep(request)
     from harness.driver.sweep import plan_sweep, run_sweep
 
     telling = _telling(progress)
     return run_sweep(request, plan_sweep(request, loaded, telling), telling).conclusion.results
+
+
+def explain(spec: Spec, *overrides: str, profile: str | None = None) -> Explanation:
+    """The objective of an experiment's first cell, as ``harness explain`` prints it, and in numbers.
+
+        told = harness.explain("relative_weight", "transfer.size=512")
+        print(told)
+        [(term.layer, term.equation, term.printed) for term in told.terms]
+        told.converted["neural_style"].ratio
+
+    Args:
+        spec: as of ``run``; a mapping needs no name.
+        overrides: ``key=value``, each as behind ``harness explain``.
+        profile: one of the file's profiles.
+
+    Raises:
+        HarnessError: as of ``run``.
+    """
+    from harness.driver.request import Request, load_asked
+
+    name = None if isinstance(spec, str | PathLike) else "explained"
+    loaded = load_asked(Request(spec, overrides, profile=profile, name=name))
+    from harness.driver.explain import explain_loaded
+
+    return explain_loaded(loaded)
 
 
 def load(path: Path | str) -> Results:

@@ -8,6 +8,7 @@
     │   ├── PluginError          a fault in a user's own measure, statistic, term, network or method
     │   └── DeviceError          a device that is not there
     ├── DownloadError            a download that was refused, cut off or has the wrong hash
+    ├── CannotMeasureError       a number that is not there or has no meaning
     ├── RunError                 a run that failed
     │   └── OutOfMemory          too many rows at once for the device; fewer may do
     └── StorageError             a folder or disk that cannot be written
@@ -52,6 +53,10 @@ class DeviceError(UsageError):
 
 class DownloadError(HarnessError):
     """A download was refused, cut off, or has the wrong hash; no file was left behind."""
+
+
+class CannotMeasureError(HarnessError):
+    """A number is not there or has no meaning for these pictures; the message says why."""
 
 
 class RunError(HarnessError):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -98,10 +99,10 @@ class Registry(Generic[T]):
             if self._check is not None:
                 self._check(name, what)
             plugin = _loading[-1] if _loading else None
-            held = self._held.get(name)
+            held = (self._held if plugin is None or self.own else self._all()).get(name)
             is_ours = name in self.own and plugin is not None
             if is_ours or (held is not None and not _same_source(held.plugin, plugin)):
-                owner = "the harness itself" if is_ours or held is None or held.plugin is None else held.plugin.name
+                owner = "the harness" if is_ours or held is None or held.plugin is None else held.plugin.name
                 raise UsageError(f"The {self.kind} {name!r} is {owner}'s already; give yours another name.")
             self._held[name] = Registered(name, what, plugin)
             return what
@@ -182,11 +183,44 @@ def load_plugins(names: Iterable[str]) -> tuple[Plugin, ...]:
         UsageError: there is no such file or entry point.
         PluginError: it fails, with its file and line.
     """
-    return tuple(_load(name) for name in names)
+    return tuple(_load(name, _path_of(name)) for name in names)
 
 
-def _load(name: str) -> Plugin:
-    path = _path_of(name)
+def use_plugins(names: Iterable[str]) -> tuple[Plugin, ...]:
+    """Load these plugins and no others: what another file's have registered, in a notebook, is taken out.
+
+    Raises:
+        UsageError, PluginError: as of ``load_plugins``.
+    """
+    names = tuple(names)
+    _keep_only(_path_of(name) for name in names)
+    return load_plugins(names)
+
+
+def use_as_read(plugins: Iterable[Plugin]) -> None:
+    """Load in a worker, or on a cluster's node, the plugins that its driver has read, and no others.
+
+    Raises:
+        UsageError: a file is not there, or another one by now.
+        PluginError: it fails here.
+    """
+    plugins = tuple(plugins)
+    _keep_only(plugin.path for plugin in plugins)
+    for plugin in plugins:
+        if _load(plugin.name, plugin.path).sha256 != plugin.sha256:
+            raise UsageError(
+                f"The plugin {plugin.name} has changed since this command read it ({plugin.path} was "
+                f"{plugin.sha256[:8]}): give the same command again, and it begins with what the file says now."
+            )
+
+
+def _keep_only(paths: Iterable[Path]) -> None:
+    kept = set(paths)
+    for plugin in [plugin for path, plugin in _loaded.items() if path not in kept]:
+        _forget(plugin)
+
+
+def _load(name: str, path: Path) -> Plugin:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -210,9 +244,11 @@ def _load(name: str) -> Plugin:
     try:
         with blamed(plugin, "while it was loaded"):
             exec(compile(content, str(path), "exec", dont_inherit=True), module.__dict__)  # the bytes that were hashed
-    except BaseException:
+    except BaseException as error:
         sys.modules.pop(module_name, None)
         _forget(plugin)
+        if isinstance(error, UsageError) and not isinstance(error, PluginError):
+            raise PluginError(f"{_line_of(plugin, error)}: {error}") from error
         raise
     finally:
         _loading.pop()
@@ -295,6 +331,63 @@ def _line_of(plugin: Plugin, error: Exception) -> str:
     return f"{plugin.name}:{lines[-1]}" if lines else plugin.name
 
 
+MEASURE_CAN_ASK_FOR: Mapping[str, str] = {
+    "content": "the photograph as the run used it, of the picture's size",
+    "styles": "the paintings at the picture's area, in the order in which the transfer names them",
+    "transfer": "what the run was told: a harness.config.transfer.Transfer",
+    "used_styles": "the paintings as the method was given them: at their scale, recoloured",
+    "masks": "for each painting its mask over the picture, (H, W), or None",
+    "others": "the experiment's other paintings",
+    "to": "the painting that a claim names as its `to`",
+    "again": "the picture of the same transfer, computed a second time",
+}
+"""What a measure gets beside the picture, by the names of its parameters; images are (H, W, 3) float64 in [0, 1]."""
+
+MEASURE_OF_ONE_RUN = ("content", "styles", "transfer")
+"""What a run has by itself wherever it is computed: a sweep's objective can ask for no more."""
+
+
+def asked_by(what: Callable[..., Any]) -> tuple[str, ...]:
+    """What of ``MEASURE_CAN_ASK_FOR`` a measure asks for."""
+    _, *others = inspect.signature(what).parameters.values()
+    named = [parameter.name for parameter in others if parameter.name in MEASURE_CAN_ASK_FOR]
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in others)
+    return tuple(dict.fromkeys((*named, *(MEASURE_OF_ONE_RUN if takes_all else ()))))
+
+
+def is_of_a_set(what: Callable[..., Any]) -> bool:
+    """Whether a measure is of several runs' pictures together: ``f(pictures) -> float``."""
+    return next(iter(inspect.signature(what).parameters)) == "pictures"
+
+
+def _check_measure(name: str, what: Any) -> None:
+    """Refuse what cannot be called as a measure is."""
+    form = f"A measure is a function, {name}(picture, *, content, styles, transfer), that gives a number"
+    try:
+        picture, *others = inspect.signature(what).parameters.values()
+    except (TypeError, ValueError):
+        raise UsageError(f"{form}; this is {what!r}.") from None
+    if picture.kind not in (picture.POSITIONAL_ONLY, picture.POSITIONAL_OR_KEYWORD):
+        raise UsageError(f"{form}; the picture comes first, by its place.")
+    if is_of_a_set(what) and asked_by(what):
+        raise UsageError(f"{form}; one of a set of pictures, {name}(pictures), can ask for nothing else.")
+    for parameter in others:
+        is_needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        if is_needed and (parameter.name not in MEASURE_CAN_ASK_FOR or parameter.kind is parameter.POSITIONAL_ONLY):
+            raise UsageError(
+                f"{form}; {parameter.name} is none of what it can ask for: {', '.join(MEASURE_CAN_ASK_FOR)}."
+            )
+
+
+measure = new_registry("measure", "harness.measures.of_pictures", "harness.measures.of_features", check=_check_measure)
+"""Numbers about a finished picture: ``f(picture, *, content, styles, transfer) -> float``."""
+
+
+def is_of_one_run(name: str) -> bool:
+    """Whether a run has all that a measure asks for, wherever it is computed."""
+    return not is_of_a_set(measure[name]) and set(asked_by(measure[name])) <= set(MEASURE_OF_ONE_RUN)
+
+
 COLUMNS = ("evaluation", "seconds", "total", "content", "style", "size")
 """Columns of history.csv that no term can be called by."""
 
@@ -303,9 +396,6 @@ def _check_term(name: str, what: Any) -> None:
     if name in COLUMNS:
         raise UsageError(f"A term cannot be called {name!r}: history.csv has a column of that name; give another one.")
 
-
-measure = new_registry("measure")
-"""Numbers about a finished picture: ``f(picture, *, content, styles, transfer) -> float``."""
 
 style_statistic = new_registry("style statistic", "harness.objective.style_statistics", own=("gram",))
 """What of a painting's maps is matched: a class with ``statistics`` and ``distance``; see

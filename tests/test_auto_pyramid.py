@@ -22,7 +22,7 @@ from harness.driver.jobs import Job, make_jobs
 from harness.errors import ConfigError
 from harness.figures.experiment import draw_experiment
 from harness.images.files import write_png
-from harness.metrics import MINIMUM_SIDE_PX
+from harness.measures.reference import MINIMUM_SIDE_PX
 from harness.results import load
 
 DEFAULTS = {"content": "astronaut", "style": "strokes"}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.claims.checks import CannotMeasureError
 from harness.claims.expectations import changes, equal, greater, within
+from harness.errors import CannotMeasureError
 
 
 def test_direction_needs_every_step_and_the_whole() -> None:

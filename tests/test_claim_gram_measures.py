@@ -1,4 +1,4 @@
-"""Claims' Gram distances, against the comparable numbers of ``harness.metrics``, double loops and exact properties."""
+"""Claims' Gram distances, against the comparable numbers of ``harness.measures``, double loops and exact properties."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from against import measure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from results_folder import picture
 from test_claim_measures import measured, results_of
 
-from harness.claims.checks import CannotMeasureError, ImageFile
-from harness.claims.grams import GramDistances, coarse
-from harness.claims.measures import Measuring
+from harness.errors import CannotMeasureError
+from harness.features.normalise import embedded_network
 from harness.images.colour import grey
 from harness.images.resize import to_tensor
-from harness.metrics import REFERENCE_STYLE, STYLE_WEIGHTS, measure
-from harness.runs.prepare import embedded_network
+from harness.measures.grams import coarse
+from harness.measures.names import REFERENCE_STYLE
+from harness.measures.of_features import coarse_gram_distance, gram_distance, luminance_gram_distance
+from harness.measures.reference import STYLE_WEIGHTS
+from harness.results.measuring import Measuring
 
 NETWORK = embedded_network()
 
@@ -44,7 +47,7 @@ def test_own_style_margin_is_the_ratio_of_reference_style_distances(tmp_path: Pa
         for k, (image, painting) in enumerate(zip(images, paintings, strict=True))
     ]
     results = results_of(tmp_path, cells, axes={"style": ["s0", "s1", "s2"]})
-    measuring = Measuring(results)
+    measuring = Measuring(results.all_runs)
     for k, run in enumerate(results.runs):
         own, *others = (distance(images[k], paintings[j]) for j in (k, *({0, 1, 2} - {k})))
         assert measuring.of_run("own_style_margin", run) == pytest.approx(min(others) / own, rel=1e-4)
@@ -54,14 +57,14 @@ def test_margin_to_other_paintings_needs_another(tmp_path: Path) -> None:
     cells = [{"label": {"seed": k}} for k in (0, 1)]  # two runs, one painting
     results = results_of(tmp_path, cells, axes={"seed": [0, 1]})
     with pytest.raises(CannotMeasureError, match="only one painting"):
-        Measuring(results).of_run("own_style_margin", results.runs[0])
+        Measuring(results.all_runs).of_run("own_style_margin", results.runs[0])
 
 
 def test_painting_used_at_two_scales_is_one_painting(tmp_path: Path) -> None:
     cells = [{"label": {"style_scale": scale}, "style": picture(k)} for k, scale in enumerate((1.0, 2.0))]
     results = results_of(tmp_path, cells, axes={"style_scale": [1.0, 2.0]})
     with pytest.raises(CannotMeasureError, match="only one painting"):
-        Measuring(results).of_run("own_style_margin", results.runs[0])
+        Measuring(results.all_runs).of_run("own_style_margin", results.runs[0])
 
 
 BLEND = {"s0": 0.5, "s1": 0.5}
@@ -76,7 +79,7 @@ def blends(path: Path, styles: Iterable[Any], **transfer: Any) -> Measuring:
         several = {f"style.{number}": PAINTINGS[name] for number, name in enumerate(names)}
         cell = {"label": {"style": style}, "style": PAINTINGS[names[0]], "image": picture(40 + k)}
         cells.append({**cell, "sources": {} if isinstance(style, str) else several, "transfer": transfer})
-    return Measuring(results_of(path, cells, axes={"style": list(styles)}))
+    return Measuring(results_of(path, cells, axes={"style": list(styles)}).all_runs)
 
 
 def test_gram_distance_is_reference_style_to_the_painting_that_is_named(tmp_path: Path) -> None:
@@ -98,9 +101,9 @@ def test_painting_a_run_lacks_is_taken_from_one_of_its_photograph_and_size(tmp_p
         )
     ]
     results = results_of(tmp_path, cells, axes={"size": [16, 32, 64], "style": ["s0", "s1"]})
-    measuring, runs = Measuring(results), results.runs
-    assert measuring.painting("s0", runs[2]).path == runs[1].sources["style"]
-    assert measuring.painting("s1", runs[3]).path == runs[3].sources["style"]
+    measuring, runs = Measuring(results.all_runs), results.runs
+    assert measuring.painting("s0", runs[2]) == (runs[1], "style")
+    assert measuring.painting("s1", runs[3]) == (runs[3], "style")
     with pytest.raises(CannotMeasureError, match="size of size=16, style=s0 has the painting s1"):
         measuring.of_run("gram_distance", runs[0], to="s1")
     with pytest.raises(CannotMeasureError, match="has s0, s1"):
@@ -130,10 +133,6 @@ def test_other_paintings_are_also_those_of_blends(tmp_path: Path) -> None:
 # Luminance
 
 
-def file_of(image: np.ndarray, name: str = "image.png") -> ImageFile:
-    return ImageFile(Path(name), image)
-
-
 def test_luminance_gram_distance_compares_grey_images_of_one_mean_and_deviation(tmp_path: Path) -> None:
     image, painting = picture(60) // 2 + 40, picture(61, 20, 24)
     Y_x, Y_s = (each.astype(float) @ np.array([0.299, 0.587, 0.114]) / 255 for each in (image, painting))
@@ -157,13 +156,12 @@ def test_luminance_gram_distance_is_blind_to_colour_brightness_and_contrast(
     painting = picture(62, 24, 24)
     shades = np.random.default_rng(seed).integers(0, 200, (24, 24, 1)).repeat(3, 2)
     flatter = contrast * shades + brightness  # not rounded: at a low contrast that alone is more than a few per cent
-    distances = GramDistances()
-    as_it_was = distances.of_luminance(file_of(shades.astype(np.uint8)), file_of(painting, "painting.png"))
-    changed = distances.of_luminance(file_of(flatter), file_of(painting, "painting.png"))
+    as_it_was = luminance_gram_distance(shades / 255, styles=(painting / 255,))
+    changed = luminance_gram_distance(flatter / 255, styles=(painting / 255,))
     assert changed == pytest.approx(as_it_was, rel=1e-3)
     in_grey = grey(to_tensor(painting / np.float32(255))).permute(1, 2, 0).numpy()
-    grey_painting = file_of(np.rint(in_grey * 255).astype(np.uint8), "grey.png")
-    assert distances.of_luminance(grey_painting, file_of(painting, "painting.png")) < as_it_was / 100
+    grey_painting = np.rint(in_grey * 255) / 255
+    assert luminance_gram_distance(grey_painting, styles=(painting / 255,)) < as_it_was / 100
 
 
 # Larger structures
@@ -196,12 +194,14 @@ def test_coarse_gram_distance_needs_64_px(tmp_path: Path) -> None:
         measured(tmp_path, "coarse_gram_distance", image=picture(1, 63, 80), style=picture(2, 80, 80))
 
 
-def test_what_is_kept_of_a_file_is_kept_for_each_kind_of_distance() -> None:
-    x, s = file_of(picture(65, 64, 64), "x.png"), file_of(picture(66, 64, 64) // 2, "s.png")
-    kinds = (GramDistances.plain, GramDistances.coarse, GramDistances.of_luminance)
-    alone = [kind(GramDistances(), x, s) for kind in kinds]
-    together = GramDistances()
-    assert [kind(together, x, s) for kind in (*kinds, *kinds)] == alone * 2
+def test_what_is_kept_of_an_image_is_kept_for_each_kind_of_distance() -> None:
+    x, s = picture(65, 64, 64) / 255, picture(66, 64, 64) // 2 / 255
+
+    def measured() -> list[float]:
+        return [gram_distance(x, to=s), coarse_gram_distance(x, styles=(s,)), luminance_gram_distance(x, styles=(s,))]
+
+    alone = measured()
+    assert len(set(alone)) == 3 and measured() == alone
 
 
 # Regions
@@ -214,7 +214,7 @@ def regions(path: Path, image: np.ndarray, masks: list[np.ndarray | None], paint
     parts = [{} if mask is None else {"mask": f"m{k}"} for k, mask in enumerate(masks)]
     style = dict(zip(names, parts, strict=True))
     cell = {"transfer": {"style": style}, "style": paintings[0], "sources": sources, "image": image}
-    return Measuring(results_of(path, [cell]))
+    return Measuring(results_of(path, [cell]).all_runs)
 
 
 def guided_distance(image: np.ndarray, mask: np.ndarray, painting: np.ndarray) -> float:

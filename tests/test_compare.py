@@ -58,7 +58,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_columns_are_the_comparable_numbers_of_the_metrics() -> None:
-    from harness.metrics import HELDOUT_STYLE_OPTIMISED, METRICS
+    from harness.measures.names import HELDOUT_STYLE_OPTIMISED, METRICS
 
     assert [name for name in METRICS if name != HELDOUT_STYLE_OPTIMISED] == list(COLUMNS)
 

@@ -15,10 +15,9 @@ from harness.driver.jobs import Job, make_jobs
 from harness.errors import ConfigError
 from harness.images.colour import recoloured
 from harness.images.files import read_image, write_png
-from harness.images.resize import resize, to_array, to_tensor
+from harness.images.resize import painting_of, resize, to_array, to_tensor
 from harness.quilting.levels import transfer_levels
 from harness.results import load
-from harness.runs.prepare import painting_of
 
 BASE = """\
 transfer:

@@ -195,9 +195,10 @@ def test_single_threaded_bits_do_not_depend_on_the_pace(
 
 def test_manifest_of_schema_1_is_read() -> None:
     manifest = Manifest.from_json(SCHEMA_1)
-    assert manifest.status is Status.DONE and manifest.trials == () and manifest.rungs == {} == manifest.measured_on
+    assert manifest.status is Status.DONE and manifest.trials == ()
+    assert manifest.rungs == manifest.measured_on == manifest.unmeasured == {}
     data = json.loads(manifest.to_json())
-    assert data["schema"] == 3 and data["attempts"] == [{"from": 1, "to": 24}] and data["label"] == {"alpha": 0.1}
+    assert data["schema"] == 4 and data["attempts"] == [{"from": 1, "to": 24}] and data["label"] == {"alpha": 0.1}
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ORDER = ("cli", "driver", "claims", "studies", "results", "engines", "tracking", "runs", "core", "config")
+ORDER = ("cli", "driver", "claims", "studies", "results", "engines", "tracking", "runs", "measures", "core", "config")
 LAYER_OF = {
     "harness.__main__": "cli",
     "harness.cli": "cli",
@@ -21,6 +21,7 @@ LAYER_OF = {
     "harness.engines": "engines",
     "harness.tracking": "tracking",
     "harness.runs": "runs",
+    "harness.measures": "measures",
     "harness.distillation": "core",
     "harness.objective": "core",
     "harness.photorealism": "core",
@@ -28,7 +29,6 @@ LAYER_OF = {
     "harness.optim": "core",
     "harness.features": "core",
     "harness.images": "core",
-    "harness.metrics": "core",
     "harness.downloads": "core",
     "harness.config": "config",
     "harness.errors": "config",

@@ -20,8 +20,8 @@ from harness.claims import judge
 from harness.claims.records import State
 from harness.cli.app import app
 from harness.features.vgg import VGG16
-from harness.metrics.lpips import LPIPS_LAYERS
-from harness.metrics.names import MEASURED, ON_EMBEDDED, ON_VGG16
+from harness.measures.lpips import LPIPS_LAYERS
+from harness.measures.names import MEASURED, ON_EMBEDDED, ON_VGG16
 from harness.results import load
 from harness.runs.batch import Execution, run_batch
 from harness.runs.keeper import Listener
@@ -57,9 +57,9 @@ def vgg16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "vgg16.safetensors"
     linear = {f"lpips.{layer}": torch.rand(3, generator=torch.Generator().manual_seed(0)) for layer in LPIPS_LAYERS}
     save_file(tiny_state(13, blocks=VGG16) | linear, path)
-    for module in ("reference", "again"):
-        monkeypatch.setattr(f"harness.runs.{module}.cached_vgg16", lambda: path)
-    monkeypatch.setattr("harness.runs.reference.fetch_vgg16", lambda: path)
+    for module in ("measures.comparable", "runs.again"):
+        monkeypatch.setattr(f"harness.{module}.cached_vgg16", lambda: path)
+    monkeypatch.setattr("harness.measures.comparable.fetch_vgg16", lambda: path)
     return path
 
 
@@ -148,7 +148,7 @@ def test_a_blend_of_paintings_is_compared_with_its_photograph_once(
 ) -> None:
     calls: list[str] = []
     for name in ("lpips", "style_swd"):
-        counted(monkeypatch, f"harness.metrics.perceptual.Perceptual.{name}", calls)
+        counted(monkeypatch, f"harness.measures.perceptual.Perceptual.{name}", calls)
     blend, plain = make_rows(tmp_path, "transfer.steps=1", varied="axes: {style: [{strokes: 3, mosaic: 1}, strokes]}")
     manifests = run_batch([blend, plain], Execution())
     assert sorted(calls) == ["lpips"] * 2 + ["style_swd"] * 3

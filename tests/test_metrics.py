@@ -9,15 +9,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from against import measure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from harness import metrics
 from harness.features.vgg import LAYERS, VGG, layers_until
 from harness.images.files import png_bytes
-from harness.metrics import MEASURED, Reference, as_saved, measure
+from harness.measures.names import MEASURED, METRICS
+from harness.measures.of_pixels import as_saved, pixel_distance, ssim, total_variation
+from harness.measures.reference import Reference
 
 FILTERS = {1: 3, 2: 4, 3: 4, 4: 5, 5: 5}
 STYLE = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
@@ -71,7 +73,7 @@ def test_measured_are_the_declared_names_in_order():
     numbers = measure(picture(0), picture(1), picture(2, 24, 50), NETWORK, STYLE)
     assert tuple(numbers) == MEASURED
     assert all(type(value) in (float, bool) for value in numbers.values())
-    assert metrics.METRICS == (*MEASURED, "lpips", "style_swd", "evaluations", "seconds")
+    assert METRICS == (*MEASURED, "lpips", "style_swd", "evaluations", "seconds")
 
 
 def test_reference_content_is_eq1_by_double_loop():
@@ -128,14 +130,14 @@ def test_ssim_is_that_of_scikit_image():
         image.numpy().astype(np.float64), content.numpy().astype(np.float64), channel_axis=0, data_range=1.0,
         gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
     )  # fmt: skip
-    assert metrics.ssim(image, content) == pytest.approx(expected, abs=1e-9)
+    assert ssim(image, content) == pytest.approx(expected, abs=1e-9)
     assert 0.05 < expected < 0.95
 
 
 def test_pixel_distance_of_a_constant_shift_is_the_shift():
     content = torch.full((3, 16, 20), 0.2)
-    assert metrics.pixel_distance(content + 0.4, content) == pytest.approx(0.4, rel=1e-6)
-    assert metrics.pixel_distance(torch.ones(3, 16, 16), torch.zeros(3, 16, 16)) == 1
+    assert pixel_distance(content + 0.4, content) == pytest.approx(0.4, rel=1e-6)
+    assert pixel_distance(torch.ones(3, 16, 16), torch.zeros(3, 16, 16)) == 1
 
 
 def test_colour_distance_is_half_the_l1_distance_of_numpy_histograms():
@@ -171,8 +173,8 @@ def test_total_variation_is_the_double_loop_over_neighbours():
             expected += abs(image[c, y + 1, x] - image[c, y, x])
         if x + 1 < 19:
             expected += abs(image[c, y, x + 1] - image[c, y, x])
-    assert metrics.total_variation(torch.from_numpy(image)) == pytest.approx(expected / (3 * 17 * 19), rel=1e-12)
-    assert metrics.total_variation(torch.full((3, 16, 16), 0.3)) == 0
+    assert total_variation(torch.from_numpy(image)) == pytest.approx(expected / (3 * 17 * 19), rel=1e-12)
+    assert total_variation(torch.full((3, 16, 16), 0.3)) == 0
 
 
 def test_pictures_are_measured_as_their_files_hold_them():

@@ -8,10 +8,10 @@ import torch
 from tiny_vgg import VGG16_LAYERS, photograph, tiny_state
 
 from harness.features.vgg import VGG, VGG16
-from harness.metrics import sliced_wasserstein
-from harness.metrics.lpips import LPIPS_LAYERS, SCALE, SHIFT, with_scaling_layer
-from harness.metrics.perceptual import Perceptual, PerceptualNetworks
-from harness.metrics.sliced_wasserstein import directions, kept_positions, sort_projections, sorted_distance
+from harness.measures import sliced_wasserstein
+from harness.measures.lpips import LPIPS_LAYERS, SCALE, SHIFT, with_scaling_layer
+from harness.measures.perceptual import Perceptual, PerceptualNetworks
+from harness.measures.sliced_wasserstein import directions, kept_positions, sort_projections, sorted_distance
 from harness.objective import memory
 
 STYLE = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
@@ -151,7 +151,7 @@ def test_directions_are_fixed_unit_vectors_at_most_128() -> None:
 def test_picture_in_tiles_has_the_numbers_of_the_whole_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     image, content, style = picture(0, 250, 282), picture(1, 250, 282), picture(2, 230, 304)
     whole = Perceptual(content, style, NETWORKS).measure(image)
-    monkeypatch.setattr("harness.metrics.perceptual.choose_tile", lambda *given: 96)
+    monkeypatch.setattr("harness.measures.perceptual.choose_tile", lambda *given: 96)
     tiled = Perceptual(content, style, NETWORKS).measure(image)
     assert tiled == pytest.approx(whole, rel=1e-5)
     assert Perceptual(image, image, NETWORKS).measure(image) == {"lpips": 0, "style_swd": 0}

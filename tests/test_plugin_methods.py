@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_rows import manifest_of
-from plugin_files import loaded
+from plugin_files import loaded, naming
 
 import harness
 from harness.config import load_experiment
@@ -43,7 +43,8 @@ def plugin(tmp_path: Path) -> Iterator[Plugin]:
 
 def jobs_of(folder: Path, *words: str, rest: str = "axes: {alpha: [0.25, 1]}") -> list[Job]:
     path = folder / "method.yaml"
-    path.write_text(f"transfer: {{{TRANSFER}}}\n{rest}\n")
+    plugins = naming(folder, *sorted(file.name for file in folder.glob("*.py")))
+    path.write_text(f"transfer: {{{TRANSFER}}}\n{rest}\n{plugins}")
     return make_jobs(load_experiment(path, words), folder / "runs")
 
 
@@ -81,8 +82,7 @@ def test_several_paintings_come_in_their_order_and_sizes(tmp_path: Path) -> None
 def test_an_experiment_has_its_pictures_numbers_and_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = f"transfer: {{{TRANSFER}, steps: 2, pyramid: []}}\naxes: {{method: [gatys, quilting, mix]}}\n"
-    (tmp_path / "both.yaml").write_text(text)
-    monkeypatch.setattr("harness.driver.experiment.carry_out", in_this_process)
+    (tmp_path / "both.yaml").write_text(text + naming(tmp_path, "mine.py"))
     results = harness.run("both.yaml", progress=False, wandb="off")
     assert [run.status.name for run in results.runs] == ["DONE"] * 3
     assert all(run.metrics["ssim"] is not None for run in results.runs)
@@ -90,17 +90,6 @@ def test_an_experiment_has_its_pictures_numbers_and_figure(tmp_path: Path, monke
     of_mix = results.runs[2]
     assert of_mix.num_evaluations == 1 and weight_caption(of_mix.transfer) == "mix"
     assert label(("method",), ("mix",), {}) == "mix"
-
-
-def in_this_process(telling: object, request: object, work: object, mode: object, folder: object) -> None:
-    """A plugin's name is known to this process alone until files name their plugins."""
-    from harness.studies.session import Asked
-
-    while (asked := work.session.ask()) is not None:  # type: ignore[attr-defined]
-        assert isinstance(asked, Asked)
-        job = work.make_job(asked)  # type: ignore[attr-defined]
-        (manifest,) = run_batch([job.row], Execution())
-        work.session.complete(asked.number, [manifest.metrics[name] for name in work.objectives], {})  # type: ignore[attr-defined]
 
 
 def test_an_id_holds_every_field_and_the_plugin_but_no_network(tmp_path: Path) -> None:
@@ -144,6 +133,6 @@ def test_a_fault_fails_its_run_with_the_plugins_own_line(tmp_path: Path, body: s
 def test_an_unknown_method_and_one_of_the_harness(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="got 'mixx'; allowed: one of gatys, quilting, mix; did you mean mix?"):
         jobs_of(tmp_path, "transfer.method=mixx")
-    with pytest.raises(UsageError, match="The method 'gatys' is the harness itself's already"):
+    with pytest.raises(UsageError, match="The method 'gatys' is the harness's already"):
         with loaded(tmp_path, "harness.method('gatys')(len)", "other.py"):
             pass

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from engine_rows import history_of, manifest_of, pictures_of
-from plugin_files import loaded
+from plugin_files import loaded, naming
 from tiny_vgg import photograph
 
 import harness
@@ -66,7 +66,9 @@ def plugin(tmp_path: Path) -> Iterator[Plugin]:
 def jobs_of(folder: Path, *words: str, transfer: str = TRANSFER, rest: str = "") -> list[Job]:
     folder.mkdir(exist_ok=True)
     path = folder / "net.yaml"
-    path.write_text(f"transfer: {{{transfer}}}\n{rest}\n")
+    path.write_text(
+        f"transfer: {{{transfer}}}\n{rest}\n{naming(folder, '../mine.py' if folder.name in ('a', 'b') else 'mine.py')}"
+    )
     return make_jobs(load_experiment(path, words), folder / "runs")
 
 

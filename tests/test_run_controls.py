@@ -231,8 +231,10 @@ def test_quilted_pictures_numbers_are_means_over_its_last_iteration(tmp_path: Pa
 
 def test_comparable_numbers_of_a_blend_are_means_over_its_paintings(tmp_path: Path) -> None:
     """Weighted by ω; an independent measure of each painting at the photograph's area, without masks and scales."""
-    from harness.metrics import measure
-    from harness.runs.prepare import embedded_network, painting_of
+    from against import measure
+
+    from harness.features.normalise import embedded_network
+    from harness.images.resize import painting_of
 
     style = "style={mosaic: {weight: 3, mask: left.png}, strokes: {weight: 1, scale: 0.5}}"
     (row,) = make_rows(tmp_path, "axes=null", f"transfer.{style}", "transfer.steps=2")

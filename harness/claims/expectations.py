@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.claims.checks import CannotMeasureError
+from harness.errors import CannotMeasureError
 
 
 @dataclass(frozen=True)

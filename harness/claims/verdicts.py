@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
 from typing import Any
 
-from harness.claims.checks import CannotMeasureError
 from harness.claims.expectations import Decision, changes, equal, greater, within
-from harness.claims.measures import SET_MEASURES, Measuring
 from harness.claims.records import Finding, Number, State, Verdict, name_of
 from harness.config import Experiment
 from harness.config.claims import Claim, matches, value_key, values_of
 from harness.config.identity import picture_key
 from harness.config.methods import QUILTING, has_network
-from harness.errors import HarnessError
+from harness.errors import CannotMeasureError, HarnessError, UsageError
+from harness.registries import is_of_a_set, measure, use_plugins
 from harness.results import Results, Run
+from harness.results.measuring import Measuring
 from harness.runs.store import Status
 
 NO_RUNS = "The experiment has no runs."
@@ -40,7 +41,10 @@ def judge(results: Results) -> list[Verdict]:
     """
     if not isinstance(results.definition, Experiment):
         return []
-    measuring = Measuring(results)
+    if plugins := results.definition.plugins:
+        with suppress(UsageError):  # the claims that need a plugin which is gone say so
+            use_plugins(plugins)
+    measuring = Measuring(results.all_runs)
     return [_judge(claim, results.all_runs, measuring) for claim in results.definition.claims]
 
 
@@ -80,7 +84,7 @@ def _groups(
     """The runs by the values of every part that the claim does not name; a spread that names none is over all."""
     if claim.expect in DIRECTIONS:  # what ``of`` gives several values makes groups, see ``_in_question``
         named = [part for part in named if part == claim.along or len(values_of((claim.of or {})[part])) == 1]
-    pooled = not named and (claim.expect == "within" or claim.measure in SET_MEASURES)
+    pooled = not named and (claim.expect == "within" or _is_of_a_set(claim))
     apart = [] if pooled else [part for part in parts if part not in named and part != SEED]
     groups: dict[str, tuple[dict[str, Any], list[Run]]] = {}
     for run in runs:
@@ -138,7 +142,7 @@ class _Comparison:
         """The runs' numbers by cells; along an axis in its order, see ``_rank``."""
         cells: dict[str, list[Run]] = {}
         for run in runs:
-            is_set = self.claim.measure in SET_MEASURES
+            is_set = _is_of_a_set(self.claim)
             cell = {self.along: _label(run)[self.along]} if self.along else {} if is_set else _unseeded(run)
             cells.setdefault(value_key(cell), []).append(run)
         ordered = list(cells.values())
@@ -155,15 +159,15 @@ class _Comparison:
             for part, value in _label(cell[0]).items()
             if (part != SEED or self.along == SEED) and all(matches({part: [value]}, _label(run)) for run in cell)
         }
-        if self.claim.measure in SET_MEASURES:
+        if _is_of_a_set(self.claim):
             parts = [(partial(self.measuring.of_set, self.claim.measure, cell), [run.id for run in cell])]
         else:
             of_run = partial(self.measuring.of_run, self.claim.measure, to=self.claim.to)
             parts = [(partial(of_run, run), [run.id]) for run in cell]
         values, run_ids = [], []
-        for measure, measured in parts:
+        for number_of, measured in parts:
             try:
-                values.append(measure())
+                values.append(number_of())
                 run_ids += measured
             except HarnessError as error:
                 self.problems.append(str(error))
@@ -181,6 +185,11 @@ class _Comparison:
             return _told_apart(outcome, of, than) if not claim.by and not claim.factor else outcome
         others = [value for number in than for value in number.values] if than is not None else None
         return equal([value for number in of for value in number.values], others, claim.by or 0.0)
+
+
+def _is_of_a_set(claim: Claim) -> bool:
+    """Whether a claim's measure is one number for several runs together."""
+    return claim.measure in measure and is_of_a_set(measure[claim.measure])
 
 
 def _told_apart(outcome: Decision, of: Sequence[Number], than: Sequence[Number] | None) -> Decision:
@@ -248,5 +257,6 @@ def _notes(claim: Claim, runs: Sequence[Run]) -> Iterable[str]:
         yield "The pictures have different sizes, on which sums over positions and distances in pixels depend."
     if claim.measure == "heldout_style" and any(run.metrics.get("heldout_style_optimised") for run in runs):
         yield "heldout_style was not held out: a run optimised one of its layers."
-    for run in {run.id: run for run in runs if run.status is Status.DONE and run.reason}.values():
-        yield f"{run.name} ended early: {run.reason}"
+    for run in {run.id: run for run in runs if run.status is Status.DONE}.values():
+        if run.manifest and run.manifest.reason:
+            yield f"{run.name} ended early: {run.manifest.reason}"

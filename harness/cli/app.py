@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,9 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from harness.driver.request import Request
 
-File = Annotated[Path, typer.Argument(metavar="FILE.yaml", help="An experiment, or a sweep.")]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE|NAME", help="A YAML file, or the name of one that comes with the harness.")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[key=value]...", help="Override any field: transfer.size=384 'axes.alpha=[1e-3,1e-2]'"),
@@ -105,7 +108,9 @@ app.command(
     help="Carry out an experiment: its runs, its figure, its claims. Again: only what is missing.",
     epilog="""**Examples**
 
-    harness run experiments/relative_weight.yaml
+    harness run relative_weight              the one that comes with the harness
+
+    harness run mine.yaml
 
     harness run experiments/single.yaml transfer.content=photo.jpg transfer.style=painting.jpg transfer.size=384
 
@@ -136,7 +141,9 @@ The same command again goes on. Any trial's words behind `harness run FILE` repe
 
 
 @app.command(
-    epilog="""**Example**
+    epilog="""**Examples**
+
+    harness explain relative_weight --profile vgg16
 
     harness explain experiments/relative_weight.yaml transfer.convention=neural_style
 """
@@ -144,9 +151,17 @@ The same command again goes on. Any trial's words behind `harness run FILE` repe
 def explain(file: File, overrides: Overrides = None, profile: Profile = None) -> None:
     """The objective of an experiment's first cell, in the terms of the paper's printed equations."""
     with reporting():
-        from harness.cli.explain import explain_experiment
+        from harness.driver.request import Request, load_asked
 
-        explain_experiment(file, tuple(overrides or ()), profile)
+        loaded = load_asked(Request(file, tuple(overrides or ()), profile=profile))
+        from harness.cli.console import make_console
+        from harness.cli.downloads import DownloadProgress
+        from harness.driver.explain import explain_loaded
+
+        console = make_console()
+        with DownloadProgress(console) as downloads:
+            explanation = explain_loaded(loaded, partial(downloads.advance, "weights"))
+        console.print(explanation)
 
 
 class What(StrEnum):

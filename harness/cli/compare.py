@@ -30,7 +30,7 @@ from harness.cli.tables import MISSING, duration, fitting, line, num_of, shown, 
 from harness.config import canonical_json
 from harness.config.claims import LOSSES
 from harness.errors import UsageError
-from harness.metrics.names import ON_VGG16
+from harness.measures.names import ON_VGG16
 from harness.results import Part
 from harness.runs.measured import OneNetwork
 from harness.runs.store import write_atomically
@@ -126,8 +126,15 @@ def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str])
 
 
 def _columns(lines: Sequence[Line]) -> list[str]:
-    """The numbers; those of VGG-16 where a run has them, since without it all lack them."""
-    return [name for name in COLUMNS if name not in ON_VGG16 or any(one.numbers[name] is not None for one in lines)]
+    """The numbers; those of VGG-16 where a run has them, since without it all lack them; further measures."""
+    kept = [name for name in COLUMNS if name not in ON_VGG16 or any(one.numbers[name] is not None for one in lines)]
+    return [*kept, *_further(lines)]
+
+
+def _further(lines: Sequence[Line]) -> list[str]:
+    """Measures that some sweep or experiment asked for, beside what every run has."""
+    names = dict.fromkeys(name for one in lines for name in one.numbers)
+    return [name for name in names if name not in COLUMNS and not name.startswith("loss/")]
 
 
 def _fields(lines: Sequence[Line]) -> list[str]:
@@ -143,7 +150,7 @@ def _field(one: Line, name: str) -> str:
 
 
 def _number(one: Line, name: str) -> str:
-    value = one.numbers[name]
+    value = one.numbers.get(name)
     if value is None:
         return MISSING
     text = f"{value:.4g}"
@@ -159,13 +166,13 @@ def _write_csv(path: Path, lines: Sequence[Line]) -> None:
     if not path.absolute().parent.is_dir():
         raise UsageError(f"--csv {path}: there is no folder {path.parent}; make it, or choose another.")
     fields = [*differing(lines), *(["size"] if len(by_size(lines)) > 1 else [])]
-    numbers = [*COLUMNS, *(f"loss/{loss}" for loss in LOSSES)]
+    numbers = [*COLUMNS, *(f"loss/{loss}" for loss in LOSSES), *_further(lines)]
     rows: list[dict[str, Any]] = []
     for one in lines:
         row: dict[str, Any] = {"id": " ".join(run.id for run in one.runs)}
         row |= {name: _plain(one.fields.get(name)) if one.uses(name) else None for name in fields}
         for name in numbers:
-            row[name] = one.numbers[name]
+            row[name] = one.numbers.get(name)
             if any(other.spreads for other in lines):
                 row[f"{name}_spread"] = one.spreads.get(name)
         rows.append(row | {OPTIMISED: one.is_optimised})

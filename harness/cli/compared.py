@@ -26,6 +26,9 @@ COLUMNS: tuple[str, ...] = (*METRICS, "evaluations", "seconds")
 
 OPTIMISED = "heldout_style_optimised"
 
+KNOWN = (*COLUMNS, *LOSSES, OPTIMISED)
+"""What every run's manifest may have; whatever else stands there is a measure that was asked for."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -35,7 +38,8 @@ class Line:
         runs: one or several, all done.
         fields: the experiment's name if there are several; ``cases`` and ``trial`` of the label; ``part``; the
             transfer's fields.
-        numbers: the comparable ones, means over the runs; None where a run has none.
+        numbers: the comparable ones, the losses, and further measures that were asked for, means over the runs; None
+            where a run has none.
         spreads: largest less smallest value; empty for a single run.
         is_optimised: whether a run optimised the layers of ``heldout_style``, which are then not held out.
     """
@@ -137,7 +141,8 @@ def _line(runs: tuple[Run, ...], several_experiments: bool, one_network: OneNetw
     fields |= {part: value for part, value in run.label.items() if part in ("cases", "trial")} | {"part": run.part}
     numbers: dict[str, float | None] = {}
     spreads: dict[str, float] = {}
-    for name in (*COLUMNS, *(f"loss/{loss}" for loss in LOSSES)):
+    further = [name for name in dict.fromkeys(name for run in runs for name in run.metrics) if name not in KNOWN]
+    for name in (*COLUMNS, *(f"loss/{loss}" for loss in LOSSES), *further):
         values = [one_network.metrics(run).get(name.removeprefix("loss/")) for run in runs]
         known = [value for value in values if value is not None]
         numbers[name] = None

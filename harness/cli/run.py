@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -17,8 +16,8 @@ from harness.driver.experiment import plan_experiment, run_experiment
 from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job
 from harness.driver.request import Request
-from harness.metrics.names import ON_VGG16
-from harness.runs.store import Status
+from harness.measures.names import ON_VGG16
+from harness.runs.store import Metrics, Status
 
 COLUMNS = ("total", "content", "style", "ssim", "reference_content", "reference_style", "heldout_style", "seconds")
 
@@ -69,7 +68,7 @@ def _report(console: Console, jobs: Sequence[Job]) -> None:
     """The table of what was measured."""
     grid = [job for job in jobs if job.part == "grid"]
     manifests = [job.folder.manifest() for job in grid]
-    of_grid: list[Mapping[str, Any]] = [manifest.metrics if manifest else {} for manifest in manifests]
+    of_grid: list[Metrics] = [manifest.metrics if manifest else {} for manifest in manifests]
     on_vgg16 = [name for name in ON_VGG16 if any(metrics.get(name) is not None for metrics in of_grid)]
     columns = (*COLUMNS[:-1], *on_vgg16, COLUMNS[-1])
     table = Table(box=None, pad_edge=False)

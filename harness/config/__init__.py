@@ -1,9 +1,10 @@
 """Configuration: what a transfer, an experiment and a sweep say, read from YAML with every fault in one report.
 
-Nothing here imports torch or numpy, or opens any file but the YAML it is given.
+Nothing here imports torch, or opens any file but the YAML it is given and the plugins that this names. numpy comes when
+a measure is looked up.
 """
 
-from harness.config.claims import LOSSES, MEASURES, METRICS, PICTURE_MEASURES, Claim, Repeat, matches, value_key
+from harness.config.claims import LOSSES, METRICS, Claim, Repeat, matches, value_key
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
 from harness.config.experiment import Experiment, Figure, Tracking
 from harness.config.grid import Cell
@@ -19,9 +20,7 @@ from harness.config.yaml_source import dump_yaml
 
 __all__ = [
     "LOSSES",
-    "MEASURES",
     "METRICS",
-    "PICTURE_MEASURES",
     "Claim",
     "Repeat",
     "matches",

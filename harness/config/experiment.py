@@ -17,7 +17,7 @@ from harness.config.identity import picture_key
 from harness.config.located import Path
 from harness.config.methods import GATYS
 from harness.config.sentences import GRID, Problem
-from harness.config.strict import CROSS_FIELD, WRITTEN, Strict, Text, number
+from harness.config.strict import CROSS_FIELD, WRITTEN, Plugins, Strict, Text, number
 from harness.config.transfer import Transfer
 
 CASES = "cases"
@@ -123,6 +123,7 @@ class Experiment(Strict):
         claims: the sentences it must bear out.
         repeat: cells to carry out once more, for the claims.
         tracking: project, tags and notes for W&B.
+        plugins: files of one's own that register measures and more, or installed packages' entry points.
         profiles: partial experiments that ``--profile`` lays over this one.
     """
 
@@ -144,6 +145,7 @@ class Experiment(Strict):
         tuple[Repeat, ...], Field(description="a list of {where: …, seeds: […]}, such as [{seeds: [1, 2]}]")
     ] = ()
     tracking: Annotated[Tracking, Field(description="{project: …, tags: […], notes: …}")] = Tracking()
+    plugins: Plugins = ()
     profiles: Annotated[
         dict[Text, dict[str, Any]],
         Field(description="a mapping of names to partial experiments, such as {paper: {transfer: {size: 512}}}"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,55 +10,44 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.config.experiment import Experiment
+from harness.config.given import Spec, read_spec
 from harness.config.grid import Cell, override_words
-from harness.config.located import Located
-from harness.config.located import Path as Steps
-from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, varied_fields
-from harness.config.reading import Source, read_source
-from harness.config.resolving import FaultOfImage, laid_over, mapping, resolve_all
+from harness.config.loaded import LoadedFile
+from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, mapping, varied_fields
+from harness.config.reading import Source
+from harness.config.resolving import FaultOfImage, laid_over, resolve_all
 from harness.config.sweep import LoadedSweep, Sweep
 from harness.config.transfer import Transfer
 from harness.errors import ConfigError, Fault
+from harness.registries import Plugin
 
 
 @dataclass(frozen=True)
-class Loaded:
+class Loaded(LoadedFile):
     """An experiment as it was asked for.
 
     Attributes:
         experiment: file, profile and overrides together.
-        name: the file's stem; its runs lie in ``<out>/<name>``.
-        source: the file.
         cells: every cell; its ``overrides`` are relative to the file alone.
         repeats: cells of the grid from other seeds, for the claims.
         again: cells of the grid to be computed a second time as they are.
-        located: where each field was written.
-        data: the resolved experiment as plain data with all defaults, without profiles (``experiment.yaml``).
+        plugins: those it names, as they were loaded.
     """
 
     experiment: Experiment
-    name: str
-    source: Path
     cells: tuple[Cell, ...]
     repeats: tuple[Cell, ...]
     again: tuple[Cell, ...]
-    located: Located
-    data: Mapping[str, Any]
-
-    def fault(self, cell: Cell, field: str | Steps, message: str) -> Fault:
-        """A fault found later (an image that is not there, …) in a field of a cell's transfer: dotted, or in steps."""
-        return self.located.fault(cell.path(field), message)
-
-    def command(self, cell: Cell) -> str:
-        """The shell command that carries out one cell."""
-        return shlex.join(["harness", "run", str(self.source), *cell.overrides])
+    plugins: tuple[Plugin, ...] = ()
 
 
 def load_experiment(
-    path: str | os.PathLike[str],
+    spec: Spec,
     overrides: Sequence[str] = (),
     profile: str | None = None,
     fault_of_image: FaultOfImage = lambda name_or_path: None,
+    name: str | None = None,
+    out: Path = Path("runs"),
 ) -> Loaded:
     """Read and check an experiment, or a sweep of which every searched field is pinned by overrides.
 
@@ -68,19 +55,21 @@ def load_experiment(
     not asked for are checked as well.
 
     Args:
-        path: a YAML file.
+        spec: a YAML file, or what may stand for one.
         overrides: ``key=value`` words, applied from left to right after the profile.
         profile: one of the file's profiles.
         fault_of_image: what is wrong with an image, if anything; asked only where there are other faults, so that
             one report has them all (a sound experiment's images are read and hashed later).
+        name: of a mapping's runs' folder.
+        out: the folder of that folder.
 
     Raises:
         ConfigError: with every fault found, by line, those of overrides last.
     """
-    source = replace(read_source(Path(path)), sections=EXPERIMENT_SECTIONS)
+    source = replace(read_spec(spec, name, out), sections=EXPERIMENT_SECTIONS)
     if source.is_sweep:
         source = _pinned(replace(source, sections=SWEEP_SECTIONS + EXPERIMENT_SECTIONS), overrides, profile)
-    experiment, located = resolve_all(source, Experiment, profile, overrides, fault_of_image)
+    experiment, located, plugins = resolve_all(source, Experiment, profile, overrides, fault_of_image)
     base, fields = _file_transfer(source), varied_fields(source.data)
 
     def relative(cells: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -88,48 +77,51 @@ def load_experiment(
 
     return Loaded(
         experiment=experiment,
-        name=source.path.stem,
-        source=source.path,
+        **_origin(source),
         cells=relative(experiment.cells()),
         repeats=relative(experiment.repeats()),
         again=relative(experiment.again()),
         located=located,
-        data=experiment.model_dump(mode="json", exclude={"profiles"}),
+        data=_data(experiment),
+        plugins=plugins,
     )
 
 
 def load_sweep(
-    path: str | os.PathLike[str],
+    spec: Spec,
     overrides: Sequence[str] = (),
     profile: str | None = None,
     fault_of_image: FaultOfImage = lambda name_or_path: None,
+    name: str | None = None,
+    out: Path = Path("runs"),
 ) -> LoadedSweep:
     """Read and check a sweep; an override of a field of the transfer takes it out of ``space``.
 
-    Args:
-        path: a YAML file.
-        overrides: ``key=value`` words, applied from left to right after the profile.
-        profile: one of the file's profiles.
-        fault_of_image: see ``load_experiment``.
+    What it takes is what ``load_experiment`` takes.
 
     Raises:
         ConfigError: with every fault found, by line, those of overrides last.
     """
-    source = replace(read_source(Path(path)), sections=SWEEP_SECTIONS)
+    source = replace(read_spec(spec, name, out), sections=SWEEP_SECTIONS)
     if not source.is_sweep and "transfer" in source.data:
-        sentence = f"this is an experiment (it has no space to search); start it with: harness run {path}"
+        sentence = f"this is an experiment (it has no space to search); start it with: harness run {source.called}"
         raise ConfigError([*source.faults, Fault(source.located.document, "", sentence)])
     _refuse_pinned(source, overrides, profile)
-    sweep, located = resolve_all(source, Sweep, profile, overrides, fault_of_image)
+    sweep, located, plugins = resolve_all(source, Sweep, profile, overrides, fault_of_image)
     return LoadedSweep(
         sweep=sweep,
-        name=source.path.stem,
-        source=source.path,
+        **_origin(source),
         located=located,
-        data=sweep.model_dump(mode="json", exclude={"profiles"}),
+        data=_data(sweep),
         file_transfer=_file_transfer(source),
         file_space=tuple(mapping(source.data.get("space"))),
+        plugins=plugins,
     )
+
+
+def _data(definition: Experiment | Sweep) -> dict[str, Any]:
+    """What ``experiment.yaml`` says; without plugins as it was before there were any."""
+    return definition.model_dump(mode="json", exclude={"profiles"} if definition.plugins else {"profiles", "plugins"})
 
 
 def _pinned(source: Source, words: Sequence[str], profile: str | None) -> Source:
@@ -143,7 +135,7 @@ def _pinned(source: Source, words: Sequence[str], profile: str | None) -> Source
     if mapping(source.data.get("space")) and left == {}:
         return source
     keys = ", ".join(key for key in SWEEP_ONLY if key in source.data)
-    sentence = f"this is a sweep file (it has {keys}); start it with: harness sweep {source.path}"
+    sentence = f"this is a sweep file (it has {keys}); start it with: harness sweep {source.called}"
     if mapping(left):
         sentence += f"; or pin what it searches: {' '.join(f'transfer.{field}=…' for field in mapping(left))}"
     first = next(key for key in SWEEP_ONLY if key in source.data)
@@ -154,8 +146,14 @@ def _refuse_pinned(source: Source, words: Sequence[str], profile: str | None) ->
     """Refuse overrides that leave a sweep nothing to search."""
     data, located, _ = laid_over(source, _known(source, profile), words)
     if words and mapping(source.data.get("space")) and data.get("space", {}) == {}:
-        sentence = f"the overrides leave nothing to search; carry out this transfer with: harness run {source.path}"
+        sentence = f"the overrides leave nothing to search; carry out this transfer with: harness run {source.called}"
         raise ConfigError([Fault(located.where(("space",)), "", f"{sentence}, and the same words")])
+
+
+def _origin(source: Source) -> dict[str, Any]:
+    """Where what was loaded comes from."""
+    given = source.data if source.is_given else None
+    return {"name": source.path.stem, "source": source.path, "called": source.called, "given": given}
 
 
 def _known(source: Source, profile: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""``key=value`` words and profiles laid over the data of a file.
+"""``key=value`` words, profiles and files laid over the data of a file.
 
 Words take effect from left to right. Setting a field of the transfer pins it: it leaves ``axes``, ``cases`` and
 ``space``; a pinned ``seed`` takes the repeats from other seeds away. Nothing behind ``=`` (or ``null``) takes an axis,
@@ -7,11 +7,12 @@ a case, a searched field or a figure's field away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
+from harness.config.experiment import CASES
 from harness.config.fields import FIELDS, nearest, overlaps, set_field, unknown_field, unknown_name
 from harness.config.identity import picture_key
 from harness.config.located import Located, Path
@@ -26,29 +27,67 @@ MERGED_SECTIONS = ("transfer", "figure", "tracking", "budget", *NAMED_SECTIONS)
 """Sections that a profile changes field by field; every other value is replaced as a whole."""
 
 SWEEP_ONLY = ("space", "objectives", "sampler", "pruner", "budget")
-EXPERIMENT_SECTIONS = ("transfer", "figure", "tracking", "axes", "cases", "claims", "repeat")
-SWEEP_SECTIONS = ("transfer", "figure", "tracking", *SWEEP_ONLY)
-LIST_SECTIONS = ("claims", "repeat", "objectives")
+EXPERIMENT_ONLY = ("axes", "cases", "claims", "repeat")
+EXPERIMENT_SECTIONS = ("transfer", "figure", "tracking", *EXPERIMENT_ONLY, "plugins")
+SWEEP_SECTIONS = ("transfer", "figure", "tracking", *SWEEP_ONLY, "plugins")
+LIST_SECTIONS = ("claims", "repeat", "objectives", "plugins")
 
 _ENTRY = {"axes": "axis", "cases": "case", "space": "searched field"}
 
 
-def merge_profile(data: dict[str, Any], located: Located, name: str) -> None:
-    """Lay the profile ``name`` over ``data``; null takes a section away."""
-    places = dict(located.places)
-    for section, value in data["profiles"][name].items():
-        source: Path = ("profiles", name, section)
+def mapping(value: Any) -> dict[str, Any]:
+    """A mapping as it is, anything else as an empty one (it is reported elsewhere)."""
+    return value if isinstance(value, dict) else {}
+
+
+def lay_over(
+    data: dict[str, Any],
+    located: Located,
+    part: Mapping[str, Any],
+    places: Mapping[Path, str],
+    source: Path = (),
+    at: Path = (),
+) -> None:
+    """Lay a part over an experiment or a sweep: a profile, a file over its base, or a profile over the base's.
+
+    Args:
+        data: is changed in place.
+        located: where its fields stand, with it.
+        part: sections; null takes one away (of a profile it is kept: there it takes one away later).
+        places: where the part's fields stand.
+        source: the way to the part in its document.
+        at: the way to ``data`` in its own.
+    """
+    for section, value in part.items():
+        here, there = (*at, section), (*source, section)
+        if section in NAMED_SECTIONS and isinstance(value, dict) and isinstance(data.get(section), str):
+            data[section] = {"name": data[section]}
         if section in MERGED_SECTIONS and isinstance(value, dict) and isinstance(data.get(section, {}), dict):
             if section in NAMED_SECTIONS and "name" in value:
                 data[section] = {}  # another algorithm has other fields
             for field, inner in value.items():
                 data[section] = {**data.get(section, {}), field: inner}
-                located.adopt((section, field), (*source, field), places)
-        elif value is None:
+                located.adopt((*here, field), (*there, field), places)
+        elif value is None and not at:
             data.pop(section, None)
         else:
             data[section] = value
-            located.adopt((section,), source, places)
+            located.adopt(here, there, places)
+
+
+def varies(data: Mapping[str, Any]) -> set[str]:
+    """What a figure may name: the axes, and the cases if there are any."""
+    return {*mapping(data.get("axes")), *((CASES,) if data.get("cases") else ())}
+
+
+def forget_gone(data: dict[str, Any], gone: Collection[str], own: Collection[str] = ()) -> None:
+    """Let the figure forget axes that were taken away, but for its fields in ``own``."""
+    if isinstance(figure := data.get("figure"), dict):
+        data["figure"] = {
+            key: value
+            for key, value in figure.items()
+            if key in own or not (key in ("columns", "rows") and isinstance(value, str) and value in gone)
+        }
 
 
 class Overrides:

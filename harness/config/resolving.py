@@ -5,23 +5,25 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from harness.config.experiment import CASES, Experiment, grid_problems
+from harness.config.experiment import Experiment, grid_problems
 from harness.config.fields import unknown_name
 from harness.config.grid import enumerate_cells
 from harness.config.located import Located, Path
-from harness.config.overrides import SWEEP_ONLY, Overrides, merge_profile
+from harness.config.overrides import SWEEP_ONLY, Overrides, forget_gone, lay_over, mapping, varies
 from harness.config.reading import Source
-from harness.config.selectors import selector_problems
+from harness.config.selectors import measure_problems, selector_problems
 from harness.config.sentences import GRID, Problem, problems
 from harness.config.space_checks import shape_problems
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
-from harness.errors import ConfigError, Fault
+from harness.errors import ConfigError, Fault, UsageError
+from harness.registries import Plugin, use_plugins
 
 Definition = TypeVar("Definition", Experiment, Sweep)
 FaultOfImage = Callable[[str], str | None]
@@ -32,11 +34,12 @@ STAND_IN = "astronaut"
 
 @dataclass(frozen=True)
 class Resolved(Generic[Definition]):
-    """What came of a source: the definition (None where there are faults), where its fields stand, and the faults."""
+    """What came of a source: the definition (None where there are faults), where its fields stand, faults, plugins."""
 
     definition: Definition | None
     located: Located
     faults: list[Fault]
+    plugins: tuple[Plugin, ...] = ()
 
 
 def resolve_all(
@@ -45,8 +48,10 @@ def resolve_all(
     profile: str | None,
     words: Sequence[str],
     fault_of_image: FaultOfImage,
-) -> tuple[Definition, Located]:
+) -> tuple[Definition, Located, tuple[Plugin, ...]]:
     """The definition with one profile and the overrides; the profiles not asked for are checked as well.
+
+    Its plugins are loaded, and no others: what it names is looked up among theirs.
 
     Raises:
         ConfigError: with every fault found, by line, those of overrides last.
@@ -56,26 +61,41 @@ def resolve_all(
     if profile is not None and profile not in profiles:
         faults.append(Fault(f"--profile {profile}", "", unknown_name(profile, profiles, "profile")))
         profile = None
-    resolved = resolve(source, model, profile, words, fault_of_image)
+    others = [(other, resolve(source, model, other, ())) for other in profiles if other != profile]
+    resolved = resolve(source, model, profile, words, fault_of_image)  # the last, so that its plugins stay
     unread = {(fault.where, fault.field) for fault in source.faults}  # values that YAML could not give
     faults += [fault for fault in resolved.faults if (fault.where, fault.field) not in unread]
-    faults += selector_faults(source.data, source.located, ("claims", "repeat"))
-    for other in profiles:
-        if other != profile:
-            places = {place for known, place in source.located.places.items() if known[:2] == ("profiles", other)}
-            faults += [fault for fault in resolve(source, model, other, ()).faults if fault.where in places]
+    selecting = selector_faults(source.data, source.located, ("claims", "repeat"))
+    faults += [_with_cure_of_base(fault, source) for fault in selecting]
+    for other, of_profile in others:
+        places = {place for known, place in source.located.places.items() if known[:2] == ("profiles", other)}
+        faults += [fault for fault in of_profile.faults if fault.where in places]
     if faults or resolved.definition is None:
-        raise ConfigError(sorted(dict.fromkeys(_without_renamed(faults)), key=_line))
-    return resolved.definition, resolved.located
+        own = _file_and_line(source.located.document)[0]
+        faults = _without_renamed(faults)
+        raise ConfigError(sorted(dict.fromkeys(faults), key=lambda fault: _rank(fault, own)))
+    return resolved.definition, resolved.located, resolved.plugins
 
 
 def laid_over(source: Source, profile: str | None, words: Sequence[str]) -> tuple[dict[str, Any], Located, Overrides]:
-    """The data of a file with a profile and the overrides over it, nothing of it validated."""
+    """The data of a file with a profile and the overrides over it, nothing of it validated.
+
+    The overrides may name what its plugins register: these are loaded, as far as they can be.
+    """
+    data, located, overrides = _laid_over(source, profile, words)
+    if isinstance(named := data.get("plugins"), list) and words:
+        with suppress(UsageError):
+            use_plugins(name for name in named if isinstance(name, str))
+            return _laid_over(source, profile, words)
+    return data, located, overrides
+
+
+def _laid_over(source: Source, profile: str | None, words: Sequence[str]) -> tuple[dict[str, Any], Located, Overrides]:
     data, located = copy.deepcopy(source.data), source.located.copy()
     for section in [name for name, value in data.items() if value is None and name != "transfer"]:
         del data[section]  # all its lines are commented out
     if profile is not None:
-        merge_profile(data, located, profile)
+        lay_over(data, located, data["profiles"][profile], dict(located.places), ("profiles", profile))
     overrides = Overrides(data, located, source.sections)
     for word in words:
         overrides.apply(word)
@@ -91,26 +111,48 @@ def resolve(
     fault_of_image: FaultOfImage = lambda name_or_path: None,
 ) -> Resolved[Definition]:
     """The definition with one profile and the overrides, and everything wrong with it."""
-    varied_before = _varies(source.data)
+    varied_before = varies(source.data)
     with_profile, profile_located, _ = laid_over(source, profile, ())
-    varied_before |= _varies(with_profile)
+    varied_before |= varies(with_profile)
     data, located, overrides = laid_over(source, profile, words)
-    _forget_pinned(data, varied_before)
+    forget_gone(data, varied_before - varies(data))
     if source.is_sweep and model is Experiment:  # a sweep of which every field is pinned
         data = {name: value for name, value in data.items() if name not in SWEEP_ONLY}
-    faults = list(overrides.faults)
+    plugins, of_plugins = _load(data, located)
+    faults = overrides.faults + of_plugins
+    if not of_plugins:
+        faults += [located.fault(problem.path, problem.message) for problem in measure_problems(data)]
     if profile is not None:
         own = tuple(source.data["profiles"][profile])
         faults += selector_faults(with_profile, profile_located, own)
     faults += selector_faults(data, located, tuple(overrides.replaced))
     try:
-        return Resolved(model.model_validate(data), located, faults)
+        return Resolved(model.model_validate(data), located, faults, plugins)
     except ValidationError as error:
         found = list(problems(error, model))
         if error.errors()[0]["type"] != GRID:
             found += (_hidden_in_sweep if model is Sweep else _hidden_in_experiment)(data, found)
         faults += [located.fault(problem.path, problem.message) for problem in found]
         return Resolved(None, located, faults + _image_faults(data, located, fault_of_image))
+
+
+def _load(data: Mapping[str, Any], located: Located) -> tuple[tuple[Plugin, ...], list[Fault]]:
+    """The plugins that a definition names, loaded, and what is wrong with them."""
+    named = data.get("plugins")
+    names = {str(k): name for k, name in enumerate(named if isinstance(named, list) else []) if isinstance(name, str)}
+    try:
+        return use_plugins(names.values()), []
+    except UsageError:
+        pass
+    sound: list[str] = []
+    faults: list[Fault] = []
+    for index, name in names.items():
+        try:
+            use_plugins([*sound, name])
+            sound.append(name)
+        except UsageError as error:
+            faults.append(located.fault(("plugins", index), str(error)))
+    return use_plugins(sound), faults
 
 
 def selector_faults(data: Mapping[str, Any], located: Located, sections: tuple[str, ...]) -> list[Fault]:
@@ -124,10 +166,25 @@ def _without_renamed(faults: Sequence[Fault]) -> list[Fault]:
     return [f for f in faults if not (f.message.startswith("is missing") and f.field.rpartition(".")[2] in meant)]
 
 
-def _line(fault: Fault) -> float:
-    """Sort key: the line in the file; overrides after it."""
-    line = re.search(r":(\d+)\Z", fault.where)
-    return int(line.group(1)) if line and not fault.where.startswith("override ") else float("inf")
+def _with_cure_of_base(fault: Fault, source: Source) -> Fault:
+    """What stands in the base and does not fit the axes of the file over it: the file can say something else."""
+    own = _file_and_line(source.located.document)[0]
+    if _file_and_line(fault.where)[0] == own:
+        return fault
+    section = fault.field.split(".")[0]
+    return replace(fault, message=f"{fault.message}; or say {section}: in {own}, [] for none")
+
+
+def _file_and_line(place: str) -> tuple[str, float]:
+    """A place in a file; an override, and the field of a mapping, have no line."""
+    file, _, line = place.rpartition(":")
+    return (file, int(line)) if line.isdecimal() and not place.startswith("override ") else (place, float("inf"))
+
+
+def _rank(fault: Fault, own: str) -> tuple[bool, bool, str, float]:
+    """Sort key: by line, what stands in a base after the file's own; overrides last."""
+    file, line = _file_and_line(fault.where)
+    return line == float("inf"), file != own, file if line < float("inf") else "", line
 
 
 def _image_faults(data: Mapping[str, Any], located: Located, fault_of_image: FaultOfImage) -> list[Fault]:
@@ -170,22 +227,6 @@ def _images_in(field: str, value: Any, path: Path) -> Iterator[tuple[Path, Any]]
 
 def _masks_in(part: Any, path: Path) -> Iterator[tuple[Path, Any]]:
     yield from (((*path, name), mapping(part).get(name)) for name in ("mask", "own_mask"))
-
-
-def _varies(data: Mapping[str, Any]) -> set[str]:
-    """What a figure may name: the axes, and the cases if there are any."""
-    return {*mapping(data.get("axes")), *((CASES,) if data.get("cases") else ())}
-
-
-def _forget_pinned(data: dict[str, Any], varied_before: set[str]) -> None:
-    """Let the figure forget an axis that overrides have pinned or taken away."""
-    gone = varied_before - _varies(data)
-    if isinstance(figure := data.get("figure"), dict):
-        data["figure"] = {
-            key: value
-            for key, value in figure.items()
-            if not (key in ("columns", "rows") and isinstance(value, str) and value in gone)
-        }
 
 
 def _sound_base(data: Mapping[str, Any], faulty: set[str]) -> tuple[dict[str, Any] | None, list[Problem]]:
@@ -256,8 +297,3 @@ def _hidden_in_sweep(data: Mapping[str, Any], found: Sequence[Problem]) -> list[
         involved = (faulty | sections) - set(space)
         hidden += [problem for problem in problems(error, Sweep) if not involved.intersection(problem.involved)]
     return hidden
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """A mapping as it is, anything else as an empty one (it is reported elsewhere)."""
-    return value if isinstance(value, dict) else {}

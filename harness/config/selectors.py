@@ -1,7 +1,8 @@
-"""Whether claims and repeats name what the experiment has: cells by their selectors, paintings by ``to``.
+"""Whether claims, repeats and objectives name what is there: cells by selectors, paintings by ``to``, measures.
 
 Judged on plain data beside the axes and cases they were written for: where overrides or a profile have changed those,
-a claim that selects nothing is no fault, only not measured.
+a claim that selects nothing is no fault, only not measured. Measures are those of the harness and of the plugins that
+are loaded.
 """
 
 from __future__ import annotations
@@ -11,19 +12,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.config.claims import TO_A_PAINTING, matches, value_key
+from harness.config.claims import LOSSES, METRICS, matches, value_key
 from harness.config.fields import nearest, unknown_field
 from harness.config.grid import combinations
 from harness.config.located import Path
 from harness.config.sentences import Problem, shown
 from harness.config.styles import Painting, paintings_of
 from harness.config.transfer import Transfer
+from harness.registries import asked_by, is_of_one_run, measure
 
 Parts = Mapping[str, list[Any]]
 """The values of every part of the labels."""
-
-REGION_MARGIN = "region_margin"
-"""The measure that needs two masked paintings."""
 
 MAX_SHOWN = 8
 """Allowed values that a sentence lists."""
@@ -66,10 +65,9 @@ def selector_problems(data: Mapping[str, Any], sections: tuple[str, ...] = ("cla
 
 def _paintings(data: Mapping[str, Any]) -> list[tuple[Painting, ...]]:
     """The paintings of every case and style, where a claim is about paintings; none where one is faulty itself."""
-    about = {*TO_A_PAINTING, REGION_MARGIN}
     claims = [claim for claim in _list(data.get("claims")) if isinstance(claim, dict)]
     cases = data.get("cases") or {}
-    if not any(claim.get("measure") in about for claim in claims):
+    if not any({"to", "masks"} & set(_asked_by(claim)) for claim in claims):
         return []
     if not isinstance(cases, dict) or not all(isinstance(case, dict) for case in cases.values()):
         return []
@@ -88,12 +86,12 @@ def _of_paintings(claim: Mapping[str, Any], paintings: list[tuple[Painting, ...]
     """What a claim says of paintings and no cell has."""
     if not paintings:
         return
-    to, measure = claim.get("to"), claim.get("measure")
+    to, asked = claim.get("to"), _asked_by(claim)
     images = list(dict.fromkeys(painting.image for held in paintings for painting in held))
-    if measure in TO_A_PAINTING and isinstance(to, str) and to not in images:
+    if "to" in asked and isinstance(to, str) and to not in images:
         yield Problem((*path, "to"), f"no cell has the painting {shown(to)}; {_value_instead(to, images)}")
-    if measure == REGION_MARGIN and all(sum(part.mask is not None for part in held) < 2 for held in paintings):
-        sentence = f"{REGION_MARGIN} compares regions, and no cell has two paintings with a mask; give each its mask"
+    if "masks" in asked and all(sum(part.mask is not None for part in held) < 2 for held in paintings):
+        sentence = f"{claim['measure']} compares regions, and no cell has two paintings with a mask; give each its mask"
         yield Problem((*path, "measure"), sentence)
 
 
@@ -109,9 +107,44 @@ def _claim(
         chosen = of.get(along, parts[along]) if isinstance(of, dict) else parts[along]
         if len(_list(chosen)) < 2:
             yield Problem((*path, "along"), f"{along} has one value here; nothing {claim.get('expect')} along it")
-    if claim.get("measure") == "repeat_distance" and all(entry.get("seeds") is not None for entry in repeats):
-        sentence = "repeat_distance needs cells computed twice; add `repeat: [{where: …}]`, without seeds"
+    if "again" in _asked_by(claim) and all(entry.get("seeds") is not None for entry in repeats):
+        sentence = f"{claim['measure']} needs cells computed twice; add `repeat: [{{where: …}}]`, without seeds"
         yield Problem((*path, "measure"), sentence)
+
+
+def measure_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Measures of claims and objectives that nobody has registered, or that cannot be asked for there."""
+    for index, name in enumerate(_list(data.get("objectives"))):
+        possible = [held for held in dict.fromkeys((*METRICS, *measure)) if is_of_one_run(held)]
+        if isinstance(name, str) and name and name not in possible:
+            path, expected = ("objectives", str(index)), f"a list of one or more of {', '.join(possible)}"
+            yield Problem(path, f"got {shown(name)}; allowed: {expected}{_meant(name, possible)}", ("objectives",))
+    for index, claim in enumerate(_list(data.get("claims"))):
+        name = claim.get("measure") if isinstance(claim, dict) else None
+        if not isinstance(name, str) or not name:
+            continue
+        names, path = list(dict.fromkeys((*METRICS, *LOSSES, *measure))), ("claims", str(index))
+        if name not in names:
+            expected = f"one of {', '.join(names)}"
+            yield Problem((*path, "measure"), f"got {shown(name)}; allowed: {expected}{_meant(name, names)}")
+        elif "to" in _asked_by(claim) and claim.get("to") is None:
+            yield Problem((*path, "to"), "is missing: to which painting, as the transfers' style names it")
+        elif "to" not in _asked_by(claim) and claim.get("to") is not None:
+            to_a_painting = [held for held in measure if "to" in asked_by(measure[held])]
+            sentence = f"to means nothing to {name}; drop it, or measure {' or '.join(to_a_painting)}"
+            yield Problem((*path, "to"), sentence)
+
+
+def _asked_by(claim: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a claim's measure asks for; nothing where there is none of that name, which is reported elsewhere."""
+    name = claim.get("measure")
+    return asked_by(measure[name]) if isinstance(name, str) and name in measure else ()
+
+
+def _meant(name: str, possible: list[str]) -> str:
+    """What was probably meant, and where one's own measure is to be found."""
+    close = nearest(name, possible)
+    return f"; did you mean {close}?" if close else "; one of your own is found where plugins: [FILE.py] names its file"
 
 
 def _selector(selector: Any, parts: Parts, path: Path) -> Iterator[Problem]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from harness.config.claims import METRICS, Metric
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
 from harness.config.experiment import Figure, Tracking
 from harness.config.fields import set_field
 from harness.config.grid import Cell, override_words
 from harness.config.levels import AUTO
-from harness.config.located import Located
-from harness.config.located import Path as Steps
+from harness.config.loaded import LoadedFile
 from harness.config.search import (
     Budget,
     MedianPruner,
@@ -34,9 +30,10 @@ from harness.config.search import (
 )  # fmt: skip
 from harness.config.sentences import GRID, Problem, problems
 from harness.config.space_checks import read_space, value_problems
-from harness.config.strict import WRITTEN, Strict, Text
+from harness.config.strict import WRITTEN, Plugins, Strict, Text
 from harness.config.transfer import PyramidLevel, Transfer
-from harness.errors import ConfigError, Fault
+from harness.errors import ConfigError
+from harness.registries import Plugin
 
 __all__ = [
     "Budget", "Choice", "Dimension", "Integer", "LoadedSweep", "Log", "MedianPruner", "NoPruner", "Nsga2", "Pruner",
@@ -50,12 +47,13 @@ class Sweep(Strict):
     Attributes:
         transfer: the base; the space replaces its fields.
         space: the dimension of each dotted field to search.
-        objectives: the comparable numbers to minimise, each once.
+        objectives: the measures to minimise, each once.
         sampler: who chooses the trials.
         budget: how many.
         pruner: who ends hopeless ones early; with one objective only.
         figure: the inputs shown beside the pictures.
         tracking: project, tags and notes for W&B.
+        plugins: files of one's own that register measures and more, or installed packages' entry points.
         profiles: partial sweeps that ``--profile`` lays over this one.
     """
 
@@ -66,13 +64,15 @@ class Sweep(Strict):
         Field(description="space: {field: dimension}, such as {alpha: {log: [1e-5, 1e-1]}}"),
     ]
     objectives: Annotated[
-        tuple[Metric, ...], Field(min_length=1, description=f"a list of one or more of {', '.join(METRICS)}")
+        tuple[Text, ...],
+        Field(min_length=1, description="a list of one or more of the measures, such as [reference_style]"),
     ]
     sampler: Sampler = Tpe()
     budget: Annotated[Budget, Field(description="{trials: …, parallel: …}")] = Budget()
     pruner: Pruner = NoPruner()
     figure: Annotated[Figure, Field(description="{show: […]}")] = Figure()
     tracking: Annotated[Tracking, Field(description="{project: …, tags: […], notes: …}")] = Tracking()
+    plugins: Plugins = ()
     profiles: Annotated[
         dict[Text, dict[str, Any]],
         Field(description="a mapping of names to partial sweeps, such as {paper: {transfer: {size: 512}}}"),
@@ -155,26 +155,20 @@ class Sweep(Strict):
 
 
 @dataclass(frozen=True)
-class LoadedSweep:
+class LoadedSweep(LoadedFile):
     """A sweep as it was asked for.
 
     Attributes:
         sweep: file, profile and overrides together.
-        name: the file's stem; its runs lie in ``<out>/<name>``.
-        source: the file.
-        located: where each field was written.
-        data: the resolved sweep as plain data with all defaults, without profiles (``experiment.yaml``).
         file_transfer: the transfer that the file alone says; None where that is none by itself.
         file_space: the dotted fields that the file alone searches.
+        plugins: those it names, as they were loaded.
     """
 
     sweep: Sweep
-    name: str
-    source: Path
-    located: Located
-    data: Mapping[str, Any]
     file_transfer: Transfer | None
     file_space: tuple[str, ...]
+    plugins: tuple[Plugin, ...] = ()
 
     def cell(self, fields: Mapping[str, Any], label: Mapping[str, Any]) -> Cell:
         """The transfer in which the fields of the space have these values, with the words that repeat it.
@@ -197,11 +191,3 @@ class LoadedSweep:
             ) from error
         words = override_words(transfer, self.file_transfer, self.file_space)
         return Cell(dict(label), transfer, {field: ("space", field) for field in fields}, words)
-
-    def fault(self, cell: Cell, field: str | Steps, message: str) -> Fault:
-        """A fault found later (an image that is not there, …) in a field of a cell's transfer: dotted, or in steps."""
-        return self.located.fault(cell.path(field), message)
-
-    def command(self, cell: Cell) -> str:
-        """The shell command that carries out one cell."""
-        return shlex.join(["harness", "run", str(self.source), *cell.overrides])

@@ -111,7 +111,8 @@ def _second_moment(all_maps: Iterable[Tensor]) -> Tensor:
 def _solve(C: Tensor, chosen: list[int]) -> Tensor:
     """(K, filters): the least squares of all filters' maps from the chosen ones'."""
     own = C[chosen][:, chosen]
-    return torch.linalg.solve(own + RIDGE * own.diagonal().mean() * torch.eye(len(own)), C[chosen])
+    solved: Tensor = torch.linalg.solve(own + RIDGE * own.diagonal().mean() * torch.eye(len(own)), C[chosen])
+    return solved
 
 
 def _most_explaining(C: Tensor, chosen: list[int], num: int) -> int:

@@ -147,4 +147,5 @@ def _prediction(C: Tensor, chosen: list[int]) -> Tensor:
     """W (N, K), the least squares of F ≈ W S from the chosen filters' maps S."""
     own_energy = C.diagonal()[chosen]
     ridge = torch.diag(RIDGE * own_energy.clamp_min(NOTHING_LEFT * float(C.diagonal().max())))
-    return torch.linalg.solve(C[chosen][:, chosen] + ridge, C[chosen]).T
+    W_transposed: Tensor = torch.linalg.solve(C[chosen][:, chosen] + ridge, C[chosen])
+    return W_transposed.T

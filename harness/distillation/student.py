@@ -49,7 +49,8 @@ class Student(nn.Module):
 
     def read(self, layer: str, features: Tensor) -> Tensor:
         """What approximates T / √energy, position by position: (B, M, K)."""
-        return features.permute(0, 2, 3, 1).flatten(1, 2) @ self.readouts[layer].T
+        weights: Tensor = self.readouts[layer]
+        return features.permute(0, 2, 3, 1).flatten(1, 2) @ weights.T
 
     @torch.no_grad()
     def state(self, directions: Mapping[str, Directions]) -> dict[str, Tensor]:

@@ -5,7 +5,8 @@ telling          who is told how that goes on
 experiment       an experiment from beginning to end: what ``harness.run`` is
 sweep            a sweep: what ``harness.sweep`` is
 carrying         workers and the loop; figures, claims and mirrors at the end
-jobs             cells as runs with ids: images and weights found, checked and hashed
+jobs             cells as runs with ids
+inspection       a cell's images and weights found, hashed and checked, its pyramid resolved
 fitting          whether images fit the sizes that are asked for
 plan             what is done, and what is left
 capacity         memory, and how many rows fit a device

@@ -72,7 +72,11 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
         KeyboardInterrupt: after Ctrl-C or SIGTERM, with everything checkpointed.
         HarnessError: a batch could not be carried out.
     """
-    task = Task((), request.checkpoint_every_s, work.rungs, mode.name, folder.path / "wandb", work.objectives)
+    objectives = tuple(dict.fromkeys((*work.objectives, *work.wanted)))
+    task = Task(
+        (), request.checkpoint_every_s, work.rungs, mode.name, folder.path / "wandb", objectives,
+        folder.loaded.plugins,
+    )  # fmt: skip
     settings = Settings(task, work.objectives, request.retry_failed, work.wanted)
     interrupt = Interrupt()
     with on_signals(interrupt.request):
@@ -91,7 +95,7 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
 
 def write_cells(folder: ExperimentFolder, study: str, request: Request, jobs: Sequence[Job]) -> None:
     """Write which runs belong together, and the command that goes on with them."""
-    words = ["harness", "sweep" if isinstance(folder.loaded, LoadedSweep) else "run", str(request.file)]
+    words = ["harness", "sweep" if isinstance(folder.loaded, LoadedSweep) else "run", folder.loaded.called]
     words += request.overrides
     words += ["--profile", request.profile] if request.profile else []
     words += ["--out", str(request.out)] if request.out != Path("runs") else []

@@ -140,7 +140,7 @@ def _say_outdated(telling: Telling, plan: Plan) -> None:
     if plan.outdated:
         telling.says(
             f"{len(plan.outdated)} of {len(plan.jobs)} runs are done, but their numbers are of another embedded "
-            "network or lack one that is claimed: their pictures are measured again."
+            "network or plugin, or lack one that is claimed: their pictures are measured again."
         )
 
 

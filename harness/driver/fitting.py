@@ -12,7 +12,7 @@ from harness.errors import HarnessError, PluginError, UsageError
 from harness.features.networks import plugin_network
 from harness.features.vgg import deepest_of, minimum_size_px
 from harness.images.resize import fit_area, fit_longer_side
-from harness.metrics import MINIMUM_SIDE_PX
+from harness.measures.reference import MINIMUM_SIDE_PX
 from harness.objective.guidance import Guidance, counted_parts
 from harness.quilting import check
 from harness.quilting.levels import Iteration, overlap_px, synthesis_level, transfer_levels

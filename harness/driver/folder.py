@@ -1,6 +1,7 @@
 """An experiment's folder: what was asked for, which runs belong to it, and the images they were made from.
 
 runs/<experiment>/   experiment.yaml   the resolved experiment or sweep last asked for
+<experiment>.yaml what was given from Python in place of a file; a file like others
 cells.json        its runs: id, label, folder, transfer, evaluations, sources
 sources/          photographs, paintings and masks at the sizes of the pictures
 earlier/<hash>/   figure, claims and experiment.yaml of what was asked for before
@@ -18,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from harness.config import Loaded
+from harness.config import Loaded, dump_yaml
 from harness.config.sweep import LoadedSweep
 from harness.driver.jobs import Job
 from harness.driver.source_images import SourceImages
@@ -60,9 +61,10 @@ class ExperimentFolder:
         owner = Path(data["file"])
         given = self.loaded.source.resolve()
         if owner.exists() and owner.resolve() != given:
+            now = given if self.loaded.given is None else "the mapping of that name"
             raise UsageError(
-                f"{self.path} holds the runs of {owner}, not of {given}; choose another folder with --out, or give the "
-                "file another name."
+                f"{self.path} holds the runs of {owner}, not of {now}; choose another folder with --out, or another "
+                "name."
             )
 
     @property
@@ -102,12 +104,17 @@ class ExperimentFolder:
                 if (self.path / name).exists():
                     (self.path / name).replace(earlier / name)
         write_atomically(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+        if self.loaded.given is not None:
+            write_atomically(
+                self.loaded.source, f"# What harness was given from Python.\n{dump_yaml(self.loaded.given)}"
+            )
         return earlier
 
     def results_of(self, jobs: Sequence[Job]) -> Results:
         """Runs that are no cells of what the folder holds: one trial of its sweep, pinned by overrides."""
         assert isinstance(self.loaded, Loaded)
-        runs = tuple(run_of(self.path, self._cell(job)) for job in jobs)
+        plugins = self.loaded.experiment.plugins
+        runs = tuple(run_of(self.path, self._cell(job), plugins) for job in jobs)
         name, file = self.loaded.name, self.loaded.source
         return Results(self.path, name, self.loaded.experiment, "", None, runs, file, is_part=True)
 

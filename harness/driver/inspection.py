@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
-from harness.config import Cell, Loaded, Transfer
+from harness.config import Cell, Loaded, Transfer, hashed_fields, run_id
 from harness.config.levels import sizes_of
 from harness.config.located import Path as Steps
 from harness.config.methods import QUILTING, has_network
@@ -59,27 +59,6 @@ class FoundImage:
     shape: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Inspected:
-    """A cell that can be carried out.
-
-    Attributes:
-        transfer: resolved.
-        names: its images by their slots, as they were given.
-        images: their files.
-        weights: its network; None where the method has none.
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
-    """
-
-    transfer: Transfer
-    names: dict[str, str]
-    images: dict[str, FoundImage]
-    weights: Identified | None
-    height: int
-    width: int
-
-
 class Inspection:
     """Looks at one cell.
 
@@ -88,41 +67,64 @@ class Inspection:
         cell: the cell.
         memory: shared by the cells of a file, so that 20 cells read a photograph once.
         progress: told how far a download of weights is.
+
+    Attributes:
+        transfer: the cell's, resolved.
+        names: its images by their slots, as they were given.
+        images: their files.
+        weights: its network; None where the method has none.
+        size: height and width of the picture, in pixels.
+
+    Raises:
+        ConfigError: with everything that is wrong with the cell, each at its line.
     """
 
     def __init__(
         self, loaded: Loaded | LoadedSweep, cell: Cell, memory: Memory, progress: Progress | None = None
     ) -> None:
-        self.loaded = loaded
-        self.cell = cell
         self.transfer = cell.transfer
         self.names = dict(image_slots(cell.transfer))
         self.images: dict[str, FoundImage] = {}
-        self.faults: list[Fault] = []
+        self._loaded = loaded
+        self._cell = cell
         self._memory = memory
-        self._progress = progress
+        self._faults: list[Fault] = []
         self._has_network = has_network(cell.transfer.method)
         self._reach = reach_of(cell.transfer) if self._has_network else Reach()
-
-    def inspect(self) -> Inspected:
-        """Find everything and check it.
-
-        Raises:
-            ConfigError: with everything that is wrong with the cell, each at its line.
-        """
         self._find_images()
         self._check_shapes_of_masks()
         self._check_segmentations()
-        weights = self._identify_weights() if self._has_network else None
+        self.weights = self._identify_weights(progress) if self._has_network else None
         self._raise_faults()
-        height, width = self._check_sizes()
+        self.size = self._check_sizes()
         self._raise_faults()
-        pyramid = self._resolve_pyramid()
+        self.transfer = self.transfer.model_copy(update={"pyramid": self._resolve_pyramid()})
         self._raise_faults()
-        resolved = self.transfer.model_copy(update={"pyramid": pyramid})
-        self._check_masks(resolved)
+        self._check_masks()
         self._raise_faults()
-        return Inspected(resolved, self.names, self.images, weights, height, width)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The path of every image, by its slot."""
+        return {slot: image.path for slot, image in self.images.items()}
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run that the cell is."""
+        hashes = {slot: image.sha256 for slot, image in self.images.items()}
+        if self.weights is not None:
+            hashes["weights"] = self.weights.network
+        return run_id(self.transfer, {name: hashes[name] for name in hashed_fields(self.transfer)})
+
+    @property
+    def provenance(self) -> dict[str, dict[str, str]]:
+        """Names and hashes for the manifest; no folders, which would tell W&B who and where the user is."""
+        found = {
+            slot: {"name": Path(self.names[slot]).name, "sha256": image.sha256} for slot, image in self.images.items()
+        }
+        if self.weights is not None:
+            found["weights"] = {"name": "weights", "sha256": self.weights.sha256, "network": self.weights.network}
+        return found
 
     def _attempt(self, field: str | Steps, read: Callable[[*Given], Found], *given: *Given) -> Found | None:
         """What ``read`` gives, or None and a fault at the field."""
@@ -134,13 +136,13 @@ class Inspection:
                 self._memory[key] = error
         found: Found | HarnessError = self._memory[key]
         if isinstance(found, HarnessError):
-            self.faults.append(self.loaded.fault(self.cell, field, self._as_written(str(found))))
+            self._faults.append(self._loaded.fault(self._cell, field, self._as_written(str(found))))
             return None
         return found
 
     def _raise_faults(self) -> None:
-        if self.faults:
-            raise ConfigError(self.faults)
+        if self._faults:
+            raise ConfigError(self._faults)
 
     def _as_written(self, message: str) -> str:
         """A sentence in which a bundled image has the name that the user gave, not the path of its file."""
@@ -168,16 +170,16 @@ class Inspection:
         (one, other), (shape, style_shape) = (
             [self.images[slot].path for slot in slots], [self.images[side].shape for side in SIDES]
         )  # fmt: skip
-        num_before = len(self.faults)
+        num_before = len(self._faults)
         self._attempt(slots[0], check_regions, one, one, shape, shape)
         self._attempt(slots[1], check_regions, other, other, style_shape, style_shape)
-        if len(self.faults) == num_before:
+        if len(self._faults) == num_before:
             self._attempt("segmentation", check_regions, one, other, shape, style_shape)
 
-    def _identify_weights(self) -> Identified | None:
+    def _identify_weights(self, progress: Progress | None) -> Identified | None:
         """The network, which must have every layer that is compared."""
         source = weights_source(self.transfer)
-        weights = self._attempt("weights", identify, source, self._progress)
+        weights = self._attempt("weights", identify, source, progress)
         if weights is None:
             return None
         require = require_named_layers if isinstance(source, NamedNetwork) else require_layers
@@ -195,7 +197,7 @@ class Inspection:
             return 0, 0
         if self.transfer.method == QUILTING:
             self._attempt("quilting.block", check_blocks, self.images["style"].shape, size, self.transfer)
-        for painting in paintings_of(self.transfer) if not self.faults else ():
+        for painting in paintings_of(self.transfer) if not self._faults else ():
             place = ("style_scale",) if painting.slot == "style" else path_of_slot(self.transfer, painting.slot)
             shape = self.images[painting.slot].shape
             self._attempt(place, check_style, shape, size[0] * size[1], painting.scale, self._reach)
@@ -208,7 +210,7 @@ class Inspection:
             return () if isinstance(given, str) else given
         paintings = tuple((self.images[each.slot].shape, each.scale) for each in paintings_of(self.transfer))
         if isinstance(given, str):
-            masked = self._files() if self._is_masked() else {}
+            masked = self.files if self._is_masked() else {}
             found = self._attempt("pyramid", resolve_pyramid, self.transfer, photograph, paintings, self._reach, masked)
             return found or ()
         if given:
@@ -216,19 +218,16 @@ class Inspection:
             self._attempt("pyramid", check_level, photograph, given[0].size, paintings, self._reach, has_windows)
         return given
 
-    def _check_masks(self, resolved: Transfer) -> None:
+    def _check_masks(self) -> None:
         """Masks and regions must leave something at the smallest size."""
         if self._is_masked() and self._has_network:
-            place = "segmentation" if resolved.segmentation else "style"
-            self._attempt(place, check_masks, resolved, self._files(), sizes_of(resolved)[0].size)
+            place = "segmentation" if self.transfer.segmentation else "style"
+            self._attempt(place, check_masks, self.transfer, self.files, sizes_of(self.transfer)[0].size)
 
     def _is_masked(self) -> bool:
         """Whether there are masks or regions."""
         whole = {"content", "start", *(painting.slot for painting in paintings_of(self.transfer))}
         return not self.images.keys() <= whole
-
-    def _files(self) -> dict[str, str]:
-        return {slot: image.path for slot, image in self.images.items()}
 
 
 def _read_image(name_or_path: str) -> FoundImage:

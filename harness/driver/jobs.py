@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.config import Cell, Loaded, hashed_fields, run_id
+from harness.config import Cell, Loaded
 from harness.config.levels import num_evaluations
 from harness.config.methods import QUILTING, has_network
 from harness.config.sweep import LoadedSweep
@@ -109,33 +109,20 @@ class JobMaker:
         Raises:
             ConfigError: with everything that is wrong with it, each at its line.
         """
-        found = Inspection(self.loaded, cell, self._memory, self.progress).inspect()
-        hashes = {slot: image.sha256 for slot, image in found.images.items()}
-        provenance = {slot: {"name": Path(found.names[slot]).name, "sha256": hashes[slot]} for slot in hashes}
-        if found.weights is not None:
-            hashes["weights"] = found.weights.network
-            provenance["weights"] = {
-                "name": "weights", "sha256": found.weights.sha256, "network": found.weights.network
-            }  # fmt: skip
-        identity = run_id(found.transfer, {name: hashes[name] for name in hashed_fields(found.transfer)})
-        own_id, folder = identity, self.out / self.loaded.name / identity
+        found, loaded = Inspection(self.loaded, cell, self._memory, self.progress), self.loaded
+        own_id, folder = found.run_id, self.out / loaded.name
         if part == "again":
-            own_id, folder = identity + AGAIN, self.out / self.loaded.name / "repeats" / identity
-        manifest = self._manifest(own_id, cell, provenance)
-        files = {slot: image.path for slot, image in found.images.items()}
-        return Job(cell, Row(own_id, folder, found.transfer, files, manifest), found.height, found.width, part)
-
-    def _manifest(self, own_id: str, cell: Cell, provenance: dict[str, dict[str, str]]) -> Manifest:
-        """A new run's; names without folders, which would tell W&B who and where the user is."""
-        loaded = self.loaded
+            own_id, folder = own_id + AGAIN, folder / "repeats"
         definition = loaded.sweep if isinstance(loaded, LoadedSweep) else loaded.experiment
-        return Manifest(
+        manifest = Manifest(
             own_id,
             loaded.name,
             label=dict(cell.label),
-            provenance={"files": provenance},
+            provenance={"files": found.provenance},
             tracking={**definition.tracking.model_dump(mode="json"), "command": loaded.command(cell)},
         )
+        row = Row(own_id, folder / found.run_id, found.transfer, found.files, manifest)
+        return Job(cell, row, *found.size, part)
 
 
 def make_jobs(loaded: Loaded, out: Path, progress: Progress | None = None) -> list[Job]:

@@ -227,19 +227,21 @@ class Driver:
     def _tell(self, job: Job, manifest: Manifest) -> None:
         """Tell every trial that this run belongs to what became of it."""
         objectives = self.settings.objectives
-        missing = [name for name in objectives if manifest.metrics.get(name) is None]
+        values = {name: value for name in objectives if (value := manifest.metrics.get(name)) is not None}
+        missing = [name for name in objectives if name not in values]
+        why = "; ".join(manifest.unmeasured.get(name, f"{name} could not be measured") for name in missing)
         on_the_way: dict[int | str, float] = {
-            rung: metrics[objectives[0]]
-            for rung, metrics in manifest.rungs.items()
-            if metrics.get(objectives[0]) is not None
+            rung: value for rung, metrics in manifest.rungs.items() if (value := metrics.get(objectives[0])) is not None
         }
         for asked in self._trials.pop(job.row.id, []):
             if manifest.status is Status.PRUNED:
                 self.session.prune(asked.number, on_the_way)
             elif manifest.status is Status.DONE and not missing:
-                self.session.complete(asked.number, [manifest.metrics[name] for name in objectives], on_the_way)
+                self.session.complete(asked.number, list(values.values()), on_the_way)
             else:
-                self.session.fail(asked.number, manifest.reason or f"{', '.join(missing)} could not be measured")
+                self.session.fail(asked.number, manifest.reason or why)
+                if manifest.status is Status.DONE:
+                    self.observer.noted(f"Trial {asked.number} failed: {why}")
 
     def _end(self, event: Ended) -> None:
         """A task is over: whatever of it has not finished waits again, within the rules."""

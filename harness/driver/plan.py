@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.config import Loaded
+from harness.config import LOSSES, METRICS, Loaded
 from harness.downloads import Progress
 from harness.driver.folder import ExperimentFolder, finished_elsewhere
 from harness.driver.jobs import Job, make_jobs
 from harness.features.registry import cached_vgg16
-from harness.metrics.names import ON_VGG16
+from harness.measures.names import ON_VGG16
+from harness.registries import is_of_one_run, measure
 from harness.runs.measured import is_outdated
 from harness.runs.store import RunFolder, Status
 
@@ -41,8 +42,9 @@ class Plan:
         linked: finished in another experiment's folder, by run id.
         failed: failed before, and not asked to be tried again.
         left: to compute.
-        outdated: finished, to be measured again: their numbers are of another embedded network, or lack a wanted one.
-        wanted: the numbers of VGG-16 that the claims are about, where it is on the machine.
+        outdated: finished, to be measured again: their numbers are of another embedded network or plugin, or lack a
+            wanted one.
+        wanted: what the claims are about of VGG-16, where it is on the machine, and of plugins' measures.
     """
 
     jobs: Sequence[Job]
@@ -73,8 +75,7 @@ def make_plan(loaded: Loaded, options: Options, progress: Progress | None = None
     left: list[Job] = []
     outdated: list[Job] = []
     linked: dict[str, Path] = {}
-    claimed = [claim.measure for claim in loaded.experiment.claims if claim.measure in ON_VGG16]
-    wanted = tuple(dict.fromkeys(claimed)) if claimed and cached_vgg16() else ()
+    wanted = tuple(dict.fromkeys(claim.measure for claim in loaded.experiment.claims if _is_wanted(claim.measure)))
     for job in jobs:
         status = job.status
         if options.fresh:
@@ -89,6 +90,13 @@ def make_plan(loaded: Loaded, options: Options, progress: Progress | None = None
         else:
             left.append(job)
     return Plan(jobs, done, linked, failed, left, outdated, wanted)
+
+
+def _is_wanted(name: str) -> bool:
+    """Whether a claim's measure is taken by the workers: a plugin's of one run, or one of VGG-16 that is at hand."""
+    if name in ON_VGG16:
+        return cached_vgg16() is not None
+    return name not in (*METRICS, *LOSSES) and measure.registered(name).plugin is not None and is_of_one_run(name)
 
 
 def _is_outdated(folder: RunFolder, wanted: Sequence[str]) -> bool:

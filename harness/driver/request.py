@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config import Loaded, load_experiment
+from harness.config.given import Spec
 from harness.config.loading import load_sweep
 from harness.config.sweep import LoadedSweep
 from harness.images.library import fault_of_image
@@ -16,7 +17,7 @@ class Request:
     """How to carry out a file.
 
     Attributes:
-        file: an experiment's or a sweep's.
+        spec: an experiment's or a sweep's file, or what may stand for one.
         overrides: ``key=value``.
         out: the folder of all files' folders.
         profile: one of the file's.
@@ -27,9 +28,10 @@ class Request:
         retry_failed: compute failed runs again.
         fresh: forget the file's runs.
         checkpoint_every_s: seconds between checkpoints.
+        name: of a mapping's runs' folder.
     """
 
-    file: Path
+    spec: Spec
     overrides: tuple[str, ...] = ()
     out: Path = Path("runs")
     profile: str | None = None
@@ -40,6 +42,7 @@ class Request:
     retry_failed: bool = False
     fresh: bool = False
     checkpoint_every_s: float = 30.0
+    name: str | None = None
 
 
 def load_asked(request: Request) -> Loaded:
@@ -48,9 +51,9 @@ def load_asked(request: Request) -> Loaded:
     Raises:
         ConfigError: with every fault of its file and overrides.
     """
-    return load_experiment(request.file, request.overrides, request.profile, fault_of_image)
+    return load_experiment(request.spec, request.overrides, request.profile, fault_of_image, request.name, request.out)
 
 
 def load_asked_sweep(request: Request) -> LoadedSweep:
     """The sweep of a request; errors as of ``load_asked``."""
-    return load_sweep(request.file, request.overrides, request.profile, fault_of_image)
+    return load_sweep(request.spec, request.overrides, request.profile, fault_of_image, request.name, request.out)

@@ -22,8 +22,8 @@ from harness.config.styles import paintings_of
 from harness.driver.jobs import Job
 from harness.images.files import read_image, write_png
 from harness.images.masks import read_mask, resize_mask
-from harness.images.resize import fit_area, resize, to_array, to_tensor
-from harness.runs.prepare import Row, painting_of, photograph_of, prepare_images
+from harness.images.resize import fit_area, painting_of, photograph_of, resize, to_array, to_tensor
+from harness.runs.prepare import Row, prepare_images
 
 AS_USED = "_as_used"
 

@@ -22,7 +22,7 @@ from harness.driver.request import Request
 from harness.driver.telling import Telling
 from harness.errors import HarnessError
 from harness.features.registry import fetch_vgg16
-from harness.metrics.names import ON_VGG16
+from harness.measures.names import ON_VGG16
 from harness.runs.measured import is_outdated, measured_on_for
 from harness.runs.store import RunFolder, Status
 from harness.studies.naming import study_name

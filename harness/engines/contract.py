@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from harness.registries import Plugin
+
 if TYPE_CHECKING:  # a row's module imports torch, which a driver that only plans can do without
     from harness.runs.prepare import Row
-    from harness.runs.store import Manifest
+    from harness.runs.store import Manifest, Metrics
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Task:
         rungs: evaluations at which the comparable numbers are measured on the way and reported; sorted.
         tracking: ``online``, ``offline`` or ``off``.
         wandb_folder: the experiment's ``wandb`` folder.
-        objectives: the comparable numbers that are minimised.
+        objectives: the measures that are minimised, and further ones that are wanted of every picture.
+        plugins: what the worker loads first, as the driver read it.
     """
 
     rows: tuple[Row, ...]
@@ -39,6 +42,7 @@ class Task:
     tracking: str = "off"
     wandb_folder: Path = Path("wandb")
     objectives: tuple[str, ...] = ()
+    plugins: tuple[Plugin, ...] = ()
 
 
 class End(enum.Enum):
@@ -75,7 +79,7 @@ class Measured:
 
     run_id: str
     evaluation: int
-    metrics: Mapping[str, float]
+    metrics: Metrics
 
 
 @dataclass(frozen=True)

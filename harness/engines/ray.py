@@ -303,10 +303,10 @@ def open_ray(
 
 
 def _needed_by(task: Task) -> list[str]:
-    """The paths that a node must see: images, and the deepest folder that is there of each run's."""
+    """The paths that a node must see: images, plugins, and the deepest folder that is there of each run's."""
     folders = {next(path for path in row.folder.parents if path.exists()) for row in task.rows}
     files: Iterable[Path] = (Path(file) for row in task.rows for file in row.files.values())
-    return sorted({str(path) for path in (*folders, *files)})
+    return sorted({str(path) for path in (*folders, *files, *(plugin.path for plugin in task.plugins))})
 
 
 def _death_sentence(worker: _Worker, error: Exception) -> str:

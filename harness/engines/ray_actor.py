@@ -136,8 +136,9 @@ class Carrier:
             if unseen is not None:
                 end, exit_code = End.ERROR, 2
                 message = (
-                    f"{unseen} is not to be seen from the node {self.place().node}; on a Ray cluster --out and the "
-                    "images must lie where every node finds them under the same path: on a shared file system."
+                    f"{unseen} is not to be seen from the node {self.place().node}; on a Ray cluster --out, the "
+                    "images and the plugins must lie where every node finds them under the same path: on a shared file "
+                    "system."
                 )
             else:
                 end, message, exit_code = carry_out(

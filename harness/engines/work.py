@@ -9,7 +9,7 @@ import gc
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ import torch
 
 from harness.engines.contract import Advanced, End, Event, Finished, Measured, Noted, Task
 from harness.errors import HarnessError, OutOfMemory
+from harness.registries import use_as_read
 from harness.runs.batch import Execution, run_batch
 from harness.runs.keeper import Keeper, Listener
 from harness.runs.prepare import Row
 from harness.runs.provenance import provenance
 from harness.runs.signals import Orders
-from harness.runs.store import Manifest
+from harness.runs.store import Manifest, Metrics
 from harness.runs.tracker import Tracker
 from harness.tracking.mode import Mode
 from harness.tracking.wandb_tracker import open_tracker
@@ -99,7 +100,7 @@ class _Ends(Listener):
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    def measured(self, row_id: str, evaluation: int, metrics: Mapping[str, Any]) -> None:
+    def measured(self, row_id: str, evaluation: int, metrics: Metrics) -> None:
         """A rung's numbers."""
         self._send(Measured(row_id, evaluation, metrics))
 
@@ -141,6 +142,7 @@ def carry_out(
         objectives=task.objectives,
     )
     try:
+        use_as_read(task.plugins)
         rows = _with_provenance(task, device, threads)
         run_batch(rows, execution, lambda keeper: [_Reporter(keeper, worker, send)], kept.of(task), asked, _Ends(send))
         return End.DONE, "", 0

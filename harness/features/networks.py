@@ -137,7 +137,7 @@ class PluginNetwork(nn.Module):
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             maps = self(self._grey(h, w).requires_grad_(), layers)
         own = {tensor.untyped_storage().data_ptr() for tensor in (*self.parameters(), *self.buffers())}
-        numbers = sum(size for pointer, size in kept.items() if pointer not in own)
+        numbers: int = sum(size for pointer, size in kept.items() if pointer not in own)
         numbers += 2 * sum(features.numel() for features in maps.values())
         return round(numbers * itemsize * height * width / (h * w))
 

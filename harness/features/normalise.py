@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ from harness.errors import WeightsError
 from harness.features.means_cache import means_file, read_means, write_means
 from harness.features.published_means import published_means
 from harness.features.vgg import VGG, Padding, Pooling, layers_in, minimum_size_px, with_all_filters
-from harness.features.weights import LoadedWeights
+from harness.features.weights import LoadedWeights, load_state
 
 NORMALISED_WITH: tuple[Pooling, Padding] = ("max", "zeros")
 """Pooling and padding under which the mean activations are 1: those of the network's training."""
@@ -222,6 +223,12 @@ def normalised_state(loaded: LoadedWeights, photographs: Iterable[Tensor] | None
         side = max(PROBE_SIZE_PX, minimum_size_px(loaded.layers[-1]))
         verify_unchanged(loaded.state, scaled, means, photographs[0][:1, :, :side, :side], *NORMALISED_WITH)
     return scaled | compared_filters(loaded.state, means)
+
+
+@lru_cache(maxsize=1)
+def embedded_network() -> VGG:
+    """The network on which the comparable numbers are measured, whatever was optimised; on the CPU, in float32."""
+    return VGG(normalised_state(load_state("embedded")))
 
 
 def _measured_means(loaded: LoadedWeights, photographs: list[Tensor]) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ LAYERS = layers_of(VGG19)
 NETWORKS = {"VGG-19": LAYERS, "VGG-16": layers_of(VGG16)}
 """Layers by the network's name; VGG-19, which has all, comes first."""
 
-GRID_PX = 2 ** (len(VGG19) - 1)
+GRID_PX: int = 2 ** (len(VGG19) - 1)
 """A crop whose corner is at a multiple of this has the whole image's pooling windows, in every block."""
 
 
@@ -69,7 +69,8 @@ def deepest_of(layers: Iterable[str]) -> str:
 
 def minimum_size_px(deepest: str) -> int:
     """The shortest image side in pixels for which ``deepest`` still has a 2 × 2 map (reflection needs two pixels)."""
-    return 2 * 2 ** (block_of(deepest) - 1)
+    side_px: int = 2 * 2 ** (block_of(deepest) - 1)
+    return side_px
 
 
 def map_shape(layer: str, height: int, width: int) -> tuple[int, int]:
@@ -84,7 +85,7 @@ def halo_px(deepest: str, layers: Sequence[str]) -> int:
     Each 3×3 convolution before it in ``layers``, its network, adds one position, of 2^(block − 1) pixels: for conv5_1
     of VGG-19 70 pixels, so 80; of VGG-16 58, so 64.
     """
-    reach = sum(2 ** (block_of(layer) - 1) for layer in layers_until(deepest, layers))
+    reach: int = sum(2 ** (block_of(layer) - 1) for layer in layers_until(deepest, layers))
     return -(-reach // GRID_PX) * GRID_PX
 
 

@@ -124,7 +124,7 @@ def _matched(style: Tensor, content: Tensor) -> Tensor:
     roots = variances_C.clamp(min=0).sqrt()  # rounding may leave −1e-18
     # Deviates from Gatys et al. 2016 (color), histogram matching: of its two factorisations the symmetric square roots
     # alone, and a pseudo-inverse, so that directions in which the style hardly varies are not stretched to match.
-    A = (U_C * roots) @ U_C.T @ (U_S * inverse_roots) @ U_S.T
+    A: Tensor = (U_C * roots) @ U_C.T @ (U_S * inverse_roots) @ U_S.T
     return (A @ (x_S - mean_S) + mean_C).reshape(style.shape)
 
 

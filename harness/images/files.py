@@ -157,8 +157,8 @@ def _decode(path: Path, image: Image.Image) -> Array:
         image = image.convert("LA")
     if has_alpha:
         image = image.convert("RGBA")
-        alpha = np.asarray(image.getchannel("A"), dtype=np.float32)[..., None] / np.float32(255)
-        colours = np.asarray(_to_srgb(path, image.convert("RGB"), profile), dtype=np.float32) / np.float32(255)
+        alpha: Array = np.asarray(image.getchannel("A"), dtype=np.float32)[..., None] / np.float32(255)
+        colours: Array = np.asarray(_to_srgb(path, image.convert("RGB"), profile), dtype=np.float32) / np.float32(255)
         return colours * alpha + (np.float32(1) - alpha)
     if image.mode in ("1", "P", "HSV", "YCbCr", "RGBX"):
         image = image.convert("RGB")

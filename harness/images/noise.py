@@ -39,5 +39,5 @@ def _pink(white: Tensor) -> Tensor:
     horizontal = torch.fft.rfftfreq(width, dtype=torch.float64)
     frequency = torch.hypot(vertical[:, None], horizontal[None, :])
     frequency[0, 0] = torch.inf  # no mean
-    pink = torch.fft.irfft2(torch.fft.rfft2(white.double()) / frequency, s=(height, width))
+    pink: Tensor = torch.fft.irfft2(torch.fft.rfft2(white.double()) / frequency, s=(height, width))
     return (pink / pink.std((1, 2), correction=0, keepdim=True)).float()

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from harness.errors import ImageError
-from harness.images.files import MAX_PIXELS
+from harness.images.files import MAX_PIXELS, read_image
 
 
 def to_tensor(image: NDArray[Any]) -> Tensor:
@@ -90,6 +90,18 @@ def fit_area(height: int, width: int, area_px: int, scale: float) -> tuple[int, 
     fitted = math.floor(height * factor + 0.5), math.floor(width * factor + 0.5)
     _check_size(*fitted)
     return fitted
+
+
+def photograph_of(path: str, size: int | tuple[int, int]) -> Tensor:
+    """A photograph (3, H, W) with that longer side, or that height and width."""
+    image = to_tensor(read_image(path))
+    return resize(image, *(fit_longer_side(image.shape[1], image.shape[2], size) if isinstance(size, int) else size))
+
+
+def painting_of(path: str, size: tuple[int, int], scale: float) -> Tensor:
+    """A painting (3, H_s, W_s) with the area of a picture of that height and width, its lengths times ``scale``."""
+    image = to_tensor(read_image(path))
+    return resize(image, *fit_area(image.shape[1], image.shape[2], size[0] * size[1], scale))
 
 
 def _check_size(height: int, width: int) -> None:

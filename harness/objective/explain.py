@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from harness.objective.row_objective import RowObjective
+from harness.objective.row_objective import GRAM, RowObjective
 
 Shapes = Mapping[str, tuple[int, int]]
 """Layer to its number of filters N and of positions M."""
@@ -23,6 +23,7 @@ class Term:
         weight: v_l, or ω w_l of one painting, as the transfer says.
         printed: what multiplies equation 1 (content) or equation 4 (style) as printed, or a style statistic's distance.
         part: which of the row's paintings; None for content.
+        statistic: which style statistic is compared.
     """
 
     side: str
@@ -32,6 +33,14 @@ class Term:
     weight: float
     printed: float
     part: int | None = None
+    statistic: str = GRAM
+
+    @property
+    def equation(self) -> str:
+        """The printed equation that ``printed`` multiplies."""
+        if self.side == "content":
+            return "½ Σ (F − P)²  (eq. 1)"
+        return "E_l           (eq. 4)" if self.statistic == GRAM else f"distance of {self.statistic}"
 
 
 def terms_of(objective: RowObjective, shapes: Shapes) -> list[Term]:
@@ -48,7 +57,8 @@ def terms_of(objective: RowObjective, shapes: Shapes) -> list[Term]:
         for number, part in enumerate(objective.styles):
             if part.weight > 0:
                 weight = part.weight * objective.style_layers[layer]
-                terms.append(Term("style", layer, *shapes[layer], weight, objective.beta * weight * factor, number))
+                printed = objective.beta * weight * factor
+                terms.append(Term("style", layer, *shapes[layer], weight, printed, number, objective.statistic))
     return terms
 
 

@@ -10,7 +10,7 @@ single precision, for the usual layers (conv4_2; conv1_1 to conv5_1), average po
 
                         one pass, MiB per        in tiles of     MiB, for a picture of any size
                         million pixels
-    embedded network     864                      800 px          854
+    embedded network    1230                      688 px          929
     full-width VGG-19   2227                      464 px          974
     full-width VGG-16   2136                      512 px         1005
 

@@ -100,7 +100,8 @@ class StyleStatistic:
             raise self._wrong(
                 "statistics", f"gave {described(found)} for maps {given}; allowed: a floating-point tensor{each}"
             )
-        return found / num_positions if self.is_additive else found
+        statistics: Tensor = found / num_positions if self.is_additive else found
+        return statistics
 
     def distance(self, own: Tensor, target: Tensor) -> Tensor:
         """(b,): how far (b, …) statistics are from a painting's, (1, …).
@@ -118,7 +119,8 @@ class StyleStatistic:
             allowed = f"a tensor ({len(own)},)" if self._is_batched else "a scalar tensor"
             given = found[0] if isinstance(found, Tensor) and not self._is_batched else found
             raise self._wrong("distance", f"gave {described(given)}; allowed: {allowed}")
-        return found
+        distances: Tensor = found
+        return distances
 
     def check(self, features: Tensor, found: Tensor, num_positions: int) -> None:
         """Check a plugin's statistics of a painting's whole (1, N, h, w) maps once, before they are a target.

@@ -82,7 +82,8 @@ class TermOfPhotograph:
             raise self._wrong(
                 f"gave {described(found)} for images {tuple(images.shape)}; allowed: a tensor ({len(images)},)"
             )
-        return found
+        losses: Tensor = found
+        return losses
 
     def check(self, found: Tensor) -> None:
         """Raise a ``PluginError`` where what it gives for finite pictures is not finite."""

@@ -34,7 +34,8 @@ four covariances, each divided by its trace; ``tests/test_preconditioner.py`` me
 def colour_factor(power: float = COLOUR_POWER) -> Tensor:
     """Cᵖ, (3, 3) float64, symmetric positive definite."""
     values, vectors = torch.linalg.eigh(torch.tensor(COLOUR_COVARIANCE, dtype=torch.float64))
-    return vectors @ torch.diag(values**power) @ vectors.T
+    factor: Tensor = vectors @ torch.diag(values**power) @ vectors.T
+    return factor
 
 
 class FourierFilter:
@@ -73,7 +74,7 @@ class FourierFilter:
             self.colours = None if self.colours is None else self.colours.to(v)
         rows = v.view(*v.shape[:-1], *self.shape)
         spectrum = torch.fft.rfft2(rows if self.colours is None else _mixed(rows, self.colours))
-        filtered = torch.fft.irfft2(spectrum.mul_(self.gain), s=self.shape[-2:])
+        filtered: Tensor = torch.fft.irfft2(spectrum.mul_(self.gain), s=self.shape[-2:])
         return filtered.reshape(v.shape)
 
 

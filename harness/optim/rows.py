@@ -97,7 +97,7 @@ class BatchedOptimizer(torch.optim.Optimizer):
             for slot in self.active:
                 self._clamp(slot)
             self.best_images = images.detach().clone()
-            self._last = images.detach().clone() if keep_last else None
+            self._last: Tensor | None = images.detach().clone() if keep_last else None
         self.best_losses = torch.full((len(images),), torch.inf, dtype=torch.float64, device=images.device)
         self._codes = torch.full((len(images),), RUNNING, dtype=torch.int64, device=images.device)
         self._table = self._fresh_table(len(images))
@@ -281,7 +281,8 @@ class BatchedOptimizer(torch.optim.Optimizer):
 
     def _rate(self) -> Tensor:
         """Each row's learning rate (A,) float64."""
-        return self.param_groups[0]["lr"] * self._table["rate_scale"]
+        learning_rate: float = self.param_groups[0]["lr"]
+        return learning_rate * self._table["rate_scale"]
 
     def _flat(self, tensor: Tensor) -> Tensor:
         return tensor.reshape(len(tensor), -1)

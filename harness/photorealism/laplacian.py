@@ -119,7 +119,7 @@ def _window_affinity(band: Tensor, epsilon: float) -> Tensor:
     covariance = centred @ centred.transpose(1, 2) / 9
     regularised = covariance + epsilon / 9 * torch.eye(3).to(band)
     # With Σ = L Lᵀ, aᵀ Σ⁻¹ b = (L⁻¹ a)ᵀ (L⁻¹ b): M stays positive semidefinite where Σ is nearly singular.
-    whitened = torch.linalg.solve_triangular(torch.linalg.cholesky(regularised), centred, upper=False)
+    whitened: Tensor = torch.linalg.solve_triangular(torch.linalg.cholesky(regularised), centred, upper=False)
     return ((1 + whitened.transpose(1, 2) @ whitened) / 9).permute(1, 2, 0).reshape(9, 9, h, w)
 
 

@@ -264,7 +264,8 @@ def _luminance(image: Floats) -> Floats:
     # Deviates from Efros & Freeman 2001, section 3: the paper says intensity, of no stated weights; here luma of
     # ITU-R BT.601, of the sRGB values as they are.
     red, green, blue = Y_OF_RGB
-    return red * image[0] + green * image[1] + blue * image[2]
+    luma: Floats = red * image[0] + green * image[1] + blue * image[2]
+    return luma
 
 
 def _check_image(image: Tensor, what: str) -> None:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import yaml
 
 from harness.config import Experiment, canonical_json
-from harness.config.claims import LOSSES, matches
+from harness.config.claims import LOSSES, METRICS, matches
 from harness.config.levels import num_evaluations
 from harness.config.methods import has_network
 from harness.config.strict import WRITTEN
@@ -31,7 +31,7 @@ from harness.config.yaml_source import flow
 from harness.errors import ImageError, UsageError
 from harness.results.pictures import Iterates, Pixels, read_pixels
 from harness.runs.measured import OneNetwork, measured_by
-from harness.runs.store import Manifest, RunFolder, Status
+from harness.runs.store import Manifest, Metrics, RunFolder, Status
 
 CELLS = "cells.json"
 DRIVER_LOCK = ".driver.lock"
@@ -59,6 +59,7 @@ class Run:
         sources: ``content``, ``style`` and whatever else it was made from, at the picture's size or area, as PNG files;
             the keys stand in ``harness.driver.source_images``.
         evaluations: how many the whole run has, where that was kept; see ``num_evaluations``.
+        plugins: as its experiment names them.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Run:
     folder: RunFolder
     sources: Mapping[str, Path]
     evaluations: int | None = None
+    plugins: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Run {self.id} ({self.name}): {self.status.value}>"
@@ -94,11 +96,11 @@ class Run:
 
     @property
     def reason(self) -> str:
-        """Why it failed or ended early; empty otherwise."""
-        return self.manifest.reason if self.manifest else ""
+        """Why it failed or ended early, or could not be measured; empty otherwise."""
+        return " ".join([self.manifest.reason, *self.manifest.unmeasured.values()]).strip() if self.manifest else ""
 
     @property
-    def metrics(self) -> Mapping[str, Any]:
+    def metrics(self) -> Metrics:
         """The comparable numbers; empty until it is done."""
         return self.manifest.metrics if self.manifest else {}
 
@@ -132,6 +134,29 @@ class Run:
         if not self.sources:
             raise ImageError(f"Run {self.id} does not say where its {key} is; load its experiment's folder instead.")
         raise ImageError(f"Run {self.id} ({self.name}) has no image {key!r}; it has {', '.join(self.sources)}.")
+
+    def measure(self, name: str, to: str | None = None) -> float:
+        """A measure of the finished picture: a comparable number, one that claims name, or one of its plugins'.
+
+            run.measure("edge_correlation"), run.measure("gram_distance", to="strokes")
+
+        What compares with the experiment's other runs is a claim's.
+
+        Args:
+            name: of the measure.
+            to: the painting that is meant, for a measure that asks for one.
+
+        Raises:
+            CannotMeasureError: the run is not done, or the measure has no meaning for it.
+            UsageError: there is no such measure, or its plugin is gone.
+            PluginError: a user's measure fails, with its file and line.
+            ImageError: a picture was deleted.
+        """
+        from harness.results.measuring import Measuring
+
+        is_lacking = name in METRICS and self.metrics.get(name) is None
+        measuring = Measuring([self])
+        return (measuring.computed if is_lacking else measuring.of_run)(name, self, to)
 
     def start(self) -> Pixels:
         """The picture at which the first evaluation was measured, clamped to [0, 1], (H, W, 3) uint8.
@@ -333,7 +358,7 @@ def load_whole(path: Path | str) -> Results:
         file = Path(data.pop("file"))
         model: type[Sweep | Experiment] = Sweep if "space" in data else Experiment
         definition = model.model_validate(data, context=WRITTEN)
-        runs = tuple(run_of(of_runs, cell) for cell in cells["cells"])
+        runs = tuple(run_of(of_runs, cell, definition.plugins) for cell in cells["cells"])
         storage, command = cells.get("storage"), cells.get("command")
         return Results(folder, of_runs.resolve().name, definition, cells["study"], storage, runs, file, command)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -372,8 +397,8 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def run_of(folder: Path, cell: Mapping[str, Any]) -> Run:
-    """A run as cells.json, in ``folder``, has it."""
+def run_of(folder: Path, cell: Mapping[str, Any], plugins: tuple[str, ...]) -> Run:
+    """A run as cells.json, in ``folder``, has it; its experiment names plugins."""
     return Run(
         cell["id"],
         dict(cell["label"]),
@@ -383,6 +408,7 @@ def run_of(folder: Path, cell: Mapping[str, Any]) -> Run:
         RunFolder(folder / cell["folder"]),
         {key: folder / name for key, name in cell["sources"].items()},
         cell.get("evaluations"),
+        plugins,
     )
 
 

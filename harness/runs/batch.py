@@ -20,14 +20,15 @@ from torch import Tensor
 
 from harness.config.transfer import Lbfgs
 from harness.errors import OutOfMemory, PluginError
+from harness.measures.comparable import Comparable
 from harness.runs.again import can_be_brought_up_to_date, measure_again
 from harness.runs.batch_module import BatchModule, Progress, UntilDone
 from harness.runs.checkpoint import load_checkpoint
 from harness.runs.finishing import Finishing
 from harness.runs.keeper import Keeper, Listener
+from harness.runs.measured import measured_on
 from harness.runs.modules import Execution, module_makers
-from harness.runs.prepare import Row, prepare_images
-from harness.runs.reference import References
+from harness.runs.prepare import Row, prepare_images, target_of
 from harness.runs.signals import Orders, on_signals
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracker import Tracker
@@ -77,7 +78,7 @@ def run_batch(
             held.callback(folder.release)
             manifest = folder.manifest()
             if manifest is not None and manifest.status is Status.DONE:  # perhaps by another process meanwhile
-                is_outdated = can_be_brought_up_to_date(manifest)
+                is_outdated = can_be_brought_up_to_date(manifest, execution.objectives)
                 if not is_outdated or folder.image_path.exists():  # a picture that was deleted is computed again
                     if is_outdated:
                         _measure_again(row, folder, execution, tracker or Tracker())
@@ -149,10 +150,10 @@ def _compute(
     photographs = [prepared.photographs[k] for k in prepared.photograph_of]
     finishing = Finishing([row.transfer for row in rows], photographs)
     progress = Progress.of(len(rows))
-    references = References(rows, prepared, execution.objectives)
+    comparable = Comparable([*map(target_of, rows, photographs)], execution.objectives)
     keeper = Keeper(
-        [row.id for row in rows], folders, references.measure, finishing, progress, tracker,
-        execution.checkpoint_every_s, asked, execution.rungs, listener,
+        [row.id for row in rows], folders, comparable.measure, finishing, progress, tracker,
+        execution.checkpoint_every_s, asked, execution.rungs, listener, measured_on(execution.objectives),
     )  # fmt: skip
     states = _resume(progress, keeper, [row.manifest.provenance for row in rows])
     for number, make_module in enumerate(module_makers(rows, prepared, execution, progress)):

@@ -78,13 +78,13 @@ class FunctionRows(BatchModule):
         """There is nothing to optimise."""
 
     def training_step(self, batch: object, batch_idx: int) -> None:
-        """Make the next row's picture."""
-        row = self._active[0]
-        self._pictures[row] = self._picture_of(row)
-        self.evaluation[row] = 1
-        columns = {name: torch.tensor([math.nan]) for name in self.columns_of(row)}
-        self.records.append(Record((row,), (1,), time.monotonic(), columns, self._pictures[row][None]))
-        self.drop([row])
+        """Make the next row's picture; Lightning asks once more when there is none left."""
+        for row in self._active[:1]:
+            self._pictures[row] = self._picture_of(row)
+            self.evaluation[row] = 1
+            columns = {name: torch.tensor([math.nan]) for name in self.columns_of(row)}
+            self.records.append(Record((row,), (1,), time.monotonic(), columns, self._pictures[row][None]))
+            self.drop([row])
 
     def _picture_of(self, row: int) -> Tensor:
         transfer, prepared = self._rows[row].transfer, self._prepared

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,24 +15,24 @@ from torch import Tensor
 
 from harness.images.files import read_image, write_png
 from harness.images.resize import to_array, to_tensor
+from harness.measures.comparable import Numbers
 from harness.optim import RowStatus
 from harness.runs.batch_module import SHARE, BatchModule, Progress, Record
 from harness.runs.checkpoint import Checkpoint, save_checkpoint
 from harness.runs.finishing import Finishing
 from harness.runs.iterates import is_log_spaced
-from harness.runs.measured import measured_on
 from harness.runs.signals import Orders
-from harness.runs.store import Attempt, Manifest, RunFolder, Status
+from harness.runs.store import Attempt, Manifest, Metrics, RunFolder, Status
 from harness.runs.tracker import Tracker
 from harness.runs.trials import with_ended_trials
 
-Measure = Callable[[int, Tensor, bool], Mapping[str, Any]]
+Measure = Callable[[int, Tensor, bool], Numbers]
 
 
 class Listener:
     """Who wants to know what happens to a batch's rows; this one does not."""
 
-    def measured(self, row_id: str, evaluation: int, metrics: Mapping[str, Any]) -> None:
+    def measured(self, row_id: str, evaluation: int, metrics: Metrics) -> None:
         """A row's comparable numbers at a rung are known."""
 
     def ended(self, row_id: str, manifest: Manifest) -> None:
@@ -52,6 +53,7 @@ class Keeper(pl.Callback):
         asked: looked at before and after every training step.
         rungs: evaluations at which a row's best iterate is measured on the way.
         listener: is told of rungs and ends.
+        measured_on: what the manifests say of the numbers: see ``harness.runs.measured``.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Keeper(pl.Callback):
         asked: Orders,
         rungs: Collection[int] = (),
         listener: Listener | None = None,
+        measured_on: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.ids = ids
         self.folders = folders
@@ -77,6 +80,7 @@ class Keeper(pl.Callback):
         self.asked = asked
         self.rungs = frozenset(rungs)
         self.listener = listener or Listener()
+        self.measured_on = dict(measured_on)
         self.open_rows = set(range(len(folders)))
         """Rows whose runs have not ended; those of other levels than the one that is fitted are among them."""
         self.latest: list[dict[str, float]] = [{} for _ in folders]
@@ -88,7 +92,7 @@ class Keeper(pl.Callback):
         """Roll a folder back to its checkpoint and open a new attempt; 0 evaluations begin it.
 
         What was measured at rungs before the checkpoint is told once more: whoever asks now may not have heard it.
-        Where that was on another embedded network it is forgotten.
+        Where that was with another embedded network or plugin it is forgotten.
         """
         folder = self.folders[row]
         folder.remove_temporary_files()
@@ -101,13 +105,11 @@ class Keeper(pl.Callback):
         kept = [line for line in history if line["evaluation"] <= evaluation]
         self._seconds_before[row] = kept[-1]["seconds"] if kept else 0.0
         attempts.append(Attempt(evaluation + 1, evaluation))
-        now = dict(measured_on())
-        is_same = manifest.measured_on == now
+        is_same = manifest.measured_on == self.measured_on
         rungs = {rung: m for rung, m in manifest.rungs.items() if is_same and int(rung) <= evaluation}
         changes: dict[str, Any] = {"attempts": tuple(attempts), "provenance": dict(provenance), "rungs": rungs}
-        folder.write_manifest(
-            replace(manifest, status=Status.RUNNING, reason="", metrics={}, measured_on=now, **changes)
-        )
+        changes["measured_on"] = self.measured_on
+        folder.write_manifest(replace(manifest, status=Status.RUNNING, reason="", metrics={}, unmeasured={}, **changes))
         folder.image_path.unlink(missing_ok=True)  # of a pruned run
         self.tracker.add(folder)
         for rung, metrics in rungs.items():
@@ -208,10 +210,10 @@ class Keeper(pl.Callback):
         self._close_attempt(folder, module.evaluation[row])
         reason = "" if status is RowStatus.RUNNING else status.value  # also of a row that ended early
         if status is RowStatus.FAILED:
-            manifest = self._end(row, Status.FAILED, reason, {})
+            manifest = self._end(row, Status.FAILED, reason, Numbers({}, {}))
         else:
-            metrics = self._metrics(module, row, self._write_picture(module, row), is_finished=True)
-            manifest = self._end(row, Status.DONE, reason, metrics)
+            numbers = self._numbers(module, row, self._write_picture(module, row), is_finished=True)
+            manifest = self._end(row, Status.DONE, reason, numbers)
         folder.checkpoint_path.unlink(missing_ok=True)
         self._leave(module, row, manifest)
 
@@ -219,13 +221,13 @@ class Keeper(pl.Callback):
         """Let a row go: like a finished one, but its checkpoint stays, so that it can be carried to the end later."""
         self.save(module, [row])
         reason = f"It was given up at evaluation {module.evaluation[row]} of {module.steps}."
-        metrics = self._metrics(module, row, self._write_picture(module, row))
-        self._leave(module, row, self._end(row, Status.PRUNED, reason, metrics))
+        numbers = self._numbers(module, row, self._write_picture(module, row))
+        self._leave(module, row, self._end(row, Status.PRUNED, reason, numbers))
 
     def measure_rung(self, module: BatchModule, row: int) -> None:
         """Measure a row's best iterate, which ``measure`` rounds to 8 bits, and keep and tell the numbers."""
         evaluation, folder = module.evaluation[row], self.folders[row]
-        metrics = self._metrics(module, row, self._best(module, row))
+        metrics = dict(self._numbers(module, row, self._best(module, row)).metrics)
         manifest = self._manifest(folder)
         folder.write_manifest(replace(manifest, rungs={**manifest.rungs, str(evaluation): metrics}))
         self.listener.measured(self.ids[row], evaluation, metrics)
@@ -243,7 +245,7 @@ class Keeper(pl.Callback):
         write_png(path, to_array(self._best(module, row)))
         return to_tensor(read_image(path))
 
-    def _metrics(self, module: BatchModule, row: int, picture: Tensor, is_finished: bool = False) -> dict[str, Any]:
+    def _numbers(self, module: BatchModule, row: int, picture: Tensor, is_finished: bool = False) -> Numbers:
         """The comparable numbers, and the losses where they were lowest; None for what could not be measured."""
         history = self.folders[row].history()
         began, before = self.progress.level_began[row], self.progress.level_before_began[row]
@@ -252,18 +254,21 @@ class Keeper(pl.Callback):
             line for line in history if line["evaluation"] > before
         ]
         best = module.final_losses(lines)
+        numbers = self.measure(row, picture, is_finished)
         metrics = {
-            **self.measure(row, picture, is_finished),
+            **numbers.metrics,
             **{name: best[name] for name in ("total", "content", "style")},
             "evaluations": module.evaluation[row],
             "seconds": history[-1]["seconds"],
         }
-        return {name: None if value != value else value for name, value in metrics.items()}  # NaN: not measured
+        metrics = {name: None if value != value else value for name, value in metrics.items()}  # NaN: not measured
+        return Numbers(metrics, numbers.unmeasured)
 
-    def _end(self, row: int, status: Status, reason: str, metrics: Mapping[str, Any]) -> Manifest:
+    def _end(self, row: int, status: Status, reason: str, numbers: Numbers) -> Manifest:
         """Write the manifest that ends a run, the trials that asked for it included."""
         folder = self.folders[row]
-        ended = replace(self._manifest(folder), status=status, reason=reason, metrics=dict(metrics))
+        ended = replace(self._manifest(folder), status=status, reason=reason)
+        ended = replace(ended, metrics=dict(numbers.metrics), unmeasured=dict(numbers.unmeasured))
         ended = with_ended_trials(ended)
         folder.write_manifest(ended)
         return ended

@@ -96,7 +96,8 @@ class StyleTransfer(BatchModule):
 
     def best_image(self, row: int) -> Tensor:
         """A row's best iterate: without a line search the last one need not be it."""
-        return self.optimizer.best_images[row].detach().clamp(0, 1).float().cpu()
+        best: Tensor = self.optimizer.best_images[row]
+        return best.detach().clamp(0, 1).float().cpu()
 
     def columns_of(self, row: int) -> tuple[str, ...]:
         """The losses, those of the layers that the row weighs, what its run has besides, and the content's share."""

@@ -47,7 +47,7 @@ class Execution:
         microbatch: rows that go through the network at once; 0 means one on the CPU, all on a GPU.
         checkpoint_every_s: seconds between checkpoints.
         rungs: evaluations at which the comparable numbers are measured on the way.
-        objectives: the comparable numbers that are minimised: those are measured at the rungs whatever it takes.
+        objectives: the measures that are minimised or wanted: those are measured at the rungs whatever it takes.
         tiles: ``auto``: a pass through the network that would take much memory goes tile by tile, as a function of the
             transfer alone; ``off``: never.
         lock_wait_s: how long a folder in use is waited for: a worker whose driver was killed writes its checkpoint.

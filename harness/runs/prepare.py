@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from harness.config.methods import has_network
 from harness.config.styles import Painting, paintings_of
 from harness.config.transfer import Transfer, WeightsNetwork, WeightsUrl
 from harness.features.networks import PluginNetwork, plugin_network, require_named_layers
@@ -25,13 +26,14 @@ from harness.features.sources import (
     fetch,
 )
 from harness.features.vgg import VGG, layers_in
-from harness.features.weights import load_local, load_state, require_layers
+from harness.features.weights import load_local, require_layers
 from harness.images.colour import grey, matched_luminance, recoloured
 from harness.images.files import read_image
 from harness.images.masks import Region, read_mask, read_regions, resize_mask
 from harness.images.noise import noise
-from harness.images.resize import fit_area, fit_longer_side, resize, to_tensor
-from harness.metrics import CONTENT_LAYER, STYLE_WEIGHTS
+from harness.images.resize import painting_of, photograph_of, resize, to_tensor
+from harness.measures.comparable import Target
+from harness.measures.reference import CONTENT_LAYER, STYLE_WEIGHTS
 from harness.objective.memory import choose_tile
 from harness.objective.rows import RowObjective, StylePart
 from harness.objective.style_statistics import is_additive
@@ -157,16 +159,11 @@ def prepare_images(rows: Sequence[Row], size: int | tuple[int, int] | None = Non
     return prepared
 
 
-def photograph_of(path: str, size: int | tuple[int, int]) -> Tensor:
-    """A photograph (3, H, W) with that longer side, or that height and width."""
-    image = to_tensor(read_image(path))
-    return resize(image, *(fit_longer_side(image.shape[1], image.shape[2], size) if isinstance(size, int) else size))
-
-
-def painting_of(path: str, size: tuple[int, int], scale: float) -> Tensor:
-    """A painting (3, H_s, W_s) with the area of a picture of that height and width, its lengths times ``scale``."""
-    image = to_tensor(read_image(path))
-    return resize(image, *fit_area(image.shape[1], image.shape[2], size[0] * size[1], scale))
+def target_of(row: Row, photograph: Tensor) -> Target:
+    """What a row's pictures are measured against, from its photograph (3, H, W) at their size."""
+    is_of_vgg = has_network(row.transfer.method) and not isinstance(row.transfer.weights, WeightsNetwork)
+    optimised = row_objective_of(row.transfer).weighed_style() if is_of_vgg else ()
+    return Target(row.transfer, photograph, row.files, optimised)
 
 
 def _mask(path: str, size: tuple[int, int]) -> Tensor:
@@ -285,11 +282,6 @@ def _state_of(source: WeightsSource, local: LocalWeights, is_normalised: bool) -
     """The last state is kept, 80 MB at most: a full-width network takes 1 to 2 s to read and normalise."""
     loaded = load_local(source, local)
     return normalised_state(loaded) if is_normalised else loaded.state
-
-
-def embedded_network() -> VGG:
-    """The network on which the comparable numbers are measured, whatever was optimised."""
-    return VGG(normalised_state(load_state("embedded")))
 
 
 def tile_px_of(network: VGG | PluginNetwork, transfer: Transfer, height: int, width: int) -> int | None:

@@ -36,8 +36,9 @@ from harness.config.strict import WRITTEN
 from harness.config.transfer import Transfer
 from harness.errors import StorageError
 
-SCHEMA = 3
-"""Version of the manifest; 1 had no ``trials`` and no ``rungs``, 2 no ``measured_on``: read as having none."""
+SCHEMA = 4
+"""Version of the manifest; 1 had no ``trials`` and no ``rungs``, 2 no ``measured_on``, 3 no ``unmeasured``: read as
+having none."""
 
 
 class Status(enum.Enum):
@@ -48,6 +49,10 @@ class Status(enum.Enum):
     DONE = "is done"
     FAILED = "failed"
     PRUNED = "was pruned: its sweep gave it up before its last evaluation"
+
+
+Metrics = Mapping[str, float | None]
+"""The comparable numbers by their names; None for what could not be measured."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,9 @@ class Manifest:
         reason: why it failed, was pruned or ended early; empty otherwise.
         label: what differs from the experiment's other runs, e.g. ``{"alpha": 0.001}``.
         metrics: the comparable numbers; empty until the run is done or pruned.
-        measured_on: the hash of the network on which they, and those of ``rungs``, were measured (``embedded``); see
-            ``harness.runs.measured``.
+        measured_on: the hash of the network on which they, and those of ``rungs``, were measured (``embedded``), and of
+            what measured a sweep's own objectives; see ``harness.runs.measured``.
+        unmeasured: why a number that was asked for could not be measured, a sentence for each.
         attempts: in order.
         provenance: versions, commit, device, threads, batch, seeds, files.
         tracking: project, tags and notes for W&B, and the words that repeat the run.
@@ -88,13 +94,14 @@ class Manifest:
     status: Status = Status.WAITING
     reason: str = ""
     label: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     tracking: dict[str, Any] = field(default_factory=dict)
     trials: tuple[dict[str, Any], ...] = ()
-    rungs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rungs: Mapping[str, Metrics] = field(default_factory=dict)
     measured_on: dict[str, str] = field(default_factory=dict)
+    unmeasured: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def to_json(self) -> str:

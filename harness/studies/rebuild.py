@@ -84,7 +84,7 @@ def rebuild(storage: BaseStorage, name: str, records: Iterable[Record], parallel
     known = {record["number"]: record for record in records}
     if not known:
         return 0
-    num_asked = max(known) + 1
+    num_asked: int = max(known) + 1
     num_told = num_asked if parallel is None else num_asked - parallel
     with explained(storage):
         objectives = next(iter(known.values()))["objectives"]

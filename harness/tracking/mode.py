@@ -11,7 +11,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from harness.downloads import with_home
 from harness.errors import UsageError
@@ -110,7 +110,7 @@ def _configured() -> ModeName:
     return _MODES_OF_WANDB[_settings().mode]
 
 
-def _settings():  # type: ignore[no-untyped-def]
+def _settings() -> Any:
     """W&B's settings from its variables and files, without starting its service process."""
     import_wandb()
     from wandb.sdk import wandb_setup

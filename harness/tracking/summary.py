@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from harness.config.transfer import Transfer
 from harness.runs.measured import OneNetwork
-from harness.runs.store import Manifest, RunFolder, Status
+from harness.runs.store import Manifest, Metrics, RunFolder, Status
 from harness.tracking.mirror import end_service, mirror_settings, remove_folders
 from harness.tracking.mode import ModeName, import_wandb, sync_command, wandb_folder
 from harness.tracking.records import NUM_NAME_CHARACTERS, comparable, init_arguments, plain, plain_field, wandb_id
@@ -67,7 +67,7 @@ class SummarisedRun(Protocol):
         """Why it failed or ended early."""
 
     @property
-    def metrics(self) -> Mapping[str, Any]:
+    def metrics(self) -> Metrics:
         """The comparable numbers."""
 
 

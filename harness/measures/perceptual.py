@@ -21,10 +21,10 @@ from harness.features.sources import VGG16_SHA256, LocalWeights
 from harness.features.vgg import VGG, block_of, deepest_of, map_shape
 from harness.features.weights import load_local
 from harness.features.weights_file import read_tensors
-from harness.metrics.lpips import LPIPS_LAYERS, lpips_sum, with_scaling_layer
-from harness.metrics.names import LPIPS, STYLE_SWD
-from harness.metrics.reference import STYLE_WEIGHTS, check_same_size, prepared
-from harness.metrics.sliced_wasserstein import directions, kept_positions, sort_projections, sorted_distance
+from harness.measures.lpips import LPIPS_LAYERS, lpips_sum, with_scaling_layer
+from harness.measures.names import LPIPS, STYLE_SWD
+from harness.measures.reference import STYLE_WEIGHTS, check_same_size, prepared
+from harness.measures.sliced_wasserstein import directions, kept_positions, sort_projections, sorted_distance
 from harness.objective.memory import choose_tile
 from harness.objective.targets import measured_maps
 from harness.objective.tiles import Tile, tiles_of

@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.claims.checks import Floats, Pixels
-from harness.claims.pixels import luminance
+from harness.measures.arrays import Floats, luminance
 
 CANNY: dict[str, float] = {"sigma": 2.0, "low_threshold": 0.1, "high_threshold": 0.2}
 """Of luminance: an edge begins where it steps by an eighth of the range, and goes on down to a sixteenth."""
@@ -47,7 +46,7 @@ class Points(NamedTuple):
     normals: Floats
 
 
-def straight_share(picture: Pixels, photograph: Pixels) -> float | None:
+def straight_share(picture: Floats, photograph: Floats) -> float | None:
     """The share of the photograph's straight-edge pixels at which the picture has an edge like it.
 
     At a point p of a line, an image's edge is where nᵀ J(p + k n) n is largest over |k| ≤ 3 px, and counts if its
@@ -70,7 +69,7 @@ def straight_share(picture: Pixels, photograph: Pixels) -> float | None:
     return float(kept[edges].mean())
 
 
-def straight_points(image: Pixels) -> Points:
+def straight_points(image: Floats) -> Points:
     """The pixels along an image's straight lines."""
     from skimage.feature import canny
     from skimage.transform import probabilistic_hough_line
@@ -88,11 +87,11 @@ def straight_points(image: Pixels) -> Points:
     return Points(np.concatenate(positions), np.concatenate(normals))
 
 
-def _strongest(image: Pixels, points: Points) -> tuple[Floats, NDArray[np.bool_]]:
+def _strongest(image: Floats, points: Points) -> tuple[Floats, NDArray[np.bool_]]:
     """Where along its normal the strongest edge of each point is, px, and whether it is one along the line."""
     from scipy.ndimage import gaussian_filter, map_coordinates
 
-    channels = [gaussian_filter(channel / 255, SIGMA_PX) for channel in np.moveaxis(image.astype(np.float64), 2, 0)]
+    channels = [gaussian_filter(channel, SIGMA_PX) for channel in np.moveaxis(image, 2, 0)]
     gradients = np.array([np.gradient(channel) for channel in channels])  # (3, 2, H, W)
     offsets = np.arange(-2 * REACH_PX, 2 * REACH_PX + 1) / 2
     offsets = offsets[np.argsort(np.abs(offsets), kind="stable")]  # of equal ones the nearest is taken

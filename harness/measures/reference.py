@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.features.vgg import VGG, block_of, map_shape
-from harness.metrics.names import (
+from harness.measures.names import (
     COLOUR_DISTANCE,
     HELDOUT_STYLE,
     HELDOUT_STYLE_OPTIMISED,
@@ -22,7 +22,7 @@ from harness.metrics.names import (
     SSIM,
     TOTAL_VARIATION,
 )
-from harness.metrics.of_pixels import (
+from harness.measures.of_pixels import (
     as_saved,
     colour_histogram,
     histogram_distance,
@@ -129,27 +129,6 @@ class Reference:
 
     def _prepared(self, image: Tensor, what: str) -> Tensor:
         return prepared(image, what).to(self._pixels)
-
-
-def measure(
-    image: Tensor, content: Tensor, style: Tensor, network: VGG, optimised_layers: Collection[str]
-) -> dict[str, float | bool]:
-    """Measure one picture against one pair of images; see ``Reference``, which does it for many.
-
-    Args:
-        image: (3, H, W), the picture.
-        content: (3, H, W), the photograph.
-        style: (3, H_s, W_s), the style image.
-        network: the embedded network.
-        optimised_layers: the layers whose Gram matrices the run optimised.
-
-    Returns:
-        The numbers of ``MEASURED``, as ``Reference.measure`` gives them.
-
-    Raises:
-        ValueError: see ``Reference`` and ``Reference.measure``.
-    """
-    return Reference(content, style, network).measure(image, optimised_layers)
 
 
 def prepared(image: Tensor, what: str) -> Tensor:

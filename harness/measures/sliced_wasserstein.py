@@ -30,7 +30,8 @@ def directions(num_filters: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(SEED + seed)
     num = min(num_filters, MAX_DIRECTIONS)
     drawn = torch.randn(num, num_filters, dtype=torch.float64, generator=generator)
-    return (drawn / drawn.norm(dim=1, keepdim=True)).float()
+    lengths: Tensor = drawn.norm(dim=1, keepdim=True)
+    return (drawn / lengths).float()
 
 
 def kept_positions(height: int, width: int) -> Tensor | None:

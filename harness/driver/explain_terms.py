@@ -8,7 +8,6 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.cli.tables import line
 from harness.config.levels import sizes_of
 from harness.config.styles import image_slots, paintings_of
 from harness.driver.fitting import block_levels
@@ -150,3 +149,8 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for row in rows:
         table.add_row(*map(Text, row))
     return table
+
+
+def line(text: str) -> Text:
+    """A sentence, folded at the terminal's width; nothing in it is taken for markup."""
+    return Text(text, overflow="fold")

@@ -3,7 +3,7 @@
 Luminance is Rec. ITU-R BT.709 luma, Y' = 0.2126 R' + 0.7152 G' + 0.0722 B', of the sRGB values as they are: the network
 sees those too, and on linear light the shadows' structure would hardly count.
 
-Letters: Y luminance (H, W) in [0, 1]; images (H, W, 3) uint8.
+Letters: Y luminance (H, W) in [0, 1]; images (H, W, 3) in [0, 1].
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.claims.checks import CannotMeasureError, Floats, Pixels
+from harness.errors import CannotMeasureError
+
+Floats = NDArray[np.float64]
 
 LUMA = (0.2126, 0.7152, 0.0722)
 SIGMA_PX = 2.0
 """Of the blur that separates fine structure: it halves periods of about 11 px, and leaves less than 1% of 4 px."""
 BLUR_RADIUS_PX = 8  # 4 σ: what is cut off is 6e-5 of the kernel
-FINEST = 0.35
-"""Cycles per pixel above which structure is finest: periods below 3 px, at which pooling halves the amplitude."""
 LAGS_PX = (8, 32)
 """Lags over which larger structures are compared: below lies what neighbouring pixels share in every image, above the
 quick size of 256 px has too few independent pairs."""
 
 
-def luminance(image: Pixels) -> Floats:
-    """Rec. 709 luma of an (H, W, 3) uint8 image, (H, W) in [0, 1]."""
-    Y: Floats = image.astype(np.float64) @ np.array(LUMA) / 255
+def luminance(image: Floats) -> Floats:
+    """Rec. 709 luma of an (H, W, 3) image, (H, W) in [0, 1]."""
+    Y: Floats = image @ np.array(LUMA)
     return Y
 
 
-def chroma(image: Pixels) -> Floats:
+def chroma(image: Floats) -> Floats:
     """I and Q of NTSC's YIQ, (H, W, 2): |I| ≤ 0.5959, |Q| ≤ 0.5229; 0 for greys. By scikit-image."""
     from skimage.color import rgb2yiq
 
-    IQ: Floats = rgb2yiq(image / 255)[..., 1:]
+    IQ: Floats = rgb2yiq(image)[..., 1:]
     return IQ
 
 
@@ -62,23 +62,6 @@ def edge_strength(Y: Floats) -> Floats:
 
     strength: Floats = sobel(Y)
     return strength
-
-
-def finest_share(image: Pixels) -> float:
-    """Σ |FFT₂ c|² over √(f_x² + f_y²) > 0.35 cycles/px, divided by Σ over all f.
-
-    c is a channel in [0, 1] less its mean; both sums go over all three. White noise has the area of those frequencies,
-    1 − 0.35² π = 0.615.
-
-    Raises:
-        CannotMeasureError: a flat image has no energy.
-    """
-    x = image.astype(np.float64) / 255
-    energy = np.abs(np.fft.fft2(x - x.mean((0, 1)), axes=(0, 1))) ** 2
-    f = np.hypot(np.fft.fftfreq(image.shape[0])[:, None], np.fft.fftfreq(image.shape[1]))
-    if energy.sum() < 1e-18 * x.size**2:  # rounding of a flat image is 1e-32 a value, one 8-bit step 1e-5
-        raise CannotMeasureError("A flat image has no energy to be shared out.")
-    return float(energy[f > FINEST + 1e-9].sum() / energy.sum())
 
 
 def correlation(first: Floats, second: Floats) -> float:

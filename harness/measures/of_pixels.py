@@ -47,7 +47,8 @@ def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
     variances = (mean_xx - mean_x * mean_x) + (mean_yy - mean_y * mean_y)
     covariance = mean_xy - mean_x * mean_y
     luminance = (2 * (mean_x * mean_y) + 0.01**2) / (mean_x * mean_x + mean_y * mean_y + 0.01**2)
-    return luminance * (2 * covariance + 0.03**2) / (variances + 0.03**2)
+    found: Tensor = luminance * (2 * covariance + 0.03**2) / (variances + 0.03**2)
+    return found
 
 
 def _window_means(maps: Tensor) -> Tensor:
