@@ -14,19 +14,26 @@ Importing it imports nothing heavy: numpy comes with the first ``load``, torch w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from harness.config.given import Spec
     from harness.driver.explain import Explanation
     from harness.driver.telling import Telling
+    from harness.features.networks import NodeNetwork
     from harness.results import Results
 
 from harness.registries import measure, method, network, style_statistic, term
 
-__all__ = ["draw", "explain", "load", "measure", "method", "network", "run", "style_statistic", "sweep", "term"]
+__all__ = [
+    "draw", "explain", "load", "measure", "method", "network", "node_network", "run", "style_statistic", "sweep",
+    "term",
+]  # fmt: skip
 
 __version__ = "0.1.0"
 
@@ -182,6 +189,23 @@ def draw(results: Results) -> list[Path]:
     from harness.figures.results import draw_results
 
     return draw_results(results)
+
+
+def node_network(
+    model: nn.Module, layers: Mapping[str, str], input: Literal["torchvision", "caffe"] | None = "torchvision"
+) -> NodeNetwork:
+    """A network of any of torchvision's models, by the names of its nodes, for ``@harness.network``.
+
+        @harness.network("resnet18")
+        def resnet18():
+            model = torchvision.models.resnet18(weights="IMAGENET1K_V1")
+            return harness.node_network(model, {"first": "relu", "early": "layer1", "late": "layer3"})
+
+    Args and errors are those of ``harness.features.networks.node_network``.
+    """
+    from harness.features.networks import node_network as make
+
+    return make(model, layers, input)
 
 
 def _telling(progress: bool | Telling) -> Telling:

@@ -405,7 +405,9 @@ term = new_registry("term", "harness.objective.terms", check=_check_term, own=("
 """Further terms of the loss: ``f(images, *, content) -> losses``, one per row; see ``harness.objective.terms``."""
 
 network = new_registry("network")
-"""Feature networks: ``f() -> network``, named layers of (B, 3, H, W)."""
+"""Feature networks: ``f() -> network``, named layers of (B, 3, H, W); see ``harness.features.networks``. The harness's
+own are weights in files, VGG-19's and VGG-16's."""
 
-method = new_registry("method")
-"""Other ways to the picture than equation 7: ``f(content, styles, *, transfer) -> picture``."""
+method = new_registry("method", "harness.runs.modules", own=("gatys", "quilting"))
+"""Ways to the picture: ``f(content, styles, *, transfer) -> picture``; see ``harness.runs.function_rows``. The
+harness's own advance in steps, and make the modules of ``harness.runs.modules``."""

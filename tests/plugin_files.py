@@ -10,6 +10,11 @@ from harness import registries
 from harness.registries import Plugin, load_plugins
 
 
+def naming(folder: Path, *names: str) -> str:
+    """The line of a YAML that names plugins of a folder."""
+    return f"plugins: [{', '.join(str(folder / name) for name in names)}]\n"
+
+
 @contextmanager
 def loaded(folder: Path, text: str, name: str = "mine.py") -> Iterator[Plugin]:
     """A plugin's file of this text, with harness and torch imported in its first two lines."""

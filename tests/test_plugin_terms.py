@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from engine_rows import history_of, make_rows, manifest_of
-from plugin_files import loaded
+from plugin_files import loaded, naming
 from tiny_vgg import photograph, tiny_state
 from torch import Tensor
 
@@ -89,7 +89,10 @@ def test_terms_are_by_loops_and_only_of_the_rows_that_weigh_them() -> None:
 
 def test_a_term_is_a_field_an_axis_a_column_and_a_loss_of_the_mirror(tmp_path: Path) -> None:
     rows = make_rows(
-        tmp_path, "transfer.steps=3", "transfer.terms.likeness=2", varied="axes: {terms.brightness: [0, 0.5]}"
+        tmp_path,
+        "transfer.steps=3",
+        "transfer.terms.likeness=2",
+        varied=f"axes: {{terms.brightness: [0, 0.5]}}\n{naming(tmp_path, 'mine.py')}",
     )
     run_batch(rows, Execution())
     columns = [set(history_of(row.folder)[0]) & {"brightness", "likeness"} for row in rows]
@@ -102,7 +105,7 @@ def test_a_term_is_a_field_an_axis_a_column_and_a_loss_of_the_mirror(tmp_path: P
 
 def ids_of(folder: Path, *values: str) -> list[str]:
     path = folder / "ids.yaml"
-    path.write_text(f"{BASE}}}\naxes: {{terms: [{', '.join(values)}]}}")
+    path.write_text(f"{BASE}}}\naxes: {{terms: [{', '.join(values)}]}}\n{naming(folder, 'mine.py')}")
     return [job.id for job in make_jobs(load_experiment(path), folder)]
 
 
@@ -128,7 +131,11 @@ def test_an_id_holds_the_terms_that_count_and_their_plugin(tmp_path: Path) -> No
 def test_a_fault_fails_its_run_with_the_plugins_own_line(tmp_path: Path, body: str, message: str) -> None:
     text = f'@harness.term("faulty")\ndef faulty(images, *, content):\n    {body}\n'
     with loaded(tmp_path, text, "faulty.py") as plugin:
-        rows = make_rows(tmp_path, "transfer.steps=2", varied="axes: {terms.faulty: [0, 1], seed: [0, 1]}")
+        rows = make_rows(
+            tmp_path,
+            "transfer.steps=2",
+            varied=f"axes: {{terms.faulty: [0, 1], seed: [0, 1]}}\n{naming(tmp_path, 'faulty.py')}",
+        )
         run_batch(rows, Execution())
         found = [manifest_of(row.folder) for row in rows]
         assert [manifest["status"] for manifest in found] == ["done", "done", "failed", "failed"]
@@ -147,7 +154,7 @@ def test_a_fault_fails_its_run_with_the_plugins_own_line(tmp_path: Path, body: s
 )
 def test_what_a_transfer_cannot_say(tmp_path: Path, rest: str, message: str) -> None:
     path = tmp_path / "bad.yaml"
-    path.write_text(BASE + rest)
+    path.write_text(f"{BASE}{rest}\n{naming(tmp_path, 'mine.py')}")
     with pytest.raises(ConfigError) as error:
         load_experiment(path)
     assert message in str(error.value)

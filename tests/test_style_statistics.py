@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from engine_rows import history_of, make_rows, manifest_of, pictures_of
-from plugin_files import loaded
+from plugin_files import loaded, naming
 from tiny_vgg import photograph, tiny_state
 from torch import Tensor
 
@@ -142,7 +142,7 @@ def test_a_statistic_that_is_not_additive_goes_as_a_whole_and_shares_no_batch_wi
     path = tmp_path / "e.yaml"
     path.write_text(
         "transfer: {content: astronaut, style: strokes, size: 48}\n"
-        "axes: {style_statistic: [gram, mean_variance, sliced]}"
+        f"axes: {{style_statistic: [gram, mean_variance, sliced]}}\n{naming(tmp_path, 'mine.py')}"
     )
     keys = [job.batch_key for job in make_jobs(load_experiment(path), tmp_path)]
     assert keys[0] == keys[1] != keys[2]
@@ -168,7 +168,7 @@ def test_targets_are_stored_once_for_each_painting_and_statistic() -> None:
 
 
 def test_rows_of_mixed_statistics_are_their_solo_runs(tmp_path: Path) -> None:
-    varied = "axes: {style_statistic: [gram, mean_variance, sliced, largest]}"
+    varied = f"axes: {{style_statistic: [gram, mean_variance, sliced, largest]}}\n{naming(tmp_path, 'mine.py')}"
     (tmp_path / "solo").mkdir()
     together = make_rows(tmp_path, "transfer.steps=6", varied=varied)
     run_batch(together, Execution())
@@ -179,7 +179,9 @@ def test_rows_of_mixed_statistics_are_their_solo_runs(tmp_path: Path) -> None:
 
 
 def test_a_run_is_read_also_where_its_plugin_is_not(tmp_path: Path, plugin: Plugin) -> None:
-    (row,) = make_rows(tmp_path, "transfer.style_statistic=sliced", "transfer.steps=1", varied="")
+    (row,) = make_rows(
+        tmp_path, "transfer.style_statistic=sliced", "transfer.steps=1", varied=naming(tmp_path, "mine.py")
+    )
     run_batch([row], Execution())
     registries._forget(plugin)
     assert RunFolder(row.folder).transfer().style_statistic == "sliced"
@@ -189,7 +191,7 @@ def ids_of(folder: Path, transfer: str = "") -> list[str]:
     path = folder / "ids.yaml"
     path.write_text(
         f"transfer: {{content: astronaut, style: strokes, size: 48, {transfer}}}\n"
-        "axes: {style_statistic: [gram, mean_variance]}"
+        f"axes: {{style_statistic: [gram, mean_variance]}}\n{naming(folder, 'mine.py')}"
     )
     return [job.id for job in make_jobs(load_experiment(path), folder)]
 
@@ -242,7 +244,7 @@ def test_a_fault_has_the_plugins_own_line(tmp_path: Path, fault: str) -> None:
 
 
 def test_a_run_fails_with_the_plugins_sentence_and_its_neighbours_go_on(tmp_path: Path) -> None:
-    varied = "axes: {style_statistic: [gram, faulty, mean_variance]}"
+    varied = f"axes: {{style_statistic: [gram, faulty, mean_variance]}}\n{naming(tmp_path, 'mine.py', 'faulty.py')}"
     text = '@harness.style_statistic("faulty")\nclass Faulty:\n    def statistics(self, maps):\n        return 1 / 0\n'
     with loaded(tmp_path, text, "faulty.py") as plugin:
         rows = make_rows(tmp_path, "transfer.steps=3", varied=varied)
@@ -268,7 +270,7 @@ def test_a_run_fails_with_the_plugins_sentence_and_its_neighbours_go_on(tmp_path
 )  # fmt: skip
 def test_what_a_transfer_cannot_say(tmp_path: Path, transfer: str, message: str) -> None:
     path = tmp_path / "bad.yaml"
-    path.write_text(f"transfer: {{content: astronaut, {transfer}}}\n")
+    path.write_text(f"transfer: {{content: astronaut, {transfer}}}\n{naming(tmp_path, 'mine.py')}")
     with pytest.raises(ConfigError) as error:
         load_experiment(path)
     assert message in str(error.value) and f"{path}:1:" in str(error.value)

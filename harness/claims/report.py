@@ -18,7 +18,7 @@ from rich.text import Text
 from harness.claims.records import Finding, Number, State, Verdict
 from harness.config.claims import Claim
 from harness.config.styles import paintings_of
-from harness.config.transfer import WeightsPath, WeightsUrl
+from harness.config.transfer import Weights, WeightsNetwork, WeightsPath
 from harness.config.yaml_source import flow
 from harness.results import Results, label_name
 from harness.runs.store import write_atomically
@@ -185,10 +185,12 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
     return sorted(set(values))
 
 
-def _weights_name(weights: str | WeightsPath | WeightsUrl) -> str:
+def _weights_name(weights: Weights) -> str:
     """Named weights by their name, a file by its own, without the folders it lies in."""
     if isinstance(weights, str):
         return weights
+    if isinstance(weights, WeightsNetwork):
+        return weights.network
     return PurePath(weights.file if isinstance(weights, WeightsPath) else weights.url).name
 
 

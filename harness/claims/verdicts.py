@@ -20,7 +20,7 @@ from harness.claims.records import Finding, Number, State, Verdict, name_of
 from harness.config import Experiment
 from harness.config.claims import Claim, matches, value_key, values_of
 from harness.config.identity import picture_key
-from harness.config.methods import QUILTING
+from harness.config.methods import QUILTING, has_network
 from harness.errors import CannotMeasureError, HarnessError, UsageError
 from harness.registries import is_of_a_set, measure, use_plugins
 from harness.results import Results, Run
@@ -238,6 +238,8 @@ def _what_is_random(run: Run) -> str:
     """What a run's seed decides, as a sentence; empty where it decides nothing."""
     if run.transfer.method == QUILTING:
         return "Quilting draws its blocks at random"
+    if not has_network(run.transfer.method):
+        return f"The seed may say something to the method {run.transfer.method}"
     return "Noise is the start" if run.transfer.start == "noise" else ""
 
 

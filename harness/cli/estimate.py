@@ -9,7 +9,8 @@ from rich.table import Table
 
 from harness.cli.tables import duration
 from harness.config.levels import sizes_of
-from harness.driver.capacity import is_quilted, tiles_told
+from harness.config.methods import QUILTING, has_network
+from harness.driver.capacity import tiles_told
 from harness.driver.estimate import batch_bytes, disk_bytes, num_behind, seconds_left
 from harness.driver.jobs import Job
 from harness.driver.plan import Plan
@@ -55,15 +56,18 @@ def add_cost(table: Table, kinds: Sequence[Sequence[Job]], devices: Sequence[Dev
     table.add_row("disk", f"about {disk / 2**20:.0f} MiB, and {memory / 2**20:.0f} MiB while it runs")
     seconds = sum(seconds_left(jobs, devices[0]) for jobs in kinds)
     workers = f"{devices[0].device}" if len(devices) == 1 else f"{len(devices)} workers"
-    table.add_row(
-        "time", f"about {duration(seconds / len(devices))} on {workers} (one evaluation of each size measured just now)"
-    )
+    methods = {jobs[0].row.transfer.method for jobs in kinds}
+    unknown = sorted(name for name in methods if not has_network(name) and name != QUILTING)
+    measured = "one evaluation of each size measured just now"
+    told = f"{measured}; without {', '.join(unknown)}" if unknown else measured
+    table.add_row("time", f"about {duration(seconds / len(devices))} on {workers} ({told})")
 
 
 def _evaluations(job: Job) -> str:
     """``600 evaluations (100 at 128 px, 500 at 256 px)``, ``18 rows of blocks``."""
-    if is_quilted(job):
-        return f"{job.num_evaluations} rows of blocks"
+    method = job.row.transfer.method
+    if not has_network(method):
+        return f"{job.num_evaluations} rows of blocks" if method == QUILTING else f"method {method}"
     levels = sizes_of(job.row.transfer)
     told = ", ".join(f"{level.steps} at {level.size} px" for level in levels)
     return f"{job.num_evaluations} evaluations{f' ({told})' if len(levels) > 1 else ''}"

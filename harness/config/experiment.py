@@ -15,7 +15,7 @@ from harness.config.fields import nearest
 from harness.config.grid import Axes, Cases, Cell, enumerate_cells
 from harness.config.identity import picture_key
 from harness.config.located import Path
-from harness.config.methods import QUILTING
+from harness.config.methods import GATYS
 from harness.config.sentences import GRID, Problem
 from harness.config.strict import CROSS_FIELD, WRITTEN, Plugins, Strict, Text, number
 from harness.config.transfer import Transfer
@@ -108,8 +108,8 @@ def _from_seed(cell: Cell, seed: int, source: Path) -> Cell:
 
 
 def _is_random(transfer: Transfer) -> bool:
-    """Whether the seed changes anything: the noise to start from, or the blocks that are drawn."""
-    return transfer.method == QUILTING or transfer.start == "noise"
+    """Whether the seed may change anything: the noise to start from, the blocks that are drawn, a plugin's method."""
+    return transfer.method != GATYS or transfer.start == "noise"
 
 
 class Experiment(Strict):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, Tag
 from pydantic.fields import FieldInfo
 
-from harness.config.layers import LAYERS, nearest_layer
+from harness.config.layers import LAYERS, may_be_layer, nearest_layer
 from harness.config.registered import further_terms
 from harness.config.styles import StyleImage
 from harness.config.transfer import Transfer
@@ -127,7 +127,7 @@ def unknown_field(dotted: str) -> str | None:
         return _unknown_painting(rest)
     if len(rest) > 1 or not (subfields(field) or field == "terms"):
         return f"{field} has no field {'.'.join(rest)!r}; write {field} alone"
-    if rest[0] not in subfields(field):
+    if rest[0] not in subfields(field) and not (subfields(field) == LAYERS and may_be_layer(rest[0])):
         kind = "VGG-19 layer" if subfields(field) == LAYERS else "term" if field == "terms" else f"field of {field}"
         return unknown_name(rest[0], subfields(field), kind)
     return None

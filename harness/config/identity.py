@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from harness.config.methods import is_used
+from harness.config.methods import has_network, is_used
 from harness.config.styles import image_slots
-from harness.config.transfer import StartFile, Transfer
-from harness.registries import Plugin, Registry, style_statistic, term
+from harness.config.transfer import StartFile, Transfer, WeightsNetwork
+from harness.registries import Plugin, Registry, method, network, style_statistic, term
 
 NUMERICS = 2
 """Raise by one whenever the same transfer would give another picture: another resize, another order of summation,
@@ -23,6 +23,9 @@ another embedded start, another default inside an algorithm. Not for speed, name
 2: ``initial_hessian: fourier`` knows the colours' covariance; mean activations are 1 under max pooling, for VGG-16 over
 the photographs whose means come with the package; every field that the method uses enters the id.
 """
+
+OF_A_VGG = ("pooling", "padding", "normalised")
+"""Fields that say nothing to a plugin's network."""
 
 AS_BEFORE: dict[str, Any] = {"style_statistic": "gram", "terms": {}}
 """Fields that came later than the first runs, and what they say of these."""
@@ -56,6 +59,8 @@ def _used(transfer: Transfer) -> dict[str, Any]:
     A field that came later is left out where it says what was the case before; a term of weight 0 is none.
     """
     data = {field: value for field, value in transfer.model_dump().items() if is_used(transfer.method, field)}
+    if isinstance(transfer.weights, WeightsNetwork):
+        data = {field: value for field, value in data.items() if field not in OF_A_VGG}
     data["terms"] = {name: weight for name, weight in transfer.terms.items() if weight > 0}
     for field, before in AS_BEFORE.items():
         if field in data and (data[field] == before or not is_used(transfer.method, field)):
@@ -68,9 +73,9 @@ def _used(transfer: Transfer) -> dict[str, Any]:
 def hashed_fields(transfer: Transfer) -> tuple[str, ...]:
     """What enters the id by its content in place of its name: ``weights`` and every image, by its slot.
 
-    See ``harness.config.styles.image_slots``. Quilting has no network, and so no weights.
+    See ``harness.config.styles.image_slots``. Quilting has no network, and so no weights; nor has a plugin's method.
     """
-    weights = ("weights",) if is_used(transfer.method, "weights") else ()
+    weights = ("weights",) if has_network(transfer.method) else ()
     return (*weights, *(slot for slot, _ in image_slots(transfer)))
 
 
@@ -89,7 +94,7 @@ def identity(transfer: Transfer, content_hashes: Mapping[str, str], numerics: in
     data["style"] = _style(transfer, content_hashes)
     if plugins := plugins_of(transfer):
         data["plugins"] = {use: plugin.sha256 for use, plugin in plugins.items()}
-    if "weights" in data:
+    if "weights" in content_hashes:
         data["weights"] = content_hashes["weights"]
     if isinstance(transfer.start, StartFile) and "start" in data:
         data["start"] = {"file": content_hashes["start"]}
@@ -100,9 +105,12 @@ def identity(transfer: Transfer, content_hashes: Mapping[str, str], numerics: in
 
 def plugins_of(transfer: Transfer) -> dict[str, Plugin]:
     """The plugins that a transfer's picture depends on, by what of them it uses: ``term brightness``."""
-    uses: list[tuple[Registry[Any], str]] = [(term, name) for name in _used(transfer).get("terms", ())]
-    if is_used(transfer.method, "style_statistic"):
+    uses: list[tuple[Registry[Any], str]] = [(method, transfer.method)]
+    if has_network(transfer.method):
+        uses += [(term, name) for name, weight in transfer.terms.items() if weight > 0]
         uses.append((style_statistic, transfer.style_statistic))
+        if isinstance(transfer.weights, WeightsNetwork):
+            uses.append((network, transfer.weights.network))
     found = {f"{registry.kind} {name}": registry.plugin_of(name) for registry, name in uses}
     return {use: plugin for use, plugin in found.items() if plugin is not None}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+GATYS = "gatys"
 QUILTING = "quilting"
 USED_BY_QUILTING: frozenset[str] = frozenset(
     {"method", "content", "style", "style_scale", "colours", "size", "seed", "smoothing", "quilting"}
@@ -9,7 +10,12 @@ USED_BY_QUILTING: frozenset[str] = frozenset(
 """Two quilted transfers that differ only in other fields are the same picture."""
 
 
+def has_network(method: str) -> bool:
+    """Whether a method optimises a picture through a network; a plugin's is a function of images."""
+    return method == GATYS
+
+
 def is_used(method: str, field: str) -> bool:
-    """Whether a field (dotted or not) says anything to a method."""
+    """Whether a field (dotted or not) says anything to a method; a plugin's may read whatever the transfer says."""
     field = field.split(".")[0]
     return field in USED_BY_QUILTING if method == QUILTING else field != QUILTING

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -77,7 +78,19 @@ def resolve_all(
 
 
 def laid_over(source: Source, profile: str | None, words: Sequence[str]) -> tuple[dict[str, Any], Located, Overrides]:
-    """The data of a file with a profile and the overrides over it, nothing of it validated."""
+    """The data of a file with a profile and the overrides over it, nothing of it validated.
+
+    The overrides may name what its plugins register: these are loaded, as far as they can be.
+    """
+    data, located, overrides = _laid_over(source, profile, words)
+    if isinstance(named := data.get("plugins"), list) and words:
+        with suppress(UsageError):
+            use_plugins(name for name in named if isinstance(name, str))
+            return _laid_over(source, profile, words)
+    return data, located, overrides
+
+
+def _laid_over(source: Source, profile: str | None, words: Sequence[str]) -> tuple[dict[str, Any], Located, Overrides]:
     data, located = copy.deepcopy(source.data), source.located.copy()
     for section in [name for name, value in data.items() if value is None and name != "transfer"]:
         del data[section]  # all its lines are commented out

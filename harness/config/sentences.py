@@ -97,7 +97,8 @@ def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem
         if detail["type"] == CROSS_FIELD:
             prefix = tuple(map(str, detail["loc"]))
             for fields, sentence in detail["ctx"]["faults"]:
-                yield Problem((*prefix, fields[0]), sentence, fields)
+                first, *inner = fields[0].split(".", 1)
+                yield Problem((*prefix, first, *inner), sentence, (first, *fields[1:]))
             continue
         if detail["type"] in (GRID, SPACE):
             yield from detail["ctx"]["problems"]

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
 from harness.config.fields import nearest, overlaps, set_field, unknown_field, unknown_name
 from harness.config.identity import picture_key
-from harness.config.layers import LAYERS
+from harness.config.layers import LAYERS, may_be_layer
 from harness.config.located import Path
 from harness.config.methods import is_used
 from harness.config.sentences import SPACE, Problem, problems, shown
@@ -29,6 +29,7 @@ ALLOWED = (
 LAYERED = ("content_layers", "style_layers")
 SIDES = (
     "alpha", "beta", *LAYERED, "method", "style", "segmentation", "colours", "photorealism", "size", "pyramid", "steps",
+    "style_statistic", "weights",
 )  # fmt: skip
 """The fields that can contradict each other."""
 
@@ -123,7 +124,7 @@ def _simplex(field: str, given: Any, path: Path) -> Iterator[Problem]:
     for index, layer in enumerate(given):
         if field == "style" and (not isinstance(layer, str) or not layer):
             yield Problem((*path, str(index)), f"got {shown(layer)}; allowed: an image: its path or its name")
-        elif field != "style" and layer not in LAYERS:
+        elif field != "style" and not (isinstance(layer, str) and may_be_layer(layer)):
             yield Problem((*path, str(index)), unknown_name(str(layer), LAYERS, "VGG-19 layer"))
         elif layer in given[:index]:
             yield Problem((*path, str(index)), f"{layer} stands there twice; keep one")

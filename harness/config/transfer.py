@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from harness.config.layers import LayerName, in_network_order
+from harness.config.layers import LAYERS, LayerName, in_network_order, nearest_layer
 from harness.config.methods import is_used
 from harness.config.registered import registered_in
 from harness.config.strict import (
@@ -31,7 +31,7 @@ from harness.config.strict import (
     number,
 )
 from harness.config.styles import Segmentation, Style
-from harness.registries import style_statistic, term
+from harness.registries import method, network, style_statistic, term
 
 Convention = Literal[
     "released", "printed", "neural_style", "notebook", "neural_image_synthesis", "deep_textures", "gordicaleksa"
@@ -49,6 +49,7 @@ Terms = Annotated[
     AfterValidator(lambda terms: {name: terms[name] for name in sorted(terms)}),  # whatever order they were typed in
     Field(description="a mapping of terms to weights, such as {my_term: 0.5}"),
 ]
+Method = Annotated[str, Field(strict=True, description="the name of a method"), registered_in(method)]
 StyleStatistic = Annotated[
     str, Field(strict=True, description="the name of a style statistic"), registered_in(style_statistic)
 ]
@@ -77,6 +78,12 @@ class WeightsUrl(Strict):
         AfterValidator(str.lower),
     ]
     input: Literal["torchvision", "caffe"] | None = None
+
+
+class WeightsNetwork(Strict):
+    """A plugin's network, by its name; ``pooling``, ``padding`` and ``normalised`` say nothing to it."""
+
+    network: Annotated[str, Field(strict=True, description="the name of a network"), registered_in(network)]
 
 
 class Lbfgs(Strict):
@@ -167,10 +174,8 @@ def _tag_of_start(data: Any) -> str | None:
 def _tag_of_weights(data: Any) -> str | None:
     if isinstance(data, str):
         return "<name>"
-    has_file, has_url = (_value(data, key) is not None for key in ("file", "url"))
-    if has_file == has_url:
-        return None
-    return "<file>" if has_file else "<url>"
+    tags = [f"<{key}>" for key in ("file", "url", "network") if _value(data, key) is not None]
+    return tags[0] if len(tags) == 1 else None
 
 
 def _tag_of_optimiser(data: Any) -> str | None:
@@ -202,9 +207,15 @@ Start = Annotated[
     Field(description="content, style, noise, or {file: …}"),
 ]
 Weights = Annotated[
-    Annotated[WeightsName, Tag("<name>")] | Annotated[WeightsPath, Tag("<file>")] | Annotated[WeightsUrl, Tag("<url>")],
+    Annotated[WeightsName, Tag("<name>")]
+    | Annotated[WeightsNetwork, Tag("<network>")]
+    | Annotated[WeightsPath, Tag("<file>")]
+    | Annotated[WeightsUrl, Tag("<url>")],
     Discriminator(_tag_of_weights),
-    Field(description="embedded, vgg16, torchvision, caffe, {file: …, input: …} or {url: …, sha256: …, input: …}"),
+    Field(
+        description="embedded, vgg16, torchvision, caffe, {network: …}, {file: …, input: …} or {url: …, sha256: …, "
+        "input: …}"
+    ),
 ]
 Optimiser = Annotated[
     Annotated[Lbfgs, Tag("<lbfgs>")] | Annotated[Adam, Tag("<adam>")],
@@ -232,7 +243,7 @@ class Transfer(Strict):
     noise stays in the picture for ever: pooling averages away the finest frequencies, which the loss hardly sees.
     """
 
-    method: Literal["gatys", "quilting"] = "gatys"
+    method: Method = "gatys"
     content: Image
     style: Style
     segmentation: Segmentation | None = None
@@ -290,7 +301,7 @@ class Transfer(Strict):
                 state = "has only weights 0" if layers else "is empty"
                 faults.append(((side, letter), f"{side} {state} while {letter} is {weight!r}: "
                                f"give a layer a weight > 0, or set {letter} to 0"))  # fmt: skip
-        faults += self._style_faults() + self._level_faults()
+        faults += self._style_faults() + self._level_faults() + self._layer_faults()
         faults = [fault for fault in faults if all(is_used(self.method, field) for field in fault[0])]
         if faults:
             raise PydanticCustomError(CROSS_FIELD, "fields contradict each other", {"faults": faults})
@@ -309,6 +320,9 @@ class Transfer(Strict):
                     f"masks and regions are of Gram matrices, {self.style_statistic} knows none; drop one of them"
                 )
                 faults.append((("style_statistic", field), sentence))
+            if is_masked and isinstance(self.weights, WeightsNetwork):
+                sentence = "masks and regions are brought to the maps of a VGG; take such weights, or drop them"
+                faults.append((("weights", field), sentence))
         if isinstance(self.style, str):
             return faults
         if self.beta > 0 and not any(part.weight for part in self.style.values()):
@@ -319,6 +333,20 @@ class Transfer(Strict):
         if self.method == "quilting":
             sentence = "quilting takes its blocks from one whole painting; give its name alone, and style_scale"
             faults.append((("style", "method"), sentence))
+        return faults
+
+    def _layer_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        """Layers that only a plugin's network may have; of one, which it has is known once it is made."""
+        if isinstance(self.weights, WeightsNetwork):
+            return []
+        faults: list[tuple[tuple[str, ...], str]] = []
+        sides = {"content_layers": self.content_layers, "style_layers": self.style_layers}
+        for side, layer in ((side, layer) for side, layers in sides.items() for layer in layers):
+            if layer not in LAYERS:
+                close = nearest_layer(layer)
+                meant = f"did you mean {close}?" if close else f"allowed: {', '.join(LAYERS)}"
+                sentence = f"there is no VGG-19 layer {layer!r}; {meant} A plugin's are for weights: {{network: …}}"
+                faults.append(((f"{side}.{layer}", "weights"), sentence))
         return faults
 
     def _level_faults(self) -> list[tuple[tuple[str, ...], str]]:

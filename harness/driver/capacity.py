@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 
-from harness.config.methods import QUILTING
+from harness.config.methods import QUILTING, has_network
 from harness.config.styles import paintings_of
 from harness.config.transfer import Lbfgs
 from harness.driver.jobs import Job
+from harness.features.networks import PluginNetwork
 from harness.features.vgg import VGG
 from harness.images.masks import read_regions
 from harness.objective.memory import plain_pass_bytes, tiled_pass_bytes
@@ -32,23 +33,25 @@ MEMORY_SHARE = 0.5
 def row_bytes(job: Job) -> int:
     """Memory of one row beside its pass: image, gradient, best and next point, optimiser's history.
 
-    Of a quilted one, its canvases and the transformed source.
+    Of a quilted one, its canvases and the transformed source; of a plugin's method, its images alone.
     """
-    if is_quilted(job):
+    if job.row.transfer.method == QUILTING:
         return QUILTING_BYTES_PER_PIXEL * (source_pixels(job) + job.height * job.width)
+    if is_of_pixels(job):
+        return _image_bytes(job) + 3 * itemsize_of(job) * source_pixels(job)
     optimiser = job.row.transfer.optimiser
     num_vectors = 6 + (2 * optimiser.history if isinstance(optimiser, Lbfgs) else 2)
     regulariser = 12 if job.row.transfer.photorealism.weight else 0  # the Laplacian's twelve maps
     return num_vectors * _image_bytes(job) + regulariser * _image_bytes(job) // 3
 
 
-def is_quilted(job: Job) -> bool:
+def is_of_pixels(job: Job) -> bool:
     """Whether a job is carried out without a network."""
-    return job.row.transfer.method == QUILTING
+    return not has_network(job.row.transfer.method)
 
 
 def source_pixels(job: Job) -> int:
-    """About how many pixels a quilted picture's source has."""
+    """About how many pixels the painting has that a picture is made of."""
     return round(job.height * job.width * job.row.transfer.style_scale**2)
 
 
@@ -65,7 +68,8 @@ class MaxRows:
     """How many rows like a job's a batch may have on a worker: its device's free memory over a row's, at least one.
 
     All rows of a batch go through the network together on a GPU, one by one on the CPU and where they go in tiles.
-    Quilted rows are computed in main memory and one after another on any worker: they are given out one at a time.
+    Rows without a network are computed in main memory and one after another on any worker: they are given out one at a
+    time.
 
     Args:
         workers: all workers' names; two on one card share its memory.
@@ -77,7 +81,7 @@ class MaxRows:
 
     def __call__(self, job: Job, worker: str) -> int:
         """Measured once for all jobs that can share a batch and have as many regions."""
-        if is_quilted(job):
+        if is_of_pixels(job):
             return 1
         key = (job.batch_key, num_regions_of(job), worker)
         if key not in self._found:
@@ -114,11 +118,11 @@ def available_bytes() -> int:
 
 
 def pass_bytes(job: Job) -> int:
-    """Memory of one row's pass through the network, in tiles where it goes in tiles; a quilted one has none."""
-    if is_quilted(job):
+    """Memory of one row's pass through the network, in tiles where it goes in tiles; without one there is none."""
+    if is_of_pixels(job):
         return 0
     (network, layers), num_regions = network_of(job), num_regions_of(job)
-    if (tile_px := tile_of(job)) is not None:
+    if isinstance(network, VGG) and (tile_px := tile_of(job)) is not None:
         return tiled_pass_bytes(network, layers, job.height, job.width, tile_px, itemsize_of(job), num_regions)
     return plain_pass_bytes(network, layers, job.height, job.width, itemsize_of(job), num_regions)
 
@@ -129,7 +133,7 @@ def num_regions_of(job: Job) -> int:
     Everywhere counts as one. It is an upper reckoning: in a layer where hardly anything is left of a mask it is not
     matched.
     """
-    if is_quilted(job):
+    if is_of_pixels(job):
         return 1
     files = job.row.files
     if "segmentation.content" in files:
@@ -145,7 +149,7 @@ def _num_regions(content_segmentation: str, style_segmentation: str) -> int:
 
 def tile_of(job: Job) -> int | None:
     """The longest side of the tiles in which a row's passes go; None where they go as a whole."""
-    if is_quilted(job):
+    if is_of_pixels(job):
         return None
     return tile_px_of(network_of(job)[0], job.row.transfer, job.height, job.width)
 
@@ -158,7 +162,7 @@ def tiles_told(job: Job) -> str:
     return f"a pass would take {whole / 2**20:.0f} MiB as a whole: it goes in tiles of at most {tile_px} px"
 
 
-def network_of(job: Job) -> tuple[VGG, list[str]]:
+def network_of(job: Job) -> tuple[VGG | PluginNetwork, list[str]]:
     """The network that a job needs, and the layers that it compares."""
     objective = row_objective_of(job.row.transfer)
     layers = sorted({*objective.weighed_content(), *objective.weighed_style()})

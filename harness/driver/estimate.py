@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 import torch
 
 from harness.config.levels import levels_of
+from harness.config.methods import QUILTING
 from harness.driver.capacity import (
-    is_quilted,
+    is_of_pixels,
     network_of,
     num_regions_of,
     pass_bytes,
@@ -31,14 +32,16 @@ Measure = Callable[[Job, DeviceSpec, tuple[int, int]], float]
 
 
 def seconds_left(jobs: Sequence[Job], spec: DeviceSpec, measure: Measure | None = None) -> float:
-    """Time of what is left of some jobs that can share a batch, one after the other on a device.
+    """Time of what is left of some jobs that can share a batch, one after the other on a device; 0 if not known.
 
     Args:
         jobs: alike; one evaluation at each size, or one row of blocks, is measured on the first.
         spec: the device.
         measure: the time of one evaluation; ``evaluation_seconds`` if left out.
     """
-    if is_quilted(jobs[0]):
+    if is_of_pixels(jobs[0]):
+        if jobs[0].row.transfer.method != QUILTING:
+            return 0.0
         return quilting_seconds(jobs[0], spec) * sum(1 - num_behind(job) / job.num_evaluations for job in jobs)
     seconds, began = 0.0, 0
     measured: dict[int, float] = {}
@@ -95,9 +98,9 @@ def quilting_seconds(job: Job, spec: DeviceSpec) -> float:
 
 
 def batch_bytes(jobs: Sequence[Job], devices: Sequence[DeviceSpec]) -> int:
-    """Memory of what is had at a time: quilted or on several CPU workers a row each, else all rows on the first."""
+    """Memory of what is had at a time: off the network or on several CPU workers a row each, else all on the first."""
     one_pass = pass_bytes(max(jobs, key=num_regions_of))
-    if is_quilted(jobs[0]) or (len(devices) > 1 and devices[0].device == "cpu"):
+    if is_of_pixels(jobs[0]) or (len(devices) > 1 and devices[0].device == "cpu"):
         return min(len(jobs), len(devices)) * (row_bytes(jobs[0]) + one_pass)
     return len(jobs) * row_bytes(jobs[0]) + one_pass
 

@@ -11,12 +11,13 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from harness.config import Loaded
-from harness.config.methods import QUILTING
+from harness.config.methods import QUILTING, has_network
 from harness.downloads import Progress
 from harness.driver.explain_terms import further_terms, line, quilting_terms
 from harness.driver.jobs import Job, make_jobs
 from harness.features.identify import identify
-from harness.features.vgg import map_shape, network_of
+from harness.features.networks import PluginNetwork
+from harness.features.vgg import network_of
 from harness.objective.conventions import CONVENTIONS, Convention
 from harness.objective.explain import Converted, Term, convert, terms_of
 from harness.runs.prepare import load_network, row_objective_of, weights_source
@@ -33,8 +34,8 @@ class Explanation:
         title: the file, the picture's size, the cell.
         height: of the picture, px.
         width: of the picture, px.
-        terms: each layer's factor before its printed equation; none of a quilted picture.
-        convention: the units in which α and β are meant; None of a quilted picture.
+        terms: each layer's factor before its printed equation; none of a picture without a network.
+        convention: the units in which α and β are meant; None of one without a network.
         alpha: α as the transfer says it.
         beta: β as the transfer says it.
         converted: the same objective's α and β in each convention's units, by the convention's name.
@@ -67,6 +68,9 @@ def explain_loaded(loaded: Loaded, progress: Progress | None = None) -> Explanat
     title = f"{loaded.called}, {job.width}×{job.height} px{cell}"
     if job.row.transfer.method == QUILTING:
         return Explanation(title, job.height, job.width, (), None, 0.0, 0.0, {}, tuple(quilting_terms(job)))
+    if not has_network(job.row.transfer.method):
+        parts = (line(f"method {job.row.transfer.method}: a plugin's, one call from the images to the picture"),)
+        return Explanation(title, job.height, job.width, (), None, 0.0, 0.0, {}, parts)
     return _explain_objective(title, job)
 
 
@@ -75,21 +79,20 @@ def _explain_objective(title: str, job: Job) -> Explanation:
     objective = row_objective_of(job.row.transfer)
     layers = (*objective.weighed_content(), *objective.weighed_style())
     network = load_network(job.row.transfer, layers)
-    shapes = {}
-    for layer in layers:
-        height, width = map_shape(layer, job.height, job.width)
-        shapes[layer] = (network.num_filters(layer), height * width)
+    shapes = {layer: (N, h * w) for layer, (N, h, w) in network.shapes(layers, job.height, job.width).items()}
     convention = CONVENTIONS[objective.convention]
     t = job.row.transfer
     weights = t.weights if isinstance(t.weights, str) else t.weights.model_dump(exclude_none=True)
     normalised = "mean activation 1" if t.normalised else "not normalised"
     held = identify(weights_source(job.row.transfer)).layers
-    kind = f"{network_of(held)} to {held[-1]}"
+    told = f"{weights} ({network_of(held)} to {held[-1]}), {t.pooling} pooling, {normalised}"
+    if isinstance(network, PluginNetwork):
+        told = f"{network.name} ({', '.join(held)}), a plugin's, its maps as they are"
     terms = tuple(terms_of(objective, shapes))
     converted = {name: convert(objective, shapes, name) for name in CONVENTIONS}
     ratio = _ratio(objective.alpha, objective.beta)
     parts = (
-        line(f"network: {weights} ({kind}), {t.pooling} pooling, {normalised}"),
+        line(f"network: {told}"),
         line(f"convention {convention.name!r}: {convention.formula}"),
         line(f"  from {convention.source}; meant for: {convention.network}"),
         line(f"  α = {objective.alpha:g}, β = {objective.beta:g}, α/β = {ratio}\n"),

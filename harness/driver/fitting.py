@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,8 +11,9 @@ from pydantic import ValidationError
 from harness.config.levels import AUTO_SIDE_PX, auto_pyramid
 from harness.config.sentences import problems
 from harness.config.strict import MAXIMUM_SIZE_PX, ORIGINAL_PX
-from harness.config.transfer import PyramidLevel, Quilting, Transfer
-from harness.errors import HarnessError, UsageError
+from harness.config.transfer import PyramidLevel, Quilting, Transfer, WeightsNetwork
+from harness.errors import HarnessError, PluginError, UsageError
+from harness.features.networks import plugin_network
 from harness.features.vgg import deepest_of, minimum_size_px
 from harness.images.resize import fit_area, fit_longer_side
 from harness.measures.reference import MINIMUM_SIDE_PX
@@ -23,6 +25,46 @@ from harness.runs.store import Manifest
 
 WINDOW_PX = 3
 """Side of the windows of the matting Laplacian."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What the layers that are compared need of an image: a map of 2 × 2 positions or more.
+
+    Attributes:
+        layers: that are compared; none where the method has no network.
+        network: a plugin's name; empty for a VGG.
+    """
+
+    layers: tuple[str, ...] = ()
+    network: str = ""
+
+    @property
+    def least_px(self) -> int:
+        """The shorter side that a VGG's deepest layer needs; of a plugin's network, sizes are tried."""
+        return minimum_size_px(deepest_of(self.layers)) if self.layers and not self.network else 1
+
+    def fault(self, height: int, width: int) -> str:
+        """Which layer has no such map of an image of that size, in words; empty where all have one."""
+        if not self.network:
+            needed = (
+                f"{deepest_of(self.layers)} needs at least {self.least_px} px on the shorter side"
+                if self.layers
+                else ""
+            )
+            return needed if min(height, width) < self.least_px else ""
+        try:
+            shapes = plugin_network(self.network).shapes(self.layers, height, width)
+        except PluginError as error:
+            return f"the network {self.network!r} fails there ({error})"
+        small = [f"{layer}'s map is then {w}×{h}" for layer, (_, h, w) in shapes.items() if min(h, w) < 2]
+        return f"{small[0]} and needs at least 2×2 positions" if small else ""
+
+
+def reach_of(transfer: Transfer) -> Reach:
+    """The layers that a transfer names, also those of weight 0."""
+    network = transfer.weights.network if isinstance(transfer.weights, WeightsNetwork) else ""
+    return Reach((*transfer.content_layers, *transfer.style_layers), network)
 
 
 def block_levels(numbers: Quilting, height: int, width: int) -> list[Iteration]:
@@ -63,31 +105,29 @@ def resolve_size(transfer: Transfer, shape: tuple[int, int]) -> Transfer:
         raise UsageError(f"original is {size_px} px with this photograph: {first.message}") from error
 
 
-def check_content(
-    shape: tuple[int, int], size_px: int, layers: Sequence[str], has_windows: bool = False
-) -> tuple[int, int]:
-    """Height and width of the picture, checked against the deepest layer, what can be measured, and the windows."""
+def check_content(shape: tuple[int, int], size_px: int, reach: Reach, has_windows: bool = False) -> tuple[int, int]:
+    """Height and width of the picture, checked against its layers, what can be measured, and the windows."""
     height, width = fit_longer_side(*shape, size_px)
     if has_windows:
         _check_windows(f"size {size_px}", height, width)
-    needed = minimum_size_px(deepest_of(layers)) if layers else 1
-    if min(height, width) < max(needed, MINIMUM_SIDE_PX):
-        what = deepest_of(layers) if needed >= MINIMUM_SIDE_PX else "a picture whose numbers are measured"
+    fault = reach.fault(height, width)
+    if min(height, width) < MINIMUM_SIDE_PX and reach.least_px < MINIMUM_SIDE_PX:
+        fault = f"a picture whose numbers are measured needs at least {MINIMUM_SIDE_PX} px on the shorter side"
+    if fault:
         raise UsageError(
-            f"size {size_px} makes this photograph {width}×{height} px, but {what} needs at least "
-            f"{max(needed, MINIMUM_SIDE_PX)} px on the shorter side; ask for a larger size, or for layers less deep"
+            f"size {size_px} makes this photograph {width}×{height} px, but {fault}; ask for a larger size, or for "
+            "layers less deep"
         )
     return height, width
 
 
-def check_style(shape: tuple[int, int], area_px: int, scale: float, layers: Sequence[str]) -> None:
-    """Check a painting's size at the photograph's area against the deepest layer and what can be measured."""
+def check_style(shape: tuple[int, int], area_px: int, scale: float, reach: Reach) -> None:
+    """Check a painting's size at the photograph's area against its layers and what can be measured."""
     height, width = fit_area(*shape, area_px, scale)
-    needed = minimum_size_px(deepest_of(layers)) if layers else 1
-    if min(height, width) < needed:
+    if fault := reach.fault(height, width):
         raise UsageError(
-            f"style_scale {scale:g} makes this painting {width}×{height} px, but {deepest_of(layers)} needs at "
-            f"least {needed} px on the shorter side; ask for a larger size or style_scale"
+            f"style_scale {scale:g} makes this painting {width}×{height} px, but {fault}; ask for a larger size or "
+            "style_scale"
         )
     height, width = fit_area(*shape, area_px, 1.0)
     if min(height, width) < MINIMUM_SIDE_PX:
@@ -101,20 +141,18 @@ def check_level(
     shape: tuple[int, int],
     size_px: int,
     paintings: Sequence[tuple[tuple[int, int], float]],
-    layers: Sequence[str],
+    reach: Reach,
     has_windows: bool = False,
 ) -> None:
-    """Check photograph and paintings at the smallest level of a pyramid against the deepest layer and the windows."""
-    needed = minimum_size_px(deepest_of(layers)) if layers else 1
+    """Check photograph and paintings at the smallest level of a pyramid against their layers and the windows."""
     content = fit_longer_side(*shape, size_px)
     if has_windows:
         _check_windows(f"a level of {size_px} px", *content)
     styles = [fit_area(*painting, content[0] * content[1], scale) for painting, scale in paintings]
     for what, (height, width) in (("photograph", content), *(("painting", style) for style in styles)):
-        if min(height, width) < needed:
+        if fault := reach.fault(height, width):
             raise UsageError(
-                f"a level of {size_px} px makes this {what} {width}×{height} px, but {deepest_of(layers)} needs at "
-                f"least {needed} px on the shorter side; begin with a larger level"
+                f"a level of {size_px} px makes this {what} {width}×{height} px, but {fault}; begin with a larger level"
             )
 
 
@@ -122,7 +160,7 @@ def resolve_pyramid(
     transfer: Transfer,
     shape: tuple[int, int],
     paintings: Sequence[tuple[tuple[int, int], float]],
-    layers: Sequence[str],
+    reach: Reach,
     masked: Mapping[str, str],
 ) -> tuple[PyramidLevel, ...]:
     """What ``pyramid: auto`` stands for with these images: no size at which something would be refused.
@@ -131,13 +169,13 @@ def resolve_pyramid(
         transfer: the transfer.
         shape: height and width of the photograph's file.
         paintings: those of each painting's file, with its scale.
-        layers: that are compared.
+        reach: the layers that are compared.
         masked: the files of a transfer with masks or regions; empty for others.
     """
 
     def fits(size_px: int) -> bool:
         try:
-            check_level(shape, size_px, paintings, layers, needs_windows(transfer))
+            check_level(shape, size_px, paintings, reach, needs_windows(transfer))
             if masked:
                 check_masks(transfer, masked, size_px)
         except HarnessError:

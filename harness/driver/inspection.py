@@ -10,24 +10,27 @@ from typing import Any, TypeVar, TypeVarTuple
 from harness.config import Cell, Loaded, Transfer, hashed_fields, run_id
 from harness.config.levels import sizes_of
 from harness.config.located import Path as Steps
-from harness.config.methods import QUILTING
+from harness.config.methods import QUILTING, has_network
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.sweep import LoadedSweep
 from harness.config.transfer import PyramidLevel
 from harness.downloads import Progress
 from harness.driver.fitting import (
+    Reach,
     check_blocks,
     check_content,
     check_level,
     check_masks,
     check_style,
     needs_windows,
+    reach_of,
     resolve_pyramid,
     resolve_size,
 )
 from harness.errors import ConfigError, Fault, HarnessError
 from harness.features.identify import Identified, identify
-from harness.features.sources import describe
+from harness.features.networks import require_named_layers
+from harness.features.sources import NamedNetwork, describe
 from harness.features.weights import require_layers
 from harness.images.files import image_hash, read_image
 from harness.images.library import find_image
@@ -87,13 +90,13 @@ class Inspection:
         self._cell = cell
         self._memory = memory
         self._faults: list[Fault] = []
-        self._is_quilted = cell.transfer.method == QUILTING
-        self._layers = () if self._is_quilted else (*self.transfer.content_layers, *self.transfer.style_layers)
+        self._has_network = has_network(cell.transfer.method)
+        self._reach = reach_of(cell.transfer) if self._has_network else Reach()
         self._find_images()
         self._resolve_size()
         self._check_shapes_of_masks()
         self._check_segmentations()
-        self.weights = None if self._is_quilted else self._identify_weights(progress)
+        self.weights = self._identify_weights(progress) if self._has_network else None
         self._raise_faults()
         self.size = self._check_sizes()
         self._raise_faults()
@@ -186,46 +189,45 @@ class Inspection:
         weights = self._attempt("weights", identify, source, progress)
         if weights is None:
             return None
+        require = require_named_layers if isinstance(source, NamedNetwork) else require_layers
         of_side = {"content_layers": self.transfer.content_layers, "style_layers": self.transfer.style_layers}
         for side, layers in of_side.items():
             for layer in layers:
-                self._attempt(side, require_layers, weights.layers, [layer], describe(source))
+                self._attempt(side, require, weights.layers, [layer], describe(source))
         return weights
 
     def _check_sizes(self) -> tuple[int, int]:
         """Height and width of the picture; photograph and paintings must be large enough for its layers or blocks."""
         photograph, has_windows = self.images["content"].shape, needs_windows(self.transfer)
-        size = self._attempt("size", check_content, photograph, self.transfer.size, self._layers, has_windows)
+        size = self._attempt("size", check_content, photograph, self.transfer.size, self._reach, has_windows)
         if size is None:
             return 0, 0
-        if self._is_quilted:
+        if self.transfer.method == QUILTING:
             self._attempt("quilting.block", check_blocks, self.images["style"].shape, size, self.transfer)
         for painting in paintings_of(self.transfer) if not self._faults else ():
             place = ("style_scale",) if painting.slot == "style" else path_of_slot(self.transfer, painting.slot)
             shape = self.images[painting.slot].shape
-            self._attempt(place, check_style, shape, size[0] * size[1], painting.scale, self._layers)
+            self._attempt(place, check_style, shape, size[0] * size[1], painting.scale, self._reach)
         return size
 
     def _resolve_pyramid(self) -> tuple[PyramidLevel, ...]:
         """The smaller sizes, the smallest of which must be large enough."""
         given, photograph = self.transfer.pyramid, self.images["content"].shape
-        if self._is_quilted:
+        if not self._has_network:
             return () if isinstance(given, str) else given
         paintings = tuple((self.images[each.slot].shape, each.scale) for each in paintings_of(self.transfer))
         if isinstance(given, str):
             masked = self.files if self._is_masked() else {}
-            found = self._attempt(
-                "pyramid", resolve_pyramid, self.transfer, photograph, paintings, self._layers, masked
-            )
+            found = self._attempt("pyramid", resolve_pyramid, self.transfer, photograph, paintings, self._reach, masked)
             return found or ()
         if given:
             has_windows = needs_windows(self.transfer)
-            self._attempt("pyramid", check_level, photograph, given[0].size, paintings, self._layers, has_windows)
+            self._attempt("pyramid", check_level, photograph, given[0].size, paintings, self._reach, has_windows)
         return given
 
     def _check_masks(self) -> None:
         """Masks and regions must leave something at the smallest size."""
-        if self._is_masked() and not self._is_quilted:
+        if self._is_masked() and self._has_network:
             place = "segmentation" if self.transfer.segmentation else "style"
             self._attempt(place, check_masks, self.transfer, self.files, sizes_of(self.transfer)[0].size)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.config import Cell, Loaded
 from harness.config.levels import num_evaluations
-from harness.config.methods import QUILTING
+from harness.config.methods import QUILTING, has_network
 from harness.config.sweep import LoadedSweep
 from harness.downloads import Progress
 from harness.driver.fitting import block_levels
@@ -66,7 +66,7 @@ class Job:
         quilted ones what their blocks are.
         """
         t = self.row.transfer
-        if t.method == QUILTING:
+        if not has_network(t.method):
             return (t.method, self.height, self.width, *self._blocks)
         network = (t.weights, t.pooling, t.padding, t.normalised)
         levels = (t.pyramid, t.steps, t.photorealism.first_stage)
@@ -75,14 +75,16 @@ class Job:
 
     @property
     def num_evaluations(self) -> int:
-        """Of the whole run, over all its levels; a quilted picture has one per row of blocks."""
-        if self.row.transfer.method == QUILTING:
-            return sum(level.num_rows for level in self._blocks)
+        """Of the whole run, over all its levels; a quilted picture has one per row of blocks, a plugin's method one."""
+        if not has_network(self.row.transfer.method):
+            return sum(level.num_rows for level in self._blocks) or 1
         return num_evaluations(self.row.transfer)
 
     @property
     def _blocks(self) -> list[Iteration]:
-        """The iterations of a quilted picture."""
+        """The iterations of a quilted picture; none of another one."""
+        if self.row.transfer.method != QUILTING:
+            return []
         return block_levels(self.row.transfer.quilting, self.height, self.width)
 
 

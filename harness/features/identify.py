@@ -15,7 +15,15 @@ from safetensors import SafetensorError, safe_open
 
 from harness.downloads import Progress, cache_folder, keep
 from harness.features.fingerprint import network_hash
-from harness.features.sources import LocalWeights, NetworkInput, WeightsSource, fetch, network_input_of
+from harness.features.sources import (
+    LocalWeights,
+    NamedNetwork,
+    NetworkInput,
+    NetworkSource,
+    WeightsSource,
+    fetch,
+    network_input_of,
+)
 
 VERSION = 2
 """To be raised when the same file would be read as another network: old records are then not read."""
@@ -28,7 +36,7 @@ class Identified:
     Attributes:
         network: its hash (64 digits), which a run's id holds; see ``harness.features.fingerprint``.
         layers: held, in order.
-        sha256: of the file.
+        sha256: of the file; of a plugin's network the plugin's.
     """
 
     network: str
@@ -36,7 +44,7 @@ class Identified:
     sha256: str
 
 
-def identify(source: WeightsSource, progress: Progress | None = None) -> Identified:
+def identify(source: NetworkSource, progress: Progress | None = None) -> Identified:
     """Hash and layers of a source's network, downloaded where it must be.
 
     Args:
@@ -46,7 +54,13 @@ def identify(source: WeightsSource, progress: Progress | None = None) -> Identif
     Raises:
         WeightsError: the weights cannot be found, read or used.
         DownloadError: they could not be downloaded, or have another hash.
+        PluginError: a plugin's network cannot be made.
     """
+    if isinstance(source, NamedNetwork):
+        from harness.features.networks import plugin_network  # torch
+
+        made = plugin_network(source.name)
+        return Identified(made.sha256, made.layers, made.plugin.sha256 if made.plugin else made.sha256)
     local = fetch(source, progress)
     if source == "embedded" and (packaged := _of_the_package(local)):
         return packaged

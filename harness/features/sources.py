@@ -63,7 +63,15 @@ class WeightsURL:
     input: NetworkInput | None = None
 
 
+@dataclass(frozen=True)
+class NamedNetwork:
+    """A plugin's network: ``harness.features.networks``."""
+
+    name: str
+
+
 WeightsSource = NamedSource | WeightsFile | WeightsURL
+NetworkSource = WeightsSource | NamedNetwork
 
 
 @dataclass(frozen=True)
@@ -74,8 +82,10 @@ class LocalWeights:
     sha256: str
 
 
-def describe(source: WeightsSource) -> str:
+def describe(source: NetworkSource) -> str:
     """What a source is called in a sentence."""
+    if isinstance(source, NamedNetwork):
+        return f"the network {source.name!r}"
     if isinstance(source, WeightsFile):
         return f"the weights file {source.path}"
     if isinstance(source, WeightsURL):

@@ -147,6 +147,10 @@ class VGG(nn.Module):
         compared = self._buffers[f"{layer}_compared"]
         return self.weight(layer).shape[0] if compared is None else len(compared)
 
+    def shapes(self, layers: Iterable[str], height: int, width: int) -> dict[str, tuple[int, int, int]]:
+        """Filters, height and width of layers' maps for an image of that size."""
+        return {layer: (self.num_filters(layer), *map_shape(layer, height, width)) for layer in layers}
+
     def layers_until(self, deepest: str) -> tuple[str, ...]:
         """Its layers up to and including ``deepest``, in order."""
         return layers_until(deepest, self.layers)

@@ -12,9 +12,9 @@ from pathlib import PurePath
 from typing import Any
 
 from harness.config.experiment import CASES
-from harness.config.layers import LAYERS
+from harness.config.layers import LAYERS, in_network_order
 from harness.config.levels import AUTO
-from harness.config.methods import QUILTING
+from harness.config.methods import QUILTING, has_network
 from harness.config.strict import ORIGINAL
 from harness.config.transfer import Transfer
 
@@ -81,7 +81,7 @@ def _number(value: float) -> str:
 
 def _layers(weights: Mapping[str, float]) -> str:
     """``conv`` once, then the numbers; weights only where they say something."""
-    used = {layer: weights[layer] for layer in LAYERS if weights.get(layer)}
+    used = {layer: weight for layer, weight in in_network_order(dict(weights)).items() if weight}
     if not used:
         return "none"
     short = {layer: layer if k == 0 else layer.removeprefix("conv") for k, layer in enumerate(used)}
@@ -125,10 +125,12 @@ def labels(parts: Sequence[str], rows: Sequence[Sequence[Any]], cases: Cases) ->
 def weight_caption(transfer: Transfer, significant_digits: int = 4) -> str:
     r"""What stands under a picture: ``$\alpha/\beta$ = $10^{-3}$``, or which side alone was optimised.
 
-    Of a quilted one, the size of its blocks.
+    Of a quilted one, the size of its blocks; of a plugin's method, its name.
     """
     if transfer.method == QUILTING:
         return _BY_NAME["quilting.block"](transfer.quilting.block)
+    if not has_network(transfer.method):
+        return escape(transfer.method.replace("_", " "))
     alpha, beta = transfer.alpha, transfer.beta
     if not beta:
         return "content only"
@@ -146,7 +148,7 @@ def _part(part: str, value: Any, cases: Cases) -> str:
     if part == CASES:
         return _case(str(value), cases)
     if part in ("content_layers", "style_layers") and isinstance(value, Mapping):
-        used = [layer for layer in LAYERS if value.get(layer)]
+        used = [layer for layer, weight in in_network_order(dict(value)).items() if weight]
         side = part.removesuffix("_layers")
         return f"{side} layer{'s' * (len(used) > 1)} {_layer_names(used)}" if used else f"no {side} layer"
     if part == "start":
@@ -169,7 +171,9 @@ def _part(part: str, value: Any, cases: Cases) -> str:
         return f"seed{_JOINED}{value}"
     if part in ("pooling", "padding", "weights", "convention") and isinstance(value, str):
         return f"{escape(value).replace('_', ' ')} {part}"
-    if "." in part and part.split(".")[1] in LAYERS:
+    if part == "weights" and isinstance(value, Mapping) and "network" in value:
+        return f"network {escape(str(value['network']))}"
+    if part.startswith(("content_layers.", "style_layers.")):
         return f"{part.split('.')[0].replace('_layers', '')} {part.split('.')[1]}: {format_value(value)}"
     return _JOINED.join((_name(part), "=", format_value(value)))
 
@@ -220,7 +224,7 @@ def _photorealism(value: Any) -> str:
 
 
 _BY_NAME: Mapping[str, Callable[[Any], str]] = {
-    "method": lambda value: _METHODS.get(value, escape(str(value))),
+    "method": lambda value: _METHODS.get(value, escape(str(value).replace("_", " "))),
     "colours": lambda value: _COLOURS.get(value, escape(str(value))),
     "noise_spectrum": lambda value: f"{value}{_JOINED}noise",
     "smoothing": lambda value: "smoothed" if value else "not smoothed",

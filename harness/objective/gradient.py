@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.features.networks import Network
 from harness.features.vgg import VGG
 from harness.objective.rows import Losses, Objective
 from harness.objective.tiling import evaluate_in_tiles
@@ -34,19 +35,20 @@ class Evaluation:
 
 @torch.enable_grad()  # type: ignore[untyped-decorator, unused-ignore]
 def evaluate(
-    objective: Objective, network: VGG, images: Tensor, rows: Sequence[int], with_content_gradient: bool = False
+    objective: Objective, network: Network, images: Tensor, rows: Sequence[int], with_content_gradient: bool = False
 ) -> Evaluation:
     """Evaluate some rows, in tiles where the objective says so; the two agree to rounding.
 
     Args:
         objective: what each row minimises.
-        network: the frozen VGG-19.
+        network: frozen.
         images: (b, 3, H, W), one for each of ``rows``.
         rows: which rows of the batch they are.
         with_content_gradient: whether the content term's own gradient is wanted as well.
     """
     images = images.detach()
     if objective.tile_px is not None:
+        assert isinstance(network, VGG), "tiles are chosen for a VGG alone"
         return Evaluation(*evaluate_in_tiles(objective, network, images, rows, with_content_gradient))
     images.requires_grad_()
     losses, content = objective(network, images, rows), None

@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
+from harness.features.networks import PluginNetwork
 from harness.features.vgg import GRID_PX, VGG, block_of, deepest_of, map_shape
 from harness.objective.tiles import spans_of
 
@@ -33,18 +34,25 @@ BOUND_BYTES = 2**30
 
 
 def plain_pass_bytes(
-    network: VGG, layers: Collection[str], height: int, width: int, itemsize: int = 4, num_regions: int = 1
+    network: VGG | PluginNetwork,
+    layers: Collection[str],
+    height: int,
+    width: int,
+    itemsize: int = 4,
+    num_regions: int = 1,
 ) -> int:
-    """Memory of one row's evaluation in one pass, in bytes.
+    """Memory of one row's evaluation in one pass, in bytes; of a plugin's network about, from a measured pass.
 
     Args:
-        network: the frozen VGG.
+        network: frozen.
         layers: the layers weighed, at least one.
         height: of the picture, in pixels.
         width: of the picture, in pixels.
         itemsize: bytes of a number: 4 or 8.
         num_regions: different masks of the row's style parts; none, everywhere, counts as one.
     """
+    if isinstance(network, PluginNetwork):
+        return network.pass_bytes(layers, height, width, itemsize)
     kept, transient = 2 * 3 * height * width * itemsize, 0
     num_in, before, previous = 3, 1, ""
     for layer in network.layers_until(deepest_of(layers)):

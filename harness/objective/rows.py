@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from harness.features.vgg import VGG, block_of, map_shape
+from harness.features.networks import Network
+from harness.features.vgg import block_of
 from harness.images.colour import grey
 from harness.objective.equations import content_loss, guided_gram_per_position, total_loss
 from harness.objective.guidance import Guidance, check_mask, counted_parts
@@ -91,7 +92,7 @@ class Objective(nn.Module):
     def __init__(
         self,
         rows: Sequence[RowObjective],
-        network: VGG,
+        network: Network,
         contents: Sequence[Tensor],
         styles: Sequence[Tensor],
         masks: Sequence[Tensor] = (),
@@ -129,7 +130,7 @@ class Objective(nn.Module):
             self._measure_targets(network, contents, styles, of_painting)
 
     def _measure_targets(
-        self, network: VGG, contents: Sequence[Tensor], styles: Sequence[Tensor], guidance: Guidance
+        self, network: Network, contents: Sequence[Tensor], styles: Sequence[Tensor], guidance: Guidance
     ) -> None:
         """One pass over each distinct image, or over its luminance, for all layers that some row needs of it."""
         for luminance in (False, True):
@@ -150,11 +151,11 @@ class Objective(nn.Module):
                 for name, target in targets.items():
                     self.register_buffer(name, target, persistent=False)
 
-    def forward(self, network: VGG, images: Tensor, rows: Sequence[int]) -> Losses:
+    def forward(self, network: Network, images: Tensor, rows: Sequence[int]) -> Losses:
         """Evaluate some rows in one pass over their whole images.
 
         Args:
-            network: the frozen VGG.
+            network: frozen.
             images: (b, 3, H, W), one for each of ``rows``.
             rows: which rows of the batch they are.
         """
@@ -162,14 +163,12 @@ class Objective(nn.Module):
         maps = network(self.seen(plan, images), plan.layers)
         return self.losses(plan, self.statistics(plan, maps), images)
 
-    def plan(self, network: VGG, images: Tensor, rows: Sequence[int]) -> TermPlan:
+    def plan(self, network: Network, images: Tensor, rows: Sequence[int]) -> TermPlan:
         """The terms of some rows, made once."""
         key = tuple(rows), images.dtype
         if key not in self._plans:
-            shapes = {}
-            for layer in self.layers:
-                height, width = map_shape(layer, *images.shape[2:])
-                shapes[layer] = network.num_filters(layer), height * width
+            height, width = images.shape[2:]
+            shapes = {layer: (N, h * w) for layer, (N, h, w) in network.shapes(self.layers, height, width).items()}
             self._plans[key] = make_plan([self.rows[i] for i in rows], [self._parts[i] for i in rows], shapes, images)
         return self._plans[key]
 

@@ -6,11 +6,13 @@ stored whole.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from harness.features.networks import Network
 from harness.features.vgg import VGG, block_of, deepest_of, map_shape
 from harness.images.colour import grey
 from harness.objective.equations import guided_gram_per_position
@@ -33,12 +35,12 @@ def style_name(layer: str, part: StylePart, row: RowObjective) -> str:
 
 
 def measured_maps(
-    network: VGG, image: Tensor, layers: Collection[str], tile_px: int | None
+    network: Network, image: Tensor, layers: Collection[str], tile_px: int | None
 ) -> Iterator[tuple[Tile | None, dict[str, Tensor]]]:
     """An image's maps: at once, or each tile's own positions of them.
 
     Args:
-        network: the frozen VGG.
+        network: frozen; a VGG where there are tiles.
         image: (3, H, W).
         layers: which; without any there is no pass.
         tile_px: a tile's longest side; None: one pass over the whole image.
@@ -46,13 +48,14 @@ def measured_maps(
     if tile_px is None and layers:
         yield None, network(image[None], layers)
     elif tile_px is not None and layers:
+        assert isinstance(network, VGG), "tiles are chosen for a VGG alone"
         for tile in tiles_of(image.shape[1], image.shape[2], tile_px, network.halo_px(deepest_of(layers))):
             maps = network(tile.crop(image)[None], layers)
             yield tile, {layer: tile.own_of_crop(layer, features) for layer, features in maps.items()}
 
 
 def content_targets(
-    network: VGG, image: Tensor, layers: Collection[str], luminance: bool, tile_px: int | None
+    network: Network, image: Tensor, layers: Collection[str], luminance: bool, tile_px: int | None
 ) -> dict[str, Tensor]:
     """Layer to the photograph's (1, N, h, w) map P."""
     targets: dict[str, Tensor] = {}
@@ -70,7 +73,7 @@ def content_targets(
 
 
 def style_targets(
-    network: VGG,
+    network: Network,
     image: Tensor,
     wanted: Sequence[tuple[str, StylePart, RowObjective]],
     statistics: Mapping[str, StyleStatistic],
@@ -81,7 +84,7 @@ def style_targets(
     """Name to the (1, …) statistic of a painting, or to the Gram matrix of a region of it, per position: A / M_s.
 
     Args:
-        network: the frozen VGG.
+        network: frozen; a VGG where there are tiles.
         image: (3, H_s, W_s) the painting.
         wanted: layers, the parts whose target is to be measured there, and whose they are.
         statistics: those of the rows, by name.
@@ -95,10 +98,10 @@ def style_targets(
     for tile, maps in measured_maps(network, grey(image) if luminance else image, layers, tile_px):
         for name, (layer, own_mask, statistic) in named.items():
             if own_mask is None:
-                height, width = map_shape(layer, image.shape[1], image.shape[2])
-                A = statistics[statistic].measure(maps[layer], height * width)
+                shape = maps[layer].shape[2:] if tile is None else map_shape(layer, *image.shape[1:])
+                A = statistics[statistic].measure(maps[layer], math.prod(shape))
                 if tile is None:
-                    statistics[statistic].check(maps[layer], A, height * width)
+                    statistics[statistic].check(maps[layer], A, math.prod(shape))
             else:
                 t = guidance.at(own_mask, block_of(layer))
                 own = t if tile is None else tile.own(layer, t)

@@ -23,7 +23,7 @@ import yaml
 from harness.config import Experiment, canonical_json
 from harness.config.claims import LOSSES, METRICS, matches
 from harness.config.levels import num_evaluations
-from harness.config.methods import QUILTING
+from harness.config.methods import has_network
 from harness.config.strict import WRITTEN
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
@@ -119,7 +119,7 @@ class Run:
         """Of the whole run when it is done, over all sizes and stages; a quilted picture's are its rows of blocks."""
         if self.evaluations:
             return self.evaluations
-        if self.transfer.method == QUILTING:  # a run's folder without its experiment's
+        if not has_network(self.transfer.method):  # a run's folder without its experiment's
             return int(self.metrics.get("evaluations") or 1)
         return num_evaluations(self.transfer)
 

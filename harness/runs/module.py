@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.features.networks import PluginNetwork
 from harness.features.vgg import VGG
 from harness.objective.gradient import evaluate
 from harness.objective.rows import Losses, Objective
@@ -45,7 +46,7 @@ class StyleTransfer(BatchModule):
         self,
         start: Tensor,
         objective: Objective,
-        network: VGG,
+        network: VGG | PluginNetwork,
         make_optimizer: Callable[[list[nn.Parameter]], BatchedOptimizer],
         steps: int,
         microbatch: int = 1,
@@ -68,8 +69,8 @@ class StyleTransfer(BatchModule):
         self._indices: dict[tuple[int, ...], Tensor] = {}
 
     @property
-    def network(self) -> VGG:
-        """The frozen VGG."""
+    def network(self) -> VGG | PluginNetwork:
+        """The frozen network."""
         return self._network[0]
 
     @property

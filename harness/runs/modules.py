@@ -11,15 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from harness.config.levels import Level, levels_of, num_evaluations, sizes_of
-from harness.config.methods import QUILTING
 from harness.config.transfer import Adam, Lbfgs, Transfer
+from harness.features.networks import PluginNetwork
 from harness.features.vgg import VGG
 from harness.images.resize import fit_longer_side, resize
 from harness.objective.rows import Objective
 from harness.optim import BatchedAdam, BatchedLBFGS, BatchedOptimizer
 from harness.quilting import Quilting
 from harness.quilting.levels import overlap_px
+from harness.registries import method
 from harness.runs.batch_module import BatchModule, Progress
+from harness.runs.function_rows import FunctionRows
 from harness.runs.module import StyleTransfer
 from harness.runs.prepare import (
     PRECISIONS,
@@ -65,8 +67,18 @@ def module_makers(
     rows: Sequence[Row], prepared: Prepared, execution: Execution, progress: Progress
 ) -> list[Callable[[], BatchModule]]:
     """What makes the module of each level, once the rows have come so far."""
-    if rows[0].transfer.method == QUILTING:
-        return [partial(_make_quilting, rows, prepared, execution, progress)]
+    name = rows[0].transfer.method
+    if name in method.own:
+        makers: list[Callable[[], BatchModule]] = method[name](rows, prepared, execution, progress)
+        return makers
+    return [partial(FunctionRows, rows, prepared, progress)]
+
+
+@method("gatys")
+def by_optimisation(
+    rows: Sequence[Row], prepared: Prepared, execution: Execution, progress: Progress
+) -> list[Callable[[], BatchModule]]:
+    """Equation 7 of Gatys et al. 2016 and its descendants, a module for each level."""
     weighed = [row_objective_of(row.transfer) for row in rows]
     layers = {layer for numbers in weighed for layer in (*numbers.weighed_content(), *numbers.weighed_style())}
     network = load_network(rows[0].transfer, layers)
@@ -93,7 +105,12 @@ def make_optimizer(
 
 
 def _make_module(
-    rows: Sequence[Row], at_full_size: Prepared, network: VGG, execution: Execution, progress: Progress, level: Level
+    rows: Sequence[Row],
+    at_full_size: Prepared,
+    network: VGG | PluginNetwork,
+    execution: Execution,
+    progress: Progress,
+    level: Level,
 ) -> StyleTransfer:
     """One level of the paper's method, its rows where they begin it."""
     transfer = rows[0].transfer
@@ -144,6 +161,14 @@ def _further_columns(transfer: Transfer) -> tuple[str, ...]:
     """What a run's history has besides its losses; the same on all its levels."""
     sizes = ("size",) if len(sizes_of(transfer)) > 1 else ()
     return (*row_objective_of(transfer).weighed_terms(), *sizes)
+
+
+@method("quilting")
+def by_quilting(
+    rows: Sequence[Row], prepared: Prepared, execution: Execution, progress: Progress
+) -> list[Callable[[], BatchModule]]:
+    """Efros & Freeman 2001, one module."""
+    return [partial(_make_quilting, rows, prepared, execution, progress)]
 
 
 def _make_quilting(rows: Sequence[Row], prepared: Prepared, execution: Execution, progress: Progress) -> QuiltedRows:

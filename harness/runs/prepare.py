@@ -10,10 +10,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from harness.config.methods import has_network
 from harness.config.styles import Painting, paintings_of
-from harness.config.transfer import Transfer, WeightsUrl
+from harness.config.transfer import Transfer, WeightsNetwork, WeightsUrl
+from harness.features.networks import PluginNetwork, plugin_network, require_named_layers
 from harness.features.normalise import normalised_state
-from harness.features.sources import LocalWeights, WeightsFile, WeightsSource, WeightsURL, describe, fetch
+from harness.features.sources import (
+    LocalWeights,
+    NamedNetwork,
+    NetworkSource,
+    WeightsFile,
+    WeightsSource,
+    WeightsURL,
+    describe,
+    fetch,
+)
 from harness.features.vgg import VGG, layers_in
 from harness.features.weights import load_local, require_layers
 from harness.images.colour import grey, matched_luminance, recoloured
@@ -150,7 +161,8 @@ def prepare_images(rows: Sequence[Row], size: int | tuple[int, int] | None = Non
 
 def target_of(row: Row, photograph: Tensor) -> Target:
     """What a row's pictures are measured against, from its photograph (3, H, W) at their size."""
-    optimised = row_objective_of(row.transfer).weighed_style() if row.transfer.method == "gatys" else ()
+    is_of_vgg = has_network(row.transfer.method) and not isinstance(row.transfer.weights, WeightsNetwork)
+    optimised = row_objective_of(row.transfer).weighed_style() if is_of_vgg else ()
     return Target(row.transfer, photograph, row.files, optimised)
 
 
@@ -231,17 +243,19 @@ def row_objective_of(
     )
 
 
-def weights_source(transfer: Transfer) -> WeightsSource:
+def weights_source(transfer: Transfer) -> NetworkSource:
     """Where a transfer's network weights come from."""
     weights = transfer.weights
     if isinstance(weights, str):
         return weights
     if isinstance(weights, WeightsUrl):
         return WeightsURL(weights.url, weights.sha256, weights.input)
+    if isinstance(weights, WeightsNetwork):
+        return NamedNetwork(weights.network)
     return WeightsFile(Path(weights.file), weights.input)
 
 
-def load_network(transfer: Transfer, layers: Iterable[str]) -> VGG:
+def load_network(transfer: Transfer, layers: Iterable[str]) -> VGG | PluginNetwork:
     """The frozen network of a transfer, normalised where the transfer says so: every layer that its weights have.
 
     Args:
@@ -251,8 +265,13 @@ def load_network(transfer: Transfer, layers: Iterable[str]) -> VGG:
     Raises:
         WeightsError: the weights cannot be read, or do not reach a layer.
         DownloadError: they are not here and cannot be downloaded.
+        PluginError: a plugin's network cannot be made.
     """
     source = weights_source(transfer)
+    if isinstance(source, NamedNetwork):
+        made = plugin_network(source.name)
+        require_named_layers(made.layers, layers, describe(source))
+        return made
     state = _state_of(source, fetch(source), transfer.normalised)
     require_layers(layers_in(state), layers, describe(source))
     return VGG(state, pooling=transfer.pooling, padding=transfer.padding)
@@ -265,7 +284,7 @@ def _state_of(source: WeightsSource, local: LocalWeights, is_normalised: bool) -
     return normalised_state(loaded) if is_normalised else loaded.state
 
 
-def tile_px_of(network: VGG, transfer: Transfer, height: int, width: int) -> int | None:
+def tile_px_of(network: VGG | PluginNetwork, transfer: Transfer, height: int, width: int) -> int | None:
     """The tiles of a picture: by its size, network, precision and whether its style statistic is additive.
 
     These are alike in a batch, so that no row's bits depend on its neighbours. Reckoned with the comparable numbers'
@@ -273,11 +292,11 @@ def tile_px_of(network: VGG, transfer: Transfer, height: int, width: int) -> int
 
     Args:
         network: whole, from ``load_network``.
-        transfer: resolved; one whose style statistic is not additive goes as a whole.
+        transfer: resolved; one whose style statistic is not additive, or whose network a plugin's, goes as a whole.
         height: of the picture, in pixels.
         width: of the picture, in pixels.
     """
-    if not is_additive(transfer.style_statistic):
+    if not is_additive(transfer.style_statistic) or isinstance(network, PluginNetwork):
         return None
     itemsize = torch.finfo(PRECISIONS[transfer.precision]).bits // 8
     weighed = [layer for layer in (CONTENT_LAYER, *STYLE_WEIGHTS) if layer in network.layers]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.levels import sizes_of
-from harness.config.methods import QUILTING, is_used
+from harness.config.methods import QUILTING, has_network, is_used
 from harness.config.styles import shortest
 from harness.config.transfer import Transfer
 from harness.runs.store import Manifest, Status
@@ -88,7 +88,7 @@ def comparable(transfer: Transfer) -> dict[str, Any]:
         (λ), ``sizes`` (of a pyramid), ``block`` (of a quilted picture); what the method does not use is left out.
     """
     found: dict[str, Any] = {}
-    if transfer.method != QUILTING:
+    if has_network(transfer.method):
         if transfer.beta:
             found["alpha_over_beta"] = transfer.alpha / transfer.beta
         for name, layers in (("content_layer", transfer.content_layers), ("style_layers", transfer.style_layers)):
@@ -99,6 +99,8 @@ def comparable(transfer: Transfer) -> dict[str, Any]:
             found[field] = plain_field(field, plain_fields[field])
     if transfer.method == QUILTING:
         return found | {"block": transfer.quilting.block}
+    if not has_network(transfer.method):
+        return found
     found["photorealism"] = transfer.photorealism.weight
     if transfer.pyramid:
         found["sizes"] = " ".join(str(level.size) for level in sizes_of(transfer))
@@ -148,7 +150,7 @@ def history_record(row: Mapping[str, float], transfer: Transfer) -> dict[str, fl
 
     ``total``, ``content``, ``style`` and their layers, ``total_variation``, ``photorealism`` and a user's terms go
     under ``loss/``, unweighted and unrounded; ``weighted/…`` are the terms of the total: α L_content and β L_style of
-    eq. 7, λ_TV TV, λ L_m / (H W), λ times a user's. Of quilting, whose errors are no terms of a sum, there is no
+    eq. 7, λ_TV TV, λ L_m / (H W), λ times a user's. Of other methods, whose errors are no terms of a sum, there is no
     weighted one. Other columns keep their names.
     """
     record: dict[str, float] = {}
@@ -157,7 +159,7 @@ def history_record(row: Mapping[str, float], transfer: Transfer) -> dict[str, fl
     for column, value in row.items():
         if not math.isnan(value):
             record[f"loss/{column}" if column.split("/")[0] in losses else column] = value
-    if transfer.method == QUILTING:
+    if not has_network(transfer.method):
         return record
     for loss, weight in {"content": transfer.alpha, "style": transfer.beta, **terms}.items():
         if f"loss/{loss}" in record:
