@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from harness.config import load_experiment
+from harness.config import load_experiment, load_sweep
 from harness.config.levels import num_evaluations
 from harness.driver.folder import ExperimentFolder
-from harness.driver.jobs import Job, make_jobs
+from harness.driver.jobs import Job, JobMaker, make_jobs
 from harness.errors import ConfigError
 from harness.images.colour import recoloured
 from harness.images.files import read_image, write_png
@@ -113,6 +113,47 @@ def test_quilting_needs_no_network_and_no_depth() -> None:
     text = "  style: one.png\n  method: quilting\n  quilting: {block: 8}\n  weights: {file: gone.pth}\n"
     [job] = jobs_of(text, "transfer.style_layers={conv5_4: 1}")
     assert set(job.row.files) == {"content", "style"} == set(job.row.manifest.provenance["files"])
+
+
+ORIGINAL = "  style: one.png\n  pyramid: [{size: 16, steps: 3}]\n"
+
+
+def test_original_size_is_the_photographs_own_and_makes_the_run_of_that_number() -> None:
+    [job] = jobs_of(ORIGINAL, "transfer.size=original")
+    assert (job.height, job.width, job.row.transfer.size) == (40, 60, 60)
+    assert job.cell.overrides == ("transfer.size=original",)
+    [number] = jobs_of(ORIGINAL, "transfer.size=60")
+    assert job.id == number.id and dict(job.row.transfer) == dict(number.row.transfer)
+    [quilted] = jobs_of("  style: one.png\n  method: quilting\n  quilting: {block: 8}\n", "transfer.size=original")
+    assert quilted.width == 60
+
+
+def test_original_size_is_at_most_what_a_size_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.driver.fitting.MAXIMUM_SIZE_PX", 48)
+    assert jobs_of(ORIGINAL, "transfer.size=original")[0].width == 48
+
+
+def test_original_size_that_cannot_be_gets_a_sentence_at_its_line() -> None:
+    [fault] = faults_of("  style: one.png\n  pyramid: [{size: 90, steps: 3}]\n", "transfer.size=original")
+    assert (
+        "transfer.size: original is 60 px with this photograph: the sizes 90, 60 (the last one is size) must" in fault
+    )
+    [fault] = faults_of(ORIGINAL, "axes.size=[original, 60]")
+    assert "(size=original) and (size=60) are the same picture: size: original is that number there; keep one" in fault
+    write_png(Path("photo.png"), np.ones((9, 9, 3)))
+    [fault] = faults_of("  style: one.png\n  pyramid: []\n", "transfer.size=original")
+    assert "transfer.size: original is 9 px with this photograph: got 9; allowed: an integer ≥ 16" in fault
+    [fault] = faults_of("  style: one.png\n", "transfer.size=orignal")
+    assert "got 'orignal'; allowed: an integer ≥ 16 and ≤ 8192, or original" in fault
+
+
+def test_original_size_may_be_chosen_by_a_sweep() -> None:
+    Path("s.yaml").write_text(
+        BASE + ORIGINAL + "space: {size: {choice: [original, 32]}}\nobjectives: [reference_style]\n"
+    )
+    loaded = load_sweep("s.yaml")
+    widths = [JobMaker(loaded, Path("runs")).make(loaded.cell({"size": size}, {})).width for size in ("original", 32)]
+    assert widths == [60, 32] and loaded.data["space"]["size"] == {"choice": ["original", 32]}
 
 
 def test_mask_that_leaves_nothing_of_any_style_layer_is_a_fault() -> None:

@@ -339,7 +339,7 @@ def test_weights_that_end_early_are_enough_for_shallow_layers(tmp_path: Path) ->
 
 
 def test_a_batch_reads_and_normalises_its_network_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three sizes and two rows; the other network that is normalised is the embedded one, which measures."""
+    """Three sizes and two rows."""
     from tiny_vgg import tiny_state
 
     from harness.config import load_experiment
@@ -352,7 +352,7 @@ def test_a_batch_reads_and_normalises_its_network_once(tmp_path: Path, monkeypat
     for name in ("load_local", "normalised_state"):
         counted(monkeypatch, f"harness.runs.prepare.{name}", calls)
     run_batch(rows, Execution())
-    assert calls == ["load_local", "normalised_state", "normalised_state"]
+    assert calls == ["load_local", "normalised_state"]
     [job, _] = make_jobs(
         load_experiment(tmp_path / "tiny.yaml", ["transfer.weights={file: w.pth}"]), tmp_path / "other"
     )

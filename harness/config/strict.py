@@ -7,9 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WrapValidator
 
 MINIMUM_SIZE_PX = 16
+MAXIMUM_SIZE_PX = 8192
+ORIGINAL = "original"
+"""As a size: the photograph's own longer side, at most ``MAXIMUM_SIZE_PX``."""
+
+ORIGINAL_PX = 0
+"""What a size is between the word ``original`` and the reading of the photograph (``driver.fitting.resolve_size``)."""
+
 CROSS_FIELD = "cross_field"
 """Type of the pydantic error that carries faults between fields, as ``ctx["faults"]``: (fields, sentence) pairs."""
 
@@ -38,7 +45,13 @@ Truth = Annotated[bool, Field(strict=True, description="true or false")]
 Weight = Annotated[float, number("number", ge=0)]
 Rate = Annotated[float, number("number", gt=0)]
 Scale = Annotated[float, number("number", gt=0, le=16)]
-Size = Annotated[int, number("integer", ge=MINIMUM_SIZE_PX, le=8192)]
+Size = Annotated[int, number("integer", ge=MINIMUM_SIZE_PX, le=MAXIMUM_SIZE_PX)]
+PictureSize = Annotated[
+    Size,
+    WrapValidator(lambda given, read: ORIGINAL_PX if given == ORIGINAL else read(given)),
+    PlainSerializer(lambda size_px: ORIGINAL if size_px == ORIGINAL_PX else size_px),
+    Field(description=f"an integer ≥ {MINIMUM_SIZE_PX} and ≤ {MAXIMUM_SIZE_PX}, or {ORIGINAL}"),
+]
 Count = Annotated[int, number("integer", ge=1)]
 
 

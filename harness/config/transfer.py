@@ -15,7 +15,21 @@ from pydantic_core import PydanticCustomError
 from harness.config.layers import LAYERS, LayerName, in_network_order, nearest_layer
 from harness.config.methods import is_used
 from harness.config.registered import registered_in
-from harness.config.strict import CROSS_FIELD, Count, Image, Path, Rate, Scale, Size, Strict, Truth, Weight, number
+from harness.config.strict import (
+    CROSS_FIELD,
+    ORIGINAL_PX,
+    Count,
+    Image,
+    Path,
+    PictureSize,
+    Rate,
+    Scale,
+    Size,
+    Strict,
+    Truth,
+    Weight,
+    number,
+)
 from harness.config.styles import Segmentation, Style
 from harness.registries import method, network, style_statistic, term
 
@@ -235,7 +249,7 @@ class Transfer(Strict):
     segmentation: Segmentation | None = None
     style_scale: Scale = 1.0  # the paper: style resized to the content
     colours: Literal["style", "luminance", "recoloured"] = "style"  # whose; Gatys et al. 2016 "Preserving Color": below
-    size: Size = 512  # px, the longer side; the paper's 512 × 512
+    size: PictureSize = 512  # px, the longer side; the paper's 512 × 512
     steps: Count = 500  # loss evaluations; the authors' PyTorch notebook
     pyramid: Pyramid = "auto"  # coarse to fine, as Gatys et al. 2017, section 6: below
     start: Start = "noise"  # the paper, except figures 6 and 7
@@ -339,7 +353,7 @@ class Transfer(Strict):
         """Sizes that grow, stages that fit."""
         faults: list[tuple[tuple[str, ...], str]] = []
         levels = () if self.pyramid == "auto" else self.pyramid
-        sizes = [level.size for level in levels] + [self.size]
+        sizes = [level.size for level in levels] + [self.size] * (self.size != ORIGINAL_PX)
         if any(later <= earlier for earlier, later in zip(sizes, sizes[1:], strict=False)):
             sentence = f"the sizes {', '.join(map(str, sizes))} (the last one is size) must grow from one to the next"
             faults.append((("pyramid", "size"), sentence))

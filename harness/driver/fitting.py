@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from harness.config.levels import AUTO_SIDE_PX, auto_pyramid
+from harness.config.sentences import problems
+from harness.config.strict import MAXIMUM_SIZE_PX, ORIGINAL_PX
 from harness.config.transfer import PyramidLevel, Quilting, Transfer, WeightsNetwork
 from harness.errors import HarnessError, PluginError, UsageError
 from harness.features.networks import plugin_network
@@ -82,6 +86,23 @@ def _check_windows(what: str, height: int, width: int) -> None:
             f"{what} makes this photograph {width}×{height} px, but photorealism and smoothing compare windows of "
             f"{WINDOW_PX}×{WINDOW_PX} px; ask for a larger size, or drop photorealism.weight and smoothing"
         )
+
+
+def resolve_size(transfer: Transfer, shape: tuple[int, int]) -> Transfer:
+    """A transfer with the number that ``size: original`` stands for with this photograph; any other as it is.
+
+    Args:
+        transfer: the transfer.
+        shape: height and width of the photograph's file.
+    """
+    if transfer.size != ORIGINAL_PX:
+        return transfer
+    size_px = min(max(shape), MAXIMUM_SIZE_PX)
+    try:
+        return Transfer.model_validate({**transfer.model_dump(), "size": size_px})
+    except ValidationError as error:
+        first = next(problems(error, Transfer))
+        raise UsageError(f"original is {size_px} px with this photograph: {first.message}") from error
 
 
 def check_content(shape: tuple[int, int], size_px: int, reach: Reach, has_windows: bool = False) -> tuple[int, int]:

@@ -25,6 +25,7 @@ from harness.driver.fitting import (
     needs_windows,
     reach_of,
     resolve_pyramid,
+    resolve_size,
 )
 from harness.errors import ConfigError, Fault, HarnessError
 from harness.features.identify import Identified, identify
@@ -92,6 +93,7 @@ class Inspection:
         self._has_network = has_network(cell.transfer.method)
         self._reach = reach_of(cell.transfer) if self._has_network else Reach()
         self._find_images()
+        self._resolve_size()
         self._check_shapes_of_masks()
         self._check_segmentations()
         self.weights = self._identify_weights(progress) if self._has_network else None
@@ -155,6 +157,11 @@ class Inspection:
         for slot, given in self.names.items():
             if found := self._attempt(path_of_slot(self.transfer, slot), _read_image, given):
                 self.images[slot] = found
+
+    def _resolve_size(self) -> None:
+        """``size: original`` is the photograph's."""
+        if photograph := self.images.get("content"):
+            self.transfer = self._attempt("size", resolve_size, self.transfer, photograph.shape) or self.transfer
 
     def _check_shapes_of_masks(self) -> None:
         for owner, mask in _masks(self.transfer):

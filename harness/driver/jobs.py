@@ -147,7 +147,9 @@ def make_jobs(loaded: Loaded, out: Path, progress: Progress | None = None) -> li
     for job in jobs:
         if (same := first.setdefault(job.row.id, job)) is not job:
             is_auto = same.cell.transfer.pyramid != job.cell.transfer.pyramid
+            is_original = same.cell.transfer.size != job.cell.transfer.size
             why = "pyramid: auto has the same sizes there" if is_auto else "their files are equal"
+            why = "size: original is that number there" if is_original else why
             message = f"the cells ({same.cell.name}) and ({job.cell.name}) are the same picture: {why}"
             faults.append(loaded.fault(job.cell, next(iter(job.cell.sources), "content"), f"{message}; keep one"))
     if faults:

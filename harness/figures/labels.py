@@ -15,6 +15,7 @@ from harness.config.experiment import CASES
 from harness.config.layers import LAYERS, in_network_order
 from harness.config.levels import AUTO
 from harness.config.methods import QUILTING, has_network
+from harness.config.strict import ORIGINAL
 from harness.config.transfer import Transfer
 
 Cases = Mapping[str, Mapping[str, Any]]
@@ -162,7 +163,7 @@ def _part(part: str, value: Any, cases: Cases) -> str:
         return _painting_part(part.split("."), value)
     if part in _BY_NAME:
         return _BY_NAME[part](value)
-    if part in _UNITS:
+    if part in _UNITS and value != ORIGINAL:
         return f"{format_value(value)}{_JOINED}{_UNITS[part]}"
     if part == "normalised":
         return "normalised" if value else "not normalised"

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.config.transfer import Transfer
-from harness.errors import CannotMeasureError, PluginError
-from harness.registries import Plugin, asked_by, blamed, measure
+from harness.errors import CannotMeasureError
+from harness.registries import asked_by, blame, blamed, measure
 
 Floats = NDArray[np.float64]
 
@@ -53,19 +53,11 @@ def call_measure(name: str, picture: Any, given: object) -> float:
     asked = {asked: getattr(given, asked) for asked in asked_by(what)}
     with blamed(registered.plugin, f"in the measure {name!r}"):
         value = what(picture, **asked)
-    place = _place(registered.plugin, what)
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise PluginError(f"{place}the measure {name!r} gave {value!r:.60}; a number is needed.") from None
+        raise blame(registered.plugin, what, f"the measure {name!r} gave {value!r:.60}; a number is needed.") from None
     if not math.isfinite(number):
-        raise CannotMeasureError(f"{place}{name} is {number}, which decides nothing.")
+        sentence = f"{name} is {number}, which decides nothing."
+        raise blame(registered.plugin, what, sentence) if registered.plugin else CannotMeasureError(sentence)
     return number
-
-
-def _place(plugin: Plugin | None, what: Callable[..., Any]) -> str:
-    """Where a user's measure begins, ``FILE:LINE: ``; nothing for one of the harness."""
-    code = getattr(what, "__code__", None)
-    if plugin is None:
-        return ""
-    return f"{plugin.name}:{code.co_firstlineno}: " if code else f"{plugin.name}: "
