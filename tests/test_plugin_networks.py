@@ -16,7 +16,7 @@ from tiny_vgg import photograph
 
 import harness
 from harness.config import load_experiment
-from harness.driver.capacity import pass_bytes, tile_of
+from harness.driver.capacity import pass_bytes, tile_of, tiles_told
 from harness.driver.jobs import Job, make_jobs
 from harness.errors import ConfigError, PluginError
 from harness.features.networks import plugin_network
@@ -119,6 +119,7 @@ def test_pictures_go_as_a_whole_and_their_memory_grows_with_the_area(tmp_path: P
     assert tile_of(large) is None and tile_of(small) is None
     assert pass_bytes(large) == pytest.approx(16 * pass_bytes(small), rel=0.01)
     assert pass_bytes(small) > 64 * 256 * 256 * 4  # at least the first map and its neighbours
+    assert tiles_told(small) == "" and "does not go in tiles: tiles are for a VGG, and resnet is a" in tiles_told(large)
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("squares", [80, 160]), ("deep", [160])])
@@ -129,6 +130,15 @@ def test_pyramid_has_the_sizes_at_which_the_deepest_map_has_two_by_two_positions
     (job,) = jobs_of(tmp_path, "transfer.pyramid=auto", "transfer.size=320", transfer=transfer)
     pyramid = job.row.transfer.pyramid
     assert not isinstance(pyramid, str) and [level.size for level in pyramid] == sizes
+
+
+def test_it_is_explained_with_its_own_shapes(tmp_path: Path) -> None:
+    jobs_of(tmp_path)
+    explanation = harness.explain(tmp_path / "net.yaml")
+    assert "network: resnet (first, early, late), a plugin's, its maps as they are" in str(explanation)
+    assert {(term.layer, term.num_filters, term.num_positions) for term in explanation.terms} == {
+        ("first", 64, 32 * 32), ("early", 64, 16 * 16), ("late", 256, 4 * 4)
+    }  # fmt: skip
 
 
 def test_an_id_holds_plugin_and_parameters_and_not_what_a_vgg_alone_has(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from plugin_files import loaded, naming
 from tiny_vgg import photograph, tiny_state
 from torch import Tensor
 
-from harness.config import load_experiment
+from harness.config import load_experiment, load_sweep
 from harness.driver.jobs import make_jobs
 from harness.errors import ConfigError, PluginError, UsageError
 from harness.features.vgg import VGG
@@ -101,6 +101,21 @@ def test_a_term_is_a_field_an_axis_a_column_and_a_loss_of_the_mirror(tmp_path: P
     record = history_record(line, rows[1].transfer)
     assert record["loss/brightness"] == line["brightness"]
     assert record["weighted/likeness"] == 2 * line["likeness"] and "likeness" not in record
+
+
+def test_a_term_and_a_statistic_are_searched(tmp_path: Path) -> None:
+    statistic = "harness.style_statistic('mean')(object())"
+    with loaded(tmp_path, statistic, "statistic.py"):
+        path = tmp_path / "search.yaml"
+        path.write_text(
+            f"{BASE}}}\nspace: {{terms.brightness: {{log: [1e-3, 1]}}, style_statistic: {{choice: [gram, mean]}}}}\n"
+            f"budget: {{trials: 2}}\nobjectives: [reference_style]\n{naming(tmp_path, 'mine.py', 'statistic.py')}"
+        )
+        loaded_sweep = load_sweep(path)
+        cell = loaded_sweep.cell({"terms.brightness": 0.5, "style_statistic": "mean"}, {"trial": 0})
+        assert cell.transfer.terms == {"brightness": 0.5} and cell.transfer.style_statistic == "mean"
+        (again,) = load_experiment(path, cell.overrides).cells
+        assert again.transfer == cell.transfer
 
 
 def ids_of(folder: Path, *values: str) -> list[str]:

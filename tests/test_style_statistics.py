@@ -12,6 +12,7 @@ from plugin_files import loaded, naming
 from tiny_vgg import photograph, tiny_state
 from torch import Tensor
 
+import harness
 from harness import registries
 from harness.config import Transfer, load_experiment
 from harness.driver.jobs import make_jobs
@@ -194,6 +195,18 @@ def ids_of(folder: Path, transfer: str = "") -> list[str]:
         f"axes: {{style_statistic: [gram, mean_variance]}}\n{naming(folder, 'mine.py')}"
     )
     return [job.id for job in make_jobs(load_experiment(path), folder)]
+
+
+def test_it_is_explained_without_the_conventions_factor(tmp_path: Path) -> None:
+    path = tmp_path / "e.yaml"
+    path.write_text(
+        "transfer: {content: astronaut, style: strokes, size: 64, beta: 3, style_layers: {conv1_1: 0.5}, pyramid: [], "
+        f"style_statistic: sliced, convention: printed}}\n{naming(tmp_path, 'mine.py')}"
+    )
+    explanation = harness.explain(path)
+    assert "distance of sliced" in str(explanation)
+    assert [term.printed for term in explanation.terms if term.side == "style"] == [1.5]
+    assert {converted.beta["conv1_1"] for converted in explanation.converted.values()} == {3.0}
 
 
 def test_an_id_holds_the_plugin_that_its_picture_depends_on(tmp_path: Path) -> None:

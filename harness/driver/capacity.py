@@ -17,7 +17,7 @@ from harness.driver.jobs import Job
 from harness.features.networks import PluginNetwork
 from harness.features.vgg import VGG
 from harness.images.masks import read_regions
-from harness.objective.memory import plain_pass_bytes, tiled_pass_bytes
+from harness.objective.memory import BOUND_BYTES, plain_pass_bytes, tiled_pass_bytes
 from harness.runs.prepare import load_network, row_objective_of, tile_px_of
 
 MOST_ROWS = 256
@@ -155,11 +155,20 @@ def tile_of(job: Job) -> int | None:
 
 
 def tiles_told(job: Job) -> str:
-    """Why a row's passes go in tiles, and in which; empty where they do not."""
-    if (tile_px := tile_of(job)) is None:
+    """Why a row's passes go in tiles, and in which, or why large ones do not; empty where they need none."""
+    if is_of_pixels(job):
         return ""
-    whole = plain_pass_bytes(*network_of(job), job.height, job.width, itemsize_of(job))
-    return f"a pass would take {whole / 2**20:.0f} MiB as a whole: it goes in tiles of at most {tile_px} px"
+    network, layers = network_of(job)
+    whole = plain_pass_bytes(network, layers, job.height, job.width, itemsize_of(job))
+    if (tile_px := tile_of(job)) is not None:
+        return f"a pass would take {whole / 2**20:.0f} MiB as a whole: it goes in tiles of at most {tile_px} px"
+    if whole <= BOUND_BYTES:
+        return ""
+    if isinstance(network, PluginNetwork):
+        why = f"tiles are for a VGG, and {network.name} is a plugin's network"
+    else:
+        why = f"the style statistic {job.row.transfer.style_statistic} is not additive"
+    return f"a pass takes about {whole / 2**20:.0f} MiB, and does not go in tiles: {why}"
 
 
 def network_of(job: Job) -> tuple[VGG | PluginNetwork, list[str]]:

@@ -29,7 +29,7 @@ from torch.nn import functional
 from harness.errors import WeightsError
 from harness.features.sources import NetworkInput
 from harness.features.state import input_convolution
-from harness.registries import Plugin, Registered, blame, blamed, network
+from harness.registries import Registered, blame, blamed, network
 
 PROBE_SIZE_PX = 128
 """Longer side at most of the image on which the memory of a pass is measured."""
@@ -157,12 +157,12 @@ def plugin_network(name: str) -> PluginNetwork:
         UsageError: there is none of that name.
         PluginError: it cannot be made.
     """
-    return _made(name, network.registered(name).plugin)
+    return _made(network.registered(name))
 
 
 @lru_cache(maxsize=1)
-def _made(name: str, plugin: Plugin | None) -> PluginNetwork:
-    return PluginNetwork(network.registered(name))
+def _made(held: Registered[Any]) -> PluginNetwork:
+    return PluginNetwork(held)
 
 
 def require_named_layers(held: Sequence[str], wanted: Iterable[str], description: str) -> None:
