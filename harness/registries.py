@@ -392,22 +392,43 @@ COLUMNS = ("evaluation", "seconds", "total", "content", "style", "size")
 """Columns of history.csv that no term can be called by."""
 
 
+def _check_form(form: str, *methods: str) -> Callable[[str, Any], None]:
+    """Refuse what cannot be called, or has not these methods."""
+
+    def check(name: str, what: Any) -> None:
+        if not all(callable(getattr(what, method, None)) for method in methods or ("__call__",)):
+            raise UsageError(f"{name!r} is {what!r}; {form}.")
+
+    return check
+
+
 def _check_term(name: str, what: Any) -> None:
+    _check_form("a term is a function, f(images, *, content), that gives a loss for each image")(name, what)
     if name in COLUMNS:
         raise UsageError(f"A term cannot be called {name!r}: history.csv has a column of that name; give another one.")
 
 
-style_statistic = new_registry("style statistic", "harness.objective.style_statistics", own=("gram",))
+style_statistic = new_registry(
+    "style statistic",
+    "harness.objective.style_statistics",
+    check=_check_form("a style statistic has statistics(maps) and distance(own, target)", "statistics", "distance"),
+    own=("gram",),
+)
 """What of a painting's maps is matched: a class with ``statistics`` and ``distance``; see
 ``harness.objective.style_statistics``."""
 
 term = new_registry("term", "harness.objective.terms", check=_check_term, own=("total_variation", "photorealism"))
 """Further terms of the loss: ``f(images, *, content) -> losses``, one per row; see ``harness.objective.terms``."""
 
-network = new_registry("network")
+network = new_registry("network", check=_check_form("a network is registered as the function that makes it"))
 """Feature networks: ``f() -> network``, named layers of (B, 3, H, W); see ``harness.features.networks``. The harness's
 own are weights in files, VGG-19's and VGG-16's."""
 
-method = new_registry("method", "harness.runs.modules", own=("gatys", "quilting"))
+method = new_registry(
+    "method",
+    "harness.runs.modules",
+    check=_check_form("a method is a function, f(content, styles, *, transfer), that gives a picture"),
+    own=("gatys", "quilting"),
+)
 """Ways to the picture: ``f(content, styles, *, transfer) -> picture``; see ``harness.runs.function_rows``. The
 harness's own advance in steps, and make the modules of ``harness.runs.modules``."""

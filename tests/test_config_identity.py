@@ -16,6 +16,7 @@ from harness.config.identity import identity, picture_key
 from harness.config.methods import is_used
 from harness.config.styles import image_slots
 
+STATISTIC = "@harness.style_statistic('other')\nclass Other:\n    statistics = distance = len\n"
 HASHES = {"content": "c" * 64, "style": "5" * 64, "weights": "e" * 64}
 
 
@@ -56,7 +57,7 @@ def test_every_field_enters(tmp_path):
     }  # fmt: skip
     hashed = {"content", "style", "segmentation", "weights"}
     assert set(Transfer.model_fields) - set(other) == {*hashed, "quilting"}  # which says nothing to gatys
-    with loaded(tmp_path, "harness.style_statistic('other')(object())\nharness.term('other')(len)"):
+    with loaded(tmp_path, STATISTIC + "harness.term('other')(len)"):
         ids = [id_of(make(**{field: value})) for field, value in other.items()]
     assert len({id_of(make()), *ids}) == len(other) + 1
 

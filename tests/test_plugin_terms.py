@@ -104,7 +104,7 @@ def test_a_term_is_a_field_an_axis_a_column_and_a_loss_of_the_mirror(tmp_path: P
 
 
 def test_a_term_and_a_statistic_are_searched(tmp_path: Path) -> None:
-    statistic = "harness.style_statistic('mean')(object())"
+    statistic = "@harness.style_statistic('mean')\nclass Mean:\n    statistics = distance = len\n"
     with loaded(tmp_path, statistic, "statistic.py"):
         path = tmp_path / "search.yaml"
         path.write_text(

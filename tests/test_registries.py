@@ -74,6 +74,22 @@ def test_what_a_failing_plugin_registered_is_gone(tmp_path: Path, registry: Regi
     assert "early" not in registry
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import harness\nharness.style_statistic('x')(len)", r":3: 'x' is <.*len>; a style statistic has statistics"),
+        ("import harness\nharness.term('x')(3)", r":3: 'x' is 3; a term is a function, f\(images, \*, content\)"),
+        ("import harness\nharness.network('x')(3)", ":3: 'x' is 3; a network is registered as the function"),
+        ("import harness\nharness.method('x')(3)", ":3: 'x' is 3; a method is a function"),
+    ],
+)
+def test_what_can_be_none_is_refused_where_it_is_registered(
+    tmp_path: Path, registry: Registry[object], text: str, message: str
+) -> None:
+    with pytest.raises(PluginError, match=message):
+        load_plugins([plugin(tmp_path, text)])
+
+
 @pytest.mark.parametrize("name", ["nowhere.py", "no_such_entry_point"])
 def test_a_plugin_that_is_not_there(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -249,7 +249,9 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_has_the_plugins_own_line(tmp_path: Path, fault: str) -> None:
     body, message = FAULTS[fault]
-    text = f'@harness.style_statistic("faulty")\nclass Faulty:\n    {body}\n'
+    text = (
+        f'@harness.style_statistic("faulty")\nclass Faulty:\n    {body}\n    distance = vars().get("distance", min)\n'
+    )
     with loaded(tmp_path, text, "faulty.py") as plugin:
         with pytest.raises(PluginError, match=message.format(file=plugin.name)):
             network, objective, images = make(row_of("faulty"))
@@ -258,7 +260,10 @@ def test_a_fault_has_the_plugins_own_line(tmp_path: Path, fault: str) -> None:
 
 def test_a_run_fails_with_the_plugins_sentence_and_its_neighbours_go_on(tmp_path: Path) -> None:
     varied = f"axes: {{style_statistic: [gram, faulty, mean_variance]}}\n{naming(tmp_path, 'mine.py', 'faulty.py')}"
-    text = '@harness.style_statistic("faulty")\nclass Faulty:\n    def statistics(self, maps):\n        return 1 / 0\n'
+    text = (
+        '@harness.style_statistic("faulty")\nclass Faulty:\n    def statistics(self, maps):\n        return 1 / 0\n'
+        "    distance = min\n"
+    )
     with loaded(tmp_path, text, "faulty.py") as plugin:
         rows = make_rows(tmp_path, "transfer.steps=3", varied=varied)
         run_batch(rows, Execution())

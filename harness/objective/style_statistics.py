@@ -13,8 +13,10 @@
             return (mean - wanted).square().mean() + (deviation - wanted_deviation).square().mean()
 
 ``statistics`` takes one row's map of one layer, (N, h, w), and gives a tensor of any shape; ``distance`` takes two such
-tensors, the picture's and the painting's, and gives a scalar, which w_l weighs in place of equation 4's E_l. With
-``additive = True`` a statistic is a sum over positions: the harness divides it by their number M, so that maps of
+tensors, the picture's and the painting's, and gives a scalar, which w_l weighs in place of equation 4's E_l. The same
+map must give the same tensor: random projections come from a generator with a seed of its own.
+
+With ``additive = True`` a statistic is a sum over positions: the harness divides it by their number M, so that maps of
 different sizes compare, and a large picture goes through the network in tiles, whose sums add up. One that is not
 additive is taken of whole maps, as it is.
 
@@ -86,12 +88,7 @@ class StyleStatistic:
         Raises:
             PluginError: it fails, or gives no tensor of floating-point numbers, one for each row.
         """
-        with blamed(self._plugin, self._told):
-            if self._is_batched:
-                found = self._what.statistics(features)
-            else:
-                rows = [self._what.statistics(maps) for maps in features]
-                found = torch.stack(rows) if all(isinstance(row, Tensor) for row in rows) else rows[0]
+        found = self._call("statistics", features)
         if self._plugin and not (
             isinstance(found, Tensor) and found.is_floating_point() and found.shape[:1] == features.shape[:1]
         ):
@@ -109,12 +106,7 @@ class StyleStatistic:
         Raises:
             PluginError: it fails, or gives anything but a scalar for each row.
         """
-        with blamed(self._plugin, self._told):
-            if self._is_batched:
-                found = self._what.distance(own, target)
-            else:
-                rows = [self._what.distance(row, target[0]) for row in own]
-                found = torch.stack(rows) if all(isinstance(row, Tensor) for row in rows) else rows[0]
+        found = self._call("distance", own, target)
         if self._plugin and not (isinstance(found, Tensor) and found.shape == own.shape[:1]):
             allowed = f"a tensor ({len(own)},)" if self._is_batched else "a scalar tensor"
             given = found[0] if isinstance(found, Tensor) and not self._is_batched else found
@@ -151,6 +143,15 @@ class StyleStatistic:
         """Raise a ``PluginError`` where the distance between finite statistics is not finite."""
         if self._plugin and not bool(found.isfinite().all()):
             raise self._wrong("distance", f"gave {found.tolist()} for finite maps; allowed: finite values")
+
+    def _call(self, method: str, rows: Tensor, *target: Tensor) -> Any:
+        """What a method gives for all rows at once, or for one after another."""
+        function = getattr(self._what, method)
+        with blamed(self._plugin, self._told):
+            if self._is_batched:
+                return function(rows, *target)
+            found = [function(row, *(one[0] for one in target)) for row in rows]
+            return torch.stack(found) if all(isinstance(each, Tensor) for each in found) else found[0]
 
     def _wrong(self, method: str, sentence: str) -> Exception:
         return blame(

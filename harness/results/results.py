@@ -428,7 +428,7 @@ def _flatten(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
     for key, value in data.items():
         if isinstance(value, Mapping) and value:
             yield from _flatten(value, f"{before}{key}.")
-        else:
+        elif (key, value) != ("terms", {}):  # none: a field of its own beside those of other runs' terms
             yield f"{before}{key}", value
 
 
