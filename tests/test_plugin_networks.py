@@ -181,7 +181,7 @@ def test_a_layer_may_be_an_axis_and_a_typo_of_a_vggs_is_found_still(tmp_path: Pa
 
 
 FAULTS = {
-    "no network": ("return 3", r"{file}:3: the network 'faulty' is a int without layers and forward"),
+    "no network": ("return 3", r"{file}:3: the network 'faulty' is of type int, without layers and forward"),
     "raises": ("return 1 / 0", r"{file}:5: ZeroDivisionError: division by zero \(in the network 'faulty'\)"),
     "names": ("return Made(lambda images: images, 'a.b')", "has the layers a.b; allowed: one or more different names"),
     "shape": ("return Made(lambda images: images.mean((2, 3)))", r"gave \(1, 3\) for one; allowed: .* \(1, N, h, w\)"),

@@ -223,7 +223,7 @@ FAULTS = {
     ),
     "no tensor": (
         "def statistics(self, maps):\n        return 3",
-        r"{file}:5: statistics .* gave a int for maps \(3, 40, 52\)",
+        r"{file}:5: statistics .* gave an object of type int for maps \(3, 40, 52\)",
     ),
     "not finite": (
         "def statistics(self, maps):\n        return maps.sum() / 0",

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.errors import WeightsError
+from harness.errors import PluginError, WeightsError
 from harness.features.sources import NetworkInput
 from harness.features.state import input_convolution
 from harness.registries import Registered, blame, blamed, network
@@ -71,7 +71,7 @@ class PluginNetwork(nn.Module):
             made = held.what()
         layers = getattr(made, "layers", None)
         if not callable(getattr(made, "forward", None)) or not isinstance(layers, Sequence):
-            raise self._wrong(f"is a {type(made).__name__} without layers and forward(images, layers)")
+            raise self._wrong(f"is of type {type(made).__name__}, without layers and forward(images, layers)")
         bad = [layer for layer in layers if not (isinstance(layer, str) and re.fullmatch(r"\w+", layer))]
         if bad or not layers or len(set(layers)) < len(layers):
             raise self._wrong(
@@ -97,12 +97,18 @@ class PluginNetwork(nn.Module):
         with blamed(self.plugin, self._told):
             maps = self._made.forward(images, wanted)
         if not isinstance(maps, Mapping) or set(wanted) - set(maps):
-            there = ", ".join(map(str, maps)) if isinstance(maps, Mapping) else f"a {type(maps).__name__}"
+            there = (
+                ", ".join(map(str, maps)) if isinstance(maps, Mapping) else f"an object of type {type(maps).__name__}"
+            )
             raise self._wrong(f"gave {there} for the layers {', '.join(wanted)}; allowed: a mapping that has them all")
         for layer in wanted:
             features = maps[layer]
             if not isinstance(features, Tensor) or features.dim() != 4 or len(features) != len(images):
-                given = tuple(features.shape) if isinstance(features, Tensor) else f"a {type(features).__name__}"
+                given = (
+                    tuple(features.shape)
+                    if isinstance(features, Tensor)
+                    else f"an object of type {type(features).__name__}"
+                )
                 raise self._wrong(f"gave {given} for {layer}; allowed: a tensor ({len(images)}, N, h, w)")
             if images.requires_grad and torch.is_grad_enabled() and not features.requires_grad:
                 raise self._wrong(f"gave {layer} without a gradient; it must be differentiable in the images")
@@ -128,6 +134,14 @@ class PluginNetwork(nn.Module):
         """About what autograd keeps of a pass, in bytes: measured on a smaller image, in proportion to the area."""
         scale = min(1.0, PROBE_SIZE_PX / max(height, width))
         h, w = max(1, round(scale * height)), max(1, round(scale * width))
+        try:
+            numbers = self._numbers_kept(layers, h, w)
+        except PluginError:  # a network of one size, or of large ones
+            h, w = height, width
+            numbers = self._numbers_kept(layers, h, w)
+        return round(numbers * itemsize * height * width / (h * w))
+
+    def _numbers_kept(self, layers: Iterable[str], height: int, width: int) -> int:
         kept: dict[int, int] = {}
 
         def note(tensor: Tensor) -> Tensor:
@@ -135,11 +149,10 @@ class PluginNetwork(nn.Module):
             return tensor
 
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            maps = self(self._grey(h, w).requires_grad_(), layers)
+            maps = self(self._grey(height, width).requires_grad_(), layers)
         own = {tensor.untyped_storage().data_ptr() for tensor in (*self.parameters(), *self.buffers())}
-        numbers: int = sum(size for pointer, size in kept.items() if pointer not in own)
-        numbers += 2 * sum(features.numel() for features in maps.values())
-        return round(numbers * itemsize * height * width / (h * w))
+        weighed = 2 * sum(features.numel() for features in maps.values())
+        return weighed + sum(size for pointer, size in kept.items() if pointer not in own)
 
     def _grey(self, height: int, width: int) -> Tensor:
         """Where its own parameters are, and in their precision."""

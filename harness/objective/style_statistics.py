@@ -162,7 +162,7 @@ class StyleStatistic:
 def described(value: Any) -> str:
     """What was returned, for a sentence: a tensor by its shape, kind, and whether it is finite."""
     if not isinstance(value, Tensor):
-        return "nothing" if value is None else f"a {type(value).__name__}"
+        return "nothing" if value is None else f"an object of type {type(value).__name__}"
     kind = "" if value.is_floating_point() else f" of {str(value.dtype).removeprefix('torch.')}"
     finite = "" if bool(value.isfinite().all()) else " with values that are not finite"
     return f"a tensor {tuple(value.shape)}{kind}{finite}" if value.dim() else f"a scalar{kind}{finite}"
