@@ -98,6 +98,8 @@ class Registry(Generic[T]):
         def register(what: T) -> T:
             if self._check is not None:
                 self._check(name, what)
+            if not _loading and not getattr(what, "__module__", "").startswith("harness."):
+                return what  # a plugin's file, imported by its user; only what a YAML names is registered
             plugin = _loading[-1] if _loading else None
             held = (self._held if plugin is None or self.own else self._all()).get(name)
             is_ours = name in self.own and plugin is not None
@@ -234,7 +236,8 @@ def _load(name: str, path: Path) -> Plugin:
         return before
     if before is not None:
         _forget(before)
-    module_name = f"harness_plugin_{path.stem}_{plugin.sha256[:12]}"
+    # A package's own module under its own name, so that it can import its neighbours.
+    module_name = _module_of(name) or f"harness_plugin_{path.stem}_{plugin.sha256[:12]}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"The plugin {name} is no Python file; its name must end in .py.")
@@ -258,20 +261,33 @@ def _load(name: str, path: Path) -> Plugin:
 
 def _path_of(name: str) -> Path:
     """A plugin's file."""
-    if name.endswith(".py") or "/" in name:
+    if _is_file(name):
         return Path(name).expanduser().resolve()
-    from importlib.metadata import entry_points  # 20 ms, for those who have entry points
-
-    for point in entry_points(group=ENTRY_POINTS, name=name):
-        spec = importlib.util.find_spec(point.module)
+    if module := _module_of(name):
+        spec = importlib.util.find_spec(module)
         if spec is not None and spec.origin:
             return Path(spec.origin)
+    from importlib.metadata import entry_points
+
     named = sorted(point.name for point in entry_points(group=ENTRY_POINTS))
     there = f"installed packages name {', '.join(named)}" if named else "no installed package names one"
     raise UsageError(
         f"There is no plugin {name!r}: give a Python file (plugins: [my_losses.py]) or an entry point of the group "
         f"{ENTRY_POINTS}; {there}."
     )
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith(".py") or "/" in name
+
+
+def _module_of(name: str) -> str | None:
+    """The module of an installed package that a plugin's name stands for; None of a file."""
+    if _is_file(name):
+        return None
+    from importlib.metadata import entry_points  # 20 ms, for those who have entry points
+
+    return next((point.module for point in entry_points(group=ENTRY_POINTS, name=name)), None)
 
 
 def _forget(plugin: Plugin) -> None:
@@ -311,7 +327,7 @@ def blamed(plugin: Plugin | None, doing: str) -> Iterator[None]:
     except HarnessError:
         raise
     except Exception as error:
-        if plugin is None:
+        if plugin is None or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             raise
         raise PluginError(f"{_line_of(plugin, error)}: {type(error).__name__}: {error} ({doing})") from error
 
@@ -343,6 +359,9 @@ MEASURE_CAN_ASK_FOR: Mapping[str, str] = {
 }
 """What a measure gets beside the picture, by the names of its parameters; images are (H, W, 3) float64 in [0, 1]."""
 
+WRITTEN_BY_THE_RUN = ("total", "content", "style", "evaluations", "seconds", "heldout_style_optimised")
+"""What stands among a run's numbers and is no measure."""
+
 MEASURE_OF_ONE_RUN = ("content", "styles", "transfer")
 """What a run has by itself wherever it is computed: a sweep's objective can ask for no more."""
 
@@ -363,6 +382,8 @@ def is_of_a_set(what: Callable[..., Any]) -> bool:
 def _check_measure(name: str, what: Any) -> None:
     """Refuse what cannot be called as a measure is."""
     form = f"A measure is a function, {name}(picture, *, content, styles, transfer), that gives a number"
+    if name in WRITTEN_BY_THE_RUN:
+        raise UsageError(f"A measure cannot be called {name!r}: a run writes a number of that name; give another one.")
     try:
         picture, *others = inspect.signature(what).parameters.values()
     except (TypeError, ValueError):

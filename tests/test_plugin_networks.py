@@ -24,6 +24,7 @@ from harness.objective.equations import content_loss, gram_per_position, style_l
 from harness.objective.rows import Objective, RowObjective
 from harness.registries import Plugin
 from harness.runs.batch import Execution, run_batch
+from harness.runs.store import Status
 
 PLUGIN = """
 import torchvision
@@ -211,6 +212,23 @@ class Made:
             network = plugin_network("faulty")
             network.shapes(["one"], 8, 8)
             network(torch.rand(1, 3, 8, 8, requires_grad=True), ["one"])
+
+
+def test_a_network_of_other_weights_each_time_is_refused(tmp_path: Path) -> None:
+    """Its picture would not be that of the run's id."""
+    text = '@harness.network("random")\ndef random():\n    return harness.node_network(\n        torch.nn.Sequential('
+    text += "torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()), {'first': '1'})\n"
+    with loaded(tmp_path, text, "random.py"):
+        spec = {
+            "plugins": [str(tmp_path / "random.py")],
+            "transfer": {
+                "content": "astronaut", "style": "strokes", "size": 32, "steps": 2, "pyramid": [],
+                "weights": {"network": "random"}, "content_layers": {"first": 1}, "style_layers": {"first": 1},
+            },
+        }  # fmt: skip
+        results = harness.run(spec, name="random", out=tmp_path, devices="cpu:1", wandb="off", progress=False)
+    assert results.runs[0].status is Status.FAILED
+    assert "has other weights each time it is made" in results.runs[0].reason
 
 
 def test_importing_the_harness_imports_no_torch() -> None:

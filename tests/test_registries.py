@@ -9,7 +9,7 @@ import pytest
 
 from harness import registries
 from harness.errors import PluginError, UsageError
-from harness.registries import Registry, load_plugins, new_registry
+from harness.registries import Plugin, Registry, blamed, load_plugins, new_registry
 
 
 @pytest.fixture
@@ -106,11 +106,36 @@ def test_an_unknown_name_is_answered_with_those_that_are_there(tmp_path: Path, r
 def test_an_entry_point_of_an_installed_package(
     tmp_path: Path, registry: Registry[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "their_package.py").write_text("from harness.registries import thing\nthing('theirs')(7)\n")
+    """Its module imports a neighbour, and the package imports the module."""
+    package = tmp_path / "their_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("from . import losses\n")
+    (package / "number.py").write_text("SEVEN = 7\n")
+    (package / "losses.py").write_text(
+        "from harness.registries import thing\nfrom .number import SEVEN\nthing('theirs')(SEVEN)\n"
+    )
     info = tmp_path / "their_package-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[harness.plugins]\ntheirs = their_package\n")
+    (info / "entry_points.txt").write_text("[harness.plugins]\ntheirs = their_package.losses\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    load_plugins(["theirs"])
-    assert registry["theirs"] == 7
+    (loaded,) = load_plugins(["theirs"])
+    assert registry["theirs"] == 7 and registry.registered("theirs").plugin == loaded
+
+
+def test_a_plugin_that_its_user_imports_is_not_the_harness_own(
+    tmp_path: Path, registry: Registry[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = plugin(tmp_path, "@thing('answer')\ndef answer(): return 42\n", "imported_by_its_user.py")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import imported_by_its_user  # type: ignore[import-not-found]
+
+    assert imported_by_its_user.answer() == 42 and "answer" not in registry
+    load_plugins([name])
+    assert "answer" in registry
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), type("OutOfMemoryError", (RuntimeError,), {})("CUDA")])
+def test_memory_that_runs_out_is_not_the_plugins_fault(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error)), blamed(Plugin("mine.py", tmp_path / "mine.py", ""), "in the term 'mine'"):
+        raise error

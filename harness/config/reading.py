@@ -138,6 +138,8 @@ def _base_file(named: Any, source: Source, folder: Path, chain: tuple[Path, ...]
         ConfigError: there is none, or it is among those before.
     """
     is_name = isinstance(named, str) and not Path(named).suffix and len(Path(named).parts) == 1
+    if is_name and (folder / f"{named}.yaml").is_file():
+        named, is_name = f"{named}.yaml", False
     path = Path()
     if not isinstance(named, str) or not named.strip() or "\0" in named:
         sentence = (

@@ -85,6 +85,13 @@ class PluginNetwork(nn.Module):
         self._shapes: dict[tuple[str, int, int], tuple[int, int, int]] = {}
         self.sha256 = _sha256(self.state_dict())
 
+    def check_is(self, sha256: str) -> None:
+        """Raise a ``PluginError`` where this is not the network of that hash, which a run's id holds."""
+        if self.sha256 != sha256:
+            raise self._wrong(
+                "has other weights each time it is made; allowed: the same ones (torch.manual_seed before random ones)"
+            )
+
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """The maps of the layers asked for.
 
@@ -151,7 +158,7 @@ class PluginNetwork(nn.Module):
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             maps = self(self._grey(height, width).requires_grad_(), layers)
         own = {tensor.untyped_storage().data_ptr() for tensor in (*self.parameters(), *self.buffers())}
-        weighed = 2 * sum(features.numel() for features in maps.values())
+        weighed: int = 2 * sum(features.numel() for features in maps.values())
         return weighed + sum(size for pointer, size in kept.items() if pointer not in own)
 
     def _grey(self, height: int, width: int) -> Tensor:

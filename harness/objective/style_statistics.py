@@ -111,11 +111,13 @@ class StyleStatistic:
             allowed = f"a tensor ({len(own)},)" if self._is_batched else "a scalar tensor"
             given = found[0] if isinstance(found, Tensor) and not self._is_batched else found
             raise self._wrong("distance", f"gave {described(given)}; allowed: {allowed}")
+        if self._plugin and own.requires_grad and not found.requires_grad:
+            raise self._wrong("distance", "has no gradient; allowed: what torch differentiates by its arguments")
         distances: Tensor = found
         return distances
 
     def check(self, features: Tensor, found: Tensor, num_positions: int) -> None:
-        """Check a plugin's statistics of a painting's whole (1, N, h, w) maps once, before they are a target.
+        """Check a plugin's statistics of a painting's (1, N, h, w) maps, or a tile's, before they are a target.
 
         Raises:
             PluginError: they are not finite; or additive, and not the sum of two halves' statistics.

@@ -100,8 +100,7 @@ def style_targets(
             if own_mask is None:
                 shape = maps[layer].shape[2:] if tile is None else map_shape(layer, *image.shape[1:])
                 A = statistics[statistic].measure(maps[layer], math.prod(shape))
-                if tile is None:
-                    statistics[statistic].check(maps[layer], A, math.prod(shape))
+                statistics[statistic].check(maps[layer], A, math.prod(shape))
             else:
                 t = guidance.at(own_mask, block_of(layer))
                 own = t if tile is None else tile.own(layer, t)

@@ -82,6 +82,8 @@ class TermOfPhotograph:
             raise self._wrong(
                 f"gave {described(found)} for images {tuple(images.shape)}; allowed: a tensor ({len(images)},)"
             )
+        if self._plugin and images.requires_grad and not found.requires_grad:
+            raise self._wrong("has no gradient; allowed: what torch differentiates by the images")
         losses: Tensor = found
         return losses
 

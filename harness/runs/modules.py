@@ -82,6 +82,8 @@ def by_optimisation(
     weighed = [row_objective_of(row.transfer) for row in rows]
     layers = {layer for numbers in weighed for layer in (*numbers.weighed_content(), *numbers.weighed_style())}
     network = load_network(rows[0].transfer, layers)
+    if isinstance(network, PluginNetwork):
+        network.check_is(rows[0].manifest.provenance["files"]["weights"]["network"])
     return [
         partial(_make_module, rows, prepared, network, execution, progress, level)
         for level in levels_of(rows[0].transfer)
