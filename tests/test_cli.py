@@ -21,7 +21,19 @@ from harness.features.vgg import VGG16
 GOOD = "transfer: {content: astronaut, style: strokes, size: 64, steps: 2, pyramid: [], weights: embedded}\n"
 
 
-COMMANDS = ("run", "sweep", "status", "compare", "figure", "claims", "dashboard", "explain", "fetch", "distill")
+COMMANDS = (
+    "run",
+    "sweep",
+    "status",
+    "compare",
+    "figure",
+    "claims",
+    "dashboard",
+    "explain",
+    "fields",
+    "fetch",
+    "distill",
+)
 
 
 def test_help_answers_without_importing_torch() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.config.yaml_source import dump_yaml, flow, parse_document, parse_word
@@ -51,6 +51,8 @@ trees = st.recursive(
 
 @settings(deadline=None, max_examples=25)
 @given(data=trees)
+@example(data="\x85")
+@example(data=["a\u2028b", "\u2029"])
 def test_what_is_written_reads_back(data):
     assert parse_document(dump_yaml({"k": data}), "f")[0] == {"k": data}
     value, faults = parse_word(flow(data), "w")

@@ -66,3 +66,27 @@ def test_a_resnet_by_the_names_of_its_nodes(tmp_path: Path) -> None:
     assert losses[-1] < losses[0]
     assert torch.__version__ and torchvision.__version__
     use_plugins(())
+
+
+def test_a_notebook_runs_selects_plots_and_adds_its_own_loss(tmp_path: Path) -> None:
+    import nbclient
+    import nbformat
+
+    spec = {"plugins": ["mine.py"], "transfer": SMALL, "axes": {"style_statistic": ["gram", "mean_variance"]}}
+    term = (
+        '@harness.term("mine")\ndef mine(images, *, content):\n    return (images - content).square().mean((1, 2, 3))\n'
+    )
+    cells = [
+        f"%%writefile mine.py\n{code_of('mine.py')}\n{term}",
+        f"import harness\nresults = harness.run({spec!r}, 'transfer.terms.mine=0.1', name='mine', wandb='off', "
+        "devices='cpu:1', progress=False)",
+        "chosen = results.select(style_statistic='mean_variance')\n[run.status.name for run in chosen.runs]",
+        "'mine' in chosen.runs[0].history()[-1], round(chosen.runs[0].measure('unit_distance'), 3) > 0",
+        "import matplotlib\nmatplotlib.use('agg')\nimport matplotlib.pyplot as plt\n"
+        "len(plt.plot([row['mine'] for row in chosen.runs[0].history()])[0].get_ydata())",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=240, kernel_name="python3", resources=resources).execute()
+    told = [cell.outputs[-1]["data"]["text/plain"] for cell in notebook.cells[2:]]
+    assert told == ["['DONE']", "(True, True)", "5"], told

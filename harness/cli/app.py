@@ -164,6 +164,32 @@ def explain(file: File, overrides: Overrides = None, profile: Profile = None) ->
         console.print(explanation)
 
 
+@app.command(
+    epilog="""**Examples**
+
+    harness fields                     all of a transfer's fields, and the sections of a file
+
+    harness fields optimiser           everything about one: its values, its default, what is inside it
+
+    harness fields quilting.block
+
+    harness fields claims.measure
+
+    harness fields measures            also conventions, images, layers
+"""
+)
+def fields(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A field, a section, or a list of names.")
+    ] = None,
+) -> None:
+    """What may be said in a file: every field with its values, its default and where that comes from."""
+    with reporting():
+        from harness.cli.fields import show_fields
+
+        show_fields(name)
+
+
 class What(StrEnum):
     """What to download."""
 

@@ -71,7 +71,7 @@ class Claim(Strict):
     Attributes:
         says: the sentence.
         where: its place in the paper, such as ``fig. 4``.
-        measure: one of ``LOSSES``, or a registered measure: see ``harness.measures``.
+        measure: a loss, or a registered measure: ``harness fields measures`` lists them.
         to: for ``gram_distance``, the painting to which the distance is measured, as the transfers' ``style`` names it.
         along: the label part along which the measure rises or falls.
         of: which runs are measured; all if left out.

@@ -52,7 +52,14 @@ class Figure(Strict):
 
 
 class Tracking(Strict):
-    """What an experiment's runs are called in W&B, within W&B's own limits."""
+    """What an experiment's runs are called in W&B, within W&B's own limits.
+
+    Attributes:
+        job_type: the kind of run.
+        project: the W&B project.
+        tags: words to find them by.
+        notes: a text beside each.
+    """
 
     job_type: Annotated[str, Field(strict=True, min_length=1, max_length=64, description="1 to 64 characters")] = (
         "transfer"

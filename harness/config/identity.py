@@ -27,9 +27,6 @@ the photographs whose means come with the package; every field that the method u
 OF_A_VGG = ("pooling", "padding", "normalised")
 """Fields that say nothing to a plugin's network."""
 
-AS_BEFORE: dict[str, Any] = {"style_statistic": "gram", "terms": {}}
-"""Fields that came later than the first runs, and what they say of these."""
-
 
 def canonical_json(data: Any) -> str:
     """JSON with one spelling per value: sorted keys, no spaces, floats by ``repr`` (−0.0 as 0.0), integers as such.
@@ -54,17 +51,12 @@ def picture_key(transfer: Transfer) -> str:
 
 
 def _used(transfer: Transfer) -> dict[str, Any]:
-    """What says anything to the method; a quilted synthesis has one iteration, whatever number stands there.
-
-    A field that came later is left out where it says what was the case before; a term of weight 0 is none.
-    """
+    """What says anything to the method: a quilted synthesis has one iteration, and a term of weight 0 is none."""
     data = {field: value for field, value in transfer.model_dump().items() if is_used(transfer.method, field)}
     if isinstance(transfer.weights, WeightsNetwork):
         data = {field: value for field, value in data.items() if field not in OF_A_VGG}
-    data["terms"] = {name: weight for name, weight in transfer.terms.items() if weight > 0}
-    for field, before in AS_BEFORE.items():
-        if field in data and (data[field] == before or not is_used(transfer.method, field)):
-            del data[field]
+    if "terms" in data:
+        data["terms"] = {name: weight for name, weight in transfer.terms.items() if weight > 0}
     if "quilting" in data and transfer.quilting.task == "synthesis":
         del data["quilting"]["iterations"]
     return data

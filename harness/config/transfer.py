@@ -56,20 +56,35 @@ StyleStatistic = Annotated[
 
 
 class StartFile(Strict):
-    """Start the optimisation from an image file."""
+    """Start the optimisation from an image file.
+
+    Attributes:
+        file: the image.
+    """
 
     file: Path
 
 
 class WeightsPath(Strict):
-    """Network weights in a file; ``input`` may be left out only for a known hash or a file that says it itself."""
+    """Network weights in a file.
+
+    Attributes:
+        file: of VGG-19 or VGG-16, ``.pth`` or ``.safetensors``, in any of the usual key styles.
+        input: whose colours the network was trained on. May be left out only for a known hash, or a file that says it.
+    """
 
     file: Path
     input: Literal["torchvision", "caffe"] | None = None
 
 
 class WeightsUrl(Strict):
-    """Network weights to download, checked by their SHA-256 or, as torch.hub does, by at least its first 8 digits."""
+    """Network weights to download.
+
+    Attributes:
+        url: of the file.
+        sha256: of what it holds: all 64 digits or, as torch.hub does, at least the first 8.
+        input: whose colours the network was trained on. May be left out only for a known hash, or a file that says it.
+    """
 
     url: Annotated[str, Field(strict=True, pattern=r"^https?://\S+$", description="an http:// or https:// address")]
     sha256: Annotated[
@@ -89,15 +104,21 @@ class WeightsNetwork(Strict):
 class Lbfgs(Strict):
     """L-BFGS, the paper's optimiser.
 
-    ``history`` 20 is what the authors' DeepTextures gives scipy (``maxcor``); it converges as well as 100 at a fifth
-    of the memory. ``bounds``: ``unit`` is the box [0, 1], ``source`` (DeepTextures' too) each channel's range in the
-    style image; without bounds the optimum lies far outside what a picture can show, and clipping it spoils the style.
-    ``line_search``: ``backtracking``, since each size of a pyramid begins near its goal, where a first step without a
-    search overshoots at times (two seeds of six: 30 evaluations lost); ``none`` takes torch.optim.LBFGS's steps.
-
     # Deviates from Gatys et al. 2016, section 2, and DeepTextures: ``initial_hessian`` ``fourier`` begins every
     # iteration with a filter that favours low frequencies, and colours in the proportions of photographs, instead of a
     # scaled identity: 300 evaluations from noise leave far less of the noise than with ``scaled_identity``.
+
+    Attributes:
+        history: curvature pairs that are kept. 20 is what the authors' DeepTextures gives scipy (``maxcor``); it
+            converges as well as 100 at a fifth of the memory.
+        line_search: how long a step is. ``backtracking``, since each size of a pyramid begins near its goal, where a
+            first step without a search overshoots at times (two seeds of six: 30 evaluations lost); ``none`` takes
+            torch.optim.LBFGS's steps; ``strong_wolfe`` is the textbook's.
+        learning_rate: length of a step, or a line search's first trial.
+        bounds: where pixels stay. ``unit`` is the box [0, 1], ``source`` (DeepTextures' too) each channel's range in
+            the style image; without bounds the optimum lies far outside what a picture can show, and clipping it
+            spoils the style.
+        initial_hessian: what every iteration begins with. ``scaled_identity`` is the textbook's.
     """
 
     name: Literal["lbfgs"] = "lbfgs"
@@ -109,7 +130,12 @@ class Lbfgs(Strict):
 
 
 class Adam(Strict):
-    """Adam, the alternative; 0.02 is the step in units of the pixel range [0, 1]."""
+    """Adam, the alternative.
+
+    Attributes:
+        learning_rate: the step, in units of the pixel range [0, 1].
+        bounds: where pixels stay, as of L-BFGS.
+    """
 
     name: Literal["adam"]
     learning_rate: Rate = 0.02
@@ -120,7 +146,7 @@ class PyramidLevel(Strict):
     """A smaller picture that is optimised before: its result, enlarged, is where the next size starts.
 
     Attributes:
-        size: px, the longer side.
+        size: longer side, px.
         steps: its loss evaluations.
     """
 
@@ -228,50 +254,96 @@ Optimiser = Annotated[
 class Transfer(Strict):
     """One fully resolved configuration of one picture; every default stands here, with its source.
 
-    ``colours`` (Gatys, Bethge, Hertzmann & Shechtman 2016, "Preserving Color in Neural Artistic Style Transfer"):
-    ``style`` takes the painting's; ``luminance`` transfers luminance only and keeps the photograph's colours (their
-    section 3.2); ``recoloured`` gives the painting the photograph's mean and covariance of colours first (section 3.1).
-
-    ``pyramid``: smaller sizes before ``size``, each from the result of the one before, enlarged. ``auto`` goes through
-    a quarter and a half of ``size`` where the start is noise (``harness.config.levels`` says which and how long), and
-    has no smaller size otherwise; ``[]``: none. ``steps`` are those at ``size`` alone.
-
     # Deviates from Gatys et al. 2016: there is one size. From noise, large forms come sooner at a small one.
 
-    ``noise_sigma``, ``noise_spectrum``: a start from noise is 0.5 + σ n in every pixel and channel, n of standard
-    deviation 1: ``white``, or ``pink`` (amplitude 1/f, as photographs have it; Field 1987). More than a little white
-    noise stays in the picture for ever: pooling averages away the finest frequencies, which the loss hardly sees.
+    Attributes:
+        method: how the picture is made. ``gatys``: equation 7 is minimised; ``quilting``: pieces of the painting are
+            copied (Efros & Freeman 2001), and the losses are the errors of its blocks.
+        content: the photograph.
+        style: the painting, or several. ``{strokes: 0.75, mosaic: 0.25}`` gives each style term its painting's weight;
+            in full ``{mosaic: {weight: 1, scale: 0.5, mask: …, own_mask: …}}``, guided Gram matrices (Gatys et al.
+            2017).
+        segmentation: which regions of photograph and painting belong together. Label images; regions of equal
+            colour, at most 32, are matched with each other (Luan et al. 2017).
+        style_scale: how large the painting is beside the photograph. At 1 it has the photograph's area, at 2 its
+            strokes are twice as long. The paper resizes the painting to the photograph's size.
+        colours: whose colours the picture has. ``style``: the painting's; ``luminance``: only luminance is transferred,
+            and the photograph's colours are kept (Gatys, Bethge, Hertzmann & Shechtman 2016, "Preserving Color in
+            Neural Artistic Style Transfer", section 3.2); ``recoloured``: the painting is given the photograph's mean
+            and covariance of colours first (section 3.1).
+        size: longer side of the picture, px. ``original``: the photograph's own, at most 8192. The paper's pictures
+            have 512 × 512 px.
+        steps: loss evaluations at ``size``. The default is that of the authors' PyTorch notebook; smaller sizes of a
+            pyramid have their own.
+        pyramid: smaller sizes before ``size``, each from the result of the one before. It is enlarged, and the
+            optimiser starts anew. ``auto``: where the start is noise, a quarter and a half of ``size``, with as many
+            steps each, if their shorter side has at least 72 px; else none. ``[]``: none. Coarse to fine as in Gatys et
+            al. 2017, section 6.
+        start: where the optimisation begins. The paper begins with noise, but for figures 6 and 7.
+        seed: of the noise, and of the blocks that quilting draws.
+        noise_sigma: standard deviation of the noise around 0.5, in [0, 1]. The paper does not say; projects differ by a
+            factor of 1000. More than a little white noise stays in the picture for ever: pooling averages away the
+            finest frequencies, which the loss hardly sees.
+        noise_spectrum: the noise's spectrum. ``white`` (the paper, section 2.2), or ``pink``: amplitude 1/f, as
+            photographs have it (Field 1987); of strong pink noise less remains.
+        content_layers: the content's layers and their weights v_l. The paper has conv4_2 (section 3); 0 switches a
+            layer off.
+        style_layers: the style's layers and their weights w_l. The paper has five with 1/5 each (section 3); 0 switches
+            a layer off.
+        alpha: weight α of the content. In the units of ``convention``. α/β = 1e-3: the paper, figures 3 (Turner), 5 and
+            6; 1e-3 is the painting's texture, 1e-1 the photograph, painted.
+        beta: weight β of the style. In the units of ``convention``.
+        style_statistic: what of the style layers' maps is compared. ``gram``: Gram matrices (the paper, equations 3 and
+            4); or a plugin's.
+        total_variation: weight of the mean squared difference of neighbours. Mahendran & Vedaldi 2015; the paper has
+            none.
+        photorealism: keeps a photograph a photograph. λ times the matting Laplacian, pixels in [0, 1] (Luan et al.
+            2017).
+        terms: further terms of the loss, a plugin's, and the weight λ of each.
+        smoothing: smooths the finished picture along the photograph's edges. Of any method; ``total``, ``content`` and
+            ``style`` are those before it. Li et al. 2018 take 0.9999 (λ = 1/α − 1 = 1e-4).
+        convention: the project in whose units α and β are meant. In ``released`` the printed ratios give the printed
+            pictures. ``harness fields conventions`` has their formulas, ``harness explain`` converts.
+        weights: the network. ``embedded`` comes with the package; ``vgg16`` is torchvision's, from the package
+            registry; ``torchvision`` and ``caffe`` (the paper's) are VGG-19, downloaded; a file or an address may be
+            given.
+        pooling: how the network's maps are made smaller. The paper takes averages (section 2).
+        padding: what lies around a map. Zeros are VGG's own.
+        normalised: whether the network's mean activations are 1. As in the paper, section 2.
+        optimiser: what minimises the loss. The paper's L-BFGS, or Adam.
+        precision: of all tensors.
+        quilting: blocks of ``method: quilting``.
     """
 
     method: Method = "gatys"
     content: Image
     style: Style
     segmentation: Segmentation | None = None
-    style_scale: Scale = 1.0  # the paper: style resized to the content
-    colours: Literal["style", "luminance", "recoloured"] = "style"  # whose; Gatys et al. 2016 "Preserving Color": below
-    size: PictureSize = 512  # px, the longer side; the paper's 512 × 512
-    steps: Count = 500  # loss evaluations; the authors' PyTorch notebook
-    pyramid: Pyramid = "auto"  # coarse to fine, as Gatys et al. 2017, section 6: below
-    start: Start = "noise"  # the paper, except figures 6 and 7
+    style_scale: Scale = 1.0
+    colours: Literal["style", "luminance", "recoloured"] = "style"
+    size: PictureSize = 512
+    steps: Count = 500
+    pyramid: Pyramid = "auto"
+    start: Start = "noise"
     seed: Annotated[int, number("integer", ge=0, lt=2**63)] = 0
-    noise_sigma: Rate = 0.02  # around 0.5 in [0, 1]; the paper does not say; projects differ by 1000: below
-    noise_spectrum: Literal["white", "pink"] = "white"  # the paper, section 2.2: white noise
-    content_layers: LayerWeights = {"conv4_2": 1.0}  # the paper, section 3
-    style_layers: LayerWeights = {  # the paper, section 3: w_l = 1/5
+    noise_sigma: Rate = 0.02
+    noise_spectrum: Literal["white", "pink"] = "white"
+    content_layers: LayerWeights = {"conv4_2": 1.0}
+    style_layers: LayerWeights = {
         "conv1_1": 0.2, "conv2_1": 0.2, "conv3_1": 0.2, "conv4_1": 0.2, "conv5_1": 0.2
     }  # fmt: skip
-    alpha: Weight = 1e-3  # α/β = 1e-3: the paper, figures 3 (Turner), 5 and 6
+    alpha: Weight = 1e-3
     beta: Weight = 1.0
-    style_statistic: StyleStatistic = "gram"  # what of the style layers' maps is compared; the paper, equations 3 and 4
-    total_variation: Weight = 0.0  # of the mean squared difference of neighbours; the paper has none
+    style_statistic: StyleStatistic = "gram"
+    total_variation: Weight = 0.0
     photorealism: Photorealism = Photorealism()
-    terms: Terms = {}  # λ of each further term, a plugin's
-    smoothing: Annotated[float, number("number", ge=0, le=0.9999)] = 0.0  # Li et al. 2018: 0.9999 (λ = 1/α − 1 = 1e-4)
-    convention: Convention = "released"  # units in which the printed ratios give the printed pictures
+    terms: Terms = {}
+    smoothing: Annotated[float, number("number", ge=0, le=0.9999)] = 0.0
+    convention: Convention = "released"
     weights: Weights = "embedded"
-    pooling: Literal["average", "max"] = "average"  # the paper, section 2
-    padding: Literal["zeros", "reflect"] = "zeros"  # VGG's own
-    normalised: Truth = True  # the paper, section 2: mean activation 1
+    pooling: Literal["average", "max"] = "average"
+    padding: Literal["zeros", "reflect"] = "zeros"
+    normalised: Truth = True
     optimiser: Optimiser = Lbfgs()
     precision: Literal["float32", "float64"] = "float32"
     quilting: Quilting = Quilting()

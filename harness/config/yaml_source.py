@@ -53,6 +53,13 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
+"""What YAML takes for the end of a line and nobody sees: only escaped, in double quotes, is it read back."""
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, data: dumper.represent_scalar(_TAG + "str", data, style='"' if LINE_BREAKS.search(data) else None),
+)
 _Dumper.add_representer(float, lambda dumper, data: dumper.represent_scalar(_TAG + "float", _spell(data)))
 
 
