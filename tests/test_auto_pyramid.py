@@ -17,7 +17,7 @@ from harness.config import load_experiment
 from harness.config.levels import AUTO_SIDE_PX, auto_pyramid, levels_of, num_evaluations
 from harness.config.sweep import Sweep
 from harness.config.transfer import PyramidLevel, Transfer
-from harness.driver.fitting import resolve_pyramid
+from harness.driver.fitting import Reach, resolve_pyramid
 from harness.driver.jobs import Job, make_jobs
 from harness.errors import ConfigError
 from harness.figures.experiment import draw_experiment
@@ -154,7 +154,7 @@ def test_what_auto_gives_is_never_refused_as_a_list(layer: str, shape: tuple[int
 
 
 def test_resolving_asks_for_no_mask_where_there_is_none() -> None:
-    found = resolve_pyramid(make(size=64, steps=2), (100, 100), [((50, 50), 1.0)], ["conv2_1"], {})
+    found = resolve_pyramid(make(size=64, steps=2), (100, 100), [((50, 50), 1.0)], Reach(("conv2_1",)), {})
     assert found == (PyramidLevel(size=16, steps=2), PyramidLevel(size=32, steps=2))
 
 

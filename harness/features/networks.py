@@ -104,18 +104,12 @@ class PluginNetwork(nn.Module):
         with blamed(self.plugin, self._told):
             maps = self._made.forward(images, wanted)
         if not isinstance(maps, Mapping) or set(wanted) - set(maps):
-            there = (
-                ", ".join(map(str, maps)) if isinstance(maps, Mapping) else f"an object of type {type(maps).__name__}"
-            )
+            there = ", ".join(map(str, maps)) if isinstance(maps, Mapping) else type(maps).__name__
             raise self._wrong(f"gave {there} for the layers {', '.join(wanted)}; allowed: a mapping that has them all")
         for layer in wanted:
             features = maps[layer]
             if not isinstance(features, Tensor) or features.dim() != 4 or len(features) != len(images):
-                given = (
-                    tuple(features.shape)
-                    if isinstance(features, Tensor)
-                    else f"an object of type {type(features).__name__}"
-                )
+                given = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
                 raise self._wrong(f"gave {given} for {layer}; allowed: a tensor ({len(images)}, N, h, w)")
             if images.requires_grad and torch.is_grad_enabled() and not features.requires_grad:
                 raise self._wrong(f"gave {layer} without a gradient; it must be differentiable in the images")
@@ -156,7 +150,7 @@ class PluginNetwork(nn.Module):
             return tensor
 
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            maps = self(self._grey(height, width).requires_grad_(), layers)
+            maps: dict[str, Tensor] = self(self._grey(height, width).requires_grad_(), layers)
         own = {tensor.untyped_storage().data_ptr() for tensor in (*self.parameters(), *self.buffers())}
         weighed: int = 2 * sum(features.numel() for features in maps.values())
         return weighed + sum(size for pointer, size in kept.items() if pointer not in own)
