@@ -15,7 +15,7 @@ from harness.config import LAYERS, Transfer
 from harness.config.describing import Described, describe, fields_of_transfer, sections
 from harness.config.experiment import Experiment
 from harness.config.sweep import Sweep
-from harness.registries import Registry
+from harness.registries import Registry, _own
 
 
 def printed(*words: str) -> str:
@@ -115,13 +115,14 @@ def test_unknown_name_gets_the_one_that_was_meant(name: str, expected: str) -> N
 def test_lists_show_what_is_registered() -> None:
     registry: Registry[object] = Registry("thing", ())
 
-    @registry("mine")
     def mine() -> None:
         """What it is.
 
         And more.
         """
 
+    with _own():
+        registry("mine")(mine)
     assert list(_registered(registry)) == [("mine", "What it is.")]
     assert {"measures", "style_statistics", "terms", "networks", "methods"} <= set(LISTS)
 
