@@ -7,11 +7,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-import torch
-import torchvision
 
 import harness
-from harness.registries import use_plugins
 
 README = Path(__file__).parent.parent / "README.md"
 SMALL = {"content": "astronaut", "style": "strokes", "size": 64, "steps": 5, "pyramid": []}
@@ -30,7 +27,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_plugin_has_at_most_25_lines() -> None:
-    assert all(len(code_of(name).splitlines()) <= 30 for name in ("mine.py", "resnet.py"))
+    assert all(len(code_of(name).splitlines()) <= 25 for name in ("mine.py", "resnet.py"))
 
 
 def test_the_statistic_is_an_axis_and_the_measure_decides_a_claim(tmp_path: Path) -> None:
@@ -64,8 +61,6 @@ def test_a_resnet_by_the_names_of_its_nodes(tmp_path: Path) -> None:
     assert results.runs[0].status.name == "DONE", results.runs[0].reason
     losses = [row["total"] for row in results.runs[0].history()]
     assert losses[-1] < losses[0]
-    assert torch.__version__ and torchvision.__version__
-    use_plugins(())
 
 
 def test_a_notebook_runs_selects_plots_and_adds_its_own_loss(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from harness.config import canonical_json
-from harness.config.claims import LOSSES, METRICS
+from harness.config.claims import COMPARABLE, LOSSES
 from harness.config.fields import FIELDS, unknown_name
 from harness.config.identity import picture_key
 from harness.config.methods import is_used
@@ -21,7 +21,7 @@ from harness.results import CELLS, Part, Run, load_whole
 from harness.runs.measured import OneNetwork
 from harness.runs.store import RunFolder, Status
 
-COLUMNS: tuple[str, ...] = (*METRICS, "evaluations", "seconds")
+COLUMNS: tuple[str, ...] = (*COMPARABLE, "evaluations", "seconds")
 """The comparable numbers, in the order of the tables."""
 
 OPTIMISED = "heldout_style_optimised"

@@ -4,7 +4,7 @@ Nothing here imports torch, or opens any file but the YAML it is given and the p
 a measure is looked up.
 """
 
-from harness.config.claims import LOSSES, METRICS, Claim, Repeat, matches, value_key
+from harness.config.claims import COMPARABLE, LOSSES, Claim, Repeat, matches, value_key
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
 from harness.config.experiment import Experiment, Figure, Tracking
 from harness.config.grid import Cell
@@ -20,7 +20,7 @@ from harness.config.yaml_source import dump_yaml
 
 __all__ = [
     "LOSSES",
-    "METRICS",
+    "COMPARABLE",
     "Claim",
     "Repeat",
     "matches",

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from harness.config.strict import CROSS_FIELD, Strict, Text, number
 
-METRICS: tuple[str, ...] = (
+COMPARABLE: tuple[str, ...] = (
     "reference_content", "reference_style", "heldout_style", "ssim", "pixel_distance", "colour_distance",
     "total_variation", "lpips", "style_swd",
 )  # fmt: skip

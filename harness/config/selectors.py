@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.config.claims import LOSSES, METRICS, matches, value_key
+from harness.config.claims import COMPARABLE, LOSSES, matches, value_key
 from harness.config.fields import nearest, unknown_field
 from harness.config.grid import combinations
 from harness.config.located import Path
@@ -115,7 +115,7 @@ def _claim(
 def measure_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     """Measures of claims and objectives that nobody has registered, or that cannot be asked for there."""
     for index, name in enumerate(_list(data.get("objectives"))):
-        possible = [held for held in dict.fromkeys((*METRICS, *measure)) if is_of_one_run(held)]
+        possible = [held for held in dict.fromkeys((*COMPARABLE, *measure)) if is_of_one_run(held)]
         if isinstance(name, str) and name and name not in possible:
             path, expected = ("objectives", str(index)), f"a list of one or more of {', '.join(possible)}"
             yield Problem(path, f"got {shown(name)}; allowed: {expected}{_meant(name, possible)}", ("objectives",))
@@ -123,7 +123,7 @@ def measure_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
         name = claim.get("measure") if isinstance(claim, dict) else None
         if not isinstance(name, str) or not name:
             continue
-        names, path = list(dict.fromkeys((*METRICS, *LOSSES, *measure))), ("claims", str(index))
+        names, path = list(dict.fromkeys((*COMPARABLE, *LOSSES, *measure))), ("claims", str(index))
         if name not in names:
             expected = f"one of {', '.join(names)}"
             yield Problem((*path, "measure"), f"got {shown(name)}; allowed: {expected}{_meant(name, names)}")

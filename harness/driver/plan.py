@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.config import LOSSES, METRICS, Loaded
+from harness.config import COMPARABLE, LOSSES, Loaded
 from harness.downloads import Progress
 from harness.driver.folder import ExperimentFolder, finished_elsewhere
 from harness.driver.jobs import Job, make_jobs
@@ -96,7 +96,7 @@ def _is_wanted(name: str) -> bool:
     """Whether a claim's measure is taken by the workers: a plugin's of one run, or one of VGG-16 that is at hand."""
     if name in ON_VGG16:
         return cached_vgg16() is not None
-    return name not in (*METRICS, *LOSSES) and measure.registered(name).plugin is not None and is_of_one_run(name)
+    return name not in (*COMPARABLE, *LOSSES) and measure.registered(name).plugin is not None and is_of_one_run(name)
 
 
 def _is_outdated(folder: RunFolder, wanted: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from harness.config import METRICS, Cell
+from harness.config import COMPARABLE, Cell
 from harness.config.dimensions import Choice, Simplex
 from harness.config.space import fields_of
 from harness.config.sweep import LoadedSweep
@@ -131,7 +131,7 @@ def _fetch_for_objectives(loaded: LoadedSweep, progress: Progress | None) -> Non
         try:
             fetch_vgg16(progress)
         except HarnessError as error:
-            others = [name for name in METRICS if name not in ON_VGG16]
+            others = [name for name in COMPARABLE if name not in ON_VGG16]
             raise type(error)(
                 f"objectives: {', '.join(needing)} cannot be measured without VGG-16. {error} The objectives that need "
                 f"no download are {', '.join(others)}."

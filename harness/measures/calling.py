@@ -10,14 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from harness.config.transfer import Transfer
 from harness.errors import CannotMeasureError
+from harness.measures.arrays import Floats
 from harness.registries import asked_by, blame, blamed, measure
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

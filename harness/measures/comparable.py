@@ -15,7 +15,8 @@ from harness.errors import CannotMeasureError, PluginError
 from harness.features.normalise import embedded_network
 from harness.features.registry import cached_vgg16, fetch_vgg16
 from harness.images.resize import painting_of
-from harness.measures.calling import Floats, OfOneRun, call_measure
+from harness.measures.arrays import Floats
+from harness.measures.calling import OfOneRun, call_measure
 from harness.measures.names import COLOUR_DISTANCE, HELDOUT_STYLE, LPIPS, METRICS, ON_VGG16, REFERENCE_STYLE, STYLE_SWD
 from harness.measures.of_pictures import mean_over_paintings
 from harness.measures.of_pixels import as_saved

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from harness.config.claims import LOSSES, METRICS
+from harness.config.claims import COMPARABLE, LOSSES
 from harness.config.styles import Painting, paintings_of
 from harness.config.transfer import Transfer
 from harness.errors import CannotMeasureError, UsageError
-from harness.measures.calling import Floats, call_measure
+from harness.measures.arrays import Floats
+from harness.measures.calling import call_measure
 from harness.measures.names import ON_VGG16
+from harness.measures.of_features import NEEDS_VGG16
 from harness.registries import asked_by, measure, use_plugins
 from harness.runs.measured import OneNetwork, is_of_now
 from harness.runs.store import Status
@@ -112,12 +114,13 @@ class Measuring:
     def _measured(self, name: str, run: Run, to: str | None) -> float:
         _check_done(run)
         kept = self._one_network.metrics(run).get(name)
-        if name in METRICS or name in LOSSES:
+        if name in COMPARABLE or name in LOSSES:
             if kept is not None:
                 return float(kept)
             if run.metrics.get(name) is not None:
                 raise CannotMeasureError(f"{name} of {run.name} is of another network. {self._one_network.sentence}")
-            raise CannotMeasureError(f"{name} of {run.name} was not measured.{_CURES.get(name, '')}")
+            cure = f" {NEEDS_VGG16}" if name in ON_VGG16 else ""
+            raise CannotMeasureError(f"{name} of {run.name} was not measured.{cure}")
         try:
             _use_plugins_for(name, run)
         except UsageError:
@@ -234,8 +237,3 @@ def _check_same_size(who: str, picture: NDArray[Any], other: NDArray[Any], what:
     if picture.shape[:2] != other.shape[:2]:
         sizes = [f"{image.shape[1]} × {image.shape[0]} px" for image in (picture, other)]
         raise CannotMeasureError(f"{who} is {sizes[0]} and {what} {sizes[1]}; one size is needed.")
-
-
-_CURES = dict.fromkeys(
-    ON_VGG16, " It needs VGG-16: `harness fetch weights vgg16`, and the same harness run again measures it."
-)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import yaml
 
 from harness.config import Experiment, canonical_json
-from harness.config.claims import LOSSES, METRICS, matches
+from harness.config.claims import COMPARABLE, LOSSES, matches
 from harness.config.levels import num_evaluations
 from harness.config.methods import has_network
 from harness.config.strict import WRITTEN
@@ -154,7 +154,7 @@ class Run:
         """
         from harness.results.measuring import Measuring
 
-        is_lacking = name in METRICS and self.metrics.get(name) is None
+        is_lacking = name in COMPARABLE and self.metrics.get(name) is None
         measuring = Measuring([self])
         return (measuring.computed if is_lacking else measuring.of_run)(name, self, to)
 
