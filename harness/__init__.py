@@ -14,7 +14,7 @@ Importing it imports nothing heavy: numpy comes with the first ``load``, torch w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 from harness.registries import measure, method, network, style_statistic, term
 
 __all__ = [
-    "draw", "explain", "load", "measure", "method", "network", "node_network", "run", "style_statistic", "sweep",
-    "term",
+    "draw", "explain", "export", "load", "measure", "method", "network", "node_network", "remove", "run",
+    "style_statistic", "sweep", "term",
 ]  # fmt: skip
 
 __version__ = "0.1.0"
@@ -189,6 +189,32 @@ def draw(results: Results) -> list[Path]:
     from harness.figures.results import draw_results
 
     return draw_results(results)
+
+
+def export(results: Results | Sequence[Results], folder: Path | str) -> Path:
+    """Copy pictures, what they were made from, and the commands into a new folder, as ``harness export`` does.
+
+        harness.export(harness.load("runs/relative_weight").select(alpha=0.01), "for_anna")
+
+    Args, returns and errors are those of ``harness.results.exporting.export_runs``.
+    """
+    from harness.results.exporting import export_runs
+
+    return export_runs(results, folder)
+
+
+def remove(results: Results) -> None:
+    """Remove an experiment or sweep with its study, or the runs that ``select`` leaves of it, and what links to them.
+
+    Nobody is asked; ``harness remove`` does.
+
+    Raises:
+        UsageError: it is an earlier grid as a whole, whose runs may be of today's too.
+        StorageError: something of it is in use, or cannot be removed.
+    """
+    from harness.driver import removing
+
+    removing.remove(removing.plan_removal([results]))
 
 
 def node_network(

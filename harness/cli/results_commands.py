@@ -1,4 +1,4 @@
-"""The commands that read what was computed: status, compare, figure, dashboard."""
+"""The commands about what was computed: status, compare, figure, claims, dashboard, export, remove."""
 
 from __future__ import annotations
 
@@ -138,3 +138,43 @@ def dashboard(
         from harness.cli.dashboard import Showing, show_dashboard
 
         show_dashboard(Showing(path, storage, port, not no_browser, wandb.value if wandb else None))
+
+
+@app.command(
+    epilog="""**Examples**
+
+    harness export runs/relative_weight for_anna               pictures, figures, claims
+
+    harness export runs/single/98f30cfb3a16 one_picture
+
+Each picture's file NAME.yaml repeats it: `cd for_anna && harness run NAME.yaml` is a run of the same id.
+"""
+)
+def export(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments, sweeps or runs.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet.")],
+) -> None:
+    """A folder to send to a colleague: pictures, the images they were made from, hashes, and the commands."""
+    with reporting():
+        from harness.cli.export import export_folders
+
+        export_folders(paths, folder)
+
+
+@app.command(
+    epilog="""**Examples**
+
+    harness remove runs/relative_weight                        everything of the experiment
+
+    harness remove runs/relative_weight/98f30cfb3a16 --yes     one run; the next harness run computes it again
+"""
+)
+def remove(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments, sweeps or runs.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove runs, or whole experiments and sweeps with their studies, and what links to them. It asks first."""
+    with reporting():
+        from harness.cli.remove import remove_folders
+
+        remove_folders(paths, yes)

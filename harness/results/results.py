@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -370,11 +371,14 @@ def load_whole(path: Path | str) -> Results:
 
 
 def _of_one_run(folder: Path) -> Results:
-    """The results of the experiment that a run's folder lies in, with that run alone."""
-    for parent in folder.resolve().parents[:2]:  # a run computed again lies in ``repeats``
-        if (parent / CELLS).exists():
-            results = load_whole(parent)
-            found = tuple(run for run in results.all_runs if run.folder.path.resolve() == folder.resolve())
+    """The results of the experiment that a run's folder, or a link to one, lies in, with that run alone."""
+    here = os.path.abspath(folder)  # links are not followed: they are runs of their own experiment
+    for parent in Path(here).parents[:2]:  # a run computed again lies in ``repeats``
+        for grid in (parent, *sorted((parent / EARLIER).glob("*"))):
+            if not (grid / CELLS).exists():
+                continue
+            results = load_whole(grid)
+            found = tuple(run for run in results.all_runs if os.path.abspath(run.folder.path) == here)
             if found:
                 return replace(results, all_runs=found, is_part=True)
     raise UsageError(f"{folder} is one run's folder, and no experiment's now; what it holds is in its manifest.json.")
