@@ -149,7 +149,8 @@ def explain(spec: Spec, *overrides: str, profile: str | None = None) -> Explanat
     """
     from harness.driver.request import Request, load_asked
 
-    name = None if isinstance(spec, str | PathLike) else "explained"
+    is_named = isinstance(spec, str | PathLike) or (isinstance(spec, Mapping) and "name" in spec)
+    name = None if is_named else "mapping"
     loaded = load_asked(Request(spec, overrides, profile=profile, name=name))
     from harness.driver.explain import explain_loaded
 

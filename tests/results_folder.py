@@ -24,6 +24,7 @@ import yaml
 
 from harness.config import canonical_json
 from harness.config.fields import FIELDS, set_field
+from harness.config.levels import num_evaluations
 from harness.config.transfer import Transfer
 from harness.config.yaml_source import flow
 from harness.images.files import png_bytes, write_png
@@ -56,7 +57,8 @@ def make_results_folder(
     rows = [_write_cell(path, dict(cell), experiment) for cell in cells]
     data = {"file": str(path.with_suffix(".yaml").name), **json.loads(json.dumps(experiment))}
     write_atomically(path / "experiment.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
-    cells_json = {"study": f"{path.name}-00000000", "storage": None, "cells": rows}
+    command = f"harness run {path.name}.yaml"
+    cells_json = {"study": f"{path.name}-00000000", "storage": None, "command": command, "cells": rows}
     write_atomically(path / "cells.json", json.dumps(cells_json, indent=2) + "\n")
     return path
 
@@ -81,6 +83,7 @@ def _write_cell(path: Path, cell: dict[str, Any], experiment: Mapping[str, Any])
         "transfer": transfer.plain(),
         "overrides": [f"transfer.{field}={flow(value)}" for field, value in own.items()],
         "folder": str(folder.path.relative_to(path)),
+        "evaluations": num_evaluations(transfer),
         "sources": {
             "content": _write_source(path, cell.get("content", picture(101))),
             "style": _write_source(path, cell.get("style", picture(102))),
@@ -105,7 +108,7 @@ def _write_run(
         {**PROVENANCE, "seeds": {"start": transfer.seed}, **cell.get("provenance", {})},
         {"project": "harness", "job_type": "transfer", "tags": [], "notes": "", "command": f"harness run {name}.yaml"},
         tuple(cell.get("trials", ())),
-        measured_on=dict(cell.get("measured_on", {})),
+        measured_on=dict(cell.get("measured_on", {"embedded": "0" * 64})),
     )
     folder.create(transfer, manifest)
     folder.append_history(history)

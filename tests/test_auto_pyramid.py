@@ -17,8 +17,8 @@ from harness.config import load_experiment
 from harness.config.levels import AUTO_SIDE_PX, auto_pyramid, levels_of, num_evaluations
 from harness.config.sweep import Sweep
 from harness.config.transfer import PyramidLevel, Transfer
-from harness.driver.fitting import Reach, resolve_pyramid
 from harness.driver.jobs import Job, make_jobs
+from harness.driver.sizes import Reach, resolve_pyramid
 from harness.errors import ConfigError
 from harness.figures.experiment import draw_experiment
 from harness.images.files import write_png
@@ -33,7 +33,7 @@ SHALLOW = "content_layers: {conv2_1: 1}, style_layers: {conv1_1: 1}"
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "300")
-    monkeypatch.setattr("harness.driver.fitting.AUTO_SIDE_PX", MINIMUM_SIDE_PX)  # small pictures; its own test is below
+    monkeypatch.setattr("harness.driver.sizes.AUTO_SIDE_PX", MINIMUM_SIDE_PX)  # small pictures; its own test is below
 
 
 def make(**fields: Any) -> Transfer:
@@ -54,7 +54,7 @@ def sizes_of(transfer: str, *words: str) -> list[int]:
 
 def test_every_size_has_at_least_72_px_on_its_shorter_side(monkeypatch: pytest.MonkeyPatch) -> None:
     """Levels of 40 × 30 and of 64 × 64 px copied the painting's arrangement, one of 96 × 72 px did not (seen)."""
-    monkeypatch.setattr("harness.driver.fitting.AUTO_SIDE_PX", AUTO_SIDE_PX)
+    monkeypatch.setattr("harness.driver.sizes.AUTO_SIDE_PX", AUTO_SIDE_PX)
     assert AUTO_SIDE_PX == 72
     assert sizes_of("size: 256") == [128]  # the astronaut is a square: 64 px is left out
     assert sizes_of("size: 288") == [72, 144]

@@ -13,7 +13,7 @@ from results_folder import make_results_folder
 from typer.testing import CliRunner, Result
 
 from harness.cli.app import app
-from harness.cli.compared import COLUMNS
+from harness.cli.compare_lines import COLUMNS
 
 BASE = {"content": "astronaut", "style": "strokes", "size": 64, "steps": 3}
 GRID = {"transfer": BASE, "axes": {"alpha": [0.01, 1.0]}}

@@ -23,7 +23,7 @@ from harness.errors import UsageError
 from harness.images.files import write_png
 from harness.results import Results, load
 from harness.runs.store import Manifest, Status
-from harness.studies.artifacts import attach_image, mirror_study, note_figure
+from harness.studies.artifacts import mirror_study, note_figure
 from harness.studies.storage import open_storage
 
 ALPHAS = (1e-3, 1e-2, 1e-1)
@@ -185,16 +185,6 @@ def test_note_shows_the_front_where_there_is_one(tmp_path: Path) -> None:
         )
 
 
-def test_running_trial_can_have_an_image_too(tmp_path: Path) -> None:
-    study = optuna.create_study(storage=opened(None, tmp_path))
-    study.ask()
-    write_png(tmp_path / "image.png", picture() / 255)
-    first = attach_image(study, 0, tmp_path / "image.png", tmp_path)
-    assert attach_image(study, 0, tmp_path / "image.png", tmp_path) == first
-    assert [path.name for path in (tmp_path / "artifacts").iterdir()] == [first]
-    assert (tmp_path / "artifacts" / first).stat().st_ino == (tmp_path / "image.png").stat().st_ino, "no second copy"
-
-
 def test_deleted_artifacts_folder_comes_back(tmp_path: Path) -> None:
     results = make_study(tmp_path)
     storage = opened(None, results.folder)
@@ -202,7 +192,9 @@ def test_deleted_artifacts_folder_comes_back(tmp_path: Path) -> None:
     for path in (results.folder / "artifacts").iterdir():
         path.unlink()
     mirror_study(results, storage)
-    assert len(list((results.folder / "artifacts").iterdir())) == 3
+    images = [*(run.folder.image_path for run in results.runs[:-1]), results.folder / "figure.png"]
+    inodes = {path.stat().st_ino for path in (results.folder / "artifacts").iterdir()}
+    assert inodes == {path.stat().st_ino for path in images}, "no second copies"
 
 
 def test_long_claims_stand_whole_in_the_note(tmp_path: Path) -> None:

@@ -188,6 +188,7 @@ def test_explanation_is_what_the_command_prints_and_in_numbers(tmp_path: Path) -
     path.write_text(yaml.safe_dump({"transfer": TINY["transfer"]}))
     result = CliRunner().invoke(app, ["explain", str(path)])
     assert result.exit_code == 0 and result.output == f"{harness.explain(path)}\n"
+    assert str(told).startswith("mapping, 64") and str(harness.explain({**TINY, "name": "mine"})).startswith("mine, 64")
     quilted = harness.explain(path, "transfer.method=quilting", "transfer.quilting.block=18")
     assert quilted.terms == () and "Efros & Freeman" in str(quilted)
 

@@ -129,7 +129,7 @@ def test_original_size_is_the_photographs_own_and_makes_the_run_of_that_number()
 
 
 def test_original_size_is_at_most_what_a_size_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.driver.fitting.MAXIMUM_SIZE_PX", 48)
+    monkeypatch.setattr("harness.driver.sizes.MAXIMUM_SIZE_PX", 48)
     assert jobs_of(ORIGINAL, "transfer.size=original")[0].width == 48
 
 

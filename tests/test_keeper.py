@@ -24,14 +24,8 @@ from harness.runs.keeper import Listener
 from harness.runs.module import StyleTransfer
 from harness.runs.prepare import Row
 from harness.runs.signals import Orders
-from harness.runs.store import Manifest, RunFolder, Status
+from harness.runs.store import Attempt, Manifest, RunFolder, Status
 from harness.runs.trials import record_trial
-
-SCHEMA_1 = """{
-  "id": "0123456789ab", "experiment": "tiny", "status": "done", "reason": "", "label": {"alpha": 0.1},
-  "metrics": {"ssim": 0.5}, "attempts": [{"from": 1, "to": 24}], "provenance": {"threads": 1},
-  "tracking": {"project": null}, "schema": 1
-}"""
 
 
 @dataclass
@@ -193,13 +187,14 @@ def test_single_threaded_bits_do_not_depend_on_the_pace(
     assert_same(rows, whole)
 
 
-def test_manifest_of_schema_1_is_read() -> None:
-    manifest = Manifest.from_json(SCHEMA_1)
-    assert manifest.status is Status.DONE and manifest.trials == ()
-    assert manifest.rungs == manifest.measured_on == manifest.unmeasured == {}
+def test_manifest_is_read_back_as_it_was_and_another_versions_is_refused(tmp_path: Path) -> None:
+    manifest = Manifest("0123456789ab", "tiny", Status.DONE, label={"alpha": 0.1}, attempts=(Attempt(1, 24),))
     data = json.loads(manifest.to_json())
     assert data["schema"] == 4 and data["attempts"] == [{"from": 1, "to": 24}] and data["label"] == {"alpha": 0.1}
     assert Manifest.from_json(manifest.to_json()) == manifest
+    (tmp_path / "manifest.json").write_text(json.dumps({**data, "schema": 3}))
+    with pytest.raises(StorageError, match=r"its schema is 3, .*move the folder away"):
+        RunFolder(tmp_path).manifest()
 
 
 def test_checkpoint_is_a_safetensors_file_of_the_same_bits(tmp_path: Path) -> None:

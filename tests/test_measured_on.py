@@ -29,11 +29,11 @@ from harness.runs.measured import is_outdated, measured_on, measured_on_for
 from harness.runs.signals import Orders
 from harness.runs.store import Manifest, RunFolder, Status
 
-OTHER = {"embedded": "0" * 64}
+OTHER, THIRD = {"embedded": "0" * 64}, {"embedded": "1" * 64}
 NUMBERS = {"reference_content": 5.0, "reference_style": 6.0, "heldout_style": 7.0, "ssim": 0.5}
 CELLS = [
     {"id": "aaaaaaaaaaaa", "label": {"alpha": 0.01}, "metrics": NUMBERS, "measured_on": OTHER},
-    {"id": "bbbbbbbbbbbb", "label": {"alpha": 1.0}, "metrics": NUMBERS | {"ssim": 0.75}},
+    {"id": "bbbbbbbbbbbb", "label": {"alpha": 1.0}, "metrics": NUMBERS | {"ssim": 0.75}, "measured_on": THIRD},
 ]
 GRID = {"axes": {"alpha": [0.01, 1.0]}}
 
@@ -205,9 +205,24 @@ def test_tables_show_one_network_and_say_so(tmp_path: Path, monkeypatch: pytest.
     assert (first["measured_on"], second["measured_on"]) == (OTHER["embedded"], measured_on()["embedded"])
 
 
-@pytest.mark.parametrize("network", [{}, OTHER])
+def test_numbers_by_two_contents_of_a_plugin_are_left_out_and_it_is_said(tmp_path: Path) -> None:
+    plugins = [{**OTHER, "sharpness()": letter * 64} for letter in "ab"]
+    cells = [
+        cell | {"measured_on": by, "metrics": NUMBERS | {"sharpness": 3.0}}
+        for cell, by in zip(CELLS, plugins, strict=True)
+    ]
+    rows = load(make_results_folder(tmp_path / "mixed", cells, GRID)).table()
+    assert [row["sharpness"] for row in rows] == [None, None] and [row["reference_style"] for row in rows] == [6.0, 6.0]
+    output = " ".join(CliRunner().invoke(app, ["compare", str(tmp_path / "mixed")]).output.split())
+    assert "sharpness was measured by different contents of its plugin (aaaaaaaa, bbbbbbbb)" in output
+    alike = [cell | {"measured_on": plugins[0]} for cell in cells]
+    rows = load(make_results_folder(tmp_path / "alike", alike, GRID)).table()
+    assert [row["sharpness"] for row in rows] == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("network", [OTHER, measured_on()])
 def test_numbers_of_one_network_stand_beside_each_other_whichever_it_is(
-    tmp_path: Path, network: dict[str, str]
+    tmp_path: Path, network: Mapping[str, str]
 ) -> None:
     folder = make_results_folder(tmp_path / "grid", [cell | {"measured_on": network} for cell in CELLS], GRID)
     assert all(row["reference_style"] == 6.0 and "measured_on" not in row for row in load(folder).table())

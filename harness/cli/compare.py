@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.cli.compared import (
+from harness.cli.compare_lines import (
     COLUMNS,
     OPTIMISED,
     Line,
@@ -26,13 +26,13 @@ from harness.cli.compared import (
     sort_lines,
 )  # fmt: skip
 from harness.cli.console import make_console
-from harness.cli.tables import MISSING, duration, fitting, line, num_of, shown, width_of
+from harness.cli.tables import MISSING, duration, line, num_of, shown, tables_of_width, width_of
 from harness.config import canonical_json
 from harness.config.claims import LOSSES
 from harness.errors import UsageError
 from harness.measures.names import ON_VGG16
 from harness.results import Part
-from harness.runs.measured import OneNetwork
+from harness.runs.measured import MeasuredAlike
 from harness.runs.store import write_atomically
 
 WHOLE_FIELDS = ("content_layers", "style_layers", "style")
@@ -90,14 +90,14 @@ def compare_runs(comparison: Comparing) -> None:
         console.print(line(f"{num_of(len(some), 'line' if comparison.over_seeds else 'run')} at {size} px"))
         fields = _fields(some)
         if width_of(console, _table(some, (), fields)) > WIDEST_FIELDS * console.width:
-            for table in fitting(console, fields, partial(_table, some, ())):
+            for table in tables_of_width(console, fields, partial(_table, some, ())):
                 console.print(table)
             console.print()
             fields = [name for name in fields if name in NAMES]
-        for table in fitting(console, _columns(some), partial(_table, some, fields=fields)):
+        for table in tables_of_width(console, _columns(some), partial(_table, some, fields=fields)):
             console.print(table)
         console.print()
-    _explain(console, lines, [*notes, *filter(None, [OneNetwork(runs).sentence])])
+    _explain(console, lines, [*notes, *filter(None, [MeasuredAlike(runs).sentence])])
     if comparison.csv is not None:
         _write_csv(comparison.csv, [one for some in tables.values() for one in some])
         size_note = " (all sizes, in the column size: compare within one only)" if len(tables) > 1 else ""

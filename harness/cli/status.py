@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from rich.text import Text
 
 from harness.cli.console import make_console
 from harness.cli.signs import SIGNS, cell, named
-from harness.cli.tables import duration, fitting, line, num_of, short_path, shown_label
+from harness.cli.tables import duration, line, num_of, short_path, shown_label, tables_of_width
 from harness.cli.trials import trials
 from harness.config import Experiment, canonical_json
 from harness.config.sweep import Sweep
@@ -160,7 +159,7 @@ def _grid(one: Overall, definition: Experiment, console: Console) -> list[Render
     legend = "   ".join(
         f"{SIGNS[state][0]} {state.value}" for state in Stage if any(s.state is state for s in one.grid)
     )
-    return [*fitting(console, list(column_heads), make_table), line(legend, "dim")]
+    return [*tables_of_width(console, list(column_heads), make_table), line(legend, "dim")]
 
 
 def _part(standing: Standing, parts: Sequence[str]) -> dict[str, Any]:
@@ -203,16 +202,12 @@ def _claims(folder: Path) -> str:
 def _next_step(one: Overall) -> str:
     results = one.results
     states = {standing.state for standing in one.standings}
-    command = results.command or shlex.join(
-        ["harness", "sweep" if results.is_sweep else "run", short_path(results.file)]
-    )
-    same = "" if results.command else "   (with the overrides and profile of last time, if there were any)"
     if Stage.RUNNING in states or results.is_in_use():
         return f"A process is working on it. Follow it: harness status {results.folder} --watch"
     if not one.is_ended:
-        return f"Nothing is working on it now. Go on: {command}{same}"
+        return f"Nothing is working on it now. Go on: {results.command}"
     if Stage.DAMAGED in states:
-        return f"Move the damaged folder away, then: {command}{same}"
+        return f"Move the damaged folder away, then: {results.command}"
     if Stage.FAILED in states:
-        return f"Compute failed runs again: {command} --retry-failed{same}"
+        return f"Compute failed runs again: {results.command} --retry-failed"
     return f"Compare the runs: harness compare {results.folder}"

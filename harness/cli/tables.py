@@ -75,7 +75,7 @@ def line(text: str, style: str = "") -> Text:
     return Text(text, style=style, overflow="fold")
 
 
-def fitting(
+def tables_of_width(
     console: Console, columns: Sequence[Column], make_table: Callable[[Sequence[Column]], Table]
 ) -> Iterator[Table]:
     """The table of as many columns as the console is wide, then one of the next columns, until all are shown.

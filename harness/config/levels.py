@@ -62,7 +62,7 @@ def auto_pyramid(transfer: Transfer, fits: Callable[[int], bool]) -> tuple[Pyram
 
 def sizes_of(transfer: Transfer) -> tuple[PyramidLevel, ...]:
     """The sizes of a resolved transfer with the evaluations at each; the last one is the picture's."""
-    assert not isinstance(transfer.pyramid, str), "auto is resolved where the images' sizes are known: driver.fitting"
+    assert not isinstance(transfer.pyramid, str), "auto is resolved where the images' sizes are known: driver.sizes"
     return (*transfer.pyramid, PyramidLevel(size=transfer.size, steps=transfer.steps))
 
 

@@ -120,8 +120,8 @@ def load_sweep(
 
 
 def _data(definition: Experiment | Sweep) -> dict[str, Any]:
-    """What ``experiment.yaml`` says; without plugins as it was before there were any."""
-    return definition.model_dump(mode="json", exclude={"profiles"} if definition.plugins else {"profiles", "plugins"})
+    """What ``experiment.yaml`` says."""
+    return definition.model_dump(mode="json", exclude={"profiles"})
 
 
 def _pinned(source: Source, words: Sequence[str], profile: str | None) -> Source:

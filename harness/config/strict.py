@@ -15,7 +15,7 @@ ORIGINAL = "original"
 """As a size: the photograph's own longer side, at most ``MAXIMUM_SIZE_PX``."""
 
 ORIGINAL_PX = 0
-"""What a size is between the word ``original`` and the reading of the photograph (``driver.fitting.resolve_size``)."""
+"""What a size is between the word ``original`` and the reading of the photograph (``driver.sizes.resolve_size``)."""
 
 CROSS_FIELD = "cross_field"
 """Type of the pydantic error that carries faults between fields, as ``ctx["faults"]``: (fields, sentence) pairs."""

@@ -18,8 +18,8 @@ from harness.driver.capacity import (
     row_bytes,
     source_pixels,
 )
-from harness.driver.fitting import block_levels
 from harness.driver.jobs import Job
+from harness.driver.sizes import block_levels
 from harness.engines.devices import DeviceSpec
 from harness.images.resize import fit_longer_side
 from harness.objective.gradient import evaluate

@@ -65,7 +65,8 @@ def explain_loaded(loaded: Loaded, progress: Progress | None = None) -> Explanat
     """The objective of the experiment's first cell; its other cells differ in what the experiment varies."""
     job = make_jobs(loaded, Path("runs"), progress)[0]
     cell = f", cell {job.cell.name} (1 of {len(loaded.cells)})" if job.cell.label else ""
-    title = f"{loaded.called}, {job.width}×{job.height} px{cell}"
+    called = loaded.called if loaded.given is None else loaded.name  # whose file is not written
+    title = f"{called}, {job.width}×{job.height} px{cell}"
     if job.row.transfer.method == QUILTING:
         return Explanation(title, job.height, job.width, (), None, 0.0, 0.0, {}, tuple(quilting_terms(job)))
     if not has_network(job.row.transfer.method):

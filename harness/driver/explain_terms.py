@@ -10,8 +10,8 @@ from rich.text import Text
 
 from harness.config.levels import sizes_of
 from harness.config.styles import image_slots, paintings_of
-from harness.driver.fitting import block_levels
 from harness.driver.jobs import Job
+from harness.driver.sizes import block_levels
 from harness.images.files import read_image
 from harness.images.masks import read_regions
 from harness.images.resize import fit_area, fit_longer_side

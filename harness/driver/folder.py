@@ -26,7 +26,8 @@ from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
 from harness.images.files import image_hash
 from harness.results import Results
-from harness.results.results import CELLS, EARLIER, run_of
+from harness.results.results import CELLS, EARLIER
+from harness.results.run import run_of
 from harness.runs.store import RunFolder, Status, write_atomically
 
 OF_ONE_GRID = (

@@ -15,7 +15,7 @@ from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.sweep import LoadedSweep
 from harness.config.transfer import PyramidLevel
 from harness.downloads import Progress
-from harness.driver.fitting import (
+from harness.driver.sizes import (
     Reach,
     check_blocks,
     check_content,

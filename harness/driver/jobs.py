@@ -11,8 +11,8 @@ from harness.config.levels import num_evaluations
 from harness.config.methods import QUILTING, has_network
 from harness.config.sweep import LoadedSweep
 from harness.downloads import Progress
-from harness.driver.fitting import block_levels
 from harness.driver.inspection import Inspection, Memory
+from harness.driver.sizes import block_levels
 from harness.errors import ConfigError, Fault
 from harness.objective.style_statistics import is_additive
 from harness.quilting.levels import Iteration

@@ -196,7 +196,7 @@ def arrange(
 def _place_above(layout: Layout, images: Sequence[Pixels], strip: Box, sizes: _Sizes) -> None:
     """Put small images beside one another into the middle of a strip, on its ground."""
     room = (strip.width - sizes.gap * (len(images) - 1)) // max(1, len(images))
-    own = [fitting(image, room, strip.height) for image in images]
+    own = [size_within(image, room, strip.height) for image in images]
     left = strip.left + (strip.width - sum(w for w, _ in own) - sizes.gap * (len(own) - 1)) // 2
     for image, (width, height) in zip(images, own, strict=True):
         layout.place(Tile(image), Box(left, strip.top + strip.height - height, width, height), sizes.font)
@@ -220,10 +220,10 @@ def _source_size(source: Tile | None, row_height: int, typical_width: int) -> tu
         return 0, 0
     if source.image is None:
         return typical_width, row_height
-    return fitting(source.image, WIDEST_SOURCE * typical_width, row_height)
+    return size_within(source.image, WIDEST_SOURCE * typical_width, row_height)
 
 
-def fitting(image: Pixels, width: float, height: float) -> tuple[int, int]:
+def size_within(image: Pixels, width: float, height: float) -> tuple[int, int]:
     """Width and height of an image with its proportions, as large as there is room."""
     factor = min(height / image.shape[0], width / image.shape[1])
     return max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from harness.errors import ImageError
-from harness.figures.arrange import fitting
+from harness.figures.arrange import size_within
 from harness.figures.axes import scale_for, set_scale
 from harness.figures.curves import PALETTE
 from harness.figures.experiment import shared_sources
@@ -73,7 +73,7 @@ class _Thumbnails:
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """Width and height of each picture."""
-        return [fitting(image, self.side_px, self.side_px) for image in self.images]
+        return [size_within(image, self.side_px, self.side_px) for image in self.images]
 
     @property
     def cell(self) -> tuple[int, int]:
@@ -288,7 +288,7 @@ def _write_beside(layout: Layout, results: Results, title: str) -> float:
     shared = shared_sources(results.runs, results.definition.figure.show) if results.runs else {}
     left, top = PLOT.left + PLOT.width + 30, float(PLOT.top)
     for tile in [tile for tiles in shared.values() for tile in tiles]:
-        size = (SOURCE_PX, SOURCE_PX) if tile.image is None else fitting(tile.image, SOURCE_PX, 1.4 * SOURCE_PX)
+        size = (SOURCE_PX, SOURCE_PX) if tile.image is None else size_within(tile.image, SOURCE_PX, 1.4 * SOURCE_PX)
         if top + size[1] > PLOT.top + PLOT.height:
             break  # more paintings than there is room for
         layout.place(tile, Box(left + (SOURCE_PX - size[0]) // 2, round(top), *size), SIZE_PX)

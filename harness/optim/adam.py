@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from harness.optim.box import Bound
+from harness.optim.bounds import Bound
 from harness.optim.memory import RowState
 from harness.optim.rows import BatchedOptimizer, Outcome
 from harness.optim.two_loop import column

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harness.optim import line_search as search
 from harness.optim.batch_memory import BatchMemory
-from harness.optim.box import Bound
+from harness.optim.bounds import Bound
 from harness.optim.line_search import LineSearch
 from harness.optim.memory import Memory, MemoryPlan, RowState, Turn
 from harness.optim.preconditioner import InitialHessian, initial_hessian_of
@@ -36,7 +36,7 @@ class BatchedLBFGS(BatchedOptimizer):
         learning_rate: step length, or a line search's first trial; above 0.
         history: pairs kept, at least 1; each is two image-sized vectors a row.
         line_search: ``none``; ``backtracking`` (N&W 3.1); ``strong_wolfe`` (N&W 3.5 and 3.6).
-        bounds: (low, high): see ``harness.optim.box``.
+        bounds: (low, high): see ``harness.optim.bounds``.
         max_restarts: how often a row that is not finite starts again from its best iterate.
         max_line_search: evaluations a search may take before it ends at its best point, at least 1.
         initial_hessian: H⁰ is γI (``scaled_identity``), or γ times a Fourier filter and, of rows of three channels, the

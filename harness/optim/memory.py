@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from harness.optim.box import Box
+from harness.optim.bounds import Bounds
 from harness.optim.line_search import LineSearch
 from harness.optim.two_loop import Preconditioner
 
@@ -33,7 +33,7 @@ class MemoryPlan:
 
     history: int
     line_search: LineSearch
-    box: Box | None
+    box: Bounds | None
     precondition: Preconditioner | None
 
     @property

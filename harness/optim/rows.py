@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from harness.optim.box import Bound, Box
+from harness.optim.bounds import Bound, Bounds
 from harness.optim.memory import RowState
 from harness.optim.status import STATUSES, RowStatus
 
@@ -93,7 +93,7 @@ class BatchedOptimizer(torch.optim.Optimizer):
         self.max_restarts, self.gradient_tolerance = max_restarts, gradient_tolerance
         self.active: list[int] = list(range(len(images)))
         with torch.no_grad():
-            self._box = None if bounds is None else Box.of(bounds, images)
+            self._box = None if bounds is None else Bounds.of(bounds, images)
             for slot in self.active:
                 self._clamp(slot)
             self.best_images = images.detach().clone()

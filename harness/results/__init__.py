@@ -1,11 +1,14 @@
 """What an experiment or a sweep has come to, read from its folder: nothing is computed, nothing is changed.
 
-results      runs, histories, pictures and numbers: what ``harness.load`` gives
+run          one run: its picture, history and numbers
+results      an experiment's runs: what ``harness.load`` gives
 pictures     8-bit pictures, read when they are asked for
 standing     how far runs have come
 following    folders read again and again
+exporting    runs as a folder to send to a colleague
 """
 
-from harness.results.results import CELLS, DRIVER_LOCK, Part, Results, Run, experiments_in, label_name, load, load_whole
+from harness.results.results import CELLS, DRIVER_LOCK, Results, experiments_in, load, load_whole
+from harness.results.run import Part, Run, label_name
 
 __all__ = ["CELLS", "DRIVER_LOCK", "Part", "Results", "Run", "experiments_in", "label_name", "load", "load_whole"]

@@ -22,7 +22,8 @@ from harness.config.yaml_source import dump_yaml
 from harness.errors import ImageError, StorageError, UsageError
 from harness.images.files import image_hash
 from harness.images.library import find_image
-from harness.results.results import Results, Run
+from harness.results.results import Results
+from harness.results.run import Run
 from harness.runs.store import Manifest
 
 OF_A_WHOLE = ("figure.png", "figure.pdf", "curves.png", "front.png", "front.pdf", "search.png", "claims.md")
@@ -96,10 +97,9 @@ def _copy_whole(results: Results, folder: Path) -> list[str]:
     there = [name for name in OF_A_WHOLE if (results.folder / name).exists()]
     for name in there:
         shutil.copyfile(results.folder / name, folder / f"{results.name}-{name}")
-    command = f", by {results.command}" if results.command else ""
     kind = "sweep" if results.is_sweep else "experiment"
     copied = f": {', '.join(f'{results.name}-{name}' for name in there)}" if there else ""
-    return [f"Of the {kind} {results.name}{command}{copied}."]
+    return [f"Of the {kind} {results.name}, by {results.command}{copied}."]
 
 
 def _export(run: Run, results: Results, folder: Path) -> str:

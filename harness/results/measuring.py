@@ -18,11 +18,11 @@ from harness.measures.calling import call_measure
 from harness.measures.names import ON_VGG16
 from harness.measures.of_features import NEEDS_VGG16
 from harness.registries import asked_by, measure, use_plugins
-from harness.runs.measured import OneNetwork, is_of_now
+from harness.runs.measured import MeasuredAlike, is_of_now
 from harness.runs.store import Status
 
 if TYPE_CHECKING:
-    from harness.results.results import Run
+    from harness.results.run import Run
 
 AGAIN = "again"
 
@@ -113,12 +113,12 @@ class Measuring:
 
     def _measured(self, name: str, run: Run, to: str | None) -> float:
         _check_done(run)
-        kept = self._one_network.metrics(run).get(name)
+        kept = self._alike.metrics(run).get(name)
         if name in COMPARABLE or name in LOSSES:
             if kept is not None:
                 return float(kept)
             if run.metrics.get(name) is not None:
-                raise CannotMeasureError(f"{name} of {run.name} is of another network. {self._one_network.sentence}")
+                raise CannotMeasureError(f"{name} of {run.name} is of another network. {self._alike.sentence}")
             cure = f" {NEEDS_VGG16}" if name in ON_VGG16 else ""
             raise CannotMeasureError(f"{name} of {run.name} was not measured.{cure}")
         try:
@@ -132,8 +132,8 @@ class Measuring:
         return self.computed(name, run, to)
 
     @cached_property
-    def _one_network(self) -> OneNetwork:
-        return OneNetwork(self.runs)
+    def _alike(self) -> MeasuredAlike:
+        return MeasuredAlike(self.runs)
 
 
 class Sources:

@@ -10,29 +10,24 @@ Nothing is computed and no network is loaded; ``cells.json``, which the driver w
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from harness.config import Experiment, canonical_json
-from harness.config.claims import COMPARABLE, LOSSES, matches
-from harness.config.levels import num_evaluations
-from harness.config.methods import has_network
+from harness.config.claims import LOSSES, matches
 from harness.config.strict import WRITTEN
 from harness.config.sweep import Sweep
-from harness.config.transfer import Transfer
 from harness.config.yaml_source import flow
-from harness.errors import ImageError, UsageError
-from harness.results.pictures import Iterates, Pixels, read_pixels
-from harness.runs.measured import OneNetwork, measured_by
-from harness.runs.store import Manifest, Metrics, RunFolder, Status
+from harness.errors import UsageError
+from harness.results.run import Run, is_locked, label_name, run_of
+from harness.runs.measured import MeasuredAlike, measured_by
+from harness.runs.store import Status
 
 CELLS = "cells.json"
 DRIVER_LOCK = ".driver.lock"
@@ -40,154 +35,6 @@ DRIVER_LOCK = ".driver.lock"
 
 EARLIER = "earlier"
 """Folder of what was asked for before."""
-
-Part = Literal["grid", "repeat", "again"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run as its folder has it.
-
-    Attributes:
-        id: the run id.
-        label: what sets it apart, in order: ``{"cases": "A", "alpha": 0.01}``; of a repeat also ``seed``, of a sweep's
-            trial ``trial`` and its fields.
-        part: ``grid``: has a panel in the figure; ``repeat``: the same cell from another seed, for the claims' spread;
-            ``again``: the same transfer computed a second time, to see whether it repeats.
-        transfer: resolved, also of a run that has not begun.
-        overrides: the words that repeat it behind ``harness run FILE``.
-        folder: its files.
-        sources: ``content``, ``style`` and whatever else it was made from, at the picture's size or area, as PNG files;
-            the keys stand in ``harness.driver.source_images``.
-        evaluations: how many the whole run has, where that was kept; see ``num_evaluations``.
-        plugins: as its experiment names them.
-    """
-
-    id: str
-    label: Mapping[str, Any]
-    part: Part
-    transfer: Transfer
-    overrides: tuple[str, ...]
-    folder: RunFolder
-    sources: Mapping[str, Path]
-    evaluations: int | None = None
-    plugins: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"<Run {self.id} ({self.name}): {self.status.value}>"
-
-    @property
-    def name(self) -> str:
-        """The label on one line, such as ``A, alpha=0.01``."""
-        return label_name(self.label)
-
-    @cached_property
-    def manifest(self) -> Manifest | None:
-        """Its manifest as it was when first asked for; None where the run has not begun.
-
-        Raises:
-            StorageError: the file is not a manifest.
-        """
-        return self.folder.manifest()
-
-    @property
-    def status(self) -> Status:
-        """What became of it."""
-        return self.manifest.status if self.manifest else Status.WAITING
-
-    @property
-    def reason(self) -> str:
-        """Why it failed or ended early, or could not be measured; empty otherwise."""
-        return " ".join([self.manifest.reason, *self.manifest.unmeasured.values()]).strip() if self.manifest else ""
-
-    @property
-    def metrics(self) -> Metrics:
-        """The comparable numbers; empty until it is done."""
-        return self.manifest.metrics if self.manifest else {}
-
-    def image(self) -> Pixels:
-        """The finished picture, (H, W, 3) uint8.
-
-        Raises:
-            ImageError: there is none.
-        """
-        if not self.folder.image_path.exists():
-            raise ImageError(f"Run {self.id} ({self.name}) has no picture: it {self.status.value}.")
-        return read_pixels(self.folder.image_path)
-
-    @property
-    def num_evaluations(self) -> int:
-        """Of the whole run when it is done, over all sizes and stages; a quilted picture's are its rows of blocks."""
-        if self.evaluations:
-            return self.evaluations
-        if not has_network(self.transfer.method):  # a run's folder without its experiment's
-            return int(self.metrics.get("evaluations") or 1)
-        return num_evaluations(self.transfer)
-
-    def source(self, key: str) -> Pixels:
-        """What it was made from, (H, W, 3) uint8: ``content``, ``style``, or another key of ``sources``.
-
-        Raises:
-            ImageError: the file was deleted, it has no such image, or nothing says where it is.
-        """
-        if key in self.sources:
-            return read_pixels(self.sources[key])
-        if not self.sources:
-            raise ImageError(f"Run {self.id} does not say where its {key} is; load its experiment's folder instead.")
-        raise ImageError(f"Run {self.id} ({self.name}) has no image {key!r}; it has {', '.join(self.sources)}.")
-
-    def measure(self, name: str, to: str | None = None) -> float:
-        """A measure of the finished picture: a comparable number, one that claims name, or one of its plugins'.
-
-            run.measure("edge_correlation"), run.measure("gram_distance", to="strokes")
-
-        What compares with the experiment's other runs is a claim's.
-
-        Args:
-            name: of the measure.
-            to: the painting that is meant, for a measure that asks for one.
-
-        Raises:
-            CannotMeasureError: the run is not done, or the measure has no meaning for it.
-            UsageError: there is no such measure, or its plugin is gone.
-            PluginError: a user's measure fails, with its file and line.
-            ImageError: a picture was deleted.
-        """
-        from harness.results.measuring import Measuring
-
-        is_lacking = name in COMPARABLE and self.metrics.get(name) is None
-        measuring = Measuring([self])
-        return (measuring.computed if is_lacking else measuring.of_run)(name, self, to)
-
-    def start(self) -> Pixels:
-        """The picture at which the first evaluation was measured, clamped to [0, 1], (H, W, 3) uint8.
-
-        Raises:
-            ImageError: the run has not begun.
-        """
-        return read_pixels(self.folder.iterate_path(1))
-
-    def iterates(self) -> Iterates:
-        """The pictures kept on the way, by evaluation: ``run.iterates()[100]`` is (H, W, 3) uint8."""
-        return Iterates(self.folder.iterates())
-
-    def history(self) -> list[dict[str, float]]:
-        """The losses, a mapping per evaluation: ``evaluation``, ``seconds``, ``total``, ``content``, ``style``…"""
-        return self.folder.history()
-
-    @cached_property
-    def whole_fields(self) -> Mapping[str, Any]:
-        """The transfer as plain data, for tables: ``{"alpha": 0.001, "style_layers": {"conv1_1": 0.2, …}, …}``."""
-        return self.transfer.plain()
-
-    @cached_property
-    def fields(self) -> Mapping[str, Any]:
-        """The transfer by dotted names: ``{"alpha": 0.001, "style_layers.conv1_1": 0.2, …}``."""
-        return dict(_flatten(self.whole_fields))
-
-    def is_in_use(self) -> bool:
-        """Whether a process is working on it right now; if not, and it is unfinished, then it was interrupted."""
-        return is_locked(self.folder.path / ".lock")
 
 
 @dataclass(frozen=True)
@@ -202,7 +49,7 @@ class Results:
         storage: the study's storage as it was given; None for ``study.journal`` in the folder.
         all_runs: in the experiment's order, those of the grid first; a sweep's by trial number.
         file: the YAML it came from.
-        command: what carried it out, where that was kept.
+        command: what carried it out; empty of one trial of a sweep.
         is_part: whether some of its runs were left out.
     """
 
@@ -213,7 +60,7 @@ class Results:
     storage: str | None
     all_runs: tuple[Run, ...]
     file: Path = Path()
-    command: str | None = None
+    command: str = ""
     is_part: bool = False
 
     @property
@@ -297,7 +144,7 @@ class Results:
         parts = dict.fromkeys(part for run in self.all_runs for part in run.label)
         grouped = [part for part in parts if any(isinstance(run.label.get(part), Mapping) for run in self.all_runs)]
         metrics = dict.fromkeys(f"loss/{key}" if key in LOSSES else key for run in self.all_runs for key in run.metrics)
-        one_network = OneNetwork(self.all_runs)
+        alike = MeasuredAlike(self.all_runs)
         rows: list[dict[str, Any]] = []
         for run in self.all_runs:
             status = run.status.name.lower()
@@ -305,8 +152,8 @@ class Results:
             row |= {part: run.label.get(part) for part in parts if part.split(".")[0] not in run.whole_fields}
             row |= {part: flow(run.label[part]) if part in run.label else None for part in grouped}
             row |= {name: run.fields.get(name) for name in fields}
-            row |= {key: one_network.metrics(run).get(key.removeprefix("loss/")) for key in metrics}
-            row |= {"measured_on": measured_by(run)} if one_network.is_mixed else {}
+            row |= {key: alike.metrics(run).get(key.removeprefix("loss/")) for key in metrics}
+            row |= {"measured_on": measured_by(run)} if alike.is_mixed else {}
             rows.append(row)
         return rows
 
@@ -316,12 +163,6 @@ def differing_fields(runs: Iterable[Run]) -> tuple[str, ...]:
     runs = list(runs)
     names = dict.fromkeys(name for run in runs for name in run.fields)
     return tuple(name for name in names if len({canonical_json([run.fields.get(name)]) for run in runs}) > 1)
-
-
-def label_name(label: Mapping[str, Any]) -> str:
-    """A label on one line: ``A, alpha=0.01``; ``single`` where nothing varies."""
-    words = [str(value) if part == "cases" else f"{part}={flow(value)}" for part, value in label.items()]
-    return ", ".join(words) or "single"
 
 
 def load(path: Path | str) -> Results:
@@ -360,7 +201,7 @@ def load_whole(path: Path | str) -> Results:
         model: type[Sweep | Experiment] = Sweep if "space" in data else Experiment
         definition = model.model_validate(data, context=WRITTEN)
         runs = tuple(run_of(of_runs, cell, definition.plugins) for cell in cells["cells"])
-        storage, command = cells.get("storage"), cells.get("command")
+        storage, command = cells["storage"], cells["command"]
         return Results(folder, of_runs.resolve().name, definition, cells["study"], storage, runs, file, command)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(_not_a_folder(folder)) from error
@@ -389,33 +230,6 @@ def experiments_in(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"*/{CELLS}"))
 
 
-def is_locked(path: Path) -> bool:
-    """Whether a process holds a file's lock; it is tried for reading and let go at once, within microseconds."""
-    try:
-        with open(path) as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no lock file, so never begun; or a file system without locks
-        return False
-    return False
-
-
-def run_of(folder: Path, cell: Mapping[str, Any], plugins: tuple[str, ...]) -> Run:
-    """A run as cells.json, in ``folder``, has it; its experiment names plugins."""
-    return Run(
-        cell["id"],
-        dict(cell["label"]),
-        cell["part"],
-        Transfer.model_validate(cell["transfer"], context=WRITTEN),
-        tuple(cell["overrides"]),
-        RunFolder(folder / cell["folder"]),
-        {key: folder / name for key, name in cell["sources"].items()},
-        cell.get("evaluations"),
-        plugins,
-    )
-
-
 def _not_a_folder(folder: Path) -> str:
     if not folder.exists():
         return f"There is no folder {folder}; harness run and harness sweep make one below --out (runs/ by default)."
@@ -426,14 +240,6 @@ def _not_a_folder(folder: Path) -> str:
     if (folder / "experiment.yaml").exists():
         return f"{folder} has no {CELLS}; run its experiment again to have it written: what is done is kept."
     return f"{folder} is not an experiment's folder (it has no {CELLS}); give one such as runs/relative_weight."
-
-
-def _flatten(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in data.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flatten(value, f"{before}{key}.")
-        elif (key, value) != ("terms", {}):  # none: a field of its own beside those of other runs' terms
-            yield f"{before}{key}", value
 
 
 def _is_called(run: Run, name: str) -> bool:

@@ -37,8 +37,7 @@ from harness.config.transfer import Transfer
 from harness.errors import StorageError
 
 SCHEMA = 4
-"""Version of the manifest; 1 had no ``trials`` and no ``rungs``, 2 no ``measured_on``, 3 no ``unmeasured``: read as
-having none."""
+"""Version of the manifest; one of another version is not read while the harness's own is 0.x."""
 
 
 class Status(enum.Enum):
@@ -113,14 +112,14 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Read the file's text, of this schema or an older one."""
+        """Read the file's text."""
         data = json.loads(text)
-        if data["schema"] > SCHEMA:
-            raise ValueError(f"schema {data['schema']} is newer than this harness reads ({SCHEMA})")
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {data['schema']}, and this version of harness reads {SCHEMA}")
         data["status"] = Status[data["status"].upper()]
         data["attempts"] = tuple(Attempt(a["from"], a["to"]) for a in data["attempts"])
-        data["trials"] = tuple(data.get("trials", ()))  # schema 1 had none
-        return cls(**{**data, "schema": SCHEMA})
+        data["trials"] = tuple(data["trials"])
+        return cls(**data)
 
 
 def write_atomically(path: Path, content: bytes | str | Iterable[Buffer]) -> None:

@@ -41,25 +41,6 @@ def artifact_store(folder: Path) -> FileSystemArtifactStore:
     return FileSystemArtifactStore(path)
 
 
-def attach_image(study: optuna.Study, trial_number: int, image_path: Path, folder: Path) -> str:
-    """Show an image with a trial, in whatever state the trial is; the same image twice is one, another replaces it.
-
-    # Deviates from optuna.artifacts.upload_artifact: storages refuse to change a trial that was told, and an image is
-    # there only then or shortly before. The dashboard also reads a trial's artifacts from the study's attributes.
-
-    Args:
-        study: the study.
-        trial_number: which of its trials.
-        image_path: a PNG file.
-        folder: the experiment's.
-
-    Returns:
-        The artifact's id.
-    """
-    (trial,) = (trial for trial in study.get_trials(deepcopy=False) if trial.number == trial_number)
-    return _attach(study, _prefix(id_of(trial)), f"trial {trial_number}", image_path, folder)
-
-
 def note_figure(study: optuna.Study, folder: Path, figure_path: Path, text: str) -> None:
     """Write the study's note: a text, above it the figure where there is one.
 
@@ -167,7 +148,11 @@ def _prefix(trial_id: int) -> str:
 
 
 def _attach(study: optuna.Study, prefix: str, of: str, image_path: Path, folder: Path) -> str:
-    """Link a file into the store and tell the storage; the id is made of the content, so that nothing is sent twice."""
+    """Link a file into the store and tell the storage; the id is made of the content, so that nothing is sent twice.
+
+    # Deviates from optuna.artifacts.upload_artifact: storages refuse to change a trial that was told, and an image is
+    # there only then or shortly before. The dashboard also reads a trial's artifacts from the study's attributes.
+    """
     content = image_path.read_bytes()
     identity = hashlib.sha256(f"{study.study_name} {of} ".encode() + content).hexdigest()[:32]
     link = folder / ARTIFACTS / identity

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.config.transfer import Transfer
-from harness.runs.measured import OneNetwork
+from harness.runs.measured import MeasuredAlike
 from harness.runs.store import Manifest, Metrics, RunFolder, Status
 from harness.tracking.mirror import end_service, mirror_settings, remove_folders
 from harness.tracking.mode import ModeName, import_wandb, sync_command, wandb_folder
@@ -129,7 +129,7 @@ def table_of_runs(results: Summarised) -> tuple[list[str], list[list[Any]]]:
     labels = _union(run.label for run in results.all_runs)
     numbers = _union(run.metrics for run in results.all_runs)
     ratio = [] if "alpha_over_beta" in labels else ["alpha_over_beta"]
-    one_network = OneNetwork(results.all_runs)
+    alike = MeasuredAlike(results.all_runs)
     rows = []
     for run in results.all_runs:
         image = run.folder.image_path
@@ -141,7 +141,7 @@ def table_of_runs(results: Summarised) -> tuple[list[str], list[list[Any]]]:
                 *(plain_field(name, run.label.get(name)) for name in labels),
                 *(compared.get(name) for name in ratio),
                 run.status.name.lower(),
-                *(one_network.metrics(run).get(name) for name in numbers),
+                *(alike.metrics(run).get(name) for name in numbers),
                 run.reason,
                 str(image) if image.exists() else None,
             ]

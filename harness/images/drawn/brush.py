@@ -16,7 +16,7 @@ SPACING_PX = 0.7  # between samples of a stroke: below 1/√2, so that no pixel 
 
 
 @dataclass
-class Painting:
+class OilPainting:
     """Wet canvas: colour (H, W, 3) and thickness (H, W) of what lies on top."""
 
     ground: Floats
@@ -58,7 +58,7 @@ def trace(starts: Floats, direction_x: Floats, direction_y: Floats, num_steps: i
 
 
 def stroke(
-    painting: Painting, rng: np.random.RandomState, path: Floats, width_px: float, colour: Floats, streaks: float
+    painting: OilPainting, rng: np.random.RandomState, path: Floats, width_px: float, colour: Floats, streaks: float
 ) -> None:
     """Lay one stroke: bristles vary in lightness across it, its ends are ragged, its edges stand up.
 

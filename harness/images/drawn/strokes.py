@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.images.drawn.brush import Painting, stroke, trace
+from harness.images.drawn.brush import OilPainting, stroke, trace
 from harness.images.drawn.canvas import (
     CANVAS_PX,
     Floats,
@@ -39,7 +39,7 @@ def draw() -> NDArray[np.uint8]:
     rng = np.random.RandomState(SEED)
     x, y = grid()
     direction_x, direction_y, tone, region = _plan(rng, x, y)
-    painting = Painting(np.array([24.0, 34.0, 92.0]))
+    painting = OilPainting(np.array([24.0, 34.0, 92.0]))
     for width_px, length_px, num_strokes in LAYERS:
         starts = rng.random_sample((num_strokes, 2)) * CANVAS_PX
         paths = trace(starts, direction_x, direction_y, int(length_px / 1.4))

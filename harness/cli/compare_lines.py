@@ -18,7 +18,7 @@ from harness.config.identity import picture_key
 from harness.config.methods import is_used
 from harness.errors import StorageError, UsageError
 from harness.results import CELLS, Part, Run, load_whole
-from harness.runs.measured import OneNetwork
+from harness.runs.measured import MeasuredAlike
 from harness.runs.store import RunFolder, Status
 
 COLUMNS: tuple[str, ...] = (*COMPARABLE, "evaluations", "seconds")
@@ -116,8 +116,8 @@ def load_run(path: Path) -> Run:
 def make_lines(runs: Sequence[Run]) -> list[Line]:
     """A line for each run."""
     several = len({_experiment(run) for run in runs}) > 1
-    one_network = OneNetwork(runs)
-    return [_line((run,), several, one_network) for run in runs]
+    alike = MeasuredAlike(runs)
+    return [_line((run,), several, alike) for run in runs]
 
 
 def over_seeds(runs: Sequence[Run]) -> list[Line]:
@@ -127,15 +127,15 @@ def over_seeds(runs: Sequence[Run]) -> list[Line]:
     for run in runs:
         cell = picture_key(run.transfer.model_copy(update={"seed": 0}))
         groups.setdefault((_experiment(run), cell), []).append(run)
-    one_network = OneNetwork(runs)
-    lines = [_line(tuple(group), several, one_network) for group in groups.values()]
+    alike = MeasuredAlike(runs)
+    lines = [_line(tuple(group), several, alike) for group in groups.values()]
     return [
         replace(line, fields={k: v for k, v in line.fields.items() if k != "seed"} | {"seeds": len(line.runs)})
         for line in lines
     ]
 
 
-def _line(runs: tuple[Run, ...], several_experiments: bool, one_network: OneNetwork) -> Line:
+def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike) -> Line:
     run = runs[0]
     fields: dict[str, Any] = {"experiment": _experiment(run)} if several_experiments else {}
     fields |= {part: value for part, value in run.label.items() if part in ("cases", "trial")} | {"part": run.part}
@@ -143,7 +143,7 @@ def _line(runs: tuple[Run, ...], several_experiments: bool, one_network: OneNetw
     spreads: dict[str, float] = {}
     further = [name for name in dict.fromkeys(name for run in runs for name in run.metrics) if name not in KNOWN]
     for name in (*COLUMNS, *(f"loss/{loss}" for loss in LOSSES), *further):
-        values = [one_network.metrics(run).get(name.removeprefix("loss/")) for run in runs]
+        values = [alike.metrics(run).get(name.removeprefix("loss/")) for run in runs]
         known = [value for value in values if value is not None]
         numbers[name] = None
         if len(known) == len(values):

@@ -20,14 +20,14 @@ Bound = float | Tensor
 
 
 @dataclass(frozen=True)
-class Box:
+class Bounds:
     """Lower and upper bounds: two 0-dimensional tensors for all rows, or two (B, n) ones."""
 
     low: Tensor
     high: Tensor
 
     @staticmethod
-    def of(bounds: tuple[Bound, Bound], images: Tensor) -> Box:
+    def of(bounds: tuple[Bound, Bound], images: Tensor) -> Bounds:
         """Bounds for a parameter of shape (B, ...).
 
         Raises:
@@ -44,13 +44,13 @@ class Box:
         if not bool((low <= high).all()):
             raise ValueError("bounds has a lower bound above its upper bound, or one that is not a number.")
         if low.dim() == 0 and high.dim() == 0:
-            return Box(low, high)
+            return Bounds(low, high)
         flat = [b.reshape(images.shape[0], -1) for b in wide]
-        return Box(flat[0], flat[1])
+        return Bounds(flat[0], flat[1])
 
-    def at(self, rows: int | Tensor) -> Box:
+    def at(self, rows: int | Tensor) -> Bounds:
         """The bounds of one row (n,), or of the rows of an index tensor (A, n)."""
-        return self if self.low.dim() == 0 else Box(self.low[rows], self.high[rows])
+        return self if self.low.dim() == 0 else Bounds(self.low[rows], self.high[rows])
 
     def clamp_(self, x: Tensor) -> Tensor:
         """Move x into the box, in place."""
