@@ -57,7 +57,7 @@ def make_results_folder(
     rows = [_write_cell(path, dict(cell), experiment) for cell in cells]
     data = {"file": str(path.with_suffix(".yaml").name), **json.loads(json.dumps(experiment))}
     write_atomically(path / "experiment.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
-    command = f"harness run {path.name}.yaml"
+    command = f"harness {'sweep' if 'space' in experiment else 'run'} {path.name}.yaml"
     cells_json = {"study": f"{path.name}-00000000", "storage": None, "command": command, "cells": rows}
     write_atomically(path / "cells.json", json.dumps(cells_json, indent=2) + "\n")
     return path
