@@ -192,22 +192,34 @@ def draw(results: Results) -> list[Path]:
     return draw_results(results)
 
 
-def export(results: Results | Sequence[Results], folder: Path | str) -> Path:
+def export(what: Results | Path | str | Sequence[Results | Path | str], folder: Path | str) -> Path:
     """Copy pictures, what they were made from, and the commands into a new folder, as ``harness export`` does.
 
         harness.export(harness.load("runs/relative_weight").select(alpha=0.01), "for_anna")
 
-    Args, returns and errors are those of ``harness.results.exporting.export_runs``.
+    Args:
+        what: results, whole or what ``select`` leaves of them, or folders as of ``load``; one or several.
+        folder: is made.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: the folder is there already, or no run has a picture.
+        StorageError: something cannot be read or written.
     """
     from harness.results.exporting import export_runs
 
-    return export_runs(results, folder)
+    return export_runs(_results(what), folder)
 
 
-def remove(results: Results) -> None:
-    """Remove an experiment or sweep with its study, or the runs that ``select`` leaves of it, and what links to them.
+def remove(what: Results | Path | str | Sequence[Results | Path | str]) -> None:
+    """Remove experiments or sweeps with their studies, or the runs that ``select`` leaves, and what links to them.
 
     Nobody is asked; ``harness remove`` does.
+
+    Args:
+        what: as of ``export``.
 
     Raises:
         UsageError: it is an earlier grid as a whole, whose runs may be of today's too.
@@ -215,7 +227,12 @@ def remove(results: Results) -> None:
     """
     from harness.driver import removing
 
-    removing.remove(removing.plan_removal([results]))
+    removing.remove(removing.plan_removal(_results(what)))
+
+
+def _results(what: Results | Path | str | Sequence[Results | Path | str]) -> list[Results]:
+    given = [what] if isinstance(what, str | Path) or not isinstance(what, Sequence) else what
+    return [load(one) if isinstance(one, str | Path) else one for one in given]
 
 
 def node_network(

@@ -261,7 +261,7 @@ def _load(name: str, path: Path) -> Plugin:
 
 def _path_of(name: str) -> Path:
     """A plugin's file."""
-    if _is_file(name):
+    if is_file(name):
         return Path(name).expanduser().resolve()
     if module := _module_of(name):
         spec = importlib.util.find_spec(module)
@@ -277,13 +277,14 @@ def _path_of(name: str) -> Path:
     )
 
 
-def _is_file(name: str) -> bool:
+def is_file(name: str) -> bool:
+    """Whether a plugin's name is a file's, not an installed package's."""
     return name.endswith(".py") or "/" in name
 
 
 def _module_of(name: str) -> str | None:
     """The module of an installed package that a plugin's name stands for; None of a file."""
-    if _is_file(name):
+    if is_file(name):
         return None
     from importlib.metadata import entry_points  # 20 ms, for those who have entry points
 

@@ -40,6 +40,7 @@ PROVENANCE = {
     "threads": 1,
     "batch": 1,
     "files": {},
+    "plugins": {},
 }
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import optuna
 import pytest
+import yaml
 from results_folder import make_results_folder, picture
 from test_run import harness_run, runs_of
 from test_sweep import harness_sweep, trials_of, write_sweep
@@ -15,6 +20,7 @@ from typer.testing import CliRunner, Result
 
 import harness
 from harness.cli.app import app
+from harness.driver.folder import FROM_PYTHON
 from harness.errors import StorageError, UsageError
 from harness.images.files import image_hash, write_png
 from harness.results import Results
@@ -43,6 +49,7 @@ transfer:
 axes: {alpha: [1e-3, 1e-1]}
 """
 
+HASHES = {slot: {"sha256": "ab" * 32} for slot in ("content", "style")}
 TO_A_FILE = str.maketrans("=.", "__")
 
 
@@ -67,21 +74,38 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def moved_away(mixed: Path, tmp_path: Path) -> Path:
+    """A copy of the folder, whose other image lies in a folder of its own: both may be changed."""
+    copy, away = Path(shutil.copytree(mixed, tmp_path / "copy")), tmp_path / "away"
+    away.mkdir()
+    (ant,) = mixed.parent.glob("elsewhere0/ant.png")
+    shutil.copy(ant, away)
+    for path in copy.rglob("*"):
+        if path.suffix in (".json", ".yaml"):
+            path.write_text(path.read_text().replace(str(ant.parent), str(away)))
+    return copy
+
+
 def test_an_exported_run_is_computed_again_elsewhere_to_the_same_id_and_bits(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undrawn: None
 ) -> None:
-    monkeypatch.chdir(mixed)
+    copy = moved_away(mixed, tmp_path)
+    monkeypatch.chdir(copy)
     result = invoke("export", "runs/mixed", tmp_path / "sent")
     assert result.exit_code == 0 and "2 pictures" in result.output, result.output
+    ids = {run.name: run.id for run in harness.load("runs/mixed").runs}
     monkeypatch.chdir(shutil.move(tmp_path / "sent", tmp_path / "arrived"))
+    assert (copy / "runs" / "mixed" / "figure.png").read_bytes() == Path("mixed-figure.png").read_bytes()
+    shutil.rmtree(copy)
+    shutil.rmtree(tmp_path / "away")
     files = sorted(path.name for path in Path().glob("*.yaml"))
-    ids = {run.name: run.id for run in harness.load(mixed / "runs" / "mixed").runs}
     assert files == sorted(f"{name.translate(TO_A_FILE)}-{identity}.yaml" for name, identity in ids.items())
     told = Path("README.txt").read_text()
-    assert (mixed / "runs" / "mixed" / "figure.png").read_bytes() == Path("mixed-figure.png").read_bytes()
     for path in Path("images").iterdir():
         assert f"{path}, sha256 {image_hash(path)}" in told
-    assert len(list(Path("images").iterdir())) == 6 and str(mixed) not in told
+    assert len(list(Path("images").iterdir())) == 6 and "missing:" not in told and "another id" not in told
+    for path in Path().glob("*.[jyt][sax]*"):
+        assert str(tmp_path) not in path.read_text() and "postgresql" not in path.read_text()
     file = files[0]
     assert f"harness run {file}" in told
     assert harness_run(file).exit_code == 0
@@ -96,35 +120,66 @@ def test_select_says_which_runs_are_exported(mixed: Path, tmp_path: Path, monkey
     folder = harness.export(results, tmp_path / "one")
     assert [path.stem.rpartition("-")[2] for path in folder.glob("*.yaml")] == [run.id for run in results.runs]
     assert not list(folder.glob("*figure*"))
+    again = harness.export(["runs/mixed", results.runs[0].folder.path], tmp_path / "all")
+    assert len(list(again.glob("*.yaml"))) == 2
 
 
-def test_an_image_that_changed_is_there_as_it_was_used_and_readme_says_so(
+def test_what_changed_since_is_said_and_an_image_is_there_as_it_was_used(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = Path(shutil.copytree(mixed, tmp_path / "copy"))
+    copy = moved_away(mixed, tmp_path)
     monkeypatch.chdir(copy)
     write_png(copy / "photo.png", picture(99, 40, 48) / 255)
     (copy / "begin.png").unlink()
+    with open(copy / "terms" / "mine.py", "a") as file:
+        file.write("# another content\n")
     folder = harness.export(harness.load("runs/mixed"), tmp_path / "sent")
     told = (folder / "README.txt").read_text()
-    assert "content: images/photo-" in told and "this is it as it was used" in told
-    assert "start: begin.png, sha256" in told and "not here" in told
-    (photograph,) = (folder / "images").glob("photo-*")
-    assert photograph.read_bytes() == harness.load("runs/mixed").runs[0].sources["content"].read_bytes()
+    assert "content: images/photo-as_used.png, as it was used; its own file, sha256" in told
+    assert "start: images/begin-" in told and "is missing: gone or another by now; put the file there" in told
+    assert "it has changed since: another id" in told
+    photograph = harness.load("runs/mixed").runs[0].sources["content"]
+    assert (folder / "images" / "photo-as_used.png").read_bytes() == photograph.read_bytes()
+    (copy / "terms" / "mine.py").unlink()
+    (tmp_path / "away" / "ant.png").unlink()
+    told = (harness.export(Path("runs/mixed"), tmp_path / "again") / "README.txt").read_text()
+    assert "plugin: plugins/mine-" in told and "is missing; put the file there" in told
+    (file, _) = sorted((tmp_path / "again").glob("*.yaml"))
+    names = yaml.safe_load(file.read_text())["transfer"]["style"]
+    assert [name[:10] for name in names] == ["images/00-", "images/01-", "images/02-"] == sorted(n[:10] for n in names)
+    assert str(tmp_path) not in told + file.read_text()
+
+
+def test_a_quilted_picture_and_one_by_weights_of_a_file_are_exported_without_folders(tmp_path: Path) -> None:
+    fields = {"segmentation": {"content": "/home/me/a.png", "style": "/home/me/b.png"}}
+    quilted = {"transfer": {"method": "quilting", **fields}, "label": {"content": "/home/me/photo.png"}}
+    own = {"label": {"alpha": 1.0}, "transfer": {"weights": {"file": "/home/me/vgg.pth", "input": "caffe"}}}
+    provenance = {"files": {**HASHES, "weights": {"sha256": "cd" * 32, "network": "ef" * 32}}, "plugins": {}}
+    cells = [{**cell, "provenance": provenance} for cell in (quilted, own)]
+    folder = harness.export(make_results_folder(tmp_path / "fig4", cells), tmp_path / "sent")
+    told = {path.name: path.read_text() for path in folder.iterdir() if path.suffix in (".yaml", ".json", ".txt")}
+    assert len(told) == 5 and not [name for name, text in told.items() if "/home" in text]
+    assert "weights: weights/vgg.pth, not here, network efef" in told["README.txt"]
+    texts = [yaml.safe_load(text)["transfer"] for name, text in told.items() if name.endswith(".yaml")]
+    assert {"weights": {"file": "weights/vgg.pth", "input": "caffe"}}.items() <= max(texts, key=len).items()
 
 
 def test_export_leaves_nothing_where_it_cannot_be_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_results_folder(tmp_path / "fig4", [{"label": {"alpha": 0.1}, "status": "waiting"}])
     result = invoke("export", folder, tmp_path / "new")
     assert result.exit_code == 2 and "has a picture yet" in result.output and not (tmp_path / "new").exists()
-    result = invoke("export", folder, folder)
+    done = make_results_folder(tmp_path / "fig5", [{"label": {"alpha": 0.1}, "provenance": {"files": HASHES}}])
+    result = invoke("export", done, folder)
+    assert result.exit_code == 2 and "name a new folder to export to behind it" in result.output
+    result = invoke("export", done, done / "sources")
     assert result.exit_code == 2 and "is there already" in result.output
-    done = make_results_folder(tmp_path / "fig5", [{"label": {"alpha": 0.1}}])
+    result = invoke("export", done, tmp_path / "no" / "new")
+    assert result.exit_code == 2 and "There is no folder" in result.output
     result = invoke("export", done, "/proc/new")
     assert result.exit_code == 1 and "could not be written" in result.output
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def full(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device", str(target))
 
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(StorageError, match="No space left"):
@@ -171,6 +226,66 @@ def test_removing_an_experiment_leaves_what_the_user_put_there(tmp_path: Path) -
     assert not other.run(alpha=0.1).folder.path.is_symlink() and other.run(alpha=0.4).folder.path.exists()
 
 
+def test_a_run_or_an_experiment_given_twice_goes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, other = two_experiments(tmp_path)
+    monkeypatch.chdir(tmp_path / "first")
+    result = invoke("remove", "../first", tmp_path / "first", first.run(alpha=0.1).folder.path, "--yes")
+    assert result.exit_code == 0 and "3 runs, " in result.output and "1 link to them" in result.output, result.output
+    assert not first.folder.exists() and other.folder.exists()
+    monkeypatch.chdir(other.folder)
+    assert invoke("remove", ".", "--yes").exit_code == 0 and not other.folder.exists()
+
+
+def test_what_only_looks_like_a_run_stays(tmp_path: Path) -> None:
+    first, _ = two_experiments(tmp_path)
+    run = first.run(alpha=0.1).folder.path
+    shutil.copytree(run, first.folder / f"{run.name}_good")
+    (first.folder / "thesis").symlink_to(tmp_path / "other")
+    result = invoke("remove", first.folder, "--yes")
+    assert result.exit_code == 0 and "thesis" in result.output
+    assert sorted(path.name for path in first.folder.iterdir()) == sorted(["thesis", f"{run.name}_good"])
+
+
+def test_a_folder_with_the_users_own_file_is_refused(tmp_path: Path) -> None:
+    folder = make_results_folder(tmp_path / "fig4", [{"label": {"alpha": 0.1}}])
+    own = folder / "fig4.yaml"
+    own.write_text("# mine\n")
+    text = (folder / "experiment.yaml").read_text()
+    (folder / "experiment.yaml").write_text(text.replace("file: fig4.yaml", f"file: {own}"))
+    result = invoke("remove", folder, "--yes")
+    assert result.exit_code == 2 and "holds your own fig4.yaml" in result.output
+    own.write_text(f"{FROM_PYTHON}\n")
+    assert invoke("remove", folder, "--yes").exit_code == 0 and not folder.exists()
+
+
+@pytest.mark.parametrize(("answer", "is_gone"), [("y\n", True), ("n\n", False), ("\n", False), ("", False)])
+def test_it_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, is_gone: bool) -> None:
+    folder = make_results_folder(tmp_path / "fig4", [{"label": {"alpha": 0.1}}])
+    monkeypatch.setattr("harness.cli.remove.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    result = CliRunner().invoke(app, ["remove", str(folder)], input=answer)
+    assert result.exit_code == 0 and "Remove this? [y/N]" in result.output, result.output
+    assert folder.exists() != is_gone and ("Nothing was removed" in result.output) != is_gone
+
+
+@pytest.mark.parametrize("fault", [PermissionError(13, "Permission denied", "it"), KeyboardInterrupt()])
+def test_what_was_interrupted_is_no_finished_run_and_the_same_removes_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    first, _ = two_experiments(tmp_path)
+
+    def refuse(path: Path) -> None:
+        raise fault
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "rmtree", refuse)
+        result = invoke("remove", first.folder, "--yes")
+    assert result.exit_code == 1 and "the rest" in result.output, result.output
+    statuses = [run.status.name for run in harness.load(first.folder).runs]
+    assert sorted(statuses) == ["DONE", "DONE", "WAITING"]
+    assert invoke("remove", first.folder, "--yes").exit_code == 0
+    assert [path.name for path in tmp_path.iterdir() if path.name == "first"] == []
+
+
 def test_nothing_goes_while_something_of_it_is_in_use_or_nobody_said_yes(tmp_path: Path) -> None:
     first, other = two_experiments(tmp_path)
     before = sorted(tmp_path.rglob("*"))
@@ -196,6 +311,9 @@ def test_an_earlier_grid_goes_with_its_experiment_or_run_by_run(
     (earlier,) = (tmp_path / "runs" / "tiny" / "earlier").iterdir()
     with pytest.raises(UsageError, match="earlier grid"):
         harness.remove(harness.load(earlier))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(earlier)
+        assert "earlier grid" in invoke("remove", ".", "--yes").output
     old = harness.load(earlier).runs[0].folder.path
     assert invoke("remove", old, "--yes").exit_code == 0
     assert not old.exists() and all(run.status.name == "DONE" for run in harness.load(tmp_path / "runs" / "tiny").runs)
@@ -212,5 +330,33 @@ def test_a_sweeps_removed_trial_is_computed_again_under_its_number(tmp_path: Pat
     assert harness_sweep(path, *words, *storage).exit_code == 0
     assert trials_of(folder) == before
     assert (harness.load(folder).run(trial=1).image() == picture_before).all()
-    harness.remove(harness.load(folder))
-    assert not folder.exists() and not open_storage(storage[1], folder).get_all_studies()
+    kept = open_storage(storage[1], folder)
+    optuna.create_study(storage=kept, study_name="tiny_sweep-large-01234567")
+    run = harness.load(folder).run(trial=0).folder
+    manifest = run.manifest()
+    assert manifest is not None
+    of_another = {**manifest.trials[0], "study": "tiny_sweep-large-01234567"}
+    run.write_manifest(replace(manifest, trials=(*manifest.trials, of_another)))
+    result = invoke("remove", folder, "--yes")
+    assert result.exit_code == 0 and f"in {storage[1]}" in "".join(result.output.split("\n")), result.output
+    assert not folder.exists()
+    assert [study.study_name for study in kept.get_all_studies()] == ["tiny_sweep-large-01234567"]
+
+
+def test_a_study_whose_database_is_gone_does_not_keep_the_experiment(tmp_path: Path) -> None:
+    folder = make_results_folder(tmp_path / "fig4", [{"label": {"alpha": 0.1}}])
+    cells = json.loads((folder / "cells.json").read_text())
+    (folder / "cells.json").write_text(json.dumps({**cells, "storage": f"sqlite:///{tmp_path}/gone.db"}))
+    assert invoke("remove", folder, "--yes").exit_code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_does_not_answer_is_said_and_its_study_can_be_left(tmp_path: Path) -> None:
+    folder = make_results_folder(tmp_path / "fig4", [{"label": {"alpha": 0.1}}])
+    cells = json.loads((folder / "cells.json").read_text())
+    database = "postgresql://nobody@127.0.0.1:1/none"
+    (folder / "cells.json").write_text(json.dumps({**cells, "storage": database}))
+    result = invoke("remove", folder, "--yes")
+    assert result.exit_code in (1, 2) and "--keep-studies" in result.output, result.output
+    assert len(harness.load(folder).runs) == 1
+    assert invoke("remove", folder, "--yes", "--keep-studies").exit_code == 0 and not folder.exists()

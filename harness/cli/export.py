@@ -20,6 +20,6 @@ def export_folders(paths: Sequence[Path], folder: Path) -> None:
     """
     exported = export_runs([load(path) for path in paths], folder)
     console = make_console()
-    num_pictures = len([path for path in exported.glob("*.yaml") if path.with_suffix(".png").exists()])
+    num_pictures = len(list(exported.glob("*.yaml")))
     console.print(line(f"Exported: {num_of(num_pictures, 'picture')} to {short_path(exported)}"))
     console.print(line(f"Next:     read {short_path(exported / 'README.txt')}, and send the folder"))

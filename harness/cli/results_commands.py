@@ -172,9 +172,12 @@ def export(
 def remove(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments, sweeps or runs.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    keep_studies: Annotated[
+        bool, typer.Option("--keep-studies", help="Leave studies in a database (--storage) alone.")
+    ] = False,
 ) -> None:
     """Remove runs, or whole experiments and sweeps with their studies, and what links to them. It asks first."""
     with reporting():
         from harness.cli.remove import remove_folders
 
-        remove_folders(paths, yes)
+        remove_folders(paths, yes, keep_studies)

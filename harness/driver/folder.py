@@ -26,15 +26,12 @@ from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
 from harness.images.files import image_hash
 from harness.results import Results
-from harness.results.results import CELLS, EARLIER
+from harness.results.results import CELLS, EARLIER, OF_ONE_GRID
 from harness.results.run import run_of
 from harness.runs.store import RunFolder, Status, write_atomically
 
-OF_ONE_GRID = (
-    "figure.png", "figure.pdf", "curves.png", "curves.pdf",
-    "front.png", "front.pdf", "search.png", "search.pdf", "claims.json", "claims.md", "experiment.yaml", CELLS,
-)  # fmt: skip
-"""Files of an experiment's folder that another grid would replace."""
+FROM_PYTHON = "# What harness was given from Python."
+"""The first line of a file that stands for a mapping."""
 
 
 class ExperimentFolder:
@@ -106,9 +103,7 @@ class ExperimentFolder:
                     (self.path / name).replace(earlier / name)
         write_atomically(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
         if self.loaded.given is not None:
-            write_atomically(
-                self.loaded.source, f"# What harness was given from Python.\n{dump_yaml(self.loaded.given)}"
-            )
+            write_atomically(self.loaded.source, f"{FROM_PYTHON}\n{dump_yaml(self.loaded.given)}")
         return earlier
 
     def results_of(self, jobs: Sequence[Job]) -> Results:
@@ -182,6 +177,8 @@ def finished_elsewhere(out: Path, job: Job) -> Path | None:
 def forget(folders: Sequence[Path]) -> None:
     """Take runs' folders away, all of them or, where one is in use, none; a linked one only loses its link.
 
+    The manifest goes first: a folder that is gone in part is no finished run.
+
     Raises:
         StorageError: one is in use.
     """
@@ -193,4 +190,5 @@ def forget(folders: Sequence[Path]) -> None:
             if folder.is_symlink():
                 folder.unlink()
             elif folder.exists():
+                (folder / "manifest.json").unlink(missing_ok=True)
                 shutil.rmtree(folder)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config import Cell, Loaded
+from harness.config.identity import plugins_of
 from harness.config.levels import num_evaluations
 from harness.config.methods import QUILTING, has_network
 from harness.config.sweep import LoadedSweep
@@ -17,6 +18,7 @@ from harness.errors import ConfigError, Fault
 from harness.objective.style_statistics import is_additive
 from harness.quilting.levels import Iteration
 from harness.results import Part
+from harness.results.results import REPEATS
 from harness.runs.prepare import Row
 from harness.runs.store import Manifest, RunFolder, Status
 
@@ -112,13 +114,16 @@ class JobMaker:
         found, loaded = Inspection(self.loaded, cell, self._memory, self.progress), self.loaded
         own_id, folder = found.run_id, self.out / loaded.name
         if part == "again":
-            own_id, folder = own_id + AGAIN, folder / "repeats"
+            own_id, folder = own_id + AGAIN, folder / REPEATS
         definition = loaded.sweep if isinstance(loaded, LoadedSweep) else loaded.experiment
         manifest = Manifest(
             own_id,
             loaded.name,
             label=dict(cell.label),
-            provenance={"files": found.provenance},
+            provenance={
+                "files": found.provenance,
+                "plugins": {plugin.name: plugin.sha256 for plugin in plugins_of(found.transfer).values()},
+            },
             tracking={**definition.tracking.model_dump(mode="json"), "command": loaded.command(cell)},
         )
         row = Row(own_id, folder / found.run_id, found.transfer, found.files, manifest)

@@ -2,128 +2,172 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.driver.folder import OF_ONE_GRID, forget
-from harness.errors import HarnessError, UsageError
-from harness.results import DRIVER_LOCK, Results
-from harness.results.results import EARLIER
+from harness.driver.folder import FROM_PYTHON, forget
+from harness.errors import HarnessError, StorageError, UsageError
+from harness.results import CELLS, DRIVER_LOCK, Results
+from harness.results.results import EARLIER, OF_ONE_GRID, REPEATS, grid_above, storage_of
 from harness.runs.store import RunFolder
 from harness.studies.artifacts import ARTIFACTS
-from harness.studies.storage import JOURNAL, forget_study, hold_study, open_storage
+from harness.studies.storage import JOURNAL, forget_study, hold_study, is_gone, open_storage
 
-REPEATS = "repeats"
-OF_AN_EXPERIMENT = (*OF_ONE_GRID, JOURNAL, EARLIER, "sources", ARTIFACTS, "wandb", "logs", REPEATS)
-"""What a whole experiment's folder has beside its runs; whatever else lies there is the user's, and stays."""
+RUN = re.compile("[0-9a-f]{12}")
+"""What a run's folder, or a link in its place, is called; anything else was put there by somebody."""
+
+OF_AN_EXPERIMENT = (*OF_ONE_GRID, JOURNAL, EARLIER, "sources", ARTIFACTS, "wandb", "logs", DRIVER_LOCK)
+"""What the harness writes into a whole experiment's folder beside its runs."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What would go.
+    """What would go; every path is absolute, with no link above its last step.
 
     Attributes:
         runs: folders of runs, and links in place of such folders.
         links: in other experiments' folders, to these runs.
-        experiments: those that go whole.
+        experiments: folders of those that go whole.
+        files: what else goes of them.
+        studies: outside these folders: the storage, and the names in it.
         num_bytes: of all files.
     """
 
     runs: tuple[Path, ...]
     links: tuple[Path, ...]
-    experiments: tuple[Results, ...]
+    experiments: tuple[Path, ...]
+    files: tuple[Path, ...]
+    studies: dict[str, tuple[str, ...]]
     num_bytes: int
 
 
-def plan_removal(given: Sequence[Results]) -> Removal:
+def plan_removal(given: Sequence[Results], keeps_studies: bool = False) -> Removal:
     """Find what goes with these results: of a whole one everything, else its runs; nothing is changed.
 
+    Args:
+        given: whole, or what ``select`` leaves of them.
+        keeps_studies: leave studies in a database alone.
+
     Raises:
-        UsageError: it is an earlier grid, whose runs may be today's too.
+        UsageError: it is an earlier grid, whose runs may be today's too, or a folder in which the user's own file lies.
     """
-    runs: dict[Path, None] = {}
-    for results in given:
-        if not results.is_part and results.folder.resolve().parent.name == EARLIER:
+    whole = {results.folder.resolve(): results for results in given if not results.is_part}
+    for folder, results in whole.items():
+        if above := grid_above(folder):
             raise UsageError(
                 f"{results.folder} is an earlier grid, whose runs may be of today's grid too; remove its experiment, "
-                f"{results.folder.parents[1]}, or single runs."
+                f"{above}, or single runs."
             )
-        if results.is_part:
-            runs |= dict.fromkeys(run.folder.path for run in results.all_runs if run.folder.path.exists())
-        else:
-            runs |= dict.fromkeys(_runs_in(results.folder))
-    whole = tuple(results for results in given if not results.is_part)
-    real = {path.resolve() for path in runs if not path.is_symlink()}
-    places = {results.folder.resolve().parent for results in given}
-    linking = [link for place in sorted(places) for link in _links_in(place) if link.resolve() in real]
-    links = tuple(link for link in linking if link not in {path.absolute() for path in runs})
-    sizes = [_num_bytes(path) for path in runs if not path.is_symlink()]
-    sizes += [_num_bytes(path) for results in whole for path in _own_files(results) if path.name != REPEATS]
-    return Removal(tuple(runs), links, whole, sum(sizes))
+        if results.file.exists() and _place(results.file).parent == folder and not _is_from_python(results.file):
+            raise UsageError(
+                f"{results.folder} holds your own {results.file.name} beside the runs; remove single runs, or what "
+                "you do not need by hand."
+            )
+    parts = [run.folder.path for results in given if results.is_part for run in results.all_runs]
+    found = [*(path for folder in whole for path in _runs_in(folder)), *map(_place, parts)]
+    runs = tuple(path for path in dict.fromkeys(found) if path.exists() or path.is_symlink())
+    real = {path for path in runs if not path.is_symlink()}
+    linking = (link for out in sorted({_experiment_of(path).parent for path in real}) for link in _links_in(out))
+    links = tuple(link for link in linking if link.resolve() in real and link not in runs)
+    files = tuple(path for folder in whole for name in OF_AN_EXPERIMENT if (path := folder / name).exists())
+    files += tuple(path for folder in whole if _is_from_python(path := folder / f"{folder.name}.yaml"))
+    studies: dict[str, tuple[str, ...]] = {}
+    for folder in whole if not keeps_studies else ():
+        for storage, names in _studies_of(folder).items():
+            studies[storage] = (*studies.get(storage, ()), *names)
+    return Removal(runs, links, tuple(whole), files, studies, _num_bytes([*real, *files]))
 
 
 def remove(removal: Removal) -> None:
-    """Remove it; all, or, where something of it is in use, nothing.
+    """Remove it; where something of it is in use, or a study's storage cannot be reached, nothing.
 
-    A grid's run is computed again by the next ``harness run``, and so is a sweep's trial, whose study keeps its number
-    and values.
+    What was interrupted is removed by the same once more: of a run its manifest goes first, of an experiment what says
+    that it is one goes last. A grid's run is computed again by the next ``harness run``, and so is a sweep's trial,
+    whose study keeps its number and values.
 
     Raises:
-        StorageError: something is in use, a study's storage cannot be reached, or a file cannot be removed.
+        StorageError: something is in use or cannot be removed.
     """
-    with ExitStack() as held:
-        for results in removal.experiments:
-            held.enter_context(hold_study(results.folder))
-        studies = [(results, _studies_of(results)) for results in removal.experiments if results.storage]
-        storages = [open_storage(results.storage, results.folder) for results, _ in studies]
-        forget(removal.runs)
-        for link in removal.links:
-            link.unlink(missing_ok=True)
-        for storage, (_, names) in zip(storages, studies, strict=True):
-            for name in names:
-                forget_study(storage, name)
-        for results in removal.experiments:
-            for path in _own_files(results):
+    try:
+        with ExitStack() as held:
+            for folder in dict.fromkeys([*removal.experiments, *map(_experiment_of, removal.links)]):
+                held.enter_context(hold_study(folder))
+            storages = {given: open_storage(given, Path()) for given in removal.studies if not is_gone(given)}
+            for given, storage in storages.items():
+                for name in removal.studies[given]:
+                    forget_study(storage, name)
+            forget(removal.runs)
+            for link in removal.links:
+                link.unlink(missing_ok=True)
+            last = [path for path in removal.files if path.name in ("experiment.yaml", CELLS)]
+            for path in [*(path for path in removal.files if path not in last), *last]:
                 _remove(path)
-            if not any(results.folder.iterdir()):
-                results.folder.rmdir()
+            for folder in removal.experiments:
+                (folder / DRIVER_LOCK).unlink(missing_ok=True)
+                for empty in (folder / REPEATS, folder):
+                    if empty.is_dir() and not any(empty.iterdir()):
+                        empty.rmdir()
+    except OSError as error:
+        raise StorageError(
+            f"{error.filename or 'Something'} could not be removed ({error.strerror}); mend that, then remove the rest."
+        ) from error
 
 
-def _own_files(results: Results) -> list[Path]:
-    """What lies in a whole experiment's folder beside its runs; of one given as a mapping its YAML too."""
-    names = (*OF_AN_EXPERIMENT, f"{results.name}.yaml", DRIVER_LOCK)
-    return [path for name in names if (path := results.folder / name).exists()]
+def _place(path: Path) -> Path:
+    """A path with the links above its last step followed, and that step itself not; of a folder ``.``, its name."""
+    given = Path(os.path.abspath(path))
+    return given.parent.resolve() / given.name
+
+
+def _experiment_of(run: Path) -> Path:
+    """The folder of the experiment in whose folder a run or a link lies."""
+    return run.parents[1] if run.parent.name == REPEATS else run.parent
 
 
 def _runs_in(folder: Path) -> list[Path]:
     """Every run of an experiment's folder, of whatever grid, links too, and links to what is gone."""
-    inside = [*folder.glob("*"), *folder.glob(f"{REPEATS}/*")]
-    return sorted(path for path in inside if (path / "manifest.json").exists() or path.is_symlink())
+    inside = [path for path in (*folder.glob("*"), *folder.glob(f"{REPEATS}/*")) if RUN.fullmatch(path.name)]
+    return sorted(path for path in inside if path.is_dir() or path.is_symlink())
 
 
 def _links_in(out: Path) -> Iterator[Path]:
     """The links to runs in the folder of all experiments."""
-    return (path for path in sorted([*out.glob("*/*"), *out.glob(f"*/{REPEATS}/*")]) if path.is_symlink())
+    inside = sorted([*out.glob("*/*"), *out.glob(f"*/{REPEATS}/*")])
+    return (path for path in inside if path.is_symlink() and RUN.fullmatch(path.name))
 
 
-def _studies_of(results: Results) -> list[str]:
-    """The names of every study that asked for one of its runs, today's first."""
-    found = {results.study: None}
-    for path in _runs_in(results.folder):
+def _studies_of(folder: Path) -> dict[str, tuple[str, ...]]:
+    """The studies in databases that asked for a whole experiment's runs, today's and those of earlier grids."""
+    of_grids = [found for path in (folder, *sorted((folder / EARLIER).glob("*"))) if (found := storage_of(path))]
+    names = dict.fromkeys(study for study, _ in of_grids)
+    for path in _runs_in(folder):
         try:
-            manifest = RunFolder(path).manifest()
+            manifest = None if path.is_symlink() else RunFolder(path).manifest()
         except HarnessError:  # a damaged one goes like the others
             continue
-        found |= dict.fromkeys(record["study"] for record in manifest.trials) if manifest else {}
-    return [name for name in found if name.startswith(f"{results.name}-")]
+        asking = (record["study"] for record in manifest.trials) if manifest else ()
+        names |= dict.fromkeys(study for study in asking if re.fullmatch(f"{folder.name}-[0-9a-f]{{8}}", study))
+    return {storage: tuple(names) for storage in dict.fromkeys(storage for _, storage in of_grids) if storage}
 
 
-def _num_bytes(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if file.is_file() and not file.is_symlink())
+def _is_from_python(path: Path) -> bool:
+    """Whether a YAML beside runs is one that the harness wrote for a mapping."""
+    try:
+        return path.read_text().startswith(FROM_PYTHON)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _num_bytes(paths: Sequence[Path]) -> int:
+    """Of all files, one with several names once."""
+    files = (file for path in paths for file in ([path] if path.is_file() else path.rglob("*")))
+    sizes = {(of.st_dev, of.st_ino): of.st_size for file in files if file.is_file() and (of := file.lstat())}
+    return sum(sizes.values())
 
 
 def _remove(path: Path) -> None:

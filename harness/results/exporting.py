@@ -6,6 +6,8 @@ LABEL-ID.yaml          its transfer: ``harness run`` of it, in that folder, is a
 LABEL-ID.json, .csv    its manifest and its losses
 images/, plugins/      the files that it names, as they were
 NAME-figure.png …      of an experiment exported whole: its figures, its claims
+
+Nothing in it names the sender's folders, project or database.
 """
 
 from __future__ import annotations
@@ -13,27 +15,48 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.config.methods import is_used
 from harness.config.styles import image_slots
+from harness.config.transfer import WeightsPath
 from harness.config.yaml_source import dump_yaml
+from harness.downloads import file_sha256
 from harness.errors import ImageError, StorageError, UsageError
-from harness.images.files import image_hash
 from harness.images.library import find_image
-from harness.results.results import Results
+from harness.registries import is_file
+from harness.results.results import CELLS, OF_ONE_GRID, Results
 from harness.results.run import Run
 from harness.runs.store import Manifest
-
-OF_A_WHOLE = ("figure.png", "figure.pdf", "curves.png", "front.png", "front.pdf", "search.png", "claims.md")
-"""Of an experiment's or a sweep's folder."""
 
 MAX_LABEL = 60
 """Letters of a label in a file's name; file systems allow 255 bytes."""
 
+OF_FILES = ("content", "style")
+"""The fields that name an image by a text alone; ``start`` and ``weights`` say other things that way."""
 
-def export_runs(results: Results | Sequence[Results], folder: Path | str) -> Path:
+
+@dataclass(frozen=True)
+class _File:
+    """A file that a run's transfer names.
+
+    Attributes:
+        given: as the transfer, or the experiment, names it.
+        name: in the exported folder.
+        source: what is copied there; None where nothing is.
+        about: what README.txt says of it.
+    """
+
+    given: str
+    name: str
+    source: Path | None
+    about: str
+
+
+def export_runs(given: Sequence[Results], folder: Path | str) -> Path:
     """Copy finished runs into a new folder, from which each can be looked at, and computed again to the same id.
 
     Images and plugins are looked for as ``harness run`` looks for them, and are copied where they are what the run was
@@ -41,7 +64,7 @@ def export_runs(results: Results | Sequence[Results], folder: Path | str) -> Pat
     at which it was used. Weights are not copied: README.txt has the network's hash.
 
     Args:
-        results: of one experiment or of several: whole, or those that ``select`` leaves.
+        given: of one experiment or of several: whole, or those that ``select`` leaves.
         folder: is made, and appears complete or not at all.
 
     Returns:
@@ -49,35 +72,43 @@ def export_runs(results: Results | Sequence[Results], folder: Path | str) -> Pat
 
     Raises:
         UsageError: the folder is there already, or no run has a picture.
-        StorageError: a manifest cannot be read, or something cannot be written.
+        StorageError: a manifest cannot be read, or something cannot be copied.
     """
-    given, folder = [results] if isinstance(results, Results) else list(results), Path(folder)
-    if folder.exists() or folder.is_symlink():
-        raise UsageError(f"{folder} is there already; name a folder that is not, or remove it first.")
-    runs = {run.id: (one, run) for one in given for run in one.all_runs if run.part != "again" and _has_picture(run)}
+    folder = Path(folder)
+    _check_new(folder)
+    runs: dict[str, tuple[Run, Manifest]] = {}
+    for one in given:
+        for run in one.all_runs:
+            is_meant = run.part != "again" or one.is_part
+            if is_meant and run.manifest is not None and run.folder.image_path.exists():
+                runs.setdefault(run.id, (run, run.manifest))
     if not runs:
         names = ", ".join(str(one.folder) for one in given)
         raise UsageError(f"No run of {names} has a picture yet, so there is nothing to export; see harness status.")
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
-        (temporary / "images").mkdir(parents=True)
-        told = [_export(run, one, temporary) for one, run in runs.values()]
-        whole = [line for one in given if not one.is_part for line in _copy_whole(one, temporary)]
-        (temporary / "README.txt").write_text("\n".join([*_head(len(runs)), *whole, "", *told]))
-        if not any((temporary / "images").iterdir()):
-            (temporary / "images").rmdir()
+        temporary.mkdir()
+        told = [_export(run, manifest, temporary) for run, manifest in runs.values()]
+        whole = [_copy_whole(one, temporary) for one in given if not one.is_part]
+        (temporary / "README.txt").write_text("\n".join([*_head(len(runs)), *filter(None, whole), "", *told]))
         temporary.rename(folder)
     except OSError as error:
         raise StorageError(
-            f"{folder} could not be written ({error.strerror or error}); free some space, or name another folder."
+            f"{folder} could not be written ({error.filename or folder}: {error.strerror}); see to that, or name "
+            "another folder."
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
-def _has_picture(run: Run) -> bool:
-    return run.manifest is not None and run.folder.image_path.exists()
+def _check_new(folder: Path) -> None:
+    if (folder / CELLS).exists() or (folder / "manifest.json").exists():
+        raise UsageError(f"{folder} is a folder of runs; name a new folder to export to behind it.")
+    if folder.exists() or folder.is_symlink():
+        raise UsageError(f"{folder} is there already; name a folder that is not.")
+    if not folder.absolute().parent.is_dir():
+        raise UsageError(f"There is no folder {folder.parent} to export to; make it, or name another.")
 
 
 def _head(num_runs: int) -> list[str]:
@@ -86,128 +117,137 @@ def _head(num_runs: int) -> list[str]:
         "style transfer (Gatys, Ecker & Bethge, CVPR 2016).",
         "",
         "*.png is a picture, *.yaml its transfer in full, *.csv its losses by evaluation, *.json how and when it was",
-        "computed and what was measured. With harness installed, and in this folder, each command below computes its",
-        "picture again: a run of the same id.",
+        "computed and what was measured. With the same version of harness, and in this folder, each command below",
+        "computes its picture again: a run of the same id where nothing below is said to be missing or another.",
         "",
     ]
 
 
-def _copy_whole(results: Results, folder: Path) -> list[str]:
+def _copy_whole(results: Results, folder: Path) -> str:
     """An experiment's figures and claims, and the line that says so."""
-    there = [name for name in OF_A_WHOLE if (results.folder / name).exists()]
-    for name in there:
-        shutil.copyfile(results.folder / name, folder / f"{results.name}-{name}")
-    kind = "sweep" if results.is_sweep else "experiment"
-    copied = f": {', '.join(f'{results.name}-{name}' for name in there)}" if there else ""
-    return [f"Of the {kind} {results.name}, by {results.command}{copied}."]
+    copied = []
+    for name in OF_ONE_GRID:
+        target = folder / f"{results.name}-{name}"
+        if target.suffix in (".png", ".pdf", ".md") and (results.folder / name).exists() and not target.exists():
+            shutil.copyfile(results.folder / name, target)
+            copied.append(target.name)
+    return f"Of {results.name}: {', '.join(copied)}." if copied else ""
 
 
-def _export(run: Run, results: Results, folder: Path) -> str:
+def _export(run: Run, manifest: Manifest, folder: Path) -> str:
     """Copy one run; what README.txt says of it."""
-    manifest = run.manifest
-    assert manifest is not None
-    stem = f"{_file_name(run.name)}-{run.id}"
-    names, images = _copy_images(run, manifest, folder)
-    plugins, about_plugins = _copy_plugins(run, folder)
-    transfer = _renamed(run.transfer.plain(), names)
-    head = f"# {run.name}, run {run.id} of {results.name}.\n# In this folder: harness run {stem}.yaml\n"
-    (folder / f"{stem}.yaml").write_text(
-        head + dump_yaml({**({"plugins": plugins} if plugins else {}), "transfer": transfer})
-    )
+    images, plugins = list(_images(run, manifest)), list(_plugins(run, manifest))
+    weights = run.transfer.weights
+    if isinstance(weights, WeightsPath):
+        images.append(_File(weights.file, f"weights/{Path(weights.file).name}", None, ""))
+    names = {file.given: file.name for file in (*images, *plugins) if file.given != file.name}
+    label = _renamed(dict(run.label), names)
+    stem = f"{_file_name(_without_folders(run.name, names))}-{manifest.id}"
+    for file in (*images, *plugins):
+        if file.source is not None:
+            (folder / file.name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(file.source, folder / file.name)
+    named = {"plugins": [file.name for file in plugins]} if plugins else {}
+    transfer = {name: value for name, value in run.transfer.plain().items() if is_used(run.transfer.method, name)}
+    head = f"# Run {run.id}. In this folder: harness run {stem}.yaml\n"
+    (folder / f"{stem}.yaml").write_text(head + dump_yaml({**named, "transfer": _renamed(transfer, names)}))
+    kept = replace(manifest, label=label, tracking={}, trials=())
+    (folder / f"{stem}.json").write_text(_without_folders(kept.to_json(), names))
     shutil.copyfile(run.folder.image_path, folder / f"{stem}.png")
-    shutil.copyfile(run.folder.path / "manifest.json", folder / f"{stem}.json")
     if run.folder.history_path.exists():
         shutil.copyfile(run.folder.history_path, folder / f"{stem}.csv")
-    provenance = manifest.provenance
-    made = ", ".join(f"{name} {provenance['versions'][name]}" for name in ("harness", "torch", "python"))
-    numbers = [f"{name} {value:.4g}" for name, value in run.metrics.items() if value is not None]
-    lines = [
-        f"{stem}.png",
-        f"    {run.name}; it {run.status.value}" + (f": {run.reason}" if run.reason else ""),
-        *(f"    {line}" for line in (*images, *about_plugins)),
-        f"    made with {made}, {provenance['started']}, on {provenance['device']}",
-        *([f"    {', '.join(numbers)}"] if numbers else []),
-        f"    harness run {stem}.yaml",
-        "",
-    ]
-    return "\n".join(lines)
+    return "\n".join([f"{stem}.png", *(f"    {line}" for line in _about(run, manifest, [*images, *plugins])), ""])
 
 
-def _copy_images(run: Run, manifest: Manifest, folder: Path) -> tuple[dict[str, str], list[str]]:
-    """Copy what a run was made from: the new names by slot, and a line about each for README.txt."""
-    names: dict[str, str] = {}
-    told: list[str] = []
-    files: Mapping[str, Mapping[str, str]] = manifest.provenance["files"]
-    for slot, given in image_slots(run.transfer):
-        sha256 = files.get(slot, {}).get("sha256", "")
-        source, is_as_used = _original(given, sha256), False
-        if source is None and slot in run.sources and run.sources[slot].exists():
-            source, is_as_used = run.sources[slot], True
-        if source is None:
-            told.append(f"{slot}: {Path(given).name}, sha256 {sha256}; not here: its file is gone or another by now")
-            continue
-        # A mixture's paintings count in the order of their names, which is that of the sum and part of the id.
-        order = f"{int(slot.split('.')[1]):02d}-" if slot.startswith("style.") else ""
-        stem = _file_name(Path(given).stem)
-        names[slot] = f"images/{order}{stem}-{(image_hash(source) if is_as_used else sha256)[:8]}{source.suffix}"
-        shutil.copyfile(source, folder / names[slot])
-        of_another = "; its file is gone or another by now: this is it as it was used, and gives another id"
-        told.append(f"{slot}: {names[slot]}, sha256 {sha256}{of_another if is_as_used else ''}")
-    if network := files.get("weights", {}).get("network"):
+def _about(run: Run, manifest: Manifest, files: Sequence[_File]) -> Iterator[str]:
+    names = {file.given: file.name for file in files}
+    made = manifest.provenance
+    yield _without_folders(f"{run.name}; it {run.status.value}" + (f": {run.reason}" if run.reason else ""), names)
+    yield from (file.about for file in files if file.about)
+    if network := made["files"].get("weights", {}).get("network"):
         weights = run.transfer.weights
-        told.append(f"weights: {weights if isinstance(weights, str) else weights.model_dump()}, network {network}")
-    return names, told
+        if isinstance(weights, str):
+            yield f"weights: {weights}, network {network}"
+        else:
+            yield f"weights: {names.get(getattr(weights, 'file', ''), 'see the YAML')}, not here, network {network}"
+    versions = ", ".join(f"{name} {made['versions'][name]}" for name in ("harness", "torch", "python"))
+    commit = f" (commit {made['commit']})" if made["commit"] else ""
+    yield f"made with {versions}{commit}, {made['started']}, on {made['device']}"
+    numbers = [f"{name} {value:.4g}" for name, value in run.metrics.items() if value is not None]
+    yield ", ".join(numbers)
+    yield f"harness run {_file_name(_without_folders(run.name, names))}-{manifest.id}.yaml"
+
+
+def _images(run: Run, manifest: Manifest) -> Iterator[_File]:
+    """What a run was made from.
+
+    A mixture's paintings count in the order of their names, which is that of the sum and part of the id: each new name
+    begins with the painting's number.
+    """
+    for slot, given in image_slots(run.transfer):
+        if not is_used(run.transfer.method, slot):
+            continue
+        sha256 = manifest.provenance["files"][slot]["sha256"]
+        order = f"{int(slot.split('.')[1]):02d}-" if slot.startswith("style.") else ""
+        stem, suffix = _file_name(Path(given).stem), Path(given).suffix
+        if (source := _original(given, sha256)) is not None:
+            name = f"images/{order}{stem}-{sha256[:8]}{source.suffix}"
+            yield _File(given, name, source, f"{slot}: {name}, sha256 {sha256}")
+        elif slot in run.sources and run.sources[slot].exists():
+            name = f"images/{order}{stem}-as_used.png"
+            about = f"{slot}: {name}, as it was used; its own file, sha256 {sha256}, is gone or another by now"
+            yield _File(given, name, run.sources[slot], f"{about}: another id")
+        else:
+            name = f"images/{order}{stem}-{sha256[:8]}{suffix}"
+            about = f"{slot}: {name}, sha256 {sha256}, is missing: gone or another by now; put the file there"
+            yield _File(given, name, None, about)
 
 
 def _original(given: str, sha256: str) -> Path | None:
-    """The file that a run was made from, where it still is that."""
+    """The image that a run was made from, where its file is still that."""
     try:
         path = find_image(given)
-        return path if image_hash(path) == sha256 else None
-    except ImageError:
+        return path if file_sha256(path) == sha256 else None
+    except (ImageError, OSError):
         return None
 
 
-def _copy_plugins(run: Run, folder: Path) -> tuple[list[str], list[str]]:
-    names: list[str] = []
-    told: list[str] = []
+def _plugins(run: Run, manifest: Manifest) -> Iterator[_File]:
+    """What a run's experiment names; of those that its picture depends on the manifest has the hash."""
+    noted: Mapping[str, str] = manifest.provenance["plugins"]
     for given in run.plugins:
         path = Path(given).expanduser()
-        if path.suffix != ".py":  # an installed package's
-            names.append(given)
-            told.append(f"plugin: {given}, to be installed")
-        elif path.is_file():
-            (folder / "plugins").mkdir(exist_ok=True)
-            shutil.copyfile(path, folder / "plugins" / path.name)
-            names.append(f"plugins/{path.name}")
-            told.append(f"plugin: plugins/{path.name}, sha256 {image_hash(path)}")
+        if not is_file(given):
+            yield _File(given, given, None, f"plugin: {given}, of an installed package")
+        elif not path.is_file():
+            name = f"plugins/{path.stem}-{noted.get(given, 'missing')[:8]}.py"
+            yield _File(given, name, None, f"plugin: {name} is missing; put the file there")
         else:
-            names.append(given)
-            told.append(f"plugin: {given}; not here: the file is gone")
-    return names, told
+            sha256 = file_sha256(path)
+            name = f"plugins/{path.stem}-{sha256[:8]}.py"
+            changed = "; it has changed since: another id" if noted.get(given, sha256) != sha256 else ""
+            yield _File(given, name, path, f"plugin: {name}, sha256 {sha256}{changed}")
 
 
-def _renamed(data: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """A transfer's plain data with its images by their new names."""
-    transfer = dict(data)
-    if "content" in names:
-        transfer["content"] = names["content"]
-    if isinstance(data["style"], str):
-        transfer["style"] = names.get("style", data["style"])
-    else:
-        transfer["style"] = {
-            names.get(f"style.{k}", image): {
-                key: names.get(f"style.{k}.{key}", value) if isinstance(value, str) else value
-                for key, value in part.items()
-            }
-            for k, (image, part) in enumerate(data["style"].items())
-        }
-    if data.get("segmentation"):
-        sides = data["segmentation"].items()
-        transfer["segmentation"] = {side: names.get(f"segmentation.{side}", given) for side, given in sides}
-    if "start" in names:
-        transfer["start"] = {**data["start"], "file": names["start"]}
-    return transfer
+def _renamed(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """A transfer's fields, or a label, with files by their new names."""
+    return {
+        field: _deeply(value, names) if field in OF_FILES or not isinstance(value, str) else value
+        for field, value in fields.items()
+    }
+
+
+def _deeply(data: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(data, Mapping):
+        return {names.get(key, key): _deeply(value, names) for key, value in data.items()}
+    return names.get(data, data) if isinstance(data, str) else data
+
+
+def _without_folders(text: str, names: Mapping[str, str]) -> str:
+    """A text in which files in folders have their new names."""
+    for given in sorted((given for given in names if "/" in given), key=len, reverse=True):
+        text = text.replace(given, names[given])
+    return text
 
 
 def _file_name(text: str) -> str:

@@ -36,6 +36,15 @@ DRIVER_LOCK = ".driver.lock"
 EARLIER = "earlier"
 """Folder of what was asked for before."""
 
+REPEATS = "repeats"
+"""Folder of runs that were computed a second time."""
+
+OF_ONE_GRID = (
+    "figure.png", "figure.pdf", "curves.png", "curves.pdf",
+    "front.png", "front.pdf", "search.png", "search.pdf", "claims.json", "claims.md", "experiment.yaml", CELLS,
+)  # fmt: skip
+"""Files of an experiment's folder that another grid would replace."""
+
 
 @dataclass(frozen=True)
 class Results:
@@ -135,7 +144,7 @@ class Results:
         text, to group by); each dotted field of the transfer in which runs differ; the comparable numbers; the
         run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, as in W&B. What is not there is None.
         Where runs were measured on different embedded networks, ``measured_on`` says which, and of these numbers only
-        those of the installed one are there.
+        those of the installed one are there; of a plugin's measure, none where its content was not always the same.
 
         Raises:
             StorageError: a manifest cannot be read.
@@ -192,8 +201,7 @@ def load_whole(path: Path | str) -> Results:
         StorageError: a manifest in it cannot be read.
     """
     folder = Path(path)
-    above = folder.resolve().parent
-    of_runs = above.parent if above.name == EARLIER and (above.parent / CELLS).exists() else folder
+    of_runs = grid_above(folder) or folder
     try:
         data = yaml.safe_load((folder / "experiment.yaml").read_text())
         cells = json.loads((folder / CELLS).read_text())
@@ -223,6 +231,21 @@ def _of_one_run(folder: Path) -> Results:
             if found:
                 return replace(results, all_runs=found, is_part=True)
     raise UsageError(f"{folder} is one run's folder, and no experiment's now; what it holds is in its manifest.json.")
+
+
+def grid_above(folder: Path) -> Path | None:
+    """The experiment's folder in which an earlier grid's lies, and all runs of both; None of any other folder."""
+    above = folder.resolve().parent
+    return above.parent if above.name == EARLIER and (above.parent / CELLS).exists() else None
+
+
+def storage_of(folder: Path) -> tuple[str, str | None] | None:
+    """The study of a grid or a search, and where it is kept if not in the experiment's own journal."""
+    try:
+        cells = json.loads((folder / CELLS).read_text())
+        return cells["study"], cells["storage"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def experiments_in(folder: Path) -> list[Path]:

@@ -116,7 +116,7 @@ class MeasuredAlike:
                 )
             else:
                 told.append(f"{_measure_of(key)} was measured by different contents of its plugin ({names}): left out.")
-        told += ["The same harness run or sweep again measures the other pictures anew."] if told else []
+        told += ["The same harness run or sweep again measures what is left out anew."] if told else []
         return " ".join(told)
 
     def metrics(self, run: MeasuredRun) -> Metrics:

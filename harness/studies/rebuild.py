@@ -12,6 +12,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from harness.results.results import REPEATS
 from harness.runs.store import RunFolder
 from harness.studies.internals import add_trial
 from harness.studies.session import LOST, REASON, Asked, open_study
@@ -52,7 +53,7 @@ def trial_records(folder: Path, study: str) -> list[dict[str, Any]]:
         StorageError: a manifest cannot be read.
     """
     found: dict[int, dict[str, Any]] = {}
-    for path in sorted([*folder.glob("*/manifest.json"), *folder.glob("repeats/*/manifest.json")]):
+    for path in sorted([*folder.glob("*/manifest.json"), *folder.glob(f"{REPEATS}/*/manifest.json")]):
         manifest = RunFolder(path.parent).manifest()
         for record in manifest.trials if manifest else ():
             if record["study"] == study and "state" not in found.get(record["number"], {}):

@@ -104,6 +104,12 @@ def location(storage: BaseStorage) -> str:
     return without_password(inner.url) if isinstance(inner, RDBStorage) else type(inner).__name__
 
 
+def is_gone(given: str) -> bool:
+    """Whether what ``--storage`` said is a file that is not there any more."""
+    url = _url_of(given)
+    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
+
+
 @contextmanager
 def explained(storage: BaseStorage) -> Iterator[None]:
     """Turn what goes wrong in a storage into a sentence, and keep Optuna's warnings to ourselves.
