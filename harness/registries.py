@@ -163,6 +163,8 @@ class Registry(Generic[T]):
 _loading: list[Plugin | None] = []
 """The plugin being loaded, innermost last; None while a module of the harness is."""
 _loaded: dict[Path, Plugin] = {}
+_failed: dict[tuple[Path, str], PluginError] | None = None
+"""What came of files, by their hashes, inside ``each_once``."""
 _registries: list[Registry[Any]] = []
 
 
@@ -173,6 +175,17 @@ def new_registry(
     registry: Registry[Any] = Registry(kind, homes, check, own)
     _registries.append(registry)
     return registry
+
+
+@contextmanager
+def each_once() -> Iterator[None]:
+    """While a file is read with all its profiles, a plugin that fails is carried out once, not for each of them."""
+    global _failed
+    _failed = {}
+    try:
+        yield
+    finally:
+        _failed = None
 
 
 def load_plugins(names: Iterable[str]) -> tuple[Plugin, ...]:
@@ -236,6 +249,8 @@ def _load(name: str, path: Path) -> Plugin:
         return before
     if before is not None:
         _forget(before)
+    if _failed is not None and (path, plugin.sha256) in _failed:
+        raise _failed[path, plugin.sha256]
     # A package's own module under its own name, so that it can import its neighbours.
     module_name = _module_of(name) or f"harness_plugin_{path.stem}_{plugin.sha256[:12]}"
     spec = importlib.util.spec_from_file_location(module_name, path)
@@ -251,7 +266,9 @@ def _load(name: str, path: Path) -> Plugin:
         sys.modules.pop(module_name, None)
         _forget(plugin)
         if isinstance(error, UsageError) and not isinstance(error, PluginError):
-            raise PluginError(f"{_line_of(plugin, error)}: {error}") from error
+            raise PluginError(f"{_line_of(plugin, error)}: {error}") from error  # it may be another's name: not kept
+        if isinstance(error, PluginError) and _failed is not None:
+            _failed[path, plugin.sha256] = error
         raise
     finally:
         _loading.pop()

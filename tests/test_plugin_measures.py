@@ -331,6 +331,16 @@ def test_measures_say_what_they_ask_for() -> None:
     assert is_of_a_set(measure["pair_distance"]) and not is_of_a_set(measure["ssim"])
 
 
+def test_a_plugin_that_fails_is_carried_out_once_however_many_profiles_there_are() -> None:
+    written("broken.py", 'with open("times.txt", "a") as file:\n    file.write("x")\n1 / 0\n')
+    profiles = "profiles: {a: {transfer: {steps: 5}}, b: {transfer: {steps: 4}}}\n"
+    file = written("a.yaml", f"{TRANSFER}plugins: [broken.py]\n{profiles}")
+    (fault,) = faults_of(file)
+    assert "broken.py:3: ZeroDivisionError" in fault and Path("times.txt").read_text() == "x"
+    faults_of(file)
+    assert Path("times.txt").read_text() == "xx", "what it imports may be mended by now"
+
+
 def test_a_fault_passes_no_traceback_on_and_keeps_its_cause() -> None:
     use_plugins([str(written("sharp.py", FAULTY))])
     image = np.zeros((64, 64, 3))

@@ -23,7 +23,7 @@ from harness.config.space_checks import shape_problems
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
 from harness.errors import ConfigError, Fault, UsageError
-from harness.registries import Plugin, use_plugins
+from harness.registries import Plugin, each_once, use_plugins
 
 Definition = TypeVar("Definition", Experiment, Sweep)
 FaultOfImage = Callable[[str], str | None]
@@ -61,8 +61,9 @@ def resolve_all(
     if profile is not None and profile not in profiles:
         faults.append(Fault(f"--profile {profile}", "", unknown_name(profile, profiles, "profile")))
         profile = None
-    others = [(other, resolve(source, model, other, ())) for other in profiles if other != profile]
-    resolved = resolve(source, model, profile, words, fault_of_image)  # the last, so that its plugins stay
+    with each_once():
+        others = [(other, resolve(source, model, other, ())) for other in profiles if other != profile]
+        resolved = resolve(source, model, profile, words, fault_of_image)  # the last, so that its plugins stay
     unread = {(fault.where, fault.field) for fault in source.faults}  # values that YAML could not give
     faults += [fault for fault in resolved.faults if (fault.where, fault.field) not in unread]
     selecting = selector_faults(source.data, source.located, ("claims", "repeat"))
