@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ORDER = ("cli", "driver", "claims", "studies", "results", "engines", "tracking", "runs", "measures", "core", "config")
+ORDER = ("cli", "driver", "claims", "studies", "engines", "tracking", "results", "runs", "measures", "core", "config")
 LAYER_OF = {
     "harness.__main__": "cli",
     "harness.cli": "cli",

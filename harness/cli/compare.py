@@ -32,7 +32,7 @@ from harness.config.claims import LOSSES
 from harness.errors import UsageError
 from harness.measures.names import ON_VGG16
 from harness.results import Part
-from harness.runs.measured import MeasuredAlike
+from harness.results.alike import MeasuredAlike
 from harness.runs.store import write_atomically
 
 WHOLE_FIELDS = ("content_layers", "style_layers", "style")

@@ -18,7 +18,7 @@ from harness.config.identity import picture_key
 from harness.config.methods import is_used
 from harness.errors import StorageError, UsageError
 from harness.results import CELLS, Part, Run, load_whole
-from harness.runs.measured import MeasuredAlike
+from harness.results.alike import MeasuredAlike
 from harness.runs.store import RunFolder, Status
 
 COLUMNS: tuple[str, ...] = (*COMPARABLE, "evaluations", "seconds")

@@ -21,52 +21,38 @@ Finite = Annotated[float, number("number")]
 Whole = Annotated[int, number("integer")]
 
 
-class Log(Strict):
+class Range(Strict):
+    """Numbers between two bounds; the one field of each kind, called as the kind, holds both."""
+
+    @property
+    def low(self) -> Any:
+        """The smallest value."""
+        [(_, (low, _))] = self
+        return low
+
+    @property
+    def high(self) -> Any:
+        """The largest value."""
+        [(_, (_, high))] = self
+        return high
+
+
+class Log(Range):
     """A float between two bounds > 0, uniform in its logarithm."""
 
     log: tuple[Finite, Finite]
 
-    @property
-    def low(self) -> float:
-        """The smallest value."""
-        return self.log[0]
 
-    @property
-    def high(self) -> float:
-        """The largest value."""
-        return self.log[1]
-
-
-class Uniform(Strict):
+class Uniform(Range):
     """A float between two bounds."""
 
     uniform: tuple[Finite, Finite]
 
-    @property
-    def low(self) -> float:
-        """The smallest value."""
-        return self.uniform[0]
 
-    @property
-    def high(self) -> float:
-        """The largest value."""
-        return self.uniform[1]
-
-
-class Integer(Strict):
+class Integer(Range):
     """An integer between two bounds, both included."""
 
     integer: tuple[Whole, Whole]
-
-    @property
-    def low(self) -> int:
-        """The smallest value."""
-        return self.integer[0]
-
-    @property
-    def high(self) -> int:
-        """The largest value."""
-        return self.integer[1]
 
 
 class Choice(Strict):

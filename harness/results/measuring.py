@@ -18,7 +18,8 @@ from harness.measures.calling import call_measure
 from harness.measures.names import ON_VGG16
 from harness.measures.of_features import NEEDS_VGG16
 from harness.registries import asked_by, measure, use_plugins
-from harness.runs.measured import MeasuredAlike, is_of_now
+from harness.results.alike import MeasuredAlike
+from harness.runs.measured import is_of_now
 from harness.runs.store import Status
 
 if TYPE_CHECKING:

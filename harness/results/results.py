@@ -25,8 +25,8 @@ from harness.config.strict import WRITTEN
 from harness.config.sweep import Sweep
 from harness.config.yaml_source import flow
 from harness.errors import UsageError
+from harness.results.alike import MeasuredAlike, measured_by
 from harness.results.run import Run, is_locked, label_name, run_of
-from harness.runs.measured import MeasuredAlike, measured_by
 from harness.runs.store import Status
 
 CELLS = "cells.json"

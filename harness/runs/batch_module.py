@@ -141,6 +141,40 @@ class BatchModule(pl.LightningModule):
         return records
 
 
+class UnoptimisedRows(BatchModule):
+    """Rows of a method without parameters, losses or failures of single rows.
+
+    Args:
+        progress: the batch's.
+        steps: evaluations of a row's whole run.
+    """
+
+    def __init__(self, progress: Progress, steps: int) -> None:
+        super().__init__(progress, steps, steps)
+        self._active = sorted(self.rows_inside)
+
+    @property
+    def active(self) -> list[int]:
+        """The slots without their picture."""
+        return self._active
+
+    def statuses(self) -> list[RowStatus]:
+        """A row that fails ends its batch's pass, with a sentence."""
+        return [RowStatus.RUNNING] * len(self.evaluation)
+
+    def drop(self, rows: Iterable[int]) -> None:
+        """Take rows out."""
+        leaving = set(rows)
+        self._active = [row for row in self._active if row not in leaving]
+
+    def columns_of(self, row: int) -> tuple[str, ...]:
+        """The usual ones."""
+        return ("total", "content", "style")
+
+    def configure_optimizers(self) -> None:
+        """There is nothing to optimise."""
+
+
 class UntilDone:
     """Lightning's data source: one empty batch after another while any row is active."""
 

@@ -13,23 +13,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from harness.images.resize import to_array, to_tensor
-from harness.optim import RowStatus
 from harness.registries import blame, blamed, method
-from harness.runs.batch_module import BatchModule, Progress, Record
+from harness.runs.batch_module import Progress, Record, UnoptimisedRows
 from harness.runs.prepare import Prepared, Row
 
 FARTHEST = 1.0
 """How far outside [0, 1] values may lie, to be clipped; beyond it they are taken for another range."""
 
 
-class FunctionRows(BatchModule):
+class FunctionRows(UnoptimisedRows):
     """Calls the method once for every row.
 
     Args:
@@ -39,25 +38,10 @@ class FunctionRows(BatchModule):
     """
 
     def __init__(self, rows: Sequence[Row], prepared: Prepared, progress: Progress) -> None:
-        super().__init__(progress, 1, 1)
+        super().__init__(progress, 1)
         self._rows = rows
         self._prepared = prepared
-        self._active = list(range(len(rows)))
         self._pictures: dict[int, Tensor] = {}
-
-    @property
-    def active(self) -> list[int]:
-        """The slots without a picture."""
-        return self._active
-
-    def statuses(self) -> list[RowStatus]:
-        """A row that fails ends its batch's pass, with the plugin's sentence."""
-        return [RowStatus.RUNNING] * len(self._rows)
-
-    def drop(self, rows: Iterable[int]) -> None:
-        """Take rows out."""
-        leaving = set(rows)
-        self._active = [row for row in self._active if row not in leaving]
 
     def row_state(self, row: int) -> Mapping[str, Tensor]:
         """Nothing goes on from between: a row without its picture begins again."""
@@ -69,13 +53,6 @@ class FunctionRows(BatchModule):
     def best_image(self, row: int) -> Tensor:
         """The picture."""
         return self._pictures[row]
-
-    def columns_of(self, row: int) -> tuple[str, ...]:
-        """The usual ones, in which nothing stands."""
-        return ("total", "content", "style")
-
-    def configure_optimizers(self) -> None:
-        """There is nothing to optimise."""
 
     def training_step(self, batch: object, batch_idx: int) -> None:
         """Make the next row's picture; Lightning asks once more when there is none left."""

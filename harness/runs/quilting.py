@@ -14,13 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.optim import RowStatus
 from harness.quilting import Quilting
-from harness.runs.batch_module import BatchModule, Progress, Record
+from harness.runs.batch_module import Progress, Record, UnoptimisedRows
 from harness.runs.iterates import is_log_spaced
 
 
-class QuiltedRows(BatchModule):
+class QuiltedRows(UnoptimisedRows):
     """Quilts every row, block row by block row.
 
     Args:
@@ -37,26 +36,10 @@ class QuiltedRows(BatchModule):
         pace_s: float = 0.5,
         rungs: Iterable[int] = (),
     ) -> None:
-        num_steps = quiltings[0].num_steps
-        super().__init__(progress, num_steps, num_steps)
+        super().__init__(progress, quiltings[0].num_steps)
         self.quiltings = quiltings
         self.pace_s = pace_s
         self.rungs = frozenset(rungs)
-        self._active = list(range(len(quiltings)))
-
-    @property
-    def active(self) -> list[int]:
-        """The slots still quilted."""
-        return self._active
-
-    def statuses(self) -> list[RowStatus]:
-        """Nothing can fail or stall here."""
-        return [RowStatus.RUNNING] * len(self.quiltings)
-
-    def drop(self, rows: Iterable[int]) -> None:
-        """Take rows out."""
-        leaving = set(rows)
-        self._active = [row for row in self._active if row not in leaving]
 
     def row_state(self, row: int) -> Mapping[str, Tensor]:
         """The canvas and where the next block goes."""
@@ -70,17 +53,10 @@ class QuiltedRows(BatchModule):
         """The canvas."""
         return self.quiltings[row].picture.clamp(0, 1).float()
 
-    def columns_of(self, row: int) -> tuple[str, ...]:
-        """The errors."""
-        return ("total", "content", "style")
-
     def final_losses(self, lines: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
         """Means over the last iteration: a line is one row of blocks, and the last line only the bottom one's."""
         last = lines[-self.quiltings[0].levels[-1].num_rows :]
         return {name: math.fsum(line[name] for line in last) / len(last) for name in ("total", "content", "style")}
-
-    def configure_optimizers(self) -> None:
-        """There is nothing to optimise."""
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Quilt one row of blocks of every active row, several times."""

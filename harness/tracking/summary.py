@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from harness.config.transfer import Transfer
-from harness.runs.measured import MeasuredAlike
-from harness.runs.store import Manifest, Metrics, RunFolder, Status
+from harness.results import Results
+from harness.results.alike import MeasuredAlike
+from harness.runs.store import Manifest, Status
 from harness.tracking.mirror import end_service, mirror_settings, remove_folders
 from harness.tracking.mode import ModeName, import_wandb, sync_command, wandb_folder
 from harness.tracking.records import NUM_NAME_CHARACTERS, comparable, init_arguments, plain, plain_field, wandb_id
@@ -31,67 +30,7 @@ CLAIM_COLUMNS = ("says", "where", "measured", "bound", "verdict", "margin", "bec
 logger = logging.getLogger("harness.tracking")
 
 
-class SummarisedRun(Protocol):
-    """What the summary needs of a run (``harness.results.Run``)."""
-
-    @property
-    def id(self) -> str:
-        """The run id."""
-
-    @property
-    def label(self) -> Mapping[str, Any]:
-        """What sets it apart."""
-
-    @property
-    def part(self) -> str:
-        """``grid``, ``repeat`` or ``again``."""
-
-    @property
-    def transfer(self) -> Transfer:
-        """Resolved."""
-
-    @property
-    def folder(self) -> RunFolder:
-        """Its files."""
-
-    @property
-    def manifest(self) -> Manifest | None:
-        """None where it has not begun."""
-
-    @property
-    def status(self) -> Status:
-        """What became of it."""
-
-    @property
-    def reason(self) -> str:
-        """Why it failed or ended early."""
-
-    @property
-    def metrics(self) -> Metrics:
-        """The comparable numbers."""
-
-
-class Summarised(Protocol):
-    """What the summary needs of an experiment (``harness.results.Results``)."""
-
-    @property
-    def folder(self) -> Path:
-        """Of the experiment."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def definition(self) -> Any:
-        """The experiment or sweep, with its ``tracking``."""
-
-    @property
-    def all_runs(self) -> Sequence[SummarisedRun]:
-        """Its runs."""
-
-
-def write_summary(results: Summarised, mode: ModeName, directory: Path) -> str:
+def write_summary(results: Results, mode: ModeName, directory: Path) -> str:
     """Write an experiment's summary run, replacing an earlier one.
 
     Args:
@@ -121,7 +60,7 @@ def write_summary(results: Summarised, mode: ModeName, directory: Path) -> str:
     return sentence
 
 
-def table_of_runs(results: Summarised) -> tuple[list[str], list[list[Any]]]:
+def table_of_runs(results: Results) -> tuple[list[str], list[list[Any]]]:
     """The columns and rows of the table of runs: what sets them apart, status, numbers; a row per run.
 
     The last column is the final image's path, None where there is none.
@@ -153,7 +92,7 @@ def _union(mappings: Any) -> list[str]:
     return list(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
-def _write(results: Summarised, mode: ModeName, directory: Path) -> None:
+def _write(results: Results, mode: ModeName, directory: Path) -> None:
     wandb = import_wandb()
     tracking = results.definition.tracking.model_dump(mode="json")
     identity = wandb_id(results.name, SUMMARY)
@@ -198,5 +137,5 @@ def _claims(path: Path) -> list[dict[str, Any]]:
     return [claim for claim in found if isinstance(claim, dict)]
 
 
-def _counts(results: Summarised) -> dict[str, int]:
+def _counts(results: Results) -> dict[str, int]:
     return {f"num_{status.name.lower()}": sum(run.status is status for run in results.all_runs) for status in Status}

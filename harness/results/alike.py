@@ -1,0 +1,90 @@
+"""Numbers of runs beside each other: only those that were measured with the same network, or plugin, are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from harness.errors import HarnessError
+from harness.measures.names import ON_EMBEDDED
+from harness.results.run import Run
+from harness.runs.measured import EMBEDDED, measured_on
+from harness.runs.store import Metrics
+
+
+class MeasuredAlike:
+    """Runs' numbers, of which those on the embedded network are all of one, and those of a plugin of one content of it.
+
+    Where all were measured alike, with whatever that was, nothing is left out. Else the numbers on the installed
+    network are kept, and in place of the others, and of all by a plugin's measure, stands None.
+
+    Args:
+        runs: that stand beside each other.
+    """
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        found: dict[str, dict[str, None]] = {}
+        for run in runs:
+            for key, sha256 in _hashes(run).items():
+                found.setdefault(key, {})[sha256] = None
+        self._mixed = {key: tuple(hashes) for key, hashes in found.items() if len(hashes) > 1}
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether there are several embedded networks, so that some of the numbers on them are left out."""
+        return EMBEDDED in self._mixed
+
+    @property
+    def sentence(self) -> str:
+        """Why something is left out; empty where nothing is."""
+        told = []
+        for key, hashes in self._mixed.items():
+            names = ", ".join(sha256[:8] for sha256 in hashes)
+            if key == EMBEDDED:
+                told.append(
+                    f"{', '.join(ON_EMBEDDED[:-1])} and {ON_EMBEDDED[-1]} were measured on different embedded networks "
+                    f"({names}), which do not compare: only those of the installed one, {measured_on()[EMBEDDED][:8]}, "
+                    "are shown."
+                )
+            else:
+                told.append(f"{_measure_of(key)} was measured by different contents of its plugin ({names}): left out.")
+        told += ["The same harness run or sweep again measures what is left out anew."] if told else []
+        return " ".join(told)
+
+    def metrics(self, run: Run) -> Metrics:
+        """A run's numbers."""
+        hashes = _hashes(run) if self._mixed else {}
+        kept = measured_on()[EMBEDDED] if self.is_mixed else ""
+        lost = {
+            name
+            for key, sha256 in hashes.items()
+            if key in self._mixed and (key != EMBEDDED or sha256 != kept)
+            for name in _names(key)
+        }
+        return {name: None if name in lost else value for name, value in run.metrics.items()} if lost else run.metrics
+
+
+def measured_by(run: Run) -> str | None:
+    """The hash of the embedded network that measured a run; None where it has no such number."""
+    return _hashes(run).get(EMBEDDED)
+
+
+def _measure_of(key: str) -> str:
+    return key.removesuffix("()")
+
+
+def _names(key: str) -> Collection[str]:
+    """The numbers that a key of ``measured_on`` is about."""
+    return ON_EMBEDDED if key == EMBEDDED else (_measure_of(key),)
+
+
+def _hashes(run: Run) -> Mapping[str, str]:
+    """What a run's numbers were measured with, of those that it has."""
+    try:
+        noted = run.manifest.measured_on if run.manifest else {}
+        return {
+            key: sha256
+            for key, sha256 in noted.items()
+            if any(run.metrics.get(name) is not None for name in _names(key))
+        }
+    except HarnessError:  # a damaged manifest: whoever reads its numbers says so
+        return {}
