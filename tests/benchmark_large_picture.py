@@ -15,7 +15,8 @@ from pathlib import Path
 
 import torch
 
-from harness.config.transfer import Lbfgs, PyramidLevel, Transfer
+from harness.config.transfer import Transfer
+from harness.config.transfer_parts import Lbfgs, PyramidLevel
 from harness.images.library import find_image
 from harness.runs.batch import Execution, run_batch
 from harness.runs.prepare import Row

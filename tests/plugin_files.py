@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import registries
 from harness.registries import Plugin, load_plugins
+from harness.registries import registry as registries
 
 
 def naming(folder: Path, *names: str) -> str:

@@ -16,7 +16,8 @@ from harness.cli.app import app
 from harness.config import load_experiment
 from harness.config.levels import AUTO_SIDE_PX, auto_pyramid, levels_of, num_evaluations
 from harness.config.sweep import Sweep
-from harness.config.transfer import PyramidLevel, Transfer
+from harness.config.transfer import Transfer
+from harness.config.transfer_parts import PyramidLevel
 from harness.driver.jobs import Job, make_jobs
 from harness.driver.sizes import Reach, resolve_pyramid
 from harness.errors import ConfigError

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from harness.config import Transfer, fields_of, load_experiment, load_sweep, parameters, params_of
 from harness.config.fields import set_field
 from harness.config.styles import image_slots, paintings_of, path_of_slot, shortest
-from harness.config.transfer import PyramidLevel
+from harness.config.transfer_parts import PyramidLevel
 
 FILE = "transfer: {content: a, style: %s}\n%s"
 

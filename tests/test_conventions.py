@@ -11,7 +11,7 @@ from tiny_vgg import photograph, tiny_state
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from harness.config.transfer import Convention
+from harness.config.transfer_parts import Convention
 from harness.features.vgg import VGG
 from harness.objective.conventions import CONVENTIONS
 from harness.objective.explain import convert

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.cli.fetch import FETCHED
-from harness.config.transfer import WeightsName
+from harness.config.transfer_parts import WeightsName
 from harness.downloads import Progress
 from harness.errors import DownloadError, HarnessError, StorageError, WeightsError
 from harness.features import sources

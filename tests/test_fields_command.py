@@ -15,7 +15,8 @@ from harness.config import LAYERS, Transfer
 from harness.config.describing import Described, describe, fields_of_transfer, sections
 from harness.config.experiment import Experiment
 from harness.config.sweep import Sweep
-from harness.registries import Registry, _own
+from harness.registries import Registry
+from harness.registries.registry import _own
 
 
 def printed(*words: str) -> str:

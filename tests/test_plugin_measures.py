@@ -165,7 +165,7 @@ def test_measures_are_looked_up_among_the_plugins_that_the_file_names() -> None:
     assert "claims.0.measure: got 'sharpness'; allowed: one of reference_content, " in fault
     assert "one of your own is found where plugins: [FILE.py] names its file" in fault
     assert load_experiment(unnamed, ["plugins=[sharp.py]"]).experiment.plugins == ("sharp.py",)
-    assert "plugins" not in load_experiment(unnamed, ["claims="]).data, "as before there were any"
+    assert load_experiment(unnamed, ["claims="]).data["plugins"] == []
     [fault] = faults_of(named, "claims.0.measure=x", "plugins.0=x")[:1]
     assert "is a list; give it as a whole" in fault
 

@@ -18,7 +18,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry[object]]:
     made = new_registry("thing")
     monkeypatch.setattr(registries, "thing", made, raising=False)
     yield made
-    registries._registries.remove(made)
+    registries.registry._registries.remove(made)
 
 
 def plugin(folder: Path, text: str, name: str = "mine.py") -> str:

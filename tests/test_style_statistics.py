@@ -13,7 +13,6 @@ from tiny_vgg import photograph, tiny_state
 from torch import Tensor
 
 import harness
-from harness import registries
 from harness.config import Transfer, load_experiment
 from harness.driver.jobs import make_jobs
 from harness.errors import ConfigError, PluginError
@@ -23,6 +22,7 @@ from harness.objective.gradient import evaluate
 from harness.objective.rows import Objective, RowObjective
 from harness.objective.style_statistics import StyleStatistic
 from harness.registries import Plugin
+from harness.registries import registry as registries
 from harness.runs.batch import Execution, run_batch
 from harness.runs.prepare import tile_px_of
 from harness.runs.store import RunFolder

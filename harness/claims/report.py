@@ -18,7 +18,7 @@ from rich.text import Text
 from harness.claims.records import Finding, Number, State, Verdict
 from harness.config.claims import Claim
 from harness.config.styles import paintings_of
-from harness.config.transfer import Weights, WeightsNetwork, WeightsPath
+from harness.config.transfer_parts import Weights, WeightsNetwork, WeightsPath
 from harness.config.yaml_source import flow
 from harness.results import Results, label_name
 from harness.runs.store import write_atomically

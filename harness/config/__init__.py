@@ -15,7 +15,8 @@ from harness.config.located import Located
 from harness.config.search import Budget, MedianPruner, NoPruner, Nsga2, Qmc, Random, SuccessiveHalving, Tpe
 from harness.config.space import choice_names, fields_of, parameters, params_of
 from harness.config.sweep import LoadedSweep, Sweep
-from harness.config.transfer import Adam, Convention, Lbfgs, StartFile, Transfer, WeightsPath, WeightsUrl
+from harness.config.transfer import Transfer
+from harness.config.transfer_parts import Adam, Convention, Lbfgs, StartFile, WeightsPath, WeightsUrl
 from harness.config.yaml_source import dump_yaml
 
 __all__ = [

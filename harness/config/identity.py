@@ -13,7 +13,8 @@ from typing import Any
 
 from harness.config.methods import has_network, is_used
 from harness.config.styles import image_slots
-from harness.config.transfer import StartFile, Transfer, WeightsNetwork
+from harness.config.transfer import Transfer
+from harness.config.transfer_parts import StartFile, WeightsNetwork
 from harness.registries import Plugin, Registry, method, network, style_statistic, term
 
 NUMERICS = 2

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from harness.config.methods import is_used
 from harness.config.strict import MINIMUM_SIZE_PX
-from harness.config.transfer import PyramidLevel, Transfer
+from harness.config.transfer import Transfer
+from harness.config.transfer_parts import PyramidLevel
 
 AUTO = "auto"
 AUTO_SIZES = (1 / 4, 1 / 2)

@@ -31,7 +31,8 @@ from harness.config.search import (
 from harness.config.sentences import GRID, Problem, problems
 from harness.config.space_checks import read_space, value_problems
 from harness.config.strict import WRITTEN, Plugins, Strict, Text
-from harness.config.transfer import PyramidLevel, Transfer
+from harness.config.transfer import Transfer
+from harness.config.transfer_parts import PyramidLevel
 from harness.errors import ConfigError
 from harness.registries import Plugin
 

@@ -12,7 +12,7 @@ import torch
 
 from harness.config.methods import QUILTING, has_network
 from harness.config.styles import paintings_of
-from harness.config.transfer import Lbfgs
+from harness.config.transfer_parts import Lbfgs
 from harness.driver.jobs import Job
 from harness.features.networks import PluginNetwork
 from harness.features.vgg import VGG

@@ -13,7 +13,7 @@ from harness.config.located import Path as Steps
 from harness.config.methods import QUILTING, has_network
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.sweep import LoadedSweep
-from harness.config.transfer import PyramidLevel
+from harness.config.transfer_parts import PyramidLevel
 from harness.downloads import Progress
 from harness.driver.sizes import (
     Reach,

@@ -22,7 +22,7 @@ from typing import Any
 
 from harness.config.methods import is_used
 from harness.config.styles import image_slots
-from harness.config.transfer import WeightsPath
+from harness.config.transfer_parts import WeightsPath
 from harness.config.yaml_source import dump_yaml
 from harness.downloads import file_sha256
 from harness.errors import ImageError, StorageError, UsageError

@@ -18,7 +18,7 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor
 
-from harness.config.transfer import Lbfgs
+from harness.config.transfer_parts import Lbfgs
 from harness.errors import OutOfMemory, PluginError
 from harness.measures.comparable import Comparable
 from harness.runs.again import can_be_brought_up_to_date, measure_again

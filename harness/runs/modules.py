@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.config.levels import Level, levels_of, num_evaluations, sizes_of
-from harness.config.transfer import Adam, Lbfgs, Transfer
+from harness.config.transfer import Transfer
+from harness.config.transfer_parts import Adam, Lbfgs
 from harness.features.networks import PluginNetwork
 from harness.features.vgg import VGG
 from harness.images.resize import fit_longer_side, resize

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from harness.config.methods import has_network
 from harness.config.styles import Painting, paintings_of
-from harness.config.transfer import Transfer, WeightsNetwork, WeightsUrl
+from harness.config.transfer import Transfer
+from harness.config.transfer_parts import WeightsNetwork, WeightsUrl
 from harness.features.networks import PluginNetwork, plugin_network, require_named_layers
 from harness.features.normalise import normalised_state
 from harness.features.sources import (
