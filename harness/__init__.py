@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from harness.features.networks import NodeNetwork
     from harness.results import Results
 
+from harness.errors import UsageError
 from harness.registries import measure, method, network, style_statistic, term
 
 __all__ = [
@@ -231,8 +232,14 @@ def remove(what: Results | Path | str | Sequence[Results | Path | str]) -> None:
 
 
 def _results(what: Results | Path | str | Sequence[Results | Path | str]) -> list[Results]:
-    given = [what] if isinstance(what, str | Path) or not isinstance(what, Sequence) else what
-    return [load(one) if isinstance(one, str | Path) else one for one in given]
+    from harness.results import Results
+
+    found = []
+    for one in [what] if isinstance(what, str | Path | Results) or not isinstance(what, Sequence) else what:
+        if not isinstance(one, str | Path | Results):
+            raise UsageError(f"Give results (harness.load, select) or folders of them; got {type(one).__name__}.")
+        found.append(load(one) if isinstance(one, str | Path) else one)
+    return found
 
 
 def node_network(

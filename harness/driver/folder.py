@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,22 @@ def finished_elsewhere(out: Path, job: Job) -> Path | None:
     return None
 
 
+@contextmanager
+def hold_runs(folders: Sequence[Path]) -> Iterator[None]:
+    """Hold the locks of runs' folders, all or none, so that nobody works on them; links are nobody's.
+
+    Raises:
+        StorageError: one is in use.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, len(folders) + 1024)), hard))
+    with ExitStack() as held:
+        for folder in folders:
+            if folder.is_dir() and not folder.is_symlink():
+                held.enter_context(RunFolder(folder))
+        yield
+
+
 def forget(folders: Sequence[Path]) -> None:
     """Take runs' folders away, all of them or, where one is in use, none; a linked one only loses its link.
 
@@ -182,13 +199,15 @@ def forget(folders: Sequence[Path]) -> None:
     Raises:
         StorageError: one is in use.
     """
-    with ExitStack() as held:
-        for folder in folders:
-            if folder.exists() and not folder.is_symlink():
-                held.enter_context(RunFolder(folder))
-        for folder in folders:
-            if folder.is_symlink():
-                folder.unlink()
-            elif folder.exists():
-                (folder / "manifest.json").unlink(missing_ok=True)
-                shutil.rmtree(folder)
+    with hold_runs(folders):
+        remove_runs(folders)
+
+
+def remove_runs(folders: Sequence[Path]) -> None:
+    """Take folders away that are held."""
+    for folder in folders:
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():
+            (folder / "manifest.json").unlink(missing_ok=True)
+            shutil.rmtree(folder)

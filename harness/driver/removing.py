@@ -10,19 +10,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.driver.folder import FROM_PYTHON, forget
+from harness.driver.folder import FROM_PYTHON, hold_runs, remove_runs
 from harness.errors import HarnessError, StorageError, UsageError
 from harness.results import CELLS, DRIVER_LOCK, Results
-from harness.results.results import EARLIER, OF_ONE_GRID, REPEATS, grid_above, storage_of
+from harness.results.results import EARLIER, OF_ONE_GRID, REPEATS, folders_of, grid_above, storage_of
 from harness.runs.store import RunFolder
 from harness.studies.artifacts import ARTIFACTS
 from harness.studies.storage import JOURNAL, forget_study, hold_study, is_gone, open_storage
 
 RUN = re.compile("[0-9a-f]{12}")
-"""What a run's folder, or a link in its place, is called; anything else was put there by somebody."""
+"""What a run's folder, or a link in its place, is called."""
 
-OF_AN_EXPERIMENT = (*OF_ONE_GRID, JOURNAL, EARLIER, "sources", ARTIFACTS, "wandb", "logs", DRIVER_LOCK)
-"""What the harness writes into a whole experiment's folder beside its runs."""
+OF_AN_EXPERIMENT = (*OF_ONE_GRID, JOURNAL, "wandb")
+"""What the harness writes into an experiment's folder beside its runs."""
+
+INSIDE = {"sources": r"[0-9a-f]{8,}(-.*)?\.png", ARTIFACTS: "[0-9a-f]{32}", "logs": r".*\.log"}
+"""Its folders of files, and what those are called; whatever else lies there, or beside them, is the user's."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,7 @@ def plan_removal(given: Sequence[Results], keeps_studies: bool = False) -> Remov
     real = {path for path in runs if not path.is_symlink()}
     linking = (link for out in sorted({_experiment_of(path).parent for path in real}) for link in _links_in(out))
     links = tuple(link for link in linking if link.resolve() in real and link not in runs)
-    files = tuple(path for folder in whole for name in OF_AN_EXPERIMENT if (path := folder / name).exists())
-    files += tuple(path for folder in whole if _is_from_python(path := folder / f"{folder.name}.yaml"))
+    files = tuple(path for folder in whole for path in _files_in(folder))
     studies: dict[str, tuple[str, ...]] = {}
     for folder in whole if not keeps_studies else ():
         for storage, names in _studies_of(folder).items():
@@ -97,19 +99,23 @@ def remove(removal: Removal) -> None:
         with ExitStack() as held:
             for folder in dict.fromkeys([*removal.experiments, *map(_experiment_of, removal.links)]):
                 held.enter_context(hold_study(folder))
+            held.enter_context(hold_runs(removal.runs))
             storages = {given: open_storage(given, Path()) for given in removal.studies if not is_gone(given)}
             for given, storage in storages.items():
                 for name in removal.studies[given]:
                     forget_study(storage, name)
-            forget(removal.runs)
+            remove_runs(removal.runs)
             for link in removal.links:
                 link.unlink(missing_ok=True)
-            last = [path for path in removal.files if path.name in ("experiment.yaml", CELLS)]
-            for path in [*(path for path in removal.files if path not in last), *last]:
-                _remove(path)
+            for path in removal.files:
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
             for folder in removal.experiments:
-                (folder / DRIVER_LOCK).unlink(missing_ok=True)
-                for empty in (folder / REPEATS, folder):
+                (folder / DRIVER_LOCK).unlink(missing_ok=True)  # held, so it is there
+                inner = [folder / name for name in (EARLIER, REPEATS, *INSIDE)]
+                for empty in (*(folder / EARLIER).glob("*"), *inner, folder):
                     if empty.is_dir() and not any(empty.iterdir()):
                         empty.rmdir()
     except OSError as error:
@@ -129,29 +135,52 @@ def _experiment_of(run: Path) -> Path:
     return run.parents[1] if run.parent.name == REPEATS else run.parent
 
 
+def _files_in(folder: Path) -> list[Path]:
+    """What the harness wrote into an experiment's folder beside its runs; what says that it is one comes last."""
+    found = [folder / name for name in OF_AN_EXPERIMENT]
+    found += [path for name, called in INSIDE.items() for path in folder.glob(f"{name}/*") if _is(called, path)]
+    grids = [path for path in folder.glob(f"{EARLIER}/*") if _is("[0-9a-f]{8}", path)]
+    found += [grid / name for grid in grids for name in OF_ONE_GRID]
+    found += [path] if _is_from_python(path := folder / f"{folder.name}.yaml") else []
+    last = (folder / "experiment.yaml", folder / CELLS)
+    return [path for path in (*(path for path in found if path not in last), *last) if path.exists()]
+
+
+def _is(called: str, path: Path) -> bool:
+    return re.fullmatch(called, path.name) is not None
+
+
 def _runs_in(folder: Path) -> list[Path]:
     """Every run of an experiment's folder, of whatever grid, links too, and links to what is gone."""
+    grids = [folder, *sorted(folder.glob(f"{EARLIER}/*"))]
+    known = {cell for grid in grids for cell in folders_of(grid)}
     inside = [path for path in (*folder.glob("*"), *folder.glob(f"{REPEATS}/*")) if RUN.fullmatch(path.name)]
-    return sorted(path for path in inside if path.is_dir() or path.is_symlink())
+    return sorted(
+        path
+        for path in inside
+        if path.is_symlink() or (path / "transfer.yaml").exists() or str(path.relative_to(folder)) in known
+    )
 
 
 def _links_in(out: Path) -> Iterator[Path]:
     """The links to runs in the folder of all experiments."""
-    inside = sorted([*out.glob("*/*"), *out.glob(f"*/{REPEATS}/*")])
+    experiments = [path for path in sorted(out.glob("*")) if path.is_dir() and not path.is_symlink()]
+    inside = (path for folder in experiments for path in (*folder.glob("*"), *folder.glob(f"{REPEATS}/*")))
     return (path for path in inside if path.is_symlink() and RUN.fullmatch(path.name))
 
 
 def _studies_of(folder: Path) -> dict[str, tuple[str, ...]]:
     """The studies in databases that asked for a whole experiment's runs, today's and those of earlier grids."""
     of_grids = [found for path in (folder, *sorted((folder / EARLIER).glob("*"))) if (found := storage_of(path))]
-    names = dict.fromkeys(study for study, _ in of_grids)
+    asking = [study for study, _ in of_grids]
     for path in _runs_in(folder):
         try:
             manifest = None if path.is_symlink() else RunFolder(path).manifest()
         except HarnessError:  # a damaged one goes like the others
             continue
-        asking = (record["study"] for record in manifest.trials) if manifest else ()
-        names |= dict.fromkeys(study for study in asking if re.fullmatch(f"{folder.name}-[0-9a-f]{{8}}", study))
+        asking += [record["study"] for record in manifest.trials] if manifest else []
+    own = f"{re.escape(folder.name)}-[0-9a-f]{{8}}"  # a copied folder's are the original's
+    names = dict.fromkeys(study for study in asking if re.fullmatch(own, study))
     return {storage: tuple(names) for storage in dict.fromkeys(storage for _, storage in of_grids) if storage}
 
 
@@ -168,10 +197,3 @@ def _num_bytes(paths: Sequence[Path]) -> int:
     files = (file for path in paths for file in ([path] if path.is_file() else path.rglob("*")))
     sizes = {(of.st_dev, of.st_ino): of.st_size for file in files if file.is_file() and (of := file.lstat())}
     return sum(sizes.values())
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

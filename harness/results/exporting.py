@@ -12,6 +12,7 @@ Nothing in it names the sender's folders, project or database.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -34,6 +35,12 @@ from harness.runs.store import Manifest
 
 MAX_LABEL = 60
 """Letters of a label in a file's name; file systems allow 255 bytes."""
+
+PAINTING = re.compile("images/[0-9][0-9]-")
+"""What the names of a mixture's files begin with."""
+
+FOLDERS = re.compile(r"(?<![\w.:/~])~?(?:/[^\s/'\"`,;:)\]}]+)+/(?=[^\s/])")
+"""The folders of an absolute path in a text."""
 
 OF_FILES = ("content", "style")
 """The fields that name an image by a text alone; ``start`` and ``weights`` say other things that way."""
@@ -125,12 +132,19 @@ def _head(num_runs: int) -> list[str]:
 
 def _copy_whole(results: Results, folder: Path) -> str:
     """An experiment's figures and claims, and the line that says so."""
+    own = results.name if results.folder.resolve().name == results.name else f"{results.name}-{results.folder.name}"
+    num_before = len([path for path in folder.glob(f"{own}-*figure.png")])
+    own += f"-{num_before + 1}" if num_before else ""
     copied = []
     for name in OF_ONE_GRID:
-        target = folder / f"{results.name}-{name}"
-        if target.suffix in (".png", ".pdf", ".md") and (results.folder / name).exists() and not target.exists():
-            shutil.copyfile(results.folder / name, target)
-            copied.append(target.name)
+        source, target = results.folder / name, folder / f"{own}-{name}"
+        if not source.exists() or target.suffix not in (".png", ".pdf", ".md"):
+            continue
+        if target.suffix == ".md":
+            target.write_text(_without_folders(source.read_text(), {}))
+        else:
+            shutil.copyfile(source, target)
+        copied.append(target.name)
     return f"Of {results.name}: {', '.join(copied)}." if copied else ""
 
 
@@ -140,7 +154,9 @@ def _export(run: Run, manifest: Manifest, folder: Path) -> str:
     weights = run.transfer.weights
     if isinstance(weights, WeightsPath):
         images.append(_File(weights.file, f"weights/{Path(weights.file).name}", None, ""))
-    names = {file.given: file.name for file in (*images, *plugins) if file.given != file.name}
+    # A painting keeps its number, also where the same file is a mask or the start.
+    by_place = sorted((*images, *plugins), key=lambda file: PAINTING.match(file.name) is not None)
+    names = {file.given: file.name for file in by_place if file.given != file.name}
     label = _renamed(dict(run.label), names)
     stem = f"{_file_name(_without_folders(run.name, names))}-{manifest.id}"
     for file in (*images, *plugins):
@@ -151,19 +167,20 @@ def _export(run: Run, manifest: Manifest, folder: Path) -> str:
     transfer = {name: value for name, value in run.transfer.plain().items() if is_used(run.transfer.method, name)}
     head = f"# Run {run.id}. In this folder: harness run {stem}.yaml\n"
     (folder / f"{stem}.yaml").write_text(head + dump_yaml({**named, "transfer": _renamed(transfer, names)}))
-    kept = replace(manifest, label=label, tracking={}, trials=())
-    (folder / f"{stem}.json").write_text(_without_folders(kept.to_json(), names))
+    kept = json.loads(replace(manifest, label=label, tracking={}, trials=()).to_json())
+    text = json.dumps(kept, indent=2, ensure_ascii=False)
+    (folder / f"{stem}.json").write_text(_without_folders(text, names) + "\n")
     shutil.copyfile(run.folder.image_path, folder / f"{stem}.png")
     if run.folder.history_path.exists():
         shutil.copyfile(run.folder.history_path, folder / f"{stem}.csv")
-    return "\n".join([f"{stem}.png", *(f"    {line}" for line in _about(run, manifest, [*images, *plugins])), ""])
+    about = _about(run, manifest, names, [file.about for file in (*images, *plugins) if file.about])
+    return "\n".join([f"{stem}.png", *(f"    {line}" for line in about), f"    harness run {stem}.yaml", ""])
 
 
-def _about(run: Run, manifest: Manifest, files: Sequence[_File]) -> Iterator[str]:
-    names = {file.given: file.name for file in files}
+def _about(run: Run, manifest: Manifest, names: Mapping[str, str], files: Sequence[str]) -> Iterator[str]:
     made = manifest.provenance
     yield _without_folders(f"{run.name}; it {run.status.value}" + (f": {run.reason}" if run.reason else ""), names)
-    yield from (file.about for file in files if file.about)
+    yield from files
     if network := made["files"].get("weights", {}).get("network"):
         weights = run.transfer.weights
         if isinstance(weights, str):
@@ -175,7 +192,6 @@ def _about(run: Run, manifest: Manifest, files: Sequence[_File]) -> Iterator[str
     yield f"made with {versions}{commit}, {made['started']}, on {made['device']}"
     numbers = [f"{name} {value:.4g}" for name, value in run.metrics.items() if value is not None]
     yield ", ".join(numbers)
-    yield f"harness run {_file_name(_without_folders(run.name, names))}-{manifest.id}.yaml"
 
 
 def _images(run: Run, manifest: Manifest) -> Iterator[_File]:
@@ -188,13 +204,13 @@ def _images(run: Run, manifest: Manifest) -> Iterator[_File]:
         if not is_used(run.transfer.method, slot):
             continue
         sha256 = manifest.provenance["files"][slot]["sha256"]
-        order = f"{int(slot.split('.')[1]):02d}-" if slot.startswith("style.") else ""
+        order = f"{int(slot.split('.')[1]):02d}-" if re.fullmatch(r"style\.\d+", slot) else ""
         stem, suffix = _file_name(Path(given).stem), Path(given).suffix
         if (source := _original(given, sha256)) is not None:
             name = f"images/{order}{stem}-{sha256[:8]}{source.suffix}"
             yield _File(given, name, source, f"{slot}: {name}, sha256 {sha256}")
         elif slot in run.sources and run.sources[slot].exists():
-            name = f"images/{order}{stem}-as_used.png"
+            name = f"images/{order}{stem}-as_used-{run.sources[slot].stem}.png"
             about = f"{slot}: {name}, as it was used; its own file, sha256 {sha256}, is gone or another by now"
             yield _File(given, name, run.sources[slot], f"{about}: another id")
         else:
@@ -214,18 +230,19 @@ def _original(given: str, sha256: str) -> Path | None:
 
 def _plugins(run: Run, manifest: Manifest) -> Iterator[_File]:
     """What a run's experiment names; of those that its picture depends on the manifest has the hash."""
-    noted: Mapping[str, str] = manifest.provenance["plugins"]
+    noted = {Path(given).name: sha256 for given, sha256 in manifest.provenance["plugins"].items()}
     for given in run.plugins:
         path = Path(given).expanduser()
+        then = noted.get(path.name, "")
         if not is_file(given):
-            yield _File(given, given, None, f"plugin: {given}, of an installed package")
+            yield _File(given, given, None, f"plugin: {given}, of an installed package{then and f', sha256 {then}'}")
         elif not path.is_file():
-            name = f"plugins/{path.stem}-{noted.get(given, 'missing')[:8]}.py"
+            name = f"plugins/{path.stem}-{then[:8] or 'missing'}.py"
             yield _File(given, name, None, f"plugin: {name} is missing; put the file there")
         else:
             sha256 = file_sha256(path)
             name = f"plugins/{path.stem}-{sha256[:8]}.py"
-            changed = "; it has changed since: another id" if noted.get(given, sha256) != sha256 else ""
+            changed = "; it has changed since: another id" if then not in ("", sha256) else ""
             yield _File(given, name, path, f"plugin: {name}, sha256 {sha256}{changed}")
 
 
@@ -244,10 +261,10 @@ def _deeply(data: Any, names: Mapping[str, str]) -> Any:
 
 
 def _without_folders(text: str, names: Mapping[str, str]) -> str:
-    """A text in which files in folders have their new names."""
+    """A text in which files in folders have their new names, and others none but their own."""
     for given in sorted((given for given in names if "/" in given), key=len, reverse=True):
         text = text.replace(given, names[given])
-    return text
+    return FOLDERS.sub("", text)
 
 
 def _file_name(text: str) -> str:

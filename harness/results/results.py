@@ -189,8 +189,14 @@ def load(path: Path | str) -> Results:
         StorageError: a manifest in it cannot be read.
     """
     folder = Path(path)
-    is_runs = (folder / "manifest.json").exists() and not (folder / CELLS).exists()
-    return _of_one_run(folder) if is_runs else load_whole(folder)
+    if (folder / CELLS).exists():
+        return load_whole(folder)
+    if (found := _of_one_run(folder)) is not None:
+        return found
+    if (folder / "manifest.json").exists():
+        told = "is one run's folder, and no experiment's now; what it holds is in its manifest.json"
+        raise UsageError(f"{folder} {told}.")
+    return load_whole(folder)  # which says what it is
 
 
 def load_whole(path: Path | str) -> Results:
@@ -219,24 +225,32 @@ def load_whole(path: Path | str) -> Results:
         raise UsageError(f"{folder} cannot be read ({why}); run its experiment again: what is done is kept.") from error
 
 
-def _of_one_run(folder: Path) -> Results:
-    """The results of the experiment that a run's folder, or a link to one, lies in, with that run alone."""
+def _of_one_run(folder: Path) -> Results | None:
+    """The results of the experiment whose run's folder, or a link to one, this is or was, with that run alone."""
     here = os.path.abspath(folder)  # links are not followed: they are runs of their own experiment
     for parent in Path(here).parents[:2]:  # a run computed again lies in ``repeats``
         for grid in (parent, *sorted((parent / EARLIER).glob("*"))):
-            if not (grid / CELLS).exists():
+            if os.path.relpath(here, parent) not in folders_of(grid):
                 continue
             results = load_whole(grid)
             found = tuple(run for run in results.all_runs if os.path.abspath(run.folder.path) == here)
             if found:
                 return replace(results, all_runs=found, is_part=True)
-    raise UsageError(f"{folder} is one run's folder, and no experiment's now; what it holds is in its manifest.json.")
+    return None
 
 
 def grid_above(folder: Path) -> Path | None:
     """The experiment's folder in which an earlier grid's lies, and all runs of both; None of any other folder."""
     above = folder.resolve().parent
     return above.parent if above.name == EARLIER and (above.parent / CELLS).exists() else None
+
+
+def folders_of(folder: Path) -> list[str]:
+    """The runs' folders that a grid or a search has, relative to its experiment's; none where they cannot be read."""
+    try:
+        return [cell["folder"] for cell in json.loads((folder / CELLS).read_text())["cells"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def storage_of(folder: Path) -> tuple[str, str | None] | None:

@@ -36,7 +36,7 @@ from harness.config.strict import WRITTEN
 from harness.config.transfer import Transfer
 from harness.errors import StorageError
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the manifest; one of another version is not read while the harness's own is 0.x."""
 
 
@@ -80,7 +80,7 @@ class Manifest:
             what measured a sweep's own objectives; see ``harness.runs.measured``.
         unmeasured: why a number that was asked for could not be measured, a sentence for each.
         attempts: in order.
-        provenance: versions, commit, device, threads, batch, seeds, files.
+        provenance: versions, commit, device, threads, batch, seeds, files, plugins.
         tracking: project, tags and notes for W&B, and the words that repeat the run.
         trials: for each study that asked for this run: study, number, params, distributions, objectives; and, once the
             run has ended, state (``COMPLETE``, ``PRUNED``, ``FAIL``) and values. A deleted study is rebuilt from them.
