@@ -27,10 +27,10 @@ from harness.images.library import find_image
 from harness.objective.rows import Objective
 from harness.optim import BatchedLBFGS
 from harness.runs.batch import Execution, run_batch
-from harness.runs.module import StyleTransfer
-from harness.runs.modules import make_optimizer
+from harness.runs.module_makers import make_optimizer
 from harness.runs.prepare import Row, load_network, prepare_images, row_objective_of, start_image
 from harness.runs.store import Manifest
+from harness.runs.style_transfer import StyleTransfer
 from harness.tracking.mode import resolve_mode
 from harness.tracking.wandb_tracker import open_tracker
 

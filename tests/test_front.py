@@ -15,9 +15,9 @@ from results_folder import make_results_folder, picture
 from test_figures import page_of, pdf_text, positions
 
 from harness.figures.layout import Box, fitted
+from harness.figures.outcomes import caption_lines, non_dominated, outcomes, weights_line
 from harness.figures.placing import apart, capacity, nearest_point, place, spread
 from harness.figures.results import draw_results
-from harness.figures.trials import caption_lines, non_dominated, outcomes, weights_line
 from harness.results import load
 
 OBJECTIVES = ["reference_content", "reference_style"]

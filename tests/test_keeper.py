@@ -21,10 +21,10 @@ from harness.errors import StorageError
 from harness.runs.batch import Execution, run_batch
 from harness.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from harness.runs.keeper import Listener
-from harness.runs.module import StyleTransfer
 from harness.runs.prepare import Row
 from harness.runs.signals import Orders
 from harness.runs.store import Attempt, Manifest, RunFolder, Status
+from harness.runs.style_transfer import StyleTransfer
 from harness.runs.trials import record_trial
 
 

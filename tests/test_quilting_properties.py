@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from quilting_by_loops import error_map
 
 from harness.quilting import Quilting
+from harness.quilting.block_errors import BlockSearch
 from harness.quilting.copies import copied_share, longest_copy
 from harness.quilting.seam import kept_pixels
-from harness.quilting.search import BlockSearch
 
 # The cut
 

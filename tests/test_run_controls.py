@@ -133,7 +133,7 @@ def test_each_size_begins_with_the_best_picture_of_the_one_before(tmp_path: Path
     best = checkpoint.optimizer["best_image"]
     seen: list[torch.Tensor] = []
 
-    from harness.runs.module import StyleTransfer
+    from harness.runs.style_transfer import StyleTransfer
 
     def witness(keeper: Any) -> list[Any]:
         import pytorch_lightning as pl

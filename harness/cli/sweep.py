@@ -17,7 +17,7 @@ from harness.driver.carrying import local_devices
 from harness.driver.request import Request
 from harness.driver.sweep import SweepPlan, plan_sweep, run_sweep
 from harness.engines.devices import DeviceSpec
-from harness.figures.trials import non_dominated, objectives_of, outcomes
+from harness.figures.outcomes import non_dominated, objectives_of, outcomes
 from harness.results import Results
 
 NUM_SHOWN = 12

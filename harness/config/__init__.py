@@ -4,15 +4,15 @@ Nothing here imports torch, or opens any file but the YAML it is given and the p
 a measure is looked up.
 """
 
+from harness.config.cells import Cell
 from harness.config.claims import COMPARABLE, LOSSES, Claim, Repeat, matches, value_key
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
 from harness.config.experiment import Experiment, Figure, Tracking
-from harness.config.grid import Cell
 from harness.config.identity import NUMERICS, canonical_json, hashed_fields, run_id
 from harness.config.layers import LAYERS, LayerName
 from harness.config.loading import Loaded, load_experiment, load_sweep
 from harness.config.located import Located
-from harness.config.search import Budget, MedianPruner, NoPruner, Nsga2, Qmc, Random, SuccessiveHalving, Tpe
+from harness.config.samplers import Budget, MedianPruner, NoPruner, Nsga2, Qmc, Random, SuccessiveHalving, Tpe
 from harness.config.space import choice_names, fields_of, parameters, params_of
 from harness.config.sweep import LoadedSweep, Sweep
 from harness.config.transfer import Transfer

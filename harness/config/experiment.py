@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from harness.config.cells import Axes, Cases, Cell, enumerate_cells
 from harness.config.claims import Claim, Repeat, matches
 from harness.config.fields import nearest
-from harness.config.grid import Axes, Cases, Cell, enumerate_cells
 from harness.config.identity import picture_key
 from harness.config.located import Path
 from harness.config.methods import GATYS

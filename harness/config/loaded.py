@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.config.grid import Cell
+from harness.config.cells import Cell
 from harness.config.located import Located
 from harness.config.located import Path as Steps
 from harness.errors import Fault

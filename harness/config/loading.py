@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness.config.cells import Cell, override_words
 from harness.config.experiment import Experiment
 from harness.config.given import Spec, read_spec
-from harness.config.grid import Cell, override_words
 from harness.config.loaded import LoadedFile
 from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, mapping, varied_fields
 from harness.config.reading import Source

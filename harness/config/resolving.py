@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from harness.config.cells import enumerate_cells
 from harness.config.experiment import Experiment, grid_problems
 from harness.config.fields import unknown_name
-from harness.config.grid import enumerate_cells
 from harness.config.located import Located, Path
 from harness.config.overrides import SWEEP_ONLY, Overrides, forget_gone, lay_over, mapping, varies
 from harness.config.reading import Source

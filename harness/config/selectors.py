@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness.config.cells import combinations
 from harness.config.claims import COMPARABLE, LOSSES, matches, value_key
 from harness.config.fields import nearest, unknown_field
-from harness.config.grid import combinations
 from harness.config.located import Path
 from harness.config.sentences import Problem, shown
 from harness.config.styles import Painting, paintings_of

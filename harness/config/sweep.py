@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from harness.config.cells import Cell, override_words
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
 from harness.config.experiment import Figure, Tracking
 from harness.config.fields import set_field
-from harness.config.grid import Cell, override_words
 from harness.config.levels import AUTO
 from harness.config.loaded import LoadedFile
-from harness.config.search import (
+from harness.config.samplers import (
     Budget,
     MedianPruner,
     NoPruner,

@@ -3,10 +3,10 @@
     results     draw_results(results): everything there is to draw of an experiment or a sweep
     experiment  draw_experiment(results): figure, curves
     front       draw_front(results): a sweep with several objectives
-    search      draw_search(results): a sweep with one
-    trials      what a sweep's trials came to; non_dominated(values)
+    single_objective  draw_search(results): a sweep with one
+    outcomes    what a sweep's trials came to; non_dominated(values)
     placing     where pictures stand around a front
-    grid        Tile(image, caption, reason, above); draw_grid(tiles, …, path_png, path_pdf, scale)
+    panels      Tile(image, caption, reason, above); draw_grid(tiles, …, path_png, path_pdf, scale)
     curves      draw_curves(histories, path_png, path_pdf, looks)
     axes        scales and the numbers along them
     labels      values, layers, starts and cases as they stand in a figure

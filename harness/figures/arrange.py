@@ -122,7 +122,7 @@ def arrange(
     title: str,
     scale: int,
 ) -> Layout:
-    """Lay out a grid; see ``harness.figures.grid.draw_grid`` for the arguments and errors."""
+    """Lay out a grid; see ``harness.figures.panels.draw_grid`` for the arguments and errors."""
     num_rows, num_columns = len(tiles), len(tiles[0])
     sizes = _sizes(tiles, sources, scale)
     gap, pad, margin, cell_widths = sizes.gap, sizes.pad, sizes.margin, sizes.cell_widths

@@ -20,12 +20,9 @@ from harness.figures.axes import scale_for, set_scale
 from harness.figures.curves import PALETTE
 from harness.figures.experiment import shared_sources
 from harness.figures.files import both, figure_style
-from harness.figures.grid import draw, save_drawn
 from harness.figures.labels import escape
 from harness.figures.layout import Box, Label, Layout, Pixels, Tile
-from harness.figures.placing import Points, capacity, nearest_point, place, spread
-from harness.figures.text import DPI, TextBlock, fit, font
-from harness.figures.trials import (
+from harness.figures.outcomes import (
     TrialOutcome,
     caption_lines,
     counted,
@@ -34,6 +31,9 @@ from harness.figures.trials import (
     objectives_of,
     outcomes,
 )
+from harness.figures.panels import draw, save_drawn
+from harness.figures.placing import Points, capacity, nearest_point, place, spread
+from harness.figures.text import DPI, TextBlock, fit, font
 from harness.results import Results
 
 WIDTH_PX, HEIGHT_PX = 1568, 1088

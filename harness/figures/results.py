@@ -8,7 +8,7 @@ from harness.config.sweep import Sweep
 from harness.errors import UsageError
 from harness.figures.experiment import draw_experiment
 from harness.figures.front import draw_front
-from harness.figures.search import draw_search
+from harness.figures.single_objective import draw_search
 from harness.results import Results
 
 

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.images.colour import Y_OF_RGB
+from harness.quilting.block_errors import BlockSearch
 from harness.quilting.levels import Iteration, check, synthesis_level, transfer_levels
 from harness.quilting.seam import kept_pixels
-from harness.quilting.search import BlockSearch
 
 Floats = NDArray[np.float64]
 

@@ -142,9 +142,9 @@ own are weights in files, VGG-19's and VGG-16's."""
 
 method = new_registry(
     "method",
-    "harness.runs.modules",
+    "harness.runs.module_makers",
     check=_check_form("a method is a function, f(content, styles, *, transfer), that gives a picture"),
     own=("gatys", "quilting"),
 )
 """Ways to the picture: ``f(content, styles, *, transfer) -> picture``; see ``harness.runs.function_rows``. The
-harness's own advance in steps, and make the modules of ``harness.runs.modules``."""
+harness's own advance in steps, and make the modules of ``harness.runs.module_makers``."""

@@ -27,7 +27,7 @@ from harness.runs.checkpoint import load_checkpoint
 from harness.runs.finishing import Finishing
 from harness.runs.keeper import Keeper, Listener
 from harness.runs.measured import measured_on
-from harness.runs.modules import Execution, module_makers
+from harness.runs.module_makers import Execution, module_makers
 from harness.runs.prepare import Row, prepare_images, target_of
 from harness.runs.signals import Orders, on_signals
 from harness.runs.store import Manifest, RunFolder, Status

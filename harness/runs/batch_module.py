@@ -1,6 +1,6 @@
 """What the keeper of run folders needs of a batch, whatever its method: rows that advance, records of what they did.
 
-A method's LightningModule derives from ``BatchModule``: ``harness.runs.module`` is the paper's,
+A method's LightningModule derives from ``BatchModule``: ``harness.runs.style_transfer`` is the paper's,
 ``harness.runs.quilting`` the baseline's. Shapes: b rows recorded together, H × W pixels.
 """
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from harness.cli.signs import cell, named
 from harness.cli.tables import MISSING, line, num_of, shown, shown_label
 from harness.config.sweep import Sweep
-from harness.figures.trials import non_dominated
+from harness.figures.outcomes import non_dominated
 from harness.results.standing import Overall, Stage, Standing
 
 NUM_LAST_TRIALS = 8

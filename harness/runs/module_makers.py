@@ -23,7 +23,6 @@ from harness.quilting.levels import overlap_px
 from harness.registries import method
 from harness.runs.batch_module import BatchModule, Progress
 from harness.runs.function_rows import FunctionRows
-from harness.runs.module import StyleTransfer
 from harness.runs.prepare import (
     PRECISIONS,
     Prepared,
@@ -36,6 +35,7 @@ from harness.runs.prepare import (
     tile_px_of,
 )
 from harness.runs.quilting import QuiltedRows
+from harness.runs.style_transfer import StyleTransfer
 
 
 @dataclass(frozen=True)

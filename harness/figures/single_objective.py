@@ -16,11 +16,9 @@ from harness.figures.axes import scale_for, set_scale
 from harness.figures.curves import PALETTE
 from harness.figures.experiment import shared_sources, tile
 from harness.figures.files import both, figure_style
-from harness.figures.grid import draw, save_drawn
 from harness.figures.labels import escape, weight_caption
 from harness.figures.layout import Label, Layout, Panel, Tile
-from harness.figures.text import fit, font
-from harness.figures.trials import (
+from harness.figures.outcomes import (
     TrialOutcome,
     counted,
     objective_label,
@@ -29,6 +27,8 @@ from harness.figures.trials import (
     short_number,
     weights_line,
 )
+from harness.figures.panels import draw, save_drawn
+from harness.figures.text import fit, font
 from harness.results import Results
 
 RANKS = ("best", "2nd", "3rd", "4th", "5th")
