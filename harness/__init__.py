@@ -214,13 +214,14 @@ def export(what: Results | Path | str | Sequence[Results | Path | str], folder: 
     return export_runs(_results(what), folder)
 
 
-def remove(what: Results | Path | str | Sequence[Results | Path | str]) -> None:
+def remove(what: Results | Path | str | Sequence[Results | Path | str], keep_studies: bool = False) -> None:
     """Remove experiments or sweeps with their studies, or the runs that ``select`` leaves, and what links to them.
 
     Nobody is asked; ``harness remove`` does.
 
     Args:
         what: as of ``export``.
+        keep_studies: leave studies in a database alone.
 
     Raises:
         UsageError: it is an earlier grid as a whole, whose runs may be of today's too.
@@ -228,7 +229,7 @@ def remove(what: Results | Path | str | Sequence[Results | Path | str]) -> None:
     """
     from harness.driver import removing
 
-    removing.remove(removing.plan_removal(_results(what)))
+    removing.remove(removing.plan_removal(_results(what), keep_studies))
 
 
 def _results(what: Results | Path | str | Sequence[Results | Path | str]) -> list[Results]:

@@ -362,7 +362,7 @@ def test_nothing_goes_while_something_of_it_is_in_use_or_nobody_said_yes(tmp_pat
     study = optuna.create_study(storage=open_storage(database, tmp_path), study_name=first.study)
     with RunFolder(first.run(alpha=0.3).folder.path):
         result = invoke("remove", first.folder, other.folder, "--yes")
-    assert result.exit_code == 1 and "in use" in result.output
+    assert result.exit_code == 1 and "in use" in result.output and "--keep-studies" not in result.output
     assert study.study_name in [one.study_name for one in open_storage(database, tmp_path).get_all_studies()]
     with hold_study(other.folder):
         result = invoke("remove", first.folder, other.folder, "--yes")
@@ -427,6 +427,9 @@ def test_a_server_that_does_not_answer_is_said_and_its_study_can_be_left(tmp_pat
     database = "postgresql://nobody@127.0.0.1:1/none"
     (folder / "cells.json").write_text(json.dumps({**cells, "storage": database}))
     result = invoke("remove", folder, "--yes")
-    assert result.exit_code in (1, 2) and "--keep-studies" in result.output, result.output
+    assert result.exit_code == 1 and "--keep-studies" in result.output, result.output
     assert len(harness.load(folder).runs) == 1
+    shutil.copytree(folder, tmp_path / "copy" / "fig4")
     assert invoke("remove", folder, "--yes", "--keep-studies").exit_code == 0 and not folder.exists()
+    harness.remove(tmp_path / "copy" / "fig4", keep_studies=True)
+    assert not (tmp_path / "copy" / "fig4").exists()

@@ -335,7 +335,7 @@ def write_run(folder: Path, record: dict[str, Any], ended: dict[str, Any] | None
 
 
 def test_deleted_study_comes_back_in_every_storage(storage: BaseStorage, tmp_path: Path) -> None:
-    delete_and_rebuild(storage, "tpe", tmp_path)
+    assert len(delete_and_rebuild(storage, "tpe", tmp_path).study.trials) == 12
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

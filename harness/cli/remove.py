@@ -11,7 +11,7 @@ import typer
 from harness.cli.console import make_console
 from harness.cli.tables import line, num_of, short_path
 from harness.driver.removing import Removal, plan_removal, remove
-from harness.errors import HarnessError, StorageError, UsageError
+from harness.errors import StorageError, UsageError
 from harness.results import load
 
 
@@ -44,10 +44,6 @@ def remove_folders(paths: Sequence[Path], is_sure: bool, keeps_studies: bool) ->
         remove(removal)
     except KeyboardInterrupt:
         raise StorageError("Interrupted: some of it is removed. The same command removes the rest.") from None
-    except HarnessError as error:
-        if removal.studies:
-            raise type(error)(f"{error} --keep-studies leaves the study where it is.") from error
-        raise
     console.print(line("Removed."))
     for folder in removal.experiments:
         if folder.exists():

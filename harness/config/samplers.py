@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from harness.config.strict import Strict, number
+from harness.config.strict import Strict, expand_name, number
 
 FIRST_RUNG = 10
 """Loss evaluations before which a picture says nothing about its end."""
@@ -117,18 +117,13 @@ def _pruner_tag(data: Any) -> str | None:
     return tag if (tag := _named(data)) in ("<none>", "<median>", "<successive_halving>") else None
 
 
-def _expand_name(data: Any) -> Any:
-    """``tpe`` is short for ``{name: tpe}``."""
-    return {"name": data} if isinstance(data, str) else data
-
-
 Sampler = Annotated[
     Annotated[Tpe, Tag("<tpe>")]
     | Annotated[Random, Tag("<random>")]
     | Annotated[Nsga2, Tag("<nsga2>")]
     | Annotated[Qmc, Tag("<qmc>")],
     Discriminator(_sampler_tag),
-    BeforeValidator(_expand_name),
+    BeforeValidator(expand_name),
     Field(description="{name: tpe, random, nsga2 or qmc, seed: …}"),
 ]
 Pruner = Annotated[
@@ -136,7 +131,7 @@ Pruner = Annotated[
     | Annotated[MedianPruner, Tag("<median>")]
     | Annotated[SuccessiveHalving, Tag("<successive_halving>")],
     Discriminator(_pruner_tag),
-    BeforeValidator(_expand_name),
+    BeforeValidator(expand_name),
     Field(description="none, {name: median, …} or {name: successive_halving, …}"),
 ]
 

@@ -59,3 +59,8 @@ class Strict(BaseModel):
     """A frozen model that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def expand_name(data: Any) -> Any:
+    """``lbfgs`` is short for ``{name: lbfgs}``."""
+    return {"name": data} if isinstance(data, str) else data

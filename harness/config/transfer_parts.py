@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from harness.config.layers import LayerName, in_network_order
 from harness.config.registered import registered_in
-from harness.config.strict import Count, Path, Rate, Size, Strict, Weight, number
+from harness.config.strict import Count, Path, Rate, Size, Strict, Weight, expand_name, number
 from harness.registries import method, network, style_statistic, term
 
 Convention = Literal[
@@ -189,11 +189,6 @@ def _tag_of_optimiser(data: Any) -> str | None:
     return {"lbfgs": "<lbfgs>", "adam": "<adam>"}.get(named) if isinstance(named, str) else None
 
 
-def _expand_optimiser(data: Any) -> Any:
-    """``lbfgs`` is short for ``{name: lbfgs}``."""
-    return {"name": data} if isinstance(data, str) else data
-
-
 def _tag_of_pyramid(data: Any) -> str | None:
     if isinstance(data, str):
         return "<name>"
@@ -224,6 +219,6 @@ Weights = Annotated[
 Optimiser = Annotated[
     Annotated[Lbfgs, Tag("<lbfgs>")] | Annotated[Adam, Tag("<adam>")],
     Discriminator(_tag_of_optimiser),
-    BeforeValidator(_expand_optimiser),
+    BeforeValidator(expand_name),
     Field(description="lbfgs, adam, {name: lbfgs, …} or {name: adam, …}"),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ class Removal:
     links: tuple[Path, ...]
     experiments: tuple[Path, ...]
     files: tuple[Path, ...]
-    studies: dict[str, tuple[str, ...]]
+    studies: Mapping[str, Sequence[str]]
     num_bytes: int
 
 
@@ -100,10 +100,7 @@ def remove(removal: Removal) -> None:
             for folder in dict.fromkeys([*removal.experiments, *map(_experiment_of, removal.links)]):
                 held.enter_context(hold_study(folder))
             held.enter_context(hold_runs(removal.runs))
-            storages = {given: open_storage(given, Path()) for given in removal.studies if not is_gone(given)}
-            for given, storage in storages.items():
-                for name in removal.studies[given]:
-                    forget_study(storage, name)
+            _forget_studies(removal.studies)
             remove_runs(removal.runs)
             for link in removal.links:
                 link.unlink(missing_ok=True)
@@ -122,6 +119,16 @@ def remove(removal: Removal) -> None:
         raise StorageError(
             f"{error.filename or 'Something'} could not be removed ({error.strerror}); mend that, then remove the rest."
         ) from error
+
+
+def _forget_studies(studies: Mapping[str, Sequence[str]]) -> None:
+    try:
+        storages = {given: open_storage(given, Path()) for given in studies if not is_gone(given)}
+        for given, storage in storages.items():
+            for name in studies[given]:
+                forget_study(storage, name)
+    except HarnessError as error:
+        raise StorageError(f"{error} Nothing was removed; --keep-studies leaves the study where it is.") from error
 
 
 def _place(path: Path) -> Path:
