@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from harness.config import canonical_json
 from harness.config.fields import FIELDS, set_field
+from harness.config.identity import canonical_json
 from harness.config.levels import num_evaluations
 from harness.config.transfer import Transfer
 from harness.config.yaml_source import flow

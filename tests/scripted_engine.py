@@ -14,9 +14,10 @@ from typing import Any
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.config import Cell, Transfer
+from harness.config import Transfer
+from harness.config.cells import Cell
 from harness.config.dimensions import Integer
-from harness.config.sweep import Budget, Pruner, Random
+from harness.config.samplers import Budget, Pruner, Random
 from harness.driver.jobs import Job
 from harness.driver.loop import Driver, Interrupt, Settings
 from harness.engines.contract import Advanced, End, Ended, Event, Finished, Task

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex
-from harness.config.sweep import Budget, Nsga2, Qmc, Random, Sampler, Tpe
+from harness.config.samplers import Budget, Nsga2, Qmc, Random, Sampler, Tpe
 from harness.studies.journal import FlockLock
 from harness.studies.search import open_search
 from harness.studies.session import Asked, StudySession

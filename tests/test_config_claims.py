@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
-from harness.config import Claim, Experiment, Repeat, canonical_json, load_experiment, matches, value_key
-from harness.config.claims import COMPARABLE, LOSSES
+from harness.config import Experiment, load_experiment
+from harness.config.claims import COMPARABLE, LOSSES, Claim, Repeat, matches, value_key
+from harness.config.identity import canonical_json
 from harness.config.yaml_source import flow
 from harness.errors import ConfigError
 

@@ -7,7 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import harness.config.experiment as experiment_module
-from harness.config import LAYERS, Experiment, Transfer, dump_yaml, hashed_fields, load_experiment, run_id
+from harness.config import Experiment, Transfer, load_experiment
+from harness.config.identity import hashed_fields, run_id
+from harness.config.layers import LAYERS
+from harness.config.yaml_source import dump_yaml
 
 ROOT = Path(__file__).parents[1]
 FILE = """\

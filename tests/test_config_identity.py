@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugin_files import loaded
 
-from harness.config import Transfer, canonical_json, hashed_fields, load_experiment, run_id
+from harness.config import Transfer, load_experiment
 from harness.config.fields import FIELDS, set_field
-from harness.config.identity import identity, picture_key
+from harness.config.identity import canonical_json, hashed_fields, identity, picture_key, run_id
 from harness.config.methods import is_used
 from harness.config.styles import image_slots
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.config import Transfer, fields_of, load_experiment, load_sweep, parameters, params_of
+from harness.config import Transfer, load_experiment, load_sweep
 from harness.config.fields import set_field
+from harness.config.space import fields_of, parameters, params_of
 from harness.config.styles import image_slots, paintings_of, path_of_slot, shortest
 from harness.config.transfer_parts import PyramidLevel
 
@@ -185,7 +186,7 @@ def test_single_painting_is_a_weighting():
 def load_space(text):
     import yaml
 
-    from harness.config import Simplex
+    from harness.config.dimensions import Simplex
 
     return Simplex.model_validate(yaml.safe_load(text))
 

@@ -7,22 +7,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.config import (
-    LAYERS,
-    Choice,
-    Log,
-    Simplex,
-    Sweep,
-    Uniform,
-    canonical_json,
-    choice_names,
-    dump_yaml,
-    fields_of,
-    load_experiment,
-    load_sweep,
-    parameters,
-    params_of,
-)
+from harness.config import Sweep, load_experiment, load_sweep
+from harness.config.dimensions import Choice, Log, Simplex, Uniform
+from harness.config.identity import canonical_json
+from harness.config.layers import LAYERS
+from harness.config.space import choice_names, fields_of, parameters, params_of
+from harness.config.yaml_source import dump_yaml
 from harness.errors import ConfigError
 
 SWEEP = """\

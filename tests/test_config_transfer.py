@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from harness.config import LAYERS, Transfer
-from harness.config.layers import nearest_layer
+from harness.config import Transfer
+from harness.config.layers import LAYERS, nearest_layer
 
 
 def make(**fields):

@@ -25,7 +25,7 @@ from scripted_engine import (
     computes,
 )
 
-from harness.config.sweep import MedianPruner
+from harness.config.samplers import MedianPruner
 from harness.driver import loop as driver_module
 from harness.driver.loop import MAX_LOSSES, Interrupt
 from harness.engines.contract import Advanced, End, Event, Measured, Noted

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.cli.fields import LISTS, _registered
-from harness.config import LAYERS, Transfer
+from harness.config import Transfer
 from harness.config.describing import Described, describe, fields_of_transfer, sections
 from harness.config.experiment import Experiment
+from harness.config.layers import LAYERS
 from harness.config.sweep import Sweep
 from harness.registries import Registry
 from harness.registries.registry import _own

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 import harness
 from harness.cli.app import app
-from harness.config import Experiment, Sweep, canonical_json, load_experiment, load_sweep
+from harness.config import Experiment, Sweep, load_experiment, load_sweep
+from harness.config.identity import canonical_json
 from harness.config.shipped import shipped
 from harness.errors import ConfigError, UsageError
 from harness.runs.store import Status

@@ -72,7 +72,8 @@ def test_module_imports_only_layers_to_its_right(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(Path("experiments").glob("*.yaml")), ids=str)
 def test_every_experiment_and_profile_loads_and_its_cells_can_be_pasted(path: Path) -> None:
-    from harness.config import canonical_json, load_experiment
+    from harness.config import load_experiment
+    from harness.config.identity import canonical_json
 
     text = path.read_text()
     assert text.startswith("# ") and f"harness run {path}" in text
@@ -90,7 +91,10 @@ def test_every_experiment_and_profile_loads_and_its_cells_can_be_pasted(path: Pa
 
 @pytest.mark.parametrize("path", sorted(Path("sweeps").glob("*.yaml")), ids=str)
 def test_every_sweep_and_profile_loads_and_a_trial_can_be_pasted(path: Path) -> None:
-    from harness.config import Choice, canonical_json, choice_names, fields_of, load_experiment, load_sweep, parameters
+    from harness.config import load_experiment, load_sweep
+    from harness.config.dimensions import Choice
+    from harness.config.identity import canonical_json
+    from harness.config.space import choice_names, fields_of, parameters
 
     text = path.read_text()
     assert text.startswith("# ") and f"harness sweep {path}" in text

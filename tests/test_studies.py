@@ -18,7 +18,7 @@ from postgres import postgres_url  # noqa: F401
 from study_driver import OBJECTIVES, SAMPLERS, SPACE, Drivers, carry_out, objective
 
 from harness.config.dimensions import Dimension, Log
-from harness.config.sweep import Budget, MedianPruner, SuccessiveHalving
+from harness.config.samplers import Budget, MedianPruner, SuccessiveHalving
 from harness.errors import StorageError
 from harness.runs.store import Manifest, Status
 from harness.studies.grid import GridSession, open_grid

@@ -35,7 +35,8 @@ from wandb_server import (  # noqa: F401
     server,
 )
 
-from harness.config import StartFile, Transfer
+from harness.config import Transfer
+from harness.config.transfer_parts import StartFile
 from harness.errors import UsageError
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracker import Tracker

@@ -27,8 +27,8 @@ from harness.cli.compare_lines import (
 )  # fmt: skip
 from harness.cli.console import make_console
 from harness.cli.tables import MISSING, duration, line, num_of, shown, tables_of_width, width_of
-from harness.config import canonical_json
 from harness.config.claims import LOSSES
+from harness.config.identity import canonical_json
 from harness.errors import UsageError
 from harness.measures.names import ON_VGG16
 from harness.results import Part

@@ -11,10 +11,9 @@ from typing import Any
 
 import yaml
 
-from harness.config import canonical_json
 from harness.config.claims import COMPARABLE, LOSSES
 from harness.config.fields import FIELDS, unknown_name
-from harness.config.identity import picture_key
+from harness.config.identity import canonical_json, picture_key
 from harness.config.methods import is_used
 from harness.errors import StorageError, UsageError
 from harness.results import CELLS, Part, Run, load_whole

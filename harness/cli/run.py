@@ -10,7 +10,7 @@ from rich.table import Table
 from harness.cli.estimate import estimate
 from harness.cli.tables import duration, shown_label
 from harness.cli.telling import ConsoleTelling
-from harness.config import Loaded
+from harness.config.loaded import LoadedExperiment
 from harness.driver.carrying import local_devices
 from harness.driver.experiment import plan_experiment, run_experiment
 from harness.driver.folder import ExperimentFolder
@@ -22,7 +22,7 @@ from harness.runs.store import Metrics, Status
 COLUMNS = ("total", "content", "style", "ssim", "reference_content", "reference_style", "heldout_style", "seconds")
 
 
-def command_run(request: Request, loaded: Loaded, is_dry: bool) -> int:
+def command_run(request: Request, loaded: LoadedExperiment, is_dry: bool) -> int:
     """Carry out a request.
 
     Args:

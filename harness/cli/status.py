@@ -18,7 +18,8 @@ from harness.cli.console import make_console
 from harness.cli.signs import SIGNS, cell, named
 from harness.cli.status_trials import trials
 from harness.cli.tables import duration, line, num_of, short_path, shown_label, tables_of_width
-from harness.config import Experiment, canonical_json
+from harness.config import Experiment
+from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
 from harness.errors import HarnessError
 from harness.results import CELLS, experiments_in

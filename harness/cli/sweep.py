@@ -12,7 +12,7 @@ from rich.table import Table
 from harness.cli.estimate import add_cost
 from harness.cli.tables import shown_label
 from harness.cli.telling import ConsoleTelling
-from harness.config.sweep import LoadedSweep
+from harness.config.loaded import LoadedSweep
 from harness.driver.carrying import local_devices
 from harness.driver.request import Request
 from harness.driver.sweep import SweepPlan, plan_sweep, run_sweep

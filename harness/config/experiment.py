@@ -221,6 +221,6 @@ class Experiment(Strict):
     def cells(self) -> list[Cell]:
         """Every cell, cases outermost, the last axis fastest; one cell with an empty label where nothing varies.
 
-        They have no ``overrides``: those of ``Loaded.cells`` are relative to the file.
+        They have no ``overrides``: those of ``LoadedExperiment.cells`` are relative to the file.
         """
         return list(self._grid[0])

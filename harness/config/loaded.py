@@ -1,4 +1,4 @@
-"""What an experiment and a sweep have in common once they are read: where from, and where each field stands."""
+"""An experiment and a sweep once they are read: what they say, where from, and where each field stands."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.config.cells import Cell
+from pydantic import ValidationError
+
+from harness.config.cells import Cell, override_words
+from harness.config.experiment import Experiment
+from harness.config.fields import set_field
 from harness.config.located import Located
 from harness.config.located import Path as Steps
-from harness.errors import Fault
+from harness.config.sentences import problems
+from harness.config.sweep import Sweep
+from harness.config.transfer import Transfer
+from harness.errors import ConfigError, Fault
+from harness.registries import Plugin
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,7 @@ class LoadedFile:
         given: of a mapping, what ``source`` is to say once there are runs; None of a file, which is there.
         located: where each field was written.
         data: the resolved definition as plain data with all defaults, without profiles (``experiment.yaml``).
+        plugins: those it names, as they were loaded.
     """
 
     name: str
@@ -33,6 +42,7 @@ class LoadedFile:
     given: Mapping[str, Any] | None
     located: Located
     data: Mapping[str, Any]
+    plugins: tuple[Plugin, ...]
 
     def fault(self, cell: Cell, field: str | Steps, message: str) -> Fault:
         """A fault found later (an image that is not there, …) in a field of a cell's transfer: dotted, or in steps."""
@@ -41,3 +51,57 @@ class LoadedFile:
     def command(self, cell: Cell) -> str:
         """The shell command that carries out one cell."""
         return shlex.join(["harness", "run", self.called, *cell.overrides])
+
+
+@dataclass(frozen=True)
+class LoadedExperiment(LoadedFile):
+    """An experiment as it was asked for.
+
+    Attributes:
+        experiment: file, profile and overrides together.
+        cells: every cell; its ``overrides`` are relative to the file alone.
+        repeats: cells of the grid from other seeds, for the claims.
+        again: cells of the grid to be computed a second time as they are.
+    """
+
+    experiment: Experiment
+    cells: tuple[Cell, ...]
+    repeats: tuple[Cell, ...]
+    again: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class LoadedSweep(LoadedFile):
+    """A sweep as it was asked for.
+
+    Attributes:
+        sweep: file, profile and overrides together.
+        file_transfer: the transfer that the file alone says; None where that is none by itself.
+        file_space: the dotted fields that the file alone searches.
+    """
+
+    sweep: Sweep
+    file_transfer: Transfer | None
+    file_space: tuple[str, ...]
+
+    def cell(self, fields: Mapping[str, Any], label: Mapping[str, Any]) -> Cell:
+        """The transfer in which the fields of the space have these values, with the words that repeat it.
+
+        Args:
+            fields: a value for each field of the space, such as ``fields_of(sweep.space, trial.params)``.
+            label: what sets it apart.
+
+        Raises:
+            ConfigError: they make no valid transfer.
+        """
+        raw = self.sweep.base()
+        for field, value in fields.items():
+            raw = set_field(raw, field, value)
+        try:
+            transfer = Transfer.model_validate(raw)
+        except ValidationError as error:
+            raise ConfigError(
+                [self.located.fault(("space", *problem.path), problem.message) for problem in problems(error, Transfer)]
+            ) from error
+        words = override_words(transfer, self.file_transfer, self.file_space)
+        return Cell(dict(label), transfer, {field: ("space", field) for field in fields}, words)

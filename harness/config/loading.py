@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +12,13 @@ from pydantic import ValidationError
 from harness.config.cells import Cell, override_words
 from harness.config.experiment import Experiment
 from harness.config.given import Spec, read_spec
-from harness.config.loaded import LoadedFile
+from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, mapping, varied_fields
 from harness.config.reading import Source
 from harness.config.resolving import FaultOfImage, laid_over, resolve_all
-from harness.config.sweep import LoadedSweep, Sweep
+from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
 from harness.errors import ConfigError, Fault
-from harness.registries import Plugin
-
-
-@dataclass(frozen=True)
-class Loaded(LoadedFile):
-    """An experiment as it was asked for.
-
-    Attributes:
-        experiment: file, profile and overrides together.
-        cells: every cell; its ``overrides`` are relative to the file alone.
-        repeats: cells of the grid from other seeds, for the claims.
-        again: cells of the grid to be computed a second time as they are.
-        plugins: those it names, as they were loaded.
-    """
-
-    experiment: Experiment
-    cells: tuple[Cell, ...]
-    repeats: tuple[Cell, ...]
-    again: tuple[Cell, ...]
-    plugins: tuple[Plugin, ...] = ()
 
 
 def load_experiment(
@@ -48,7 +28,7 @@ def load_experiment(
     fault_of_image: FaultOfImage = lambda name_or_path: None,
     name: str | None = None,
     out: Path = Path("runs"),
-) -> Loaded:
+) -> LoadedExperiment:
     """Read and check an experiment, or a sweep of which every searched field is pinned by overrides.
 
     Paths of images and weights are kept as they are given, relative to the working directory. The profiles that were
@@ -75,7 +55,7 @@ def load_experiment(
     def relative(cells: Sequence[Cell]) -> tuple[Cell, ...]:
         return tuple(replace(cell, overrides=override_words(cell.transfer, base, fields)) for cell in cells)
 
-    return Loaded(
+    return LoadedExperiment(
         experiment=experiment,
         **_origin(source),
         cells=relative(experiment.cells()),

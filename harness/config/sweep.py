@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from harness.config.cells import Cell, override_words
-from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
+from harness.config.dimensions import Choice, Dimension, Integer
 from harness.config.experiment import Figure, Tracking
-from harness.config.fields import set_field
 from harness.config.levels import AUTO
-from harness.config.loaded import LoadedFile
 from harness.config.samplers import (
     Budget,
     MedianPruner,
     NoPruner,
-    Nsga2,
     Pruner,
-    Qmc,
-    Random,
     Sampler,
     SuccessiveHalving,
     Tpe,
     rungs_of,
 )  # fmt: skip
-from harness.config.sentences import GRID, Problem, problems
+from harness.config.sentences import GRID, Problem
 from harness.config.space_checks import read_space, value_problems
 from harness.config.strict import WRITTEN, Plugins, Strict, Text
 from harness.config.transfer import Transfer
 from harness.config.transfer_parts import PyramidLevel
-from harness.errors import ConfigError
-from harness.registries import Plugin
-
-__all__ = [
-    "Budget", "Choice", "Dimension", "Integer", "LoadedSweep", "Log", "MedianPruner", "NoPruner", "Nsga2", "Pruner",
-    "Qmc", "Random", "Sampler", "Simplex", "SuccessiveHalving", "Sweep", "Tpe", "Uniform",
-]  # fmt: skip
 
 
 class Sweep(Strict):
@@ -153,42 +139,3 @@ class Sweep(Strict):
             first = "min_resource" if isinstance(self.pruner, SuccessiveHalving) else "warmup"
             sentence = f"nothing would be pruned: no rung lies below {whole}; lower {first}"
             yield Problem(("pruner", first), sentence, involved)
-
-
-@dataclass(frozen=True)
-class LoadedSweep(LoadedFile):
-    """A sweep as it was asked for.
-
-    Attributes:
-        sweep: file, profile and overrides together.
-        file_transfer: the transfer that the file alone says; None where that is none by itself.
-        file_space: the dotted fields that the file alone searches.
-        plugins: those it names, as they were loaded.
-    """
-
-    sweep: Sweep
-    file_transfer: Transfer | None
-    file_space: tuple[str, ...]
-    plugins: tuple[Plugin, ...] = ()
-
-    def cell(self, fields: Mapping[str, Any], label: Mapping[str, Any]) -> Cell:
-        """The transfer in which the fields of the space have these values, with the words that repeat it.
-
-        Args:
-            fields: a value for each field of the space, such as ``fields_of(sweep.space, trial.params)``.
-            label: what sets it apart.
-
-        Raises:
-            ConfigError: they make no valid transfer.
-        """
-        raw = self.sweep.base()
-        for field, value in fields.items():
-            raw = set_field(raw, field, value)
-        try:
-            transfer = Transfer.model_validate(raw)
-        except ValidationError as error:
-            raise ConfigError(
-                [self.located.fault(("space", *problem.path), problem.message) for problem in problems(error, Transfer)]
-            ) from error
-        words = override_words(transfer, self.file_transfer, self.file_space)
-        return Cell(dict(label), transfer, {field: ("space", field) for field in fields}, words)

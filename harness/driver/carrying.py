@@ -10,7 +10,7 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 
 from harness.claims import judge, write_claims
-from harness.config.sweep import LoadedSweep
+from harness.config.loaded import LoadedSweep
 from harness.driver.capacity import MaxRows
 from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job

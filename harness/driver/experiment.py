@@ -9,7 +9,8 @@ from typing import Any
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
-from harness.config import Loaded, canonical_json
+from harness.config.identity import canonical_json
+from harness.config.loaded import LoadedExperiment
 from harness.driver.carrying import Conclusion, Work, carry_out, conclude, local_devices, write_cells
 from harness.driver.folder import ExperimentFolder, forget, link_finished
 from harness.driver.jobs import Job
@@ -55,13 +56,13 @@ class ExperimentRun:
         return sum(job.status is not Status.DONE for job in self.plan.jobs)
 
 
-def plan_experiment(request: Request, loaded: Loaded, telling: Telling) -> Plan:
+def plan_experiment(request: Request, loaded: LoadedExperiment, telling: Telling) -> Plan:
     """What is done and what is left; nothing is written."""
     with telling.fetching() as progress:
         return make_plan(loaded, Options(request.out, request.retry_failed, request.fresh), progress)
 
 
-def run_experiment(request: Request, loaded: Loaded, plan: Plan, telling: Telling) -> ExperimentRun:
+def run_experiment(request: Request, loaded: LoadedExperiment, plan: Plan, telling: Telling) -> ExperimentRun:
     """Carry out an experiment: what is missing is computed, and everything is drawn and judged.
 
     Raises:

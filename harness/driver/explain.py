@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from harness.config import Loaded
+from harness.config.loaded import LoadedExperiment
 from harness.config.methods import QUILTING, has_network
 from harness.downloads import Progress
 from harness.driver.explain_terms import further_terms, line, quilting_terms
@@ -61,7 +61,7 @@ class Explanation:
         return text.getvalue().rstrip("\n")
 
 
-def explain_loaded(loaded: Loaded, progress: Progress | None = None) -> Explanation:
+def explain_loaded(loaded: LoadedExperiment, progress: Progress | None = None) -> Explanation:
     """The objective of the experiment's first cell; its other cells differ in what the experiment varies."""
     job = make_jobs(loaded, Path("runs"), progress)[0]
     cell = f", cell {job.cell.name} (1 of {len(loaded.cells)})" if job.cell.label else ""

@@ -20,8 +20,8 @@ from typing import Any
 
 import yaml
 
-from harness.config import Loaded, dump_yaml
-from harness.config.sweep import LoadedSweep
+from harness.config.loaded import LoadedExperiment, LoadedSweep
+from harness.config.yaml_source import dump_yaml
 from harness.driver.jobs import Job
 from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
@@ -43,7 +43,7 @@ class ExperimentFolder:
         out: the folder of all experiments' folders.
     """
 
-    def __init__(self, loaded: Loaded | LoadedSweep, out: Path) -> None:
+    def __init__(self, loaded: LoadedExperiment | LoadedSweep, out: Path) -> None:
         self.loaded = loaded
         self.path = out / loaded.name
         self._sources = SourceImages(self.path)
@@ -109,7 +109,7 @@ class ExperimentFolder:
 
     def results_of(self, jobs: Sequence[Job]) -> Results:
         """Runs that are no cells of what the folder holds: one trial of its sweep, pinned by overrides."""
-        assert isinstance(self.loaded, Loaded)
+        assert isinstance(self.loaded, LoadedExperiment)
         plugins = self.loaded.experiment.plugins
         runs = tuple(run_of(self.path, self._cell(job), plugins) for job in jobs)
         name, file = self.loaded.name, self.loaded.source

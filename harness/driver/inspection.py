@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
-from harness.config import Cell, Loaded, Transfer, hashed_fields, run_id
+from harness.config import Transfer
+from harness.config.cells import Cell
+from harness.config.identity import hashed_fields, run_id
 from harness.config.levels import sizes_of
+from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.located import Path as Steps
 from harness.config.methods import QUILTING, has_network
 from harness.config.styles import image_slots, paintings_of, path_of_slot
-from harness.config.sweep import LoadedSweep
 from harness.config.transfer_parts import PyramidLevel
 from harness.downloads import Progress
 from harness.driver.sizes import (
@@ -81,7 +83,7 @@ class Inspection:
     """
 
     def __init__(
-        self, loaded: Loaded | LoadedSweep, cell: Cell, memory: Memory, progress: Progress | None = None
+        self, loaded: LoadedExperiment | LoadedSweep, cell: Cell, memory: Memory, progress: Progress | None = None
     ) -> None:
         self.transfer = cell.transfer
         self.names = dict(image_slots(cell.transfer))

@@ -6,11 +6,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.config import Cell, Loaded
+from harness.config.cells import Cell
 from harness.config.identity import plugins_of
 from harness.config.levels import num_evaluations
+from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.methods import QUILTING, has_network
-from harness.config.sweep import LoadedSweep
 from harness.downloads import Progress
 from harness.driver.inspection import Inspection, Memory
 from harness.driver.sizes import block_levels
@@ -99,7 +99,7 @@ class JobMaker:
         progress: told how far a download of weights is.
     """
 
-    def __init__(self, loaded: Loaded | LoadedSweep, out: Path, progress: Progress | None = None) -> None:
+    def __init__(self, loaded: LoadedExperiment | LoadedSweep, out: Path, progress: Progress | None = None) -> None:
         self.loaded = loaded
         self.out = out
         self.progress = progress
@@ -130,7 +130,7 @@ class JobMaker:
         return Job(cell, row, *found.size, part)
 
 
-def make_jobs(loaded: Loaded, out: Path, progress: Progress | None = None) -> list[Job]:
+def make_jobs(loaded: LoadedExperiment, out: Path, progress: Progress | None = None) -> list[Job]:
     """Find and hash every cell's images and weights: the grid's, then those that the claims' spread needs.
 
     Raises:

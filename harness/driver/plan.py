@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.config import COMPARABLE, LOSSES, Loaded
+from harness.config.claims import COMPARABLE, LOSSES
+from harness.config.loaded import LoadedExperiment
 from harness.downloads import Progress
 from harness.driver.folder import ExperimentFolder, finished_elsewhere
 from harness.driver.jobs import Job, make_jobs
@@ -61,7 +62,7 @@ class Plan:
         return [job for job in self.jobs if job.part == "grid"]
 
 
-def make_plan(loaded: Loaded, options: Options, progress: Progress | None = None) -> Plan:
+def make_plan(loaded: LoadedExperiment, options: Options, progress: Progress | None = None) -> Plan:
     """Decide what has to be computed; nothing is written.
 
     Raises:

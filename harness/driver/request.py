@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.config import Loaded, load_experiment
+from harness.config import load_experiment
 from harness.config.given import Spec
+from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.loading import load_sweep
-from harness.config.sweep import LoadedSweep
 from harness.images.library import fault_of_image
 
 
@@ -45,7 +45,7 @@ class Request:
     name: str | None = None
 
 
-def load_asked(request: Request) -> Loaded:
+def load_asked(request: Request) -> LoadedExperiment:
     """The experiment of a request.
 
     Raises:

@@ -10,10 +10,11 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from harness.config import COMPARABLE, Cell
+from harness.config.cells import Cell
+from harness.config.claims import COMPARABLE
 from harness.config.dimensions import Choice, Simplex
+from harness.config.loaded import LoadedSweep
 from harness.config.space import fields_of
-from harness.config.sweep import LoadedSweep
 from harness.downloads import Progress
 from harness.driver.carrying import Conclusion, Work, carry_out, conclude, local_devices, write_cells
 from harness.driver.folder import ExperimentFolder, finished_elsewhere, forget, link_finished

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.config import Experiment, canonical_json
+from harness.config import Experiment
+from harness.config.identity import canonical_json
 from harness.config.levels import sizes_of
 from harness.config.styles import image_slots, paintings_of
 from harness.config.transfer import Transfer

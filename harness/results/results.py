@@ -19,8 +19,9 @@ from typing import Any
 
 import yaml
 
-from harness.config import Experiment, canonical_json
+from harness.config import Experiment
 from harness.config.claims import LOSSES, matches
+from harness.config.identity import canonical_json
 from harness.config.strict import WRITTEN
 from harness.config.sweep import Sweep
 from harness.config.yaml_source import flow

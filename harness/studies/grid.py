@@ -16,7 +16,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.config import canonical_json
+from harness.config.identity import canonical_json
 from harness.studies.session import RETRY_OF, Asked, StudySession, as_json, open_study
 from harness.studies.storage import explained
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.config import canonical_json
+from harness.config.identity import canonical_json
 
 
 def study_name(

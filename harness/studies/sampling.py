@@ -22,8 +22,8 @@ from optuna.samplers.nsgaii import UniformCrossover
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from harness.config import samplers
 from harness.config import space as config_space
-from harness.config import sweep
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Uniform
 
 Distributions = Mapping[str, BaseDistribution]
@@ -53,7 +53,7 @@ def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
     return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
 
 
-def draw(trial: Trial, given: sweep.Sampler, distributions: Distributions, parallel: int) -> None:
+def draw(trial: Trial, given: samplers.Sampler, distributions: Distributions, parallel: int) -> None:
     """Draw every parameter that a trial does not have yet.
 
     Args:
@@ -72,7 +72,7 @@ def draw(trial: Trial, given: sweep.Sampler, distributions: Distributions, paral
 
 
 def make_sampler(
-    given: sweep.Sampler, distributions: Distributions, parallel: int, number: int = 0, name: str = ""
+    given: samplers.Sampler, distributions: Distributions, parallel: int, number: int = 0, name: str = ""
 ) -> BaseSampler:
     """The sampler for one draw.
 
@@ -86,11 +86,11 @@ def make_sampler(
     seed = seed_of(given.seed, number, name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # arguments Optuna calls experimental or deprecated are chosen on purpose
-        if isinstance(given, sweep.Random):
+        if isinstance(given, samplers.Random):
             return RandomSampler(seed=seed)
-        if isinstance(given, sweep.Qmc):
+        if isinstance(given, samplers.Qmc):
             return NumberedQmc(distributions, number, given.seed)
-        if isinstance(given, sweep.Nsga2):
+        if isinstance(given, samplers.Nsga2):
             return WindowedNsga2(given.population, parallel, seed)
         return TPESampler(
             n_startup_trials=given.startup,
@@ -164,13 +164,13 @@ class WindowedNsga2(NSGAIISampler):
         ]
 
 
-def make_pruner(given: sweep.Pruner) -> BasePruner:
+def make_pruner(given: samplers.Pruner) -> BasePruner:
     """The sweep's pruner; its steps are loss evaluations, reported at the sweep's rungs only."""
-    if isinstance(given, sweep.MedianPruner):
+    if isinstance(given, samplers.MedianPruner):
         return MedianPruner(
             n_startup_trials=given.startup, n_warmup_steps=given.warmup, interval_steps=1, n_min_trials=1
         )
-    if isinstance(given, sweep.SuccessiveHalving):
+    if isinstance(given, samplers.SuccessiveHalving):
         return SuccessiveHalvingPruner(
             min_resource=given.min_resource, reduction_factor=given.reduction, min_early_stopping_rate=0,
             bootstrap_count=0,

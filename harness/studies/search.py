@@ -10,8 +10,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.config.dimensions import Dimension
+from harness.config.samplers import Budget, NoPruner, Pruner, Sampler
 from harness.config.space import fields_of
-from harness.config.sweep import Budget, NoPruner, Pruner, Sampler
 from harness.studies.internals import id_of, stored
 from harness.studies.sampling import distributions_of, draw, make_pruner, make_sampler
 from harness.studies.session import LOST, RETRY_OF, Asked, StudySession, as_json, open_study
