@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from harness.config.fields import FIELDS, overlaps, set_field, unknown_field
 from harness.config.identity import picture_key
-from harness.config.located import Path
+from harness.config.located import Steps
 from harness.config.methods import is_used
 from harness.config.sentences import Problem, problems, shown
 from harness.config.styles import shortest
@@ -39,7 +39,7 @@ class Cell:
 
     label: Mapping[str, Any]
     transfer: Transfer
-    sources: Mapping[str, Path]
+    sources: Mapping[str, Steps]
     overrides: tuple[str, ...] = ()
 
     @property
@@ -47,7 +47,7 @@ class Cell:
         """The label on one line, e.g. ``cases=A, alpha=0.01``."""
         return ", ".join(f"{field}={flow(value)}" for field, value in self.label.items())
 
-    def path(self, field: str | Path) -> Path:
+    def path(self, field: str | Steps) -> Steps:
         """Where in the document the value of a transfer's field stands: dotted, or in steps (names may have dots)."""
         steps = tuple(field.split(".")) if isinstance(field, str) else field
         return _source(steps, self.sources) or ("transfer", *steps)
@@ -115,12 +115,12 @@ def enumerate_cells(base: Mapping[str, Any], axes: Axes, cases: Cases) -> tuple[
 
 def combinations(
     base: Mapping[str, Any], axes: Axes, cases: Cases
-) -> Iterator[tuple[dict[str, Any], dict[str, Path], dict[str, Any]]]:
+) -> Iterator[tuple[dict[str, Any], dict[str, Steps], dict[str, Any]]]:
     """Label, sources and raw transfer of every cell; the last axis runs fastest."""
     for label, case in cases.items() if cases else [(None, {})]:
         for choice in itertools.product(*(enumerate(values) for values in axes.values())):
             cell_label: dict[str, Any] = {} if label is None else {"cases": label}
-            sources: dict[str, Path] = {field: ("cases", str(label), field) for field in case}
+            sources: dict[str, Steps] = {field: ("cases", str(label), field) for field in case}
             raw = dict(base)
             for field, value in case.items():
                 raw = set_field(raw, field, value)
@@ -156,7 +156,7 @@ def _naming_problems(axes: Axes, cases: Cases) -> Iterator[Problem]:
                 own.append(field)
 
 
-def _source(field: Path, sources: Mapping[str, Path]) -> Path | None:
+def _source(field: Steps, sources: Mapping[str, Steps]) -> Steps | None:
     """Where the value of a field comes from; None when it is the base's."""
     for varied_field, path in sources.items():
         steps = tuple(varied_field.split("."))
@@ -166,7 +166,7 @@ def _source(field: Path, sources: Mapping[str, Path]) -> Path | None:
     return None
 
 
-def _at_source(problem: Problem, sources: Mapping[str, Path]) -> Problem:
+def _at_source(problem: Problem, sources: Mapping[str, Steps]) -> Problem:
     """A problem of a cell, moved to the axis or case that brought it in."""
     for field in (problem.path, *(tuple(name.split(".")) for name in problem.involved)):
         if path := _source(field, sources):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from harness.config.strict import CROSS_FIELD, Strict, Text, number
+from harness.config.values import CROSS_FIELD, Strict, Text, number
 
 COMPARABLE: tuple[str, ...] = (
     "reference_content", "reference_style", "heldout_style", "ssim", "pixel_distance", "colour_distance",

@@ -18,8 +18,8 @@ from harness.config.experiment import Experiment
 from harness.config.fields import FIELDS, unknown_name
 from harness.config.layers import LAYERS
 from harness.config.methods import GATYS, QUILTING, is_used
-from harness.config.reading import BASE
 from harness.config.sentences import allowed, choices_of
+from harness.config.source import BASE
 from harness.config.styles import StyleImage
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from harness.config.strict import Strict, Text, number
+from harness.config.values import Strict, Text, number
 
 Finite = Annotated[float, number("number")]
 Whole = Annotated[int, number("integer")]

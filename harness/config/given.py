@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.experiment import Experiment
-from harness.config.located import Located
-from harness.config.located import Path as Steps
-from harness.config.reading import NAME, Source, over_base, read_source
+from harness.config.located import Located, Steps
 from harness.config.shipped import find_file, shipped
+from harness.config.source import NAME, Source, over_base, read_source
 from harness.config.sweep import Sweep
 from harness.errors import Fault, UsageError
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ValidationInfo
 
-from harness.config.strict import WRITTEN
+from harness.config.values import WRITTEN
 from harness.registries import network
 
 LAYERS: tuple[str, ...] = (

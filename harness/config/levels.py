@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.config.methods import is_used
-from harness.config.strict import MINIMUM_SIZE_PX
 from harness.config.transfer import Transfer
 from harness.config.transfer_parts import PyramidLevel
+from harness.config.values import MINIMUM_SIZE_PX
 
 AUTO = "auto"
 AUTO_SIZES = (1 / 4, 1 / 2)

@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from harness.config.cells import Cell, override_words
 from harness.config.experiment import Experiment
 from harness.config.fields import set_field
-from harness.config.located import Located
-from harness.config.located import Path as Steps
+from harness.config.located import Located, Steps
 from harness.config.sentences import problems
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer

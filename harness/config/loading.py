@@ -14,8 +14,8 @@ from harness.config.experiment import Experiment
 from harness.config.given import Spec, read_spec
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, mapping, varied_fields
-from harness.config.reading import Source
 from harness.config.resolving import FaultOfImage, laid_over, resolve_all
+from harness.config.source import Source
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
 from harness.errors import ConfigError, Fault

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from harness.errors import Fault
 
-Path = tuple[str, ...]
+Steps = tuple[str, ...]
 """The way to a field from the root of the document; items of lists count from "0"."""
 
 
@@ -21,7 +21,7 @@ class Located:
     """
 
     document: str
-    places: dict[Path, str] = field(default_factory=dict)
+    places: dict[Steps, str] = field(default_factory=dict)
 
     def where(self, path: str | Sequence[str]) -> str:
         """The place of a field, or of its nearest ancestor that was written anywhere.
@@ -47,16 +47,16 @@ class Located:
             named = named[:-1]
         return Fault(self.where(path), ".".join(named), message)
 
-    def replace(self, path: Path, place: str) -> None:
+    def replace(self, path: Steps, place: str) -> None:
         """A field was written anew: it and everything inside it now stand at ``place``."""
         self.remove(path)
         self.places[path] = place
 
-    def remove(self, path: Path) -> None:
+    def remove(self, path: Steps) -> None:
         """A field was taken away, with everything inside it."""
         self.places = {known: place for known, place in self.places.items() if known[: len(path)] != path}
 
-    def adopt(self, path: Path, source: Path, places: Mapping[Path, str]) -> None:
+    def adopt(self, path: Steps, source: Steps, places: Mapping[Steps, str]) -> None:
         """A field was replaced by what stands at ``source`` in the same document (a profile does that)."""
         self.remove(path)
         for known, place in places.items():

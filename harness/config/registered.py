@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import AfterValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from harness.config.strict import WRITTEN
+from harness.config.values import WRITTEN
 from harness.registries import Registry, term
 
 UNREGISTERED = "unregistered"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from harness.config.strict import Strict, expand_name, number
+from harness.config.values import Strict, expand_name, number
 
 FIRST_RUNG = 10
 """Loss evaluations before which a picture says nothing about its end."""

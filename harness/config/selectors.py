@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from harness.config.cells import combinations
 from harness.config.claims import COMPARABLE, LOSSES, matches, value_key
 from harness.config.fields import nearest, unknown_field
-from harness.config.located import Path
+from harness.config.located import Steps
 from harness.config.sentences import Problem, shown
 from harness.config.styles import Painting, paintings_of
 from harness.config.transfer import Transfer
@@ -82,7 +82,7 @@ def _paintings(data: Mapping[str, Any]) -> list[tuple[Painting, ...]]:
         return []
 
 
-def _of_paintings(claim: Mapping[str, Any], paintings: list[tuple[Painting, ...]], path: Path) -> Iterator[Problem]:
+def _of_paintings(claim: Mapping[str, Any], paintings: list[tuple[Painting, ...]], path: Steps) -> Iterator[Problem]:
     """What a claim says of paintings and no cell has."""
     if not paintings:
         return
@@ -96,7 +96,7 @@ def _of_paintings(claim: Mapping[str, Any], paintings: list[tuple[Painting, ...]
 
 
 def _claim(
-    claim: Mapping[str, Any], parts: Parts, of_runs: Parts, repeats: list[dict[str, Any]], path: Path
+    claim: Mapping[str, Any], parts: Parts, of_runs: Parts, repeats: list[dict[str, Any]], path: Steps
 ) -> Iterator[Problem]:
     along, of = claim.get("along"), claim.get("of")
     faults = [*_selector(of, of_runs, (*path, "of")), *_selector(claim.get("than"), of_runs, (*path, "than"))]
@@ -147,7 +147,7 @@ def _meant(name: str, possible: list[str]) -> str:
     return f"; did you mean {close}?" if close else "; one of your own is found where plugins: [FILE.py] names its file"
 
 
-def _selector(selector: Any, parts: Parts, path: Path) -> Iterator[Problem]:
+def _selector(selector: Any, parts: Parts, path: Steps) -> Iterator[Problem]:
     """What one selector names and no cell has."""
     for part, selected in selector.items() if isinstance(selector, dict) else ():
         if part not in parts:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from harness.config.methods import QUILTING
-from harness.config.strict import Image, Scale, Strict, Weight
+from harness.config.values import Image, Scale, Strict, Weight
 
 if TYPE_CHECKING:
     from harness.config.transfer import Transfer

@@ -23,9 +23,9 @@ from harness.config.samplers import (
 )  # fmt: skip
 from harness.config.sentences import GRID, Problem
 from harness.config.space_checks import read_space, value_problems
-from harness.config.strict import WRITTEN, Plugins, Strict, Text
 from harness.config.transfer import Transfer
 from harness.config.transfer_parts import PyramidLevel
+from harness.config.values import WRITTEN, Plugins, Strict, Text
 
 
 class Sweep(Strict):

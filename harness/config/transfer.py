@@ -14,19 +14,6 @@ from pydantic_core import PydanticCustomError
 
 from harness.config.layers import LAYERS, nearest_layer
 from harness.config.methods import is_used
-from harness.config.strict import (
-    CROSS_FIELD,
-    ORIGINAL_PX,
-    Count,
-    Image,
-    PictureSize,
-    Rate,
-    Scale,
-    Strict,
-    Truth,
-    Weight,
-    number,
-)
 from harness.config.styles import Segmentation, Style
 from harness.config.transfer_parts import (
     Convention,
@@ -42,6 +29,19 @@ from harness.config.transfer_parts import (
     Terms,
     Weights,
     WeightsNetwork,
+)
+from harness.config.values import (
+    CROSS_FIELD,
+    ORIGINAL_PX,
+    Count,
+    Image,
+    PictureSize,
+    Rate,
+    Scale,
+    Strict,
+    Truth,
+    Weight,
+    number,
 )
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from harness.config.layers import LayerName, in_network_order
 from harness.config.registered import registered_in
-from harness.config.strict import Count, Path, Rate, Size, Strict, Weight, expand_name, number
+from harness.config.values import Count, FilePath, Rate, Size, Strict, Weight, expand_name, number
 from harness.registries import method, network, style_statistic, term
 
 Convention = Literal[
@@ -40,7 +40,7 @@ class StartFile(Strict):
         file: the image.
     """
 
-    file: Path
+    file: FilePath
 
 
 class WeightsPath(Strict):
@@ -51,7 +51,7 @@ class WeightsPath(Strict):
         input: whose colours the network was trained on. May be left out only for a known hash, or a file that says it.
     """
 
-    file: Path
+    file: FilePath
     input: Literal["torchvision", "caffe"] | None = None
 
 

@@ -12,7 +12,7 @@ from harness.config.cells import Cell
 from harness.config.identity import hashed_fields, run_id
 from harness.config.levels import sizes_of
 from harness.config.loaded import LoadedExperiment, LoadedSweep
-from harness.config.located import Path as Steps
+from harness.config.located import Steps
 from harness.config.methods import QUILTING, has_network
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.transfer_parts import PyramidLevel

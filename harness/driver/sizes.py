@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from harness.config.levels import AUTO_SIDE_PX, auto_pyramid
 from harness.config.sentences import problems
-from harness.config.strict import MAXIMUM_SIZE_PX, ORIGINAL_PX
 from harness.config.transfer import Transfer
 from harness.config.transfer_parts import PyramidLevel, Quilting, WeightsNetwork
+from harness.config.values import MAXIMUM_SIZE_PX, ORIGINAL_PX
 from harness.errors import HarnessError, PluginError, UsageError
 from harness.features.networks import plugin_network
 from harness.features.vgg import deepest_of, minimum_size_px

@@ -15,8 +15,8 @@ from harness.config.experiment import CASES
 from harness.config.layers import LAYERS, in_network_order
 from harness.config.levels import AUTO
 from harness.config.methods import QUILTING, has_network
-from harness.config.strict import ORIGINAL
 from harness.config.transfer import Transfer
+from harness.config.values import ORIGINAL
 
 Cases = Mapping[str, Mapping[str, Any]]
 

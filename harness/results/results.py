@@ -22,8 +22,8 @@ import yaml
 from harness.config import Experiment
 from harness.config.claims import LOSSES, matches
 from harness.config.identity import canonical_json
-from harness.config.strict import WRITTEN
 from harness.config.sweep import Sweep
+from harness.config.values import WRITTEN
 from harness.config.yaml_source import flow
 from harness.errors import UsageError
 from harness.results.alike import MeasuredAlike, measured_by

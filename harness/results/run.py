@@ -12,8 +12,8 @@ from typing import Any, Literal
 from harness.config.claims import COMPARABLE
 from harness.config.levels import num_evaluations
 from harness.config.methods import has_network
-from harness.config.strict import WRITTEN
 from harness.config.transfer import Transfer
+from harness.config.values import WRITTEN
 from harness.config.yaml_source import flow
 from harness.errors import ImageError
 from harness.results.pictures import Iterates, Pixels, read_pixels

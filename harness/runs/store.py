@@ -32,8 +32,8 @@ from pydantic import ValidationError
 from typing_extensions import Buffer
 
 from harness.config.sentences import problems
-from harness.config.strict import WRITTEN
 from harness.config.transfer import Transfer
+from harness.config.values import WRITTEN
 from harness.errors import StorageError
 
 SCHEMA = 5

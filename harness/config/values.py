@@ -34,7 +34,7 @@ def number(kind: Literal["number", "integer"], **bounds: float) -> Any:
 
 
 Text = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description="a non-empty text")]
-Path = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description="the path of a file")]
+FilePath = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description="the path of a file")]
 Plugins = Annotated[
     tuple[Text, ...], Field(description="a list of Python files or entry points, such as [my_losses.py]")
 ]
