@@ -5,11 +5,11 @@ Every option is passed to Optuna explicitly, its defaults change between version
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Field, Tag
 
-from harness.config.values import Strict, expand_name, number
+from harness.config.values import Strict, by_name, expand_name, number
 
 FIRST_RUNG = 10
 """Loss evaluations before which a picture says nothing about its end."""
@@ -102,27 +102,12 @@ class SuccessiveHalving(Strict):
     reduction: Annotated[int, number("integer", ge=2)] = 4
 
 
-def _named(data: Any, key: str = "name") -> str | None:
-    found = data.get(key) if isinstance(data, dict) else getattr(data, key, None)
-    return f"<{found}>" if isinstance(found, str) else None
-
-
-def _sampler_tag(data: Any) -> str | None:
-    if isinstance(data, dict) and "name" not in data:
-        return "<tpe>"
-    return tag if (tag := _named(data)) in ("<tpe>", "<random>", "<nsga2>", "<qmc>") else None
-
-
-def _pruner_tag(data: Any) -> str | None:
-    return tag if (tag := _named(data)) in ("<none>", "<median>", "<successive_halving>") else None
-
-
 Sampler = Annotated[
     Annotated[Tpe, Tag("<tpe>")]
     | Annotated[Random, Tag("<random>")]
     | Annotated[Nsga2, Tag("<nsga2>")]
     | Annotated[Qmc, Tag("<qmc>")],
-    Discriminator(_sampler_tag),
+    by_name("tpe", "random", "nsga2", "qmc", default="tpe"),
     BeforeValidator(expand_name),
     Field(description="{name: tpe, random, nsga2 or qmc, seed: …}"),
 ]
@@ -130,7 +115,7 @@ Pruner = Annotated[
     Annotated[NoPruner, Tag("<none>")]
     | Annotated[MedianPruner, Tag("<median>")]
     | Annotated[SuccessiveHalving, Tag("<successive_halving>")],
-    Discriminator(_pruner_tag),
+    by_name("none", "median", "successive_halving"),
     BeforeValidator(expand_name),
     Field(description="none, {name: median, …} or {name: successive_halving, …}"),
 ]

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from harness.config.layers import LayerName, in_network_order
 from harness.config.registered import registered_in
-from harness.config.values import Count, FilePath, Rate, Size, Strict, Weight, expand_name, number
+from harness.config.values import Count, FilePath, Rate, Size, Strict, Weight, by_name, expand_name, number
 from harness.registries import method, network, style_statistic, term
 
 Convention = Literal[
@@ -182,13 +182,6 @@ def _tag_of_weights(data: Any) -> str | None:
     return tags[0] if len(tags) == 1 else None
 
 
-def _tag_of_optimiser(data: Any) -> str | None:
-    if not isinstance(data, dict | Lbfgs | Adam):
-        return None
-    named = data.get("name", "lbfgs") if isinstance(data, dict) else data.name
-    return {"lbfgs": "<lbfgs>", "adam": "<adam>"}.get(named) if isinstance(named, str) else None
-
-
 def _tag_of_pyramid(data: Any) -> str | None:
     if isinstance(data, str):
         return "<name>"
@@ -218,7 +211,7 @@ Weights = Annotated[
 ]
 Optimiser = Annotated[
     Annotated[Lbfgs, Tag("<lbfgs>")] | Annotated[Adam, Tag("<adam>")],
-    Discriminator(_tag_of_optimiser),
+    by_name("lbfgs", "adam", default="lbfgs"),
     BeforeValidator(expand_name),
     Field(description="lbfgs, adam, {name: lbfgs, …} or {name: adam, …}"),
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WrapValidator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainSerializer, WrapValidator
 
 MINIMUM_SIZE_PX = 16
 MAXIMUM_SIZE_PX = 8192
@@ -59,6 +59,16 @@ class Strict(BaseModel):
     """A frozen model that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def by_name(*names: str, default: str = "") -> Discriminator:
+    """Tells models apart by their ``name``: the tag of ``lbfgs`` is ``<lbfgs>``; ``default`` where none is given."""
+
+    def tag(data: Any) -> str | None:
+        name = data.get("name", default) if isinstance(data, dict) else getattr(data, "name", None)
+        return f"<{name}>" if name in names else None
+
+    return Discriminator(tag)
 
 
 def expand_name(data: Any) -> Any:
