@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.config.fields import FIELDS, overlaps, set_field, unknown_field
+from harness.config.fields import FIELDS, overlaps, set_fields, unknown_field
 from harness.config.identity import picture_key
 from harness.config.located import Steps
 from harness.config.methods import is_used
@@ -121,14 +121,9 @@ def combinations(
         for choice in itertools.product(*(enumerate(values) for values in axes.values())):
             cell_label: dict[str, Any] = {} if label is None else {"cases": label}
             sources: dict[str, Steps] = {field: ("cases", str(label), field) for field in case}
-            raw = dict(base)
-            for field, value in case.items():
-                raw = set_field(raw, field, value)
-            for field, (index, value) in zip(axes, choice, strict=True):
-                raw = set_field(raw, field, value)
-                cell_label[field] = value
-                sources[field] = ("axes", field, str(index))
-            yield cell_label, sources, raw
+            chosen = {field: value for field, (_, value) in zip(axes, choice, strict=True)}
+            sources |= {field: ("axes", field, str(index)) for field, (index, _) in zip(axes, choice, strict=True)}
+            yield cell_label | chosen, sources, set_fields(set_fields(base, case), chosen)
 
 
 def _naming_problems(axes: Axes, cases: Cases) -> Iterator[Problem]:

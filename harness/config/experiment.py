@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from harness.config.cells import Axes, Cases, Cell, enumerate_cells
 from harness.config.claims import Claim, Repeat, matches
-from harness.config.fields import nearest
+from harness.config.fields import instead
 from harness.config.identity import picture_key
 from harness.config.located import Steps
 from harness.config.methods import GATYS
@@ -79,11 +79,6 @@ class Tracking(Strict):
     notes: Annotated[str, Field(strict=True, description="a text")] = ""
 
 
-def _instead(name: str, possible: Sequence[str]) -> str:
-    close = nearest(name, possible)
-    return f"did you mean {close}?" if close else f"allowed: {', '.join(possible) or 'nothing, drop this line'}"
-
-
 def grid_problems(
     found: list[Problem], axes: Axes, cases: Cases, columns: str | None, rows: str | None
 ) -> list[Problem]:
@@ -99,7 +94,7 @@ def _varying(axes: Axes, cases: Cases) -> tuple[str, ...]:
 
 def _figure_problems(columns: str | None, rows: str | None, possible: Sequence[str]) -> list[Problem]:
     found = [
-        Problem(("figure", side), f"nothing varies {name!r}; {_instead(name, possible)}")
+        Problem(("figure", side), f"nothing varies {name!r}; {instead(name, possible, 'nothing, drop this line')}")
         for side, name in (("columns", columns), ("rows", rows))
         if name is not None and name not in possible
     ]

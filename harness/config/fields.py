@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import reduce
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Tag
@@ -114,6 +115,13 @@ def unknown_name(name: str, names: Iterable[str], kind: str = "field") -> str:
     return f"there is no {kind} {name!r}; allowed: {', '.join(names) or 'nothing'}"
 
 
+def instead(name: str, names: Iterable[str], nothing: str) -> str:
+    """What may stand in place of a name: the nearest one, or all of them, or ``nothing`` where there is none."""
+    names = list(names)
+    close = nearest(name, names)
+    return f"did you mean {close}?" if close else f"allowed: {', '.join(names) or nothing}"
+
+
 def unknown_field(dotted: str) -> str | None:
     """What is wrong with a dotted name of a transfer's field; None if it is one."""
     field, *rest = dotted.split(".")
@@ -169,6 +177,11 @@ def set_field(transfer: Mapping[str, Any], dotted: str, value: Any) -> dict[str,
     if field == "style":
         return {**transfer, field: _set_painting(before, inner, value)}
     return {**transfer, field: {**(before if isinstance(before, dict) else {}), inner: value}}
+
+
+def set_fields(transfer: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a raw transfer in which dotted fields are replaced, one after another."""
+    return reduce(lambda raw, field: set_field(raw, field, fields[field]), fields, dict(transfer))
 
 
 def _set_painting(before: Any, inner: str, value: Any) -> dict[str, Any]:

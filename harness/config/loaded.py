@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from harness.config.cells import Cell, override_words
 from harness.config.experiment import Experiment
-from harness.config.fields import set_field
+from harness.config.fields import set_fields
 from harness.config.located import Located, Steps
 from harness.config.sentences import problems
 from harness.config.sweep import Sweep
@@ -93,11 +93,8 @@ class LoadedSweep(LoadedFile):
         Raises:
             ConfigError: they make no valid transfer.
         """
-        raw = self.sweep.base()
-        for field, value in fields.items():
-            raw = set_field(raw, field, value)
         try:
-            transfer = Transfer.model_validate(raw)
+            transfer = Transfer.model_validate(set_fields(self.sweep.base(), fields))
         except ValidationError as error:
             raise ConfigError(
                 [self.located.fault(("space", *problem.path), problem.message) for problem in problems(error, Transfer)]

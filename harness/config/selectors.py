@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from harness.config.cells import combinations
 from harness.config.claims import COMPARABLE, LOSSES, matches, value_key
-from harness.config.fields import nearest, unknown_field
+from harness.config.fields import instead, nearest, unknown_field
 from harness.config.located import Steps
 from harness.config.sentences import Problem, shown
 from harness.config.styles import Painting, paintings_of
@@ -23,6 +23,8 @@ from harness.registries import asked_by, is_of_one_run, measure
 
 Parts = Mapping[str, list[Any]]
 """The values of every part of the labels."""
+
+NO_PARTS = "nothing, for nothing varies"
 
 MAX_SHOWN = 8
 """Allowed values that a sentence lists."""
@@ -102,7 +104,7 @@ def _claim(
     faults = [*_selector(of, of_runs, (*path, "of")), *_selector(claim.get("than"), of_runs, (*path, "than"))]
     yield from faults
     if isinstance(along, str) and along not in parts:
-        yield Problem((*path, "along"), f"nothing varies {along!r}; {_instead(along, list(parts))}")
+        yield Problem((*path, "along"), f"nothing varies {along!r}; {instead(along, parts, NO_PARTS)}")
     elif isinstance(along, str) and not faults:
         chosen = of.get(along, parts[along]) if isinstance(of, dict) else parts[along]
         if len(_list(chosen)) < 2:
@@ -151,7 +153,7 @@ def _selector(selector: Any, parts: Parts, path: Steps) -> Iterator[Problem]:
     """What one selector names and no cell has."""
     for part, selected in selector.items() if isinstance(selector, dict) else ():
         if part not in parts:
-            yield Problem((*path, part), f"nothing varies {part!r}; {_instead(part, list(parts))}")
+            yield Problem((*path, part), f"nothing varies {part!r}; {instead(part, parts, NO_PARTS)}")
         elif isinstance(selected, list) and not selected:
             yield Problem((*path, part), f"selects nothing; give one of {_listed(parts[part])}")
         else:
@@ -160,11 +162,6 @@ def _selector(selector: Any, parts: Parts, path: Steps) -> Iterator[Problem]:
                 if not any(matches({part: [value]}, {part: held}) for held in parts[part]):
                     place = (*path, part) if index is None else (*path, part, str(index))
                     yield Problem(place, f"no cell has {part} {shown(value)}; {_value_instead(value, parts[part])}")
-
-
-def _instead(name: str, possible: list[str]) -> str:
-    close = nearest(name, possible)
-    return f"did you mean {close}?" if close else f"allowed: {', '.join(possible) or 'nothing, for nothing varies'}"
 
 
 def _value_instead(value: Any, possible: list[Any]) -> str:

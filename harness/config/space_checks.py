@@ -11,7 +11,7 @@ from pydantic import ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, Uniform
-from harness.config.fields import nearest, overlaps, set_field, unknown_field, unknown_name
+from harness.config.fields import nearest, overlaps, set_fields, unknown_field, unknown_name
 from harness.config.identity import picture_key
 from harness.config.layers import LAYERS, may_be_layer
 from harness.config.located import Steps
@@ -218,11 +218,8 @@ def _extremes(field: str, dimension: Dimension) -> list[tuple[Steps, Any]]:
 
 def _tried(base: Mapping[str, Any], fields: Mapping[str, Any], place: Steps) -> tuple[Problem | None, str]:
     """What is wrong with a base in which fields are set, moved to ``place``; and one spelling of the transfer."""
-    raw = dict(base)
-    for field, value in fields.items():
-        raw = set_field(raw, field, value)
     try:
-        return None, picture_key(Transfer.model_validate(raw))
+        return None, picture_key(Transfer.model_validate(set_fields(base, fields)))
     except ValidationError as error:
         first = next(problems(error, Transfer))
         return Problem(place, first.message, first.involved), repr(place)
