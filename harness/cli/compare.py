@@ -16,7 +16,6 @@ from rich.text import Text
 
 from harness.cli.compare_lines import (
     COLUMNS,
-    OPTIMISED,
     Line,
     by_size,
     differing,
@@ -30,7 +29,7 @@ from harness.cli.tables import MISSING, duration, line, num_of, shown, tables_of
 from harness.config.claims import LOSSES
 from harness.config.identity import canonical_json
 from harness.errors import UsageError
-from harness.measures.names import ON_VGG16
+from harness.measures.names import HELDOUT_STYLE_OPTIMISED, ON_VGG16
 from harness.results import Part
 from harness.results.alike import MeasuredAlike
 from harness.runs.store import write_atomically
@@ -175,7 +174,7 @@ def _write_csv(path: Path, lines: Sequence[Line]) -> None:
             row[name] = one.numbers.get(name)
             if any(other.spreads for other in lines):
                 row[f"{name}_spread"] = one.spreads.get(name)
-        rows.append(row | {OPTIMISED: one.is_optimised})
+        rows.append(row | {HELDOUT_STYLE_OPTIMISED: one.is_optimised})
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

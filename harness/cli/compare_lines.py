@@ -16,6 +16,7 @@ from harness.config.fields import FIELDS, unknown_name
 from harness.config.identity import canonical_json, picture_key
 from harness.config.methods import is_used
 from harness.errors import StorageError, UsageError
+from harness.measures.names import HELDOUT_STYLE_OPTIMISED, METRICS
 from harness.results import CELLS, Part, Run, load_whole
 from harness.results.alike import MeasuredAlike
 from harness.runs.store import RunFolder, Status
@@ -23,9 +24,7 @@ from harness.runs.store import RunFolder, Status
 COLUMNS: tuple[str, ...] = (*COMPARABLE, "evaluations", "seconds")
 """The comparable numbers, in the order of the tables."""
 
-OPTIMISED = "heldout_style_optimised"
-
-KNOWN = (*COLUMNS, *LOSSES, OPTIMISED)
+KNOWN = (*METRICS, *LOSSES)
 """What every run's manifest may have; whatever else stands there is a measure that was asked for."""
 
 
@@ -148,7 +147,9 @@ def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike
         if len(known) == len(values):
             numbers[name] = values[0] if len(values) == 1 else statistics.fmean(known)
             spreads |= {name: max(known) - min(known)} if len(known) > 1 else {}
-    return Line(runs, {**fields, **run.fields}, numbers, spreads, any(run.metrics.get(OPTIMISED) for run in runs))
+    return Line(
+        runs, {**fields, **run.fields}, numbers, spreads, any(run.metrics.get(HELDOUT_STYLE_OPTIMISED) for run in runs)
+    )
 
 
 def _experiment(run: Run) -> str:

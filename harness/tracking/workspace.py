@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.config.claims import COMPARABLE
 from harness.runs.store import write_atomically
 from harness.tracking.mode import import_wandb, sync_command, wandb_folder
 from harness.tracking.records import EVALUATION, ITERATE, NUM_NAME_CHARACTERS, SECONDS
@@ -21,10 +22,6 @@ from harness.tracking.summary import RUNS
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
-NUMBERS = (
-    "reference_content", "reference_style", "heldout_style", "ssim", "pixel_distance", "colour_distance",
-    "total_variation", "lpips", "style_swd",
-)  # fmt: skip
 SAVED = "workspace.json"
 """In the ``wandb`` folder: which view was saved, so that saving again changes that one."""
 MAX_RUNS = 100  # W&B draws the first 10 of a plot unless told otherwise
@@ -81,7 +78,7 @@ def build_workspace(entity: str, project: str, experiment: str, varied: Sequence
                     y=wr.SummaryMetric(number),
                     log_x=True,
                 )
-                for number in NUMBERS
+                for number in COMPARABLE
             ],
             is_open=True,
         ),
@@ -96,7 +93,7 @@ def build_workspace(entity: str, project: str, experiment: str, varied: Sequence
             for key in keys
         ),
     ]
-    columns = ["run:displayName", *(f"config:{key}.value" for key in keys), *(f"summary:{name}" for name in NUMBERS)]
+    columns = ["run:displayName", *(f"config:{key}.value" for key in keys), *(f"summary:{name}" for name in COMPARABLE)]
     return ws.Workspace(
         entity=entity,
         project=project,
