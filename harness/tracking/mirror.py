@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -97,6 +98,26 @@ def end_service() -> bool:
     return True
 
 
+def begin_run(
+    identity: str, config: Mapping[str, Any], mode: Literal["online", "offline"], directory: Path, **called: Any
+) -> Run:
+    """Begin a W&B run, or go on with an online one of that id; ``called`` is what ``init_arguments`` gives."""
+    wandb = import_wandb()
+    root = wandb_folder(directory)
+    root.mkdir(parents=True, exist_ok=True)
+    run: Run = wandb.init(
+        id=identity,
+        config=config,
+        mode=mode,
+        resume="allow" if mode == "online" else None,
+        dir=str(root.parent),
+        reinit="create_new",
+        settings=wandb.Settings(**mirror_settings()),
+        **called,
+    )
+    return run
+
+
 class Mirror:
     """The W&B run of one run folder, opened at the first update.
 
@@ -169,24 +190,13 @@ class Mirror:
         self._remove_other_folders()
 
     def _open(self) -> Run:
-        wandb = import_wandb()
         manifest = self.folder.manifest()
         assert manifest is not None, f"{self.folder.path} has no manifest"
         self._transfer = self.folder.transfer()
         self._config = run_config(self._transfer, manifest)
         self._id = wandb_id(self.experiment, manifest.id)
-        root = wandb_folder(self.directory)
-        root.mkdir(parents=True, exist_ok=True)
-        run: Run = wandb.init(
-            id=self._id,
-            config=self._config,
-            mode=self.mode,
-            resume="allow" if self.mode == "online" else None,
-            dir=str(root.parent),
-            reinit="create_new",
-            settings=wandb.Settings(**mirror_settings()),
-            **init_arguments(self.experiment, manifest),
-        )
+        called = init_arguments(self.experiment, manifest)
+        run = begin_run(self._id, self._config, self.mode, self.directory, **called)
         run.define_metric(EVALUATION)
         run.define_metric(SECONDS)
         run.define_metric("*", step_metric=EVALUATION)

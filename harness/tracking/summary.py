@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.results import Results
 from harness.results.alike import MeasuredAlike
 from harness.runs.store import Manifest, Status
-from harness.tracking.mirror import end_service, mirror_settings, remove_folders
-from harness.tracking.mode import ModeName, import_wandb, sync_command, wandb_folder
+from harness.tracking.mirror import begin_run, end_service, remove_folders
+from harness.tracking.mode import ModeName, import_wandb, sync_command
 from harness.tracking.records import NUM_NAME_CHARACTERS, comparable, init_arguments, plain, plain_field, wandb_id
 
 SUMMARY = "summary"
@@ -92,23 +92,13 @@ def _union(mappings: Any) -> list[str]:
     return list(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
-def _write(results: Results, mode: ModeName, directory: Path) -> None:
+def _write(results: Results, mode: Literal["online", "offline"], directory: Path) -> None:
     wandb = import_wandb()
     tracking = results.definition.tracking.model_dump(mode="json")
     identity = wandb_id(results.name, SUMMARY)
-    root = wandb_folder(directory)
-    root.mkdir(parents=True, exist_ok=True)
     called = init_arguments(results.name, Manifest(SUMMARY, results.name, tracking=tracking))
-    run = wandb.init(
-        id=identity,
-        config={"experiment": results.name},
-        mode=mode,
-        resume="allow" if mode == "online" else None,
-        dir=str(root.parent),
-        reinit="create_new",
-        settings=wandb.Settings(**mirror_settings()),
-        **(called | {"name": f"{called['name']} {SUMMARY}"[:NUM_NAME_CHARACTERS], "job_type": SUMMARY}),
-    )
+    called |= {"name": f"{called['name']} {SUMMARY}"[:NUM_NAME_CHARACTERS], "job_type": SUMMARY}
+    run = begin_run(identity, {"experiment": results.name}, mode, directory, **called)
     columns, rows = table_of_runs(results)
     for row in rows:
         row[-1] = wandb.Image(row[-1]) if row[-1] else None
@@ -117,8 +107,8 @@ def _write(results: Results, mode: ModeName, directory: Path) -> None:
         figure = results.folder / f"{name}.png"
         if figure.exists():
             record[name] = wandb.Image(str(figure), caption=results.name)
-    claims = _claims(results.folder / "claims.json")
-    if claims:
+    if (path := results.folder / "claims.json").exists():
+        claims = json.loads(path.read_text())["claims"]
         columns = [column for column in CLAIM_COLUMNS if any(column in claim for claim in claims)]
         cells = [[plain(claim.get(column)) for column in columns] for claim in claims]
         record["claims"] = wandb.Table(columns=columns, data=cells, allow_mixed_types=True)
@@ -127,14 +117,6 @@ def _write(results: Results, mode: ModeName, directory: Path) -> None:
     run.finish(exit_code=0)
     remove_folders(directory, identity, Path(run.settings.sync_dir))
     end_service()
-
-
-def _claims(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    data = json.loads(path.read_text())
-    found = data.get("claims", []) if isinstance(data, dict) else data
-    return [claim for claim in found if isinstance(claim, dict)]
 
 
 def _counts(results: Results) -> dict[str, int]:
