@@ -38,11 +38,12 @@ from wandb_server import (  # noqa: F401
 from harness.config import Transfer
 from harness.config.transfer_parts import StartFile
 from harness.errors import UsageError
+from harness.runs.history import HistoryReader
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracker import Tracker
 from harness.tracking.mirror import Mirror, end_service
 from harness.tracking.mode import Mode, resolve_mode, wandb_folder
-from harness.tracking.records import HistoryReader, history_record, run_config, run_name, wandb_id
+from harness.tracking.records import history_record, run_config, run_name, wandb_id
 from harness.tracking.wandb_tracker import WandbTracker, open_tracker
 
 ID = "0123456789ab"

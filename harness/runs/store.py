@@ -13,12 +13,10 @@ one rename. A folder in use is held by an flock, which the kernel frees when its
 
 from __future__ import annotations
 
-import csv
 import enum
 import fcntl
 import io
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,6 +33,7 @@ from harness.config.sentences import problems
 from harness.config.transfer import Transfer
 from harness.config.values import WRITTEN
 from harness.errors import StorageError
+from harness.runs.history import HistoryReader, csv_text
 
 SCHEMA = 5
 """Version of the manifest; one of another version is not read while the harness's own is 0.x."""
@@ -162,18 +161,6 @@ def lock_file(file: TextIO) -> bool:
     return False
 
 
-def _csv_text(rows: Sequence[Mapping[str, float]], header: bool) -> str:
-    if not rows:
-        return ""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    if header:
-        writer.writeheader()
-    for row in rows:
-        writer.writerow({k: "" if isinstance(v, float) and math.isnan(v) else repr(v) for k, v in row.items()})
-    return text.getvalue()
-
-
 class RunFolder:
     """One run's folder: reads and writes its files."""
 
@@ -259,7 +246,7 @@ class RunFolder:
         header = not self.history_path.exists() or self.history_path.stat().st_size == 0
         try:
             with open(self.history_path, "a", newline="") as file:
-                file.write(_csv_text(rows, header))
+                file.write(csv_text(rows, header))
         except OSError as error:
             raise StorageError(
                 f"{self.history_path} could not be written ({error.strerror}); free some space and run again."
@@ -278,21 +265,12 @@ class RunFolder:
 
     def history(self) -> list[dict[str, float]]:
         """All whole lines of history.csv; blank fields are NaN, ``evaluation`` an int."""
-        if not self.history_path.exists():
-            return []
-        text = self.history_path.read_text()
-        whole = text[: text.rfind("\n") + 1]
-        rows: list[dict[str, float]] = []
-        for line in csv.DictReader(io.StringIO(whole)):
-            row: dict[str, float] = {key: float(value) if value else math.nan for key, value in line.items()}
-            row["evaluation"] = int(line["evaluation"])
-            rows.append(row)
-        return rows
+        return HistoryReader(self.history_path).new_rows()
 
     def roll_back(self, evaluation: int) -> None:
         """Forget everything after an evaluation: history lines (a torn last one too) and iterates."""
         kept = [row for row in self.history() if row["evaluation"] <= evaluation]
-        write_atomically(self.history_path, _csv_text(kept, header=True))
+        write_atomically(self.history_path, csv_text(kept, header=True))
         for number, path in self.iterates().items():
             if number > evaluation:
                 path.unlink()

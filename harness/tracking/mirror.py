@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.config.transfer import Transfer
+from harness.runs.history import HistoryReader
 from harness.runs.store import RunFolder
 from harness.tracking.mode import import_wandb, wandb_folder
 from harness.tracking.records import (
@@ -24,7 +25,6 @@ from harness.tracking.records import (
     EXIT_CODES,
     ITERATE,
     SECONDS,
-    HistoryReader,
     history_record,
     init_arguments,
     run_config,

@@ -5,9 +5,7 @@ Nothing here imports W&B, so that every name and number the dashboards show can 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 import os
@@ -171,34 +169,3 @@ def summary_record(manifest: Manifest) -> dict[str, Any]:
     """The run's summary: its comparable numbers, what became of it, and why."""
     reason = {"reason": manifest.reason} if manifest.reason else {}
     return {**manifest.metrics, "status": manifest.status.name.lower(), **reason}
-
-
-class HistoryReader:
-    """Reads the lines that history.csv has gained since the last time, so that following a run costs O(lines)."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._columns: list[str] = []
-        self._offset_bytes = 0
-
-    def new_rows(self, size_bytes: int | None) -> list[dict[str, float]]:
-        """The new whole lines within the file's first ``size_bytes`` bytes (None: all); blank fields are NaN."""
-        try:
-            with open(self._path, "rb") as file:
-                file.seek(self._offset_bytes)
-                text = file.read() if size_bytes is None else file.read(max(0, size_bytes - self._offset_bytes))
-        except FileNotFoundError:
-            return []
-        whole = text[: text.rfind(b"\n") + 1]
-        self._offset_bytes += len(whole)
-        lines = csv.reader(io.StringIO(whole.decode()))
-        if not self._columns:
-            self._columns = next(lines, [])
-        rows: list[dict[str, float]] = []
-        for line in lines:
-            row: dict[str, float] = {
-                column: float(value) if value else math.nan for column, value in zip(self._columns, line, strict=True)
-            }
-            row[EVALUATION] = int(row[EVALUATION])
-            rows.append(row)
-        return rows
