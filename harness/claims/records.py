@@ -9,7 +9,6 @@ from statistics import fmean
 from typing import Any
 
 from harness.config.claims import Claim
-from harness.config.yaml_source import flow
 
 
 class State(enum.Enum):
@@ -128,8 +127,3 @@ def bound_text(claim: Claim) -> str:
             if claim.than is None:
                 return f"> {by or 0}"
             return f"greater, by > {by}" if by else f"greater, > {factor} times" if factor else "greater in every run"
-
-
-def name_of(label: Mapping[str, Any]) -> str:
-    """A label on one line: ``alpha=0.001, start=noise``."""
-    return ", ".join(f"{part}={flow(value)}" for part, value in label.items())

@@ -16,11 +16,12 @@ from statistics import fmean
 from typing import Any
 
 from harness.claims.expectations import Decision, changes, equal, greater, within
-from harness.claims.records import Finding, Number, State, Verdict, name_of
+from harness.claims.records import Finding, Number, State, Verdict
 from harness.config import Experiment
 from harness.config.claims import Claim, matches, value_key, values_of
 from harness.config.identity import picture_key
 from harness.config.methods import QUILTING, has_network
+from harness.config.yaml_source import assignments
 from harness.errors import CannotMeasureError, HarnessError, UsageError
 from harness.registries import is_of_a_set, measure, use_plugins
 from harness.results import Results, Run
@@ -100,9 +101,9 @@ def _selected(claim: Claim, selector: Mapping[str, Any] | None, runs: Sequence[R
         wanted = dict(zip(selector, values, strict=True))
         found = [run for run in runs if matches(wanted, _label(run))]
         if not found:
-            raise CannotMeasureError(f"This grid has no run with {name_of(wanted)}." if wanted else NO_RUNS)
+            raise CannotMeasureError(f"This grid has no run with {assignments(wanted)}." if wanted else NO_RUNS)
         if not any(measuring.applies(claim.measure, run) for run in found):
-            which = f"No run with {name_of(wanted)}" if wanted else "No run"
+            which = f"No run with {assignments(wanted)}" if wanted else "No run"
             raise CannotMeasureError(f"{which} was computed a second time.")
     return [run for run in runs if matches(selector, _label(run)) and measuring.applies(claim.measure, run)]
 

@@ -17,7 +17,7 @@ from harness.config.methods import is_used
 from harness.config.sentences import Problem, problems, shown
 from harness.config.styles import shortest
 from harness.config.transfer import Transfer
-from harness.config.yaml_source import flow
+from harness.config.yaml_source import assignments, flow
 
 MAX_CELLS = 10_000
 """A grid beyond this is a slip of the pen: at 20 s a picture it takes more than two days."""
@@ -45,7 +45,7 @@ class Cell:
     @property
     def name(self) -> str:
         """The label on one line, e.g. ``cases=A, alpha=0.01``."""
-        return ", ".join(f"{field}={flow(value)}" for field, value in self.label.items())
+        return assignments(self.label)
 
     def path(self, field: str | Steps) -> Steps:
         """Where in the document the value of a transfer's field stands: dotted, or in steps (names may have dots)."""

@@ -7,6 +7,7 @@ Scalars follow the YAML 1.2 core schema (section 10.3.2), not PyYAML's 1.1: ``1e
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -77,6 +78,11 @@ def flow(data: Any) -> str:
     """The same on one line, as it is written behind ``key=``."""
     text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=2**30)
     return str(text).removesuffix("\n").removesuffix("\n...")
+
+
+def assignments(fields: Mapping[str, Any]) -> str:
+    """Fields with their values on one line: ``alpha=0.001, start=noise``."""
+    return ", ".join(f"{field}={flow(value)}" for field, value in fields.items())
 
 
 def parse_document(text: str, name: str) -> tuple[Any, Located, list[Fault]]:
