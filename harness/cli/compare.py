@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,27 +44,15 @@ WIDEST_FIELDS = 2 / 3
 """Of the terminal; where they are wider, they have a table of their own before the numbers."""
 
 
-@dataclass(frozen=True)
-class Comparing:
-    """The command line of ``harness compare``.
+def compare_runs(paths: Sequence[Path], csv_path: Path | None, sort: str | None, all_runs: bool, by_cell: bool) -> None:
+    """Print the table, one for each size of pictures, and write it as CSV where that is asked for.
 
-    Attributes:
+    Args:
         paths: folders of experiments, sweeps or single runs.
-        csv: also written there.
+        csv_path: also written there.
         sort: a number or a field, with ``-`` in front from the largest.
         all_runs: also the repeats, which have no panel.
-        over_seeds: one line for the runs that differ in nothing but their seed.
-    """
-
-    paths: tuple[Path, ...]
-    csv: Path | None = None
-    sort: str | None = None
-    all_runs: bool = False
-    over_seeds: bool = False
-
-
-def compare_runs(comparison: Comparing) -> None:
-    """Print the table, one for each size of pictures, and write it as CSV where that is asked for.
+        by_cell: one line for the runs that differ in nothing but their seed.
 
     Raises:
         UsageError: a path is no such folder, nothing is done, or there is no such number to sort by.
@@ -73,20 +60,20 @@ def compare_runs(comparison: Comparing) -> None:
     """
     console = make_console()
     parts: tuple[Part, ...] = ("grid",)
-    if comparison.over_seeds:
+    if by_cell:
         parts = ("grid", "repeat")  # a second computation of the same transfer is no further seed
-    if comparison.all_runs:
+    if all_runs:
         parts = ("grid", "repeat", "again")
-    runs, notes = find_runs(comparison.paths, parts)
-    lines = over_seeds(runs) if comparison.over_seeds else make_lines(runs)
-    if comparison.sort is not None:
-        lines = sort_lines(lines, comparison.sort)
+    runs, notes = find_runs(paths, parts)
+    lines = over_seeds(runs) if by_cell else make_lines(runs)
+    if sort is not None:
+        lines = sort_lines(lines, sort)
     tables = by_size(lines)
     if len(tables) > 1:
         sizes = ", ".join(f"{size} px" for size in tables)
         console.print(line(f"Numbers compare at one size only; there are {sizes}, so each has a table of its own.\n"))
     for size, some in tables.items():
-        console.print(line(f"{num_of(len(some), 'line' if comparison.over_seeds else 'run')} at {size} px"))
+        console.print(line(f"{num_of(len(some), 'line' if by_cell else 'run')} at {size} px"))
         fields = _fields(some)
         if width_of(console, _table(some, (), fields)) > WIDEST_FIELDS * console.width:
             for table in tables_of_width(console, fields, partial(_table, some, ())):
@@ -97,10 +84,10 @@ def compare_runs(comparison: Comparing) -> None:
             console.print(table)
         console.print()
     _explain(console, lines, [*notes, *filter(None, [MeasuredAlike(runs).sentence])])
-    if comparison.csv is not None:
-        _write_csv(comparison.csv, [one for some in tables.values() for one in some])
+    if csv_path is not None:
+        _write_csv(csv_path, [one for some in tables.values() for one in some])
         size_note = " (all sizes, in the column size: compare within one only)" if len(tables) > 1 else ""
-        console.print(line(f"Written: {comparison.csv}{size_note}"))
+        console.print(line(f"Written: {csv_path}{size_note}"))
 
 
 def _explain(console: Console, lines: Sequence[Line], notes: Sequence[str]) -> None:

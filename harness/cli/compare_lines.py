@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from harness.config.claims import COMPARABLE, LOSSES
 from harness.config.fields import FIELDS, unknown_name
@@ -19,7 +16,8 @@ from harness.errors import StorageError, UsageError
 from harness.measures.names import HELDOUT_STYLE_OPTIMISED, METRICS
 from harness.results import CELLS, Part, Run, load_whole
 from harness.results.alike import MeasuredAlike
-from harness.runs.store import RunFolder, Status
+from harness.results.run import run_alone
+from harness.runs.store import Status
 
 COLUMNS: tuple[str, ...] = (*COMPARABLE, "evaluations", "seconds")
 """The comparable numbers, in the order of the tables."""
@@ -72,7 +70,7 @@ def find_runs(paths: Sequence[Path], parts: Collection[Part]) -> tuple[list[Run]
     notes: list[str] = []
     for path in paths:
         is_run = (path / "manifest.json").exists() and not (path / CELLS).exists()
-        runs = [load_run(path)] if is_run else [run for run in load_whole(path).all_runs if run.part in parts]
+        runs = [run_alone(path)] if is_run else [run for run in load_whole(path).all_runs if run.part in parts]
         num_unfinished = 0
         for run in runs:
             try:
@@ -90,25 +88,6 @@ def find_runs(paths: Sequence[Path], parts: Collection[Part]) -> tuple[list[Run]
     if not found:
         raise UsageError("\n".join([*notes, "There is nothing to compare yet: no run is done."]))
     return list(found.values()), notes
-
-
-def load_run(path: Path) -> Run:
-    """Read one run's folder, such as ``runs/relative_weight/98f30cfb3a16``.
-
-    Raises:
-        UsageError: it is not such a folder.
-        StorageError: its manifest cannot be read.
-    """
-    folder = RunFolder(path)
-    manifest = folder.manifest()
-    if manifest is None:
-        raise UsageError(f"{path} is not a run's folder (it has no manifest.json).")
-    try:
-        transfer = folder.transfer()
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"{path / 'transfer.yaml'} cannot be read ({error}); compute the run again.") from error
-    words = tuple(shlex.split(manifest.tracking.get("command", ""))[3:])  # behind `harness run FILE`
-    return Run(manifest.id, manifest.label, "grid", transfer, words, folder, {})
 
 
 def make_lines(runs: Sequence[Run]) -> list[Line]:

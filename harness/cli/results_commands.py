@@ -71,9 +71,9 @@ def compare(
 ) -> None:
     """A table of finished runs over the comparable numbers, with what differs between them."""
     with reporting():
-        from harness.cli.compare import Comparing, compare_runs
+        from harness.cli.compare import compare_runs
 
-        compare_runs(Comparing(tuple(paths), csv, sort, all_runs, over_seeds))
+        compare_runs(paths, csv, sort, all_runs, over_seeds)
 
 
 @app.command(

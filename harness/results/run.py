@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+
+import yaml
 
 from harness.config.claims import COMPARABLE
 from harness.config.levels import num_evaluations
@@ -15,7 +18,7 @@ from harness.config.methods import has_network
 from harness.config.transfer import Transfer
 from harness.config.values import WRITTEN
 from harness.config.yaml_source import flow
-from harness.errors import ImageError
+from harness.errors import ImageError, UsageError
 from harness.results.pictures import Iterates, Pixels, read_pixels
 from harness.runs.store import Manifest, Metrics, RunFolder, Status
 
@@ -181,6 +184,25 @@ def run_of(folder: Path, cell: Mapping[str, Any], plugins: tuple[str, ...]) -> R
         cell["evaluations"],
         plugins,
     )
+
+
+def run_alone(path: Path) -> Run:
+    """A run as its own folder has it, such as ``runs/relative_weight/98f30cfb3a16``, also where no cells.json has it.
+
+    Raises:
+        UsageError: it is not such a folder.
+        StorageError: its manifest cannot be read.
+    """
+    folder = RunFolder(path)
+    manifest = folder.manifest()
+    if manifest is None:
+        raise UsageError(f"{path} is not a run's folder (it has no manifest.json).")
+    try:
+        transfer = folder.transfer()
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{path / 'transfer.yaml'} cannot be read ({error}); compute the run again.") from error
+    words = tuple(shlex.split(manifest.tracking.get("command", ""))[3:])  # behind `harness run FILE`
+    return Run(manifest.id, manifest.label, "grid", transfer, words, folder, {})
 
 
 def label_name(label: Mapping[str, Any]) -> str:
