@@ -59,8 +59,8 @@ class Work:
     make_job: Callable[[Asked], Job]
     num_runs: int
     num_at_once: int
-    extra: Sequence[Job] = ()
-    objectives: tuple[str, ...] = ("reference_content", "reference_style")
+    extra: Sequence[Job]
+    objectives: tuple[str, ...]
     rungs: tuple[int, ...] = ()
     wanted: tuple[str, ...] = ()
 

@@ -14,7 +14,7 @@ from harness.config.loaded import LoadedExperiment
 from harness.driver.carrying import Conclusion, Work, carry_out, conclude, local_devices, write_cells
 from harness.driver.folder import ExperimentFolder, forget, link_finished
 from harness.driver.jobs import Job
-from harness.driver.plan import Options, Plan, make_plan
+from harness.driver.plan import Plan, make_plan
 from harness.driver.request import Request
 from harness.driver.telling import Telling
 from harness.results import Results
@@ -59,7 +59,7 @@ class ExperimentRun:
 def plan_experiment(request: Request, loaded: LoadedExperiment, telling: Telling) -> Plan:
     """What is done and what is left; nothing is written."""
     with telling.fetching() as progress:
-        return make_plan(loaded, Options(request.out, request.retry_failed, request.fresh), progress)
+        return make_plan(request, loaded, progress)
 
 
 def run_experiment(request: Request, loaded: LoadedExperiment, plan: Plan, telling: Telling) -> ExperimentRun:

@@ -11,26 +11,12 @@ from harness.config.loaded import LoadedExperiment
 from harness.downloads import Progress
 from harness.driver.folder import ExperimentFolder, finished_elsewhere
 from harness.driver.jobs import Job, make_jobs
+from harness.driver.request import Request
 from harness.features.registry import cached_vgg16
 from harness.measures.names import ON_VGG16
 from harness.registries import is_of_one_run, measure
 from harness.runs.measured import is_outdated
 from harness.runs.store import RunFolder, Status
-
-
-@dataclass(frozen=True)
-class Options:
-    """What of an experiment is computed.
-
-    Attributes:
-        out: the folder of all experiments' folders.
-        retry_failed: compute failed runs again.
-        fresh: forget these cells' runs and compute them again.
-    """
-
-    out: Path = Path("runs")
-    retry_failed: bool = False
-    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,15 +48,15 @@ class Plan:
         return [job for job in self.jobs if job.part == "grid"]
 
 
-def make_plan(loaded: LoadedExperiment, options: Options, progress: Progress | None = None) -> Plan:
+def make_plan(request: Request, loaded: LoadedExperiment, progress: Progress | None = None) -> Plan:
     """Decide what has to be computed; nothing is written.
 
     Raises:
         ConfigError: see ``make_jobs``.
         UsageError: the experiment's folder belongs to another file.
     """
-    ExperimentFolder(loaded, options.out).check_owner()
-    jobs = make_jobs(loaded, options.out, progress)
+    ExperimentFolder(loaded, request.out).check_owner()
+    jobs = make_jobs(loaded, request.out, progress)
     done: list[Job] = []
     failed: list[Job] = []
     left: list[Job] = []
@@ -79,13 +65,13 @@ def make_plan(loaded: LoadedExperiment, options: Options, progress: Progress | N
     wanted = tuple(dict.fromkeys(claim.measure for claim in loaded.experiment.claims if _is_wanted(claim.measure)))
     for job in jobs:
         status = job.status
-        if options.fresh:
+        if request.fresh:
             left.append(job)
         elif status is Status.DONE:
             (outdated if _is_outdated(job.folder, wanted) else done).append(job)
-        elif status is Status.FAILED and not options.retry_failed:
+        elif status is Status.FAILED and not request.retry_failed:
             failed.append(job)
-        elif not job.row.folder.exists() and (elsewhere := finished_elsewhere(options.out, job)):
+        elif not job.row.folder.exists() and (elsewhere := finished_elsewhere(request.out, job)):
             linked[job.row.id] = elsewhere
             (outdated if _is_outdated(RunFolder(elsewhere), wanted) else done).append(job)
         else:
