@@ -85,7 +85,7 @@ class Comparable:
                 only where it is an objective.
 
         Returns:
-            What ``Reference.measure`` does, where VGG-16 is on the machine ``ON_VGG16``, and the objectives.
+            ``MEASURED``, where VGG-16 is on the machine ``ON_VGG16``, and the objectives.
 
         Raises:
             DownloadError: an objective needs VGG-16, which cannot be had.

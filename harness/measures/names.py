@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from harness.config.claims import COMPARABLE
-
 REFERENCE_CONTENT = "reference_content"
 REFERENCE_STYLE = "reference_style"
 HELDOUT_STYLE = "heldout_style"
@@ -17,11 +15,17 @@ STYLE_SWD = "style_swd"
 EVALUATIONS = "evaluations"
 SECONDS = "seconds"
 
+MEASURED: tuple[str, ...] = (
+    REFERENCE_CONTENT, REFERENCE_STYLE, HELDOUT_STYLE, HELDOUT_STYLE_OPTIMISED,
+    SSIM, PIXEL_DISTANCE, COLOUR_DISTANCE, TOTAL_VARIATION,
+)  # fmt: skip
+"""What ``measure`` returns, in the order of the tables: what every run has."""
+
 ON_EMBEDDED: tuple[str, ...] = (REFERENCE_CONTENT, REFERENCE_STYLE, HELDOUT_STYLE)
-"""What is measured on the embedded network: of another one the same picture has other numbers."""
+"""Of these, what is measured on the embedded network: of another one the same picture has other numbers."""
 
 ON_VGG16: tuple[str, ...] = (LPIPS, STYLE_SWD)
-"""What is measured on VGG-16: a run has it where ``weights: vgg16`` was on the machine, and not elsewhere."""
+"""What ``Perceptual.measure`` returns: a run has it where ``weights: vgg16`` was on the machine, and not elsewhere."""
 
-METRICS: tuple[str, ...] = (*COMPARABLE, HELDOUT_STYLE_OPTIMISED, EVALUATIONS, SECONDS)
-"""What every run's manifest may have beside its losses; the last two are counted by the run itself."""
+METRICS: tuple[str, ...] = (*MEASURED, *ON_VGG16, EVALUATIONS, SECONDS)
+"""Every comparable number; the last two are counted by the run itself."""
