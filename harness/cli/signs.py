@@ -23,13 +23,13 @@ def cell(standing: Standing | None) -> Text:
     """A sign and how far it is."""
     if standing is None:
         return Text("")
-    sign, style = SIGNS[standing.state]
+    sign, style = SIGNS[standing.stage]
     text = {
         Stage.DONE: duration(standing.used_s),
         Stage.RUNNING: f"{standing.num_evaluations}/{standing.steps}",
         Stage.INTERRUPTED: f"{standing.num_evaluations}/{standing.steps}",
         Stage.PRUNED: f"at {standing.num_evaluations}",
-    }.get(standing.state, "")
+    }.get(standing.stage, "")
     return Text(f"{sign} {text}".strip(), style=style)
 
 

@@ -99,7 +99,7 @@ def _picture(paths: Sequence[Path], console: Console, follower: Follower) -> tup
 def _overview(folders: Sequence[Path], follower: Follower) -> tuple[Table, list[Overall]]:
     """A line for each experiment and sweep in a folder."""
     table = Table(box=None, pad_edge=False)
-    for header in ("", "", "runs", *(state.value for state in Stage if state is not Stage.DAMAGED), "claims"):
+    for header in ("", "", "runs", *(stage.value for stage in Stage if stage is not Stage.DAMAGED), "claims"):
         table.add_column(header, justify="left" if header in ("", "claims") else "right", overflow="fold")
     overalls = []
     for folder in folders:
@@ -108,8 +108,8 @@ def _overview(folders: Sequence[Path], follower: Follower) -> tuple[Table, list[
         except HarnessError as error:
             table.add_row(folder.name, Text(str(error), style="red"))
             continue
-        counts = Counter(standing.state for standing in one.standings)
-        numbers = [str(counts[state] or "") for state in Stage if state is not Stage.DAMAGED]
+        counts = Counter(standing.stage for standing in one.standings)
+        numbers = [str(counts[stage] or "") for stage in Stage if stage is not Stage.DAMAGED]
         kind = "sweep" if one.results.is_sweep else "experiment"
         table.add_row(folder.name, kind, str(len(one.standings)), *numbers, _claims(folder))
         overalls.append(one)
@@ -158,7 +158,7 @@ def _grid(one: Overall, definition: Experiment, console: Console) -> list[Render
         return table
 
     legend = "   ".join(
-        f"{SIGNS[state][0]} {state.value}" for state in Stage if any(s.state is state for s in one.grid)
+        f"{SIGNS[stage][0]} {stage.value}" for stage in Stage if any(s.stage is stage for s in one.grid)
     )
     return [*tables_of_width(console, list(column_heads), make_table), line(legend, "dim")]
 
@@ -174,14 +174,14 @@ def _key(standing: Standing, parts: Sequence[str]) -> str:
 def _details(one: Overall) -> list[RenderableType]:
     """Those being computed, those that failed and why, and the time."""
     parts: list[RenderableType] = []
-    for standing in [s for s in one.standings if s.state is Stage.RUNNING][:NUM_REASONS]:
+    for standing in [s for s in one.standings if s.stage is Stage.RUNNING][:NUM_REASONS]:
         age = "" if standing.age_s is None else f", last heard of {duration(standing.age_s)} ago"
         left = "" if standing.left_s is None else f", about {duration(standing.left_s)} left"
         at = f"evaluation {standing.num_evaluations} of {standing.steps}"
         parts.append(line(f"{named(standing)} is being computed: {at}{age}{left}"))
-    told = [s for s in one.standings if s.state in (Stage.FAILED, Stage.DAMAGED)]
+    told = [s for s in one.standings if s.stage in (Stage.FAILED, Stage.DAMAGED)]
     for standing in told[:NUM_REASONS]:
-        verb = "failed" if standing.state is Stage.FAILED else "is damaged"
+        verb = "failed" if standing.stage is Stage.FAILED else "is damaged"
         parts.append(line(f"{named(standing)} {verb}: {standing.why or 'no reason was kept'}"))
     if len(told) > NUM_REASONS:
         parts.append(line(f"… and {len(told) - NUM_REASONS} more"))
@@ -202,13 +202,13 @@ def _claims(folder: Path) -> str:
 
 def _next_step(one: Overall) -> str:
     results = one.results
-    states = {standing.state for standing in one.standings}
-    if Stage.RUNNING in states or results.is_in_use():
+    stages = {standing.stage for standing in one.standings}
+    if Stage.RUNNING in stages or results.is_in_use():
         return f"A process is working on it. Follow it: harness status {results.folder} --watch"
     if not one.is_ended:
         return f"Nothing is working on it now. Go on: {results.command}"
-    if Stage.DAMAGED in states:
+    if Stage.DAMAGED in stages:
         return f"Move the damaged folder away, then: {results.command}"
-    if Stage.FAILED in states:
+    if Stage.FAILED in stages:
         return f"Compute failed runs again: {results.command} --retry-failed"
     return f"Compare the runs: harness compare {results.folder}"

@@ -34,7 +34,7 @@ def trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
         table.add_column(header, justify="right" if header in sweep.objectives else "left", overflow="fold")
     for standing in one.grid[-NUM_LAST_TRIALS:]:
         sign = cell(standing)
-        sign.append("" if standing.state in (Stage.RUNNING, Stage.INTERRUPTED) else f" {standing.state.value}")
+        sign.append("" if standing.stage in (Stage.RUNNING, Stage.INTERRUPTED) else f" {standing.stage.value}")
         values_told = _values(standing, sweep)
         numbers = [shown(value) for value in values_told] if values_told else [MISSING] * len(sweep.objectives)
         fields = {part: value for part, value in standing.run.label.items() if part != "trial"}
@@ -45,7 +45,7 @@ def trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
 
 def _values(standing: Standing, sweep: Sweep) -> list[float] | None:
     """What a finished trial was told to the study."""
-    if standing.state is not Stage.DONE:
+    if standing.stage is not Stage.DONE:
         return None
     values = [standing.run.metrics.get(name) for name in sweep.objectives]
     return [value for value in values if value is not None] if None not in values else None

@@ -42,7 +42,7 @@ class Standing:
 
     Attributes:
         run: the run.
-        state: what it is about.
+        stage: what it is about.
         why: the reason of a failure or of an early end; empty otherwise.
         num_evaluations: loss evaluations behind it.
         steps: all it is to do, over all sizes and stages.
@@ -53,7 +53,7 @@ class Standing:
     """
 
     run: Run
-    state: Stage
+    stage: Stage
     why: str
     num_evaluations: int
     steps: int
@@ -74,12 +74,12 @@ def standing(run: Run) -> Standing:
     num_evaluations, used_s = lines[-1] if lines else (0, 0.0)
     first = lines[-NUM_LINES_OF_SPEED:][0] if lines else (0, 0.0)
     speed_s = (used_s - first[1]) / (num_evaluations - first[0]) if num_evaluations > first[0] else None
-    state, why = _state(run)
-    batch = 1 if state is Stage.DAMAGED or not run.manifest else run.manifest.provenance.get("batch", 1)
-    return Standing(run, state, why, num_evaluations, run.num_evaluations, used_s, batch, age_s, speed_s)
+    stage, why = _stage(run)
+    batch = 1 if stage is Stage.DAMAGED or not run.manifest else run.manifest.provenance.get("batch", 1)
+    return Standing(run, stage, why, num_evaluations, run.num_evaluations, used_s, batch, age_s, speed_s)
 
 
-def _state(run: Run) -> tuple[Stage, str]:
+def _stage(run: Run) -> tuple[Stage, str]:
     try:
         status, why = run.status, run.reason
     except StorageError as error:
@@ -141,12 +141,12 @@ class Overall:
     @property
     def is_ended(self) -> bool:
         """Whether there is nothing left to compute."""
-        return len(self.grid) >= self.num_planned and all(standing.state in ENDED for standing in self.standings)
+        return len(self.grid) >= self.num_planned and all(standing.stage in ENDED for standing in self.standings)
 
     @property
     def num_failed(self) -> int:
         """Runs that failed or cannot be read."""
-        return sum(standing.state in (Stage.FAILED, Stage.DAMAGED) for standing in self.standings)
+        return sum(standing.stage in (Stage.FAILED, Stage.DAMAGED) for standing in self.standings)
 
     @property
     def used_s(self) -> float:
@@ -156,13 +156,13 @@ class Overall:
     @property
     def left_s(self) -> float | None:
         """Seconds left if what is being computed now goes on as fast and the others follow at that rate."""
-        running = [s for s in self.standings if s.state is Stage.RUNNING and s.speed_s]
+        running = [s for s in self.standings if s.stage is Stage.RUNNING and s.speed_s]
         if not running:
             return None
         rate_per_s = sum(1 / standing.speed_s for standing in running if standing.speed_s)
         num_unbegun = self.num_planned - len(self.grid)
         steps = [s.steps for s in self.grid] or [0]
-        open_ = [s.steps - s.num_evaluations for s in self.standings if s.state not in ENDED]
+        open_ = [s.steps - s.num_evaluations for s in self.standings if s.stage not in ENDED]
         by_rate_s = (sum(open_) + num_unbegun * sum(steps) / len(steps)) / rate_per_s
         return max([by_rate_s, *(standing.left_s or 0.0 for standing in running)])
 
@@ -174,5 +174,5 @@ def overall(results: Results) -> Overall:
 
 def counted(standings: Iterable[Standing]) -> str:
     """``2 done, 1 failed``."""
-    counts = Counter(standing.state for standing in standings)
-    return ", ".join(f"{counts[state]} {state.value}" for state in Stage if counts[state]) or "none yet"
+    counts = Counter(standing.stage for standing in standings)
+    return ", ".join(f"{counts[stage]} {stage.value}" for stage in Stage if counts[stage]) or "none yet"
