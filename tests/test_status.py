@@ -305,7 +305,7 @@ def test_ctrl_c_ends_watching_with_130(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_every_state_has_a_sign() -> None:
-    from harness.cli.signs import SIGNS
+    from harness.cli.status import SIGNS
 
     assert set(SIGNS) == set(Stage) and len({sign for sign, _ in SIGNS.values()}) == len(Stage)
     assert os.linesep not in "".join(sign for sign, _ in SIGNS.values())

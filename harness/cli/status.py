@@ -15,13 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.console import make_console
-from harness.cli.signs import SIGNS, cell, named
-from harness.cli.status_trials import trials
-from harness.cli.tables import duration, line, num_of, short_path, shown_label, tables_of_width
+from harness.cli.tables import MISSING, duration, line, num_of, short_path, shown, shown_label, tables_of_width
 from harness.config import Experiment
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
 from harness.errors import HarnessError
+from harness.figures.outcomes import non_dominated
 from harness.results import CELLS, experiments_in
 from harness.results.following import Follower
 from harness.results.standing import Overall, Stage, Standing, counted, overall
@@ -29,6 +28,18 @@ from harness.results.standing import Overall, Stage, Standing, counted, overall
 REFRESH_S = 2.0
 NUM_REASONS = 20
 """So many failed or running ones are named; of the others there is the count."""
+NUM_LAST_TRIALS = 8
+
+SIGNS = {
+    Stage.DONE: ("✓", "green"),
+    Stage.RUNNING: ("▶", "cyan"),
+    Stage.INTERRUPTED: ("‖", "yellow"),
+    Stage.FAILED: ("✗", "red"),
+    Stage.PRUNED: ("✂", "magenta"),
+    Stage.WAITING: ("·", "dim"),
+    Stage.DAMAGED: ("!", "red"),
+}
+"""What stands in a cell, and its colour on a terminal; also readable without."""
 
 
 def show_status(paths: Sequence[Path]) -> None:
@@ -130,7 +141,7 @@ def _experiment(one: Overall, console: Console) -> list[RenderableType]:
             parts.append(line(f"{num_of(len(some), 'run')} more ({what}): {counted(some)}"))
     parts.append("")
     if isinstance(results.definition, Sweep):
-        parts += trials(one, results.definition)
+        parts += _trials(one, results.definition)
     else:
         parts += _grid(one, results.definition, console)
     parts += ["", *_details(one)]
@@ -153,7 +164,7 @@ def _grid(one: Overall, definition: Experiment, console: Console) -> list[Render
         for head in ([""] if rows else []) + [column_heads[key] for key in keys]:
             table.add_column(Text(head), overflow="fold")
         for row, head in row_heads.items():
-            cells = [cell(by_place.get((row, key))) for key in keys]
+            cells = [_cell(by_place.get((row, key))) for key in keys]
             table.add_row(*([Text(head)] if rows else []), *cells)
         return table
 
@@ -161,6 +172,61 @@ def _grid(one: Overall, definition: Experiment, console: Console) -> list[Render
         f"{SIGNS[stage][0]} {stage.value}" for stage in Stage if any(s.stage is stage for s in one.grid)
     )
     return [*tables_of_width(console, list(column_heads), make_table), line(legend, "dim")]
+
+
+def _trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
+    """The best so far, and the last trials."""
+    valued = [(standing, values) for standing in one.grid if (values := _values(standing, sweep)) is not None]
+    parts: list[RenderableType] = []
+    if not valued:
+        parts.append(line("No trial has a value yet."))
+    elif len(sweep.objectives) == 1:
+        best, values = min(valued, key=lambda pair: pair[1])
+        parts.append(line(f"Best {sweep.objectives[0]} so far: {shown(values[0])}, {_named(best)}"))
+    else:
+        all_values = [values for _, values in valued]
+        front = [all_values[index] for index in non_dominated(all_values)]
+        least = ", ".join(f"{name} {shown(min(v[k] for v in front))}" for k, name in enumerate(sweep.objectives))
+        parts.append(line(f"Front so far: {num_of(len(front), 'trial')} of {len(valued)}; least {least}"))
+    table = Table(box=None, pad_edge=False)
+    for header in ("last trials", "", *sweep.objectives, "fields"):
+        table.add_column(header, justify="right" if header in sweep.objectives else "left", overflow="fold")
+    for standing in one.grid[-NUM_LAST_TRIALS:]:
+        sign = _cell(standing)
+        sign.append("" if standing.stage in (Stage.RUNNING, Stage.INTERRUPTED) else f" {standing.stage.value}")
+        values_told = _values(standing, sweep)
+        numbers = [shown(value) for value in values_told] if values_told else [MISSING] * len(sweep.objectives)
+        fields = {part: value for part, value in standing.run.label.items() if part != "trial"}
+        trial = str(standing.run.label.get("trial", standing.run.id))
+        table.add_row(trial, sign, *numbers, Text(shown_label(fields)))
+    return [*parts, *([table] if one.grid else [])]
+
+
+def _values(standing: Standing, sweep: Sweep) -> list[float] | None:
+    """What a finished trial was told to the study."""
+    if standing.stage is not Stage.DONE:
+        return None
+    values = [standing.run.metrics.get(name) for name in sweep.objectives]
+    return [value for value in values if value is not None] if None not in values else None
+
+
+def _cell(standing: Standing | None) -> Text:
+    """A sign and how far it is."""
+    if standing is None:
+        return Text("")
+    sign, style = SIGNS[standing.stage]
+    text = {
+        Stage.DONE: duration(standing.used_s),
+        Stage.RUNNING: f"{standing.num_evaluations}/{standing.steps}",
+        Stage.INTERRUPTED: f"{standing.num_evaluations}/{standing.steps}",
+        Stage.PRUNED: f"at {standing.num_evaluations}",
+    }.get(standing.stage, "")
+    return Text(f"{sign} {text}".strip(), style=style)
+
+
+def _named(standing: Standing) -> str:
+    """Id and label."""
+    return f"{standing.run.id} ({shown_label(standing.run.label)})"
 
 
 def _part(standing: Standing, parts: Sequence[str]) -> dict[str, Any]:
@@ -178,11 +244,11 @@ def _details(one: Overall) -> list[RenderableType]:
         age = "" if standing.age_s is None else f", last heard of {duration(standing.age_s)} ago"
         left = "" if standing.left_s is None else f", about {duration(standing.left_s)} left"
         at = f"evaluation {standing.num_evaluations} of {standing.steps}"
-        parts.append(line(f"{named(standing)} is being computed: {at}{age}{left}"))
+        parts.append(line(f"{_named(standing)} is being computed: {at}{age}{left}"))
     told = [s for s in one.standings if s.stage in (Stage.FAILED, Stage.DAMAGED)]
     for standing in told[:NUM_REASONS]:
         verb = "failed" if standing.stage is Stage.FAILED else "is damaged"
-        parts.append(line(f"{named(standing)} {verb}: {standing.why or 'no reason was kept'}"))
+        parts.append(line(f"{_named(standing)} {verb}: {standing.why or 'no reason was kept'}"))
     if len(told) > NUM_REASONS:
         parts.append(line(f"… and {len(told) - NUM_REASONS} more"))
     if one.used_s:
