@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.driver.jobs import Job
@@ -58,6 +58,7 @@ class Interrupt:
         self.requested = True
 
 
+@dataclass
 class Driver:
     """One study's loop.
 
@@ -71,31 +72,21 @@ class Driver:
         interrupt: whether the user asks for the end; looked at between events, never in the middle of telling.
     """
 
-    def __init__(
-        self,
-        session: StudySession,
-        engine: Engine,
-        make_job: Callable[[Asked], Job],
-        max_rows: Callable[[Job, str], int],
-        settings: Settings,
-        observer: Observer,
-        interrupt: Interrupt | None = None,
-    ) -> None:
-        self.interrupt = interrupt or Interrupt()
-        self.session = session
-        self.engine = engine
-        self.make_job = make_job
-        self.max_rows = max_rows
-        self.settings = settings
-        self.observer = observer
-        self._waiting: list[Job] = []
-        self._running: dict[int, list[Job]] = {}
-        self._held: dict[int, set[str]] = {}
-        self._trials: dict[str, list[Asked]] = {}
-        self._more_records: dict[str, list[dict[str, Any]]] = {}
-        self._folders: dict[str, RunFolder] = {}
-        self._losses: dict[str, tuple[int, int]] = {}
-        self._limits: dict[tuple[Hashable, str], int] = {}
+    session: StudySession
+    engine: Engine
+    make_job: Callable[[Asked], Job]
+    max_rows: Callable[[Job, str], int]
+    settings: Settings
+    observer: Observer
+    interrupt: Interrupt = field(default_factory=Interrupt)
+    _waiting: list[Job] = field(default_factory=list, init=False)
+    _running: dict[int, list[Job]] = field(default_factory=dict, init=False)
+    _held: dict[int, set[str]] = field(default_factory=dict, init=False)
+    _trials: dict[str, list[Asked]] = field(default_factory=dict, init=False)
+    _more_records: dict[str, list[dict[str, Any]]] = field(default_factory=dict, init=False)
+    _folders: dict[str, RunFolder] = field(default_factory=dict, init=False)
+    _losses: dict[str, tuple[int, int]] = field(default_factory=dict, init=False)
+    _limits: dict[tuple[Hashable, str], int] = field(default_factory=dict, init=False)
 
     def run(self, extra: Sequence[Job] = ()) -> None:
         """Carry out the study until nothing is left.
