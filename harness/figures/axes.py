@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from harness.figures.labels import format_value
+from harness.figures.text import font
 
 Scale = Literal["log", "linear", "whole"]
 """``whole``: linear, of whole numbers."""
@@ -49,6 +51,20 @@ def set_scale(axis: Axis, scale: Scale, least: float = -math.inf) -> None:
         axis.set_minor_locator(LogLocator(subs=tuple(map(float, range(2, 10))), numticks=99))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
+
+
+def say_instead(axes: Axes, text: str, size_px: float) -> None:
+    """Write into the middle of axes that have nothing to show."""
+    axes.text(
+        0.5,
+        0.5,
+        text,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color="#5f5f5f",
+        fontproperties=font(size_px),
+    )
 
 
 def _tick(value: float) -> str:

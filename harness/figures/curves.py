@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from harness.figures.axes import set_scale
+from harness.figures.axes import say_instead, set_scale
 from harness.figures.files import figure_style, save
 from harness.figures.text import DPI, fit, font
 
@@ -116,16 +116,11 @@ def _dress(axes: Axes, loss: str, along: str, empty: bool) -> None:
     """Axes, ticks and names of one panel."""
     axes.set_title(loss, fontproperties=font(1.05 * SIZE_PX))
     axes.set_xlabel(along, fontproperties=font(SIZE_PX))
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
     axes.grid(True, which="major", color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(which="both", width=0.6, labelsize=font(0.85 * SIZE_PX).get_size_in_points())
     if empty:
-        axes.text(
-            0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", va="center", color="#5f5f5f",
-            fontproperties=font(SIZE_PX),
-        )  # fmt: skip
+        say_instead(axes, "nothing to show", SIZE_PX)
         axes.set_xticks([])
         axes.set_yticks([])
     else:

@@ -29,6 +29,8 @@ _SETTINGS: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType: text stays text, and editable
     "text.hinting": "none",  # the PNG's glyphs as wide as the PDF's
     "image.composite_image": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
 }
 
 

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 
 from harness.errors import ImageError
 from harness.figures.arrange import size_within
-from harness.figures.axes import scale_for, set_scale
+from harness.figures.axes import say_instead, scale_for, set_scale
 from harness.figures.curves import PALETTE
 from harness.figures.experiment import shared_sources
 from harness.figures.files import both, figure_style
@@ -178,8 +178,6 @@ def _axes(figure: Figure, complete: Sequence[TrialOutcome], objectives: Sequence
         (PLOT.left / WIDTH_PX, bottom / HEIGHT_PX, PLOT.width / WIDTH_PX, PLOT.height / HEIGHT_PX), zorder=-1
     )
     axes.patch.set_visible(False)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
     for axis, objective in ((axes.xaxis, objectives[0]), (axes.yaxis, objectives[1])):
         axis.set_label_text(objective_label(objective), fontproperties=font(SIZE_PX))
     axes.tick_params(which="both", width=0.6, labelsize=font(0.85 * SIZE_PX).get_size_in_points())
@@ -251,10 +249,7 @@ def _plot(axes: Axes, complete: Sequence[TrialOutcome], on_front: Sequence[Trial
         place_of_legend = (1 + 22 / PLOT.width, 1 - (legend_top - PLOT.top) / PLOT.height)
         axes.legend(loc="upper left", prop=font(SMALL_PX), frameon=False, bbox_to_anchor=place_of_legend)
     else:
-        axes.text(
-            0.5, 0.5, "no trial is complete", transform=axes.transAxes, ha="center", va="center",
-            fontproperties=font(SIZE_PX), color=LEADER,
-        )  # fmt: skip
+        say_instead(axes, "no trial is complete", SIZE_PX)
 
 
 def _join(figure: Figure, point: Points, picture: Box) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.figures.arrange import arrange
-from harness.figures.axes import scale_for, set_scale
+from harness.figures.axes import say_instead, scale_for, set_scale
 from harness.figures.curves import PALETTE
 from harness.figures.experiment import shared_sources, tile
 from harness.figures.files import both, figure_style
@@ -128,8 +128,6 @@ def _axes(figure: Figure, layout: Layout) -> tuple[Axes, Axes]:
         for x in (left, left + plot_width + between)
     ]
     for axes in panels:
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
         axes.tick_params(which="both", width=0.6, labelsize=font(0.85 * size_px).get_size_in_points())
     return panels[0], panels[1]
 
@@ -186,10 +184,7 @@ def _scale_values(axes: Axes, values: Sequence[float]) -> None:
     if values:
         set_scale(axes.yaxis, scale_for(values), 0.0 if min(values) >= 0 else -math.inf)
     else:
-        axes.text(
-            0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", va="center", color="#5f5f5f",
-            fontproperties=font(18),
-        )  # fmt: skip
+        say_instead(axes, "nothing to show", 18)
         axes.set_yticks([])
 
 
