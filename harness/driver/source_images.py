@@ -94,13 +94,10 @@ class SourceImages:
 
 def used_paintings(row: Row) -> list[Tensor]:
     """A run's paintings as its method is given them, (3, H_s, W_s) each, in the transfer's order."""
-    prepared = prepare_images([replace(row, files=_without_regions(row.files))])
+    # A painting is one, however many regions of it are matched by themselves.
+    files = {slot: path for slot, path in row.files.items() if not slot.startswith("segmentation.")}
+    prepared = prepare_images([replace(row, files=files)])
     return [prepared.styles[part.image] for part in prepared.parts_of[0]]
-
-
-def _without_regions(files: Mapping[str, str]) -> dict[str, str]:
-    """A painting is one, however many regions of it are matched by themselves."""
-    return {slot: path for slot, path in files.items() if not slot.startswith("segmentation.")}
 
 
 def _digest(job: Job, slot: str) -> str:

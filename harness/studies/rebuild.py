@@ -92,14 +92,14 @@ def rebuild(storage: BaseStorage, name: str, records: Iterable[Record], parallel
         study = open_study(storage, name, objectives, RandomSampler(seed=0), NopPruner())
         first = len(study.get_trials(deepcopy=False))
         for number in range(first, num_asked):
-            trial = _trial(known[number], number < num_told) if number in known else _lost_trial()
-            add_trial(study, trial)
+            lost = create_trial(state=TrialState.FAIL, user_attrs={LOST: True, REASON: LOST_REASON})
+            add_trial(study, _trial(known[number], number < num_told) if number in known else lost)
     return max(0, num_asked - first)
 
 
 def _trial(record: Record, may_be_told: bool) -> FrozenTrial:
     state = TrialState[record["state"]] if may_be_told and "state" in record else TrialState.RUNNING
-    intermediate = {int(step): value for step, value in sorted(record.get("intermediate", {}).items(), key=_by_step)}
+    intermediate = dict(sorted((int(step), value) for step, value in record.get("intermediate", {}).items()))
     values = record["values"] if state is TrialState.COMPLETE else None
     if state is TrialState.PRUNED and intermediate:
         values = [intermediate[max(intermediate)]]  # as Optuna's tell does
@@ -114,11 +114,3 @@ def _trial(record: Record, may_be_told: bool) -> FrozenTrial:
         system_attrs={**record.get("system_attrs", {}), **rungs},
         intermediate_values=intermediate,
     )
-
-
-def _by_step(item: tuple[str, float]) -> int:
-    return int(item[0])
-
-
-def _lost_trial() -> FrozenTrial:
-    return create_trial(state=TrialState.FAIL, user_attrs={LOST: True, REASON: LOST_REASON})
