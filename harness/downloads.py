@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import platformdirs
 
 from harness import __version__
 from harness.errors import DownloadError, HarnessError, UsageError
+from harness.files import write_whole
 
 Progress = Callable[[int, int | None], None]
 
@@ -59,17 +60,9 @@ def cache_folder() -> Path:
 
 def keep(path: Path, content: bytes) -> None:
     """Write what could be computed again into the cache, whole or not at all; where that cannot be, it is no error."""
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError:
-        return
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
+        write_whole(path, content)
 
 
 def file_sha256(path: Path) -> str:

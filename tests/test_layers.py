@@ -30,6 +30,7 @@ LAYER_OF = {
     "harness.features": "core",
     "harness.images": "core",
     "harness.downloads": "core",
+    "harness.files": "core",
     "harness.config": "config",
     "harness.errors": "config",
     "harness.registries": "config",

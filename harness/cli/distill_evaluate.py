@@ -20,7 +20,6 @@ from harness.cli.downloads import DownloadProgress
 from harness.cli.stages import Stages
 from harness.config.identity import NUMERICS
 from harness.distillation.card import with_pictures
-from harness.distillation.files import write_whole
 from harness.distillation.image_sets import find_images, held_out_of, read_photograph
 from harness.distillation.on_policy import Comparison, compare_pictures, geometric_mean, objective_of
 from harness.distillation.quality import LayerQuality, measure_quality
@@ -31,6 +30,7 @@ from harness.features.normalise import normalised_state
 from harness.features.sources import WeightsFile
 from harness.features.vgg import VGG
 from harness.features.weights import load_state, require_layers
+from harness.files import write_whole
 from harness.images.files import image_hash, read_image
 from harness.images.library import find_image
 from harness.images.resize import fit_area, fit_longer_side, resize, to_tensor

@@ -23,7 +23,6 @@ from torch import Tensor
 
 from harness.distillation.card import PICTURES, make_card
 from harness.distillation.crops import make_crop
-from harness.distillation.files import write_whole
 from harness.distillation.first_layer import own_filters, with_first_layer
 from harness.distillation.image_sets import Images, ImageSets, read_images, read_photograph
 from harness.distillation.on_policy import KEPT_AFTER, make_pictures
@@ -40,6 +39,7 @@ from harness.features.fingerprint import network_hash
 from harness.features.sources import WeightsFile
 from harness.features.vgg import VGG
 from harness.features.weights import LoadedWeights, load_state
+from harness.files import write_whole
 
 NAME = "embedded"
 

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from harness.distillation.files import write_whole
 from harness.distillation.targets import Directions
 from harness.features.vgg import VGG, map_shape
+from harness.files import write_whole
 
 LARGEST = torch.finfo(torch.float16).max
 

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.distillation.files import write_whole
 from harness.distillation.muon import Muon
 from harness.distillation.on_policy import COMPARED
 from harness.distillation.selection import RIDGE
 from harness.distillation.store import TargetStore
 from harness.distillation.student import Student
 from harness.distillation.targets import Directions
+from harness.files import write_whole
 
 
 @dataclass(frozen=True)

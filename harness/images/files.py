@@ -10,7 +10,6 @@ What Pillow cannot give: 16-bit *colour* files arrive with 8 bits per channel (t
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from harness.downloads import file_sha256
 from harness.errors import ImageError, StorageError
+from harness.files import write_whole
 
 Array = NDArray[np.float32]
 
@@ -121,22 +121,14 @@ def write_png(path: str | Path, image: NDArray[Any]) -> None:
         ValueError: see :func:`png_bytes`.
         StorageError: the folder is missing, may not be written, or is full; nothing is left behind.
     """
-    path = Path(path)
     content = png_bytes(image)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        write_whole(Path(path), content)
     except OSError as error:
         raise StorageError(
             f"{path} could not be written ({error.strerror or error}). Check the folder, its permissions and the disk "
             "space."
         ) from error
-    finally:
-        try:
-            temporary.unlink(missing_ok=True)
-        except OSError:
-            pass  # the folder itself is not there: neither is the temporary file
 
 
 def _too_large(path: Path, size: str) -> str:

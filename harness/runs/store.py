@@ -33,6 +33,7 @@ from harness.config.sentences import problems
 from harness.config.transfer import Transfer
 from harness.config.values import WRITTEN
 from harness.errors import StorageError
+from harness.files import write_whole
 from harness.runs.history import HistoryReader, csv_text
 
 SCHEMA = 5
@@ -122,7 +123,7 @@ class Manifest:
 
 
 def write_atomically(path: Path, content: bytes | str | Iterable[Buffer]) -> None:
-    """Write a file by a temporary one beside it and a rename; on an error the old file stays as it was.
+    """Write a file whole, and onto the disk; on an error the old file stays as it was.
 
     Args:
         path: the file.
@@ -131,16 +132,9 @@ def write_atomically(path: Path, content: bytes | str | Iterable[Buffer]) -> Non
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            for part in (content,) if isinstance(content, bytes | str) else content:
-                file.write(part.encode() if isinstance(part, str) else part)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, content.encode() if isinstance(content, str) else content, survives_power_cut=True)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StorageError(
             f"{path} could not be written ({error.strerror}); free some space, or choose another folder with --out."
         ) from error
