@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import starmap
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 
 from harness.config.loaded import LoadedExperiment
 from harness.config.methods import QUILTING, has_network
 from harness.downloads import Progress
-from harness.driver.explain_terms import further_terms, line, quilting_terms
+from harness.driver.explain_terms import further_terms, line, quilting_terms, table_of
 from harness.driver.jobs import Job, make_jobs
 from harness.features.identify import identify
 from harness.features.networks import PluginNetwork
@@ -98,34 +98,24 @@ def _explain_objective(title: str, job: Job) -> Explanation:
         line(f"  from {convention.source}; meant for: {convention.network}"),
         line(f"  α = {objective.alpha:g}, β = {objective.beta:g}, α/β = {ratio}\n"),
         line("In the printed equations' terms (Gatys et al. 2016, eqs 1, 4, 5, 7) this is  L = Σ factor · term  with"),
-        _table_of_terms(terms),
+        table_of(("factor", "term", "layer", "N", "M", "weight"), map(_row_of_term, terms)),
         *further_terms(job),
         line("\nThe same objective in each convention's numbers, at this size:"),
-        _table_of_conventions(converted),
+        table_of(("convention", "α", "β", "α/β", "formula"), starmap(_row_of_convention, converted.items())),
     )
     return Explanation(
         title, job.height, job.width, terms, convention, objective.alpha, objective.beta, converted, parts
     )
 
 
-def _table_of_terms(terms: tuple[Term, ...]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for header in ("factor", "term", "layer", "N", "M", "weight"):
-        table.add_column(header, justify="left" if header in ("term", "layer") else "right")
-    for term in terms:
-        numbers = [str(term.num_filters), str(term.num_positions), f"{term.weight:g}"]
-        table.add_row(f"{term.printed:.6g}", term.equation, term.layer, *numbers)
-    return table
+def _row_of_term(term: Term) -> Sequence[str]:
+    numbers = [str(term.num_filters), str(term.num_positions), f"{term.weight:g}"]
+    return [f"{term.printed:.6g}", term.equation, term.layer, *numbers]
 
 
-def _table_of_conventions(converted: Mapping[str, Converted]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for header in ("convention", "α", "β", "α/β", "formula"):
-        table.add_column(header, justify="right" if header in ("α", "β", "α/β") else "left")
-    for name, values in converted.items():
-        ratio = "per layer" if values.ratio is None else f"{values.ratio:.6g}"
-        table.add_row(name, _values(values.alpha), _values(values.beta), ratio, CONVENTIONS[name].formula)
-    return table
+def _row_of_convention(name: str, values: Converted) -> Sequence[str]:
+    ratio = "per layer" if values.ratio is None else f"{values.ratio:.6g}"
+    return [name, _values(values.alpha), _values(values.beta), ratio, CONVENTIONS[name].formula]
 
 
 def _values(values: dict[str, float]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -15,6 +15,9 @@ from harness.driver.sizes import block_levels
 from harness.images.files import read_image
 from harness.images.masks import read_regions
 from harness.images.resize import fit_area, fit_longer_side
+
+WORDS = ("painting", "over", "of", "region", "term", "layer", "convention", "formula")
+"""Headers of columns that hold words."""
 
 COLOURS = {
     "luminance": "Colours: the luminance alone is transferred, to a painting of the photograph's mean and standard "
@@ -30,7 +33,7 @@ def further_terms(job: Job) -> Iterator[RenderableType]:
     paintings, names = paintings_of(t), dict(image_slots(t))
     if len(paintings) > 1 or paintings[0].slot != "style":
         yield line("\nE_l stands for Σ ω E_l over the paintings, each with its own Gram matrices:")
-        yield _table(
+        yield table_of(
             ("ω", "painting", "px", "over", "of"),
             [
                 (
@@ -47,7 +50,7 @@ def further_terms(job: Job) -> Iterator[RenderableType]:
         regions = read_regions(segmentations[0], segmentations[1], size, _style_size(job, "style", t.style_scale))
         yield line("\nE_l stands for Σ ω E_l over the regions (Luan et al. 2017, section 3.2), ω their share:")
         rows = [(f"{r.share:.3g}", r.name, "its own" if r.own_mask is not None else "all of it") for r in regions]
-        yield _table(("ω", "region", "of the painting"), rows)
+        yield table_of(("ω", "region", "of the painting"), rows)
     if "segmentation.content" in job.row.files or any(painting.mask or painting.own_mask for painting in paintings):
         yield line(
             "Over a mask t, Σ_k t_k² F_k F_kᵀ / Σ_k t_k² stands in place of F Fᵀ / M (Gatys et al. 2017, section 4)."
@@ -62,7 +65,7 @@ def further_terms(job: Job) -> Iterator[RenderableType]:
         yield line(f"\n+ λ {name}  with λ = {weight:g}, a plugin's term")
     if t.pyramid:
         yield line("\nSizes, each from the result of the one before, enlarged, with an optimiser that starts anew:")
-        yield _table(("px", "evaluations"), _levels(job))
+        yield table_of(("px", "evaluations"), _levels(job))
     if t.colours in COLOURS:
         yield line(f"\n{COLOURS[t.colours]}")
     yield from smoothing(job)
@@ -116,7 +119,7 @@ def quilting_terms(job: Job) -> Iterator[RenderableType]:
         "along the minimum error boundary cut.\n"
     )
     levels = enumerate(block_levels(numbers, job.height, job.width), 1)
-    yield _table(
+    yield table_of(
         ("iteration", "block px", "overlap px", "α", "blocks", "evaluations"),
         [
             (str(i), str(one.block_px), str(one.overlap_px), f"{one.alpha:g}",
@@ -142,10 +145,11 @@ def _size(shape: tuple[int, int]) -> str:
     return f"{shape[1]}×{shape[0]}"
 
 
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def table_of(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table whose numbers stand at the right, and whose words at the left."""
     table = Table(box=None, pad_edge=False)
     for header in headers:
-        table.add_column(header, justify="left" if header in ("painting", "over", "of", "region") else "right")
+        table.add_column(header, justify="left" if header in WORDS else "right")
     for row in rows:
         table.add_row(*map(Text, row))
     return table

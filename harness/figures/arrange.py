@@ -20,8 +20,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.figures.layout import Box, Label, Layout, Pixels, Tile, Tiles
+from harness.figures.layout import Box, Label, Layout, Tile, Tiles
 from harness.figures.text import TextBlock, fit
+from harness.results.pictures import Pixels
 
 EMPTY_TILE_PX = 192
 """Side of a tile where no picture says how large tiles are."""

@@ -15,9 +15,10 @@ from harness.errors import ImageError
 from harness.figures.curves import LINE_STYLES, PALETTE, Look, default_looks, draw_curves
 from harness.figures.files import both
 from harness.figures.labels import escape, image_name, labels, weight_caption
-from harness.figures.layout import Pixels, Tiles
+from harness.figures.layout import Tiles
 from harness.figures.panels import Tile, draw_grid
 from harness.results import Results, Run
+from harness.results.pictures import Pixels
 from harness.runs.store import Status
 
 Side = Literal["content", "style", "masks"]

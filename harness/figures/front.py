@@ -21,7 +21,7 @@ from harness.figures.curves import PALETTE
 from harness.figures.experiment import shared_sources
 from harness.figures.files import both, figure_style
 from harness.figures.labels import escape
-from harness.figures.layout import Box, Label, Layout, Pixels, Tile
+from harness.figures.layout import Box, Label, Layout, Tile
 from harness.figures.outcomes import (
     TrialOutcome,
     caption_lines,
@@ -35,6 +35,7 @@ from harness.figures.panels import draw, save_drawn
 from harness.figures.placing import Points, capacity, nearest_point, place, spread
 from harness.figures.text import DPI, TextBlock, fit, font
 from harness.results import Results
+from harness.results.pictures import Pixels
 
 WIDTH_PX, HEIGHT_PX = 1568, 1088
 PLOT = Box(132, 62, 1166, 920)

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from harness.figures.text import ASCENT, LINE_HEIGHT, TextBlock, fit
-
-Pixels = NDArray[np.uint8]
+from harness.results.pictures import Pixels
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from matplotlib.patches import Rectangle
 
 from harness.figures.arrange import arrange
 from harness.figures.files import figure_style, save
-from harness.figures.layout import Box, Label, Layout, Pixels, Tile, Tiles, baselines
+from harness.figures.layout import Box, Label, Layout, Tile, Tiles, baselines
 from harness.figures.text import DPI, font
+from harness.results.pictures import Pixels
 
 __all__ = ["Tile", "draw_grid"]
 
