@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.config import Sweep, load_experiment, load_sweep
-from harness.config.dimensions import Choice, Log, Simplex, Uniform
+from harness.config.dimensions import Log, Simplex, Uniform
 from harness.config.identity import canonical_json
 from harness.config.layers import LAYERS
-from harness.config.space import choice_names, fields_of, parameters, params_of
+from harness.config.space import choice_names, fields_of, parameters
 from harness.config.yaml_source import dump_yaml
 from harness.errors import ConfigError
 
@@ -124,37 +124,6 @@ def test_pasted_trial_is_the_same_transfer_bit_for_bit(tmp_path_factory, params)
     weights = cell.transfer.style_layers
     assert set(weights) == {"conv1_1", "conv2_1", "conv3_1"} and min(weights.values()) > 0
     assert math.fsum(weights.values()) == pytest.approx(1, abs=1e-11)
-
-
-@settings(deadline=None, max_examples=25)
-@given(params=params_of_a_trial)
-def test_params_of_is_the_inverse_of_fields_of(params):
-    space = Sweep.model_validate({name: part for name, part in yaml.safe_load(SWEEP).items() if name != "profiles"}
-                                 | {"space": SPACE}).space  # fmt: skip
-    fields = fields_of(space, params)
-    back = fields_of(space, params_of(space, fields))
-    assert {k: v for k, v in back.items() if k != "style_layers"} == {
-        k: v for k, v in fields.items() if k != "style_layers"
-    }
-    assert back["style_layers"] == pytest.approx(fields["style_layers"], abs=1e-8)
-
-
-SPACE = {
-    "alpha": {"log": [1e-5, 1e-1]}, "optimiser.history": {"integer": [1, 40]}, "noise_sigma": {"uniform": [0.1, 0.5]},
-    "content_layers": {"choice": [{"conv2_2": 1}, {"conv4_2": 1}]},
-    "style_layers": {"simplex": ["conv1_1", "conv2_1", "conv3_1"]},
-    "start": {"choice": ["content", "noise", {"file": "my photo.png"}]},
-}  # fmt: skip
-
-
-def test_what_the_space_does_not_hold_has_no_parameters():
-    space = {"alpha": Log(log=(1, 2)), "start": Choice(choice=("content", "noise"))}
-    assert params_of(space, {"alpha": 2, "start": "noise"}) == {"alpha": 2, "start": '"noise"'}
-    for fields in ({"alpha": 3, "start": "noise"}, {"alpha": 1, "start": "style"}):
-        with pytest.raises(ValueError, match='alpha: 3 is not between|start: "style" is none of'):
-            params_of(space, fields)
-    with pytest.raises(ValueError, match="is no weighting of conv1_1, conv2_1"):
-        params_of({"style_layers": Simplex(simplex=("conv1_1", "conv2_1"))}, {"style_layers": {"conv3_1": 1}})
 
 
 @pytest.mark.parametrize("words, profile", [((), None), (("transfer.size=77",), None), ((), "paper")])
