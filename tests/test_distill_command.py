@@ -19,8 +19,9 @@ from harness.cli.app import app
 from harness.distillation.image_sets import is_held_out
 from harness.distillation.store import TargetStore
 from harness.features.normalise import normalised_state
+from harness.features.sources import WeightsFile
 from harness.features.vgg import VGG, VGG16
-from harness.features.weights import WeightsFile, load_state
+from harness.features.weights import load_state
 
 NAMES = [f"{n}.png" for n in range(200)]
 HELD_OUT = [name for name in NAMES if is_held_out(name)]

@@ -16,7 +16,7 @@ from harness.figures.arrange import arrange
 from harness.figures.experiment import draw_experiment
 from harness.figures.files import figure_style
 from harness.figures.labels import label, labels, weight_caption
-from harness.figures.panels import Tile
+from harness.figures.layout import Tile
 from harness.results import load
 
 FIVE = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]

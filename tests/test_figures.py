@@ -24,8 +24,8 @@ from harness.figures.arrange import arrange
 from harness.figures.curves import LINE_STYLES, PALETTE, _curves, default_looks, draw_curves
 from harness.figures.files import figure_style
 from harness.figures.labels import format_value
-from harness.figures.layout import fitted
-from harness.figures.panels import GREY_BOX, Tile, draw, draw_grid
+from harness.figures.layout import Tile, fitted
+from harness.figures.panels import GREY_BOX, draw, draw_grid
 from harness.figures.text import fit, printable, width_of
 
 FIVE = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]

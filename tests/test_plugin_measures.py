@@ -21,12 +21,13 @@ from harness.config import load_experiment
 from harness.config.loading import load_sweep
 from harness.config.transfer import Transfer
 from harness.engines.contract import End, Task
-from harness.engines.work import Orders, carry_out
+from harness.engines.work import carry_out
 from harness.errors import CannotMeasureError, ConfigError, PluginError, UsageError
 from harness.measures.calling import call_measure
 from harness.measures.names import ON_VGG16
 from harness.registries import asked_by, is_of_a_set, load_plugins, measure, use_plugins
 from harness.runs.measured import measured_on
+from harness.runs.signals import Orders
 from harness.runs.store import Status
 from harness.studies.session import REASON
 from harness.studies.storage import open_storage

@@ -15,9 +15,10 @@ from torchvision.transforms.functional import normalize
 
 from harness.errors import DownloadError, UsageError, WeightsError
 from harness.features import sources
+from harness.features.sources import WeightsFile, WeightsURL
 from harness.features.state import input_convolution
 from harness.features.vgg import LAYERS, NETWORKS, VGG, VGG16
-from harness.features.weights import WeightsFile, WeightsURL, load_state, require_layers
+from harness.features.weights import load_state, require_layers
 
 TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 PADDED_INDICES = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)

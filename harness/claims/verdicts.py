@@ -17,8 +17,8 @@ from typing import Any
 
 from harness.claims.expectations import Decision, changes, equal, greater, within
 from harness.claims.records import Finding, Number, State, Verdict
-from harness.config import Experiment
 from harness.config.claims import Claim, matches, value_key, values_of
+from harness.config.experiment import Experiment
 from harness.config.identity import picture_key
 from harness.config.methods import QUILTING, has_network
 from harness.config.yaml_source import assignments

@@ -20,7 +20,7 @@ from optuna.storages import BaseStorage
 from optuna_dashboard import wsgi
 
 from harness.cli.console import make_console
-from harness.config import Experiment
+from harness.config.experiment import Experiment
 from harness.errors import UsageError
 from harness.results import Results, load_whole
 from harness.studies.artifacts import artifact_store, mirror_study

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from harness.cli.console import make_console
 from harness.cli.tables import MISSING, duration, line, num_of, short_path, shown, shown_label, tables_of_width
-from harness.config import Experiment
+from harness.config.experiment import Experiment
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
 from harness.errors import HarnessError

@@ -12,8 +12,9 @@ from torch import Tensor
 from harness.downloads import Progress
 from harness.errors import WeightsError
 from harness.features.normalise import normalised_state
+from harness.features.sources import WeightsSource
 from harness.features.vgg import VGG, Padding, Pooling, with_all_filters
-from harness.features.weights import LoadedWeights, WeightsSource, load_state, require_layers
+from harness.features.weights import LoadedWeights, load_state, require_layers
 
 DEEPEST = "conv5_1"
 POOLING: Pooling = "average"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
-from harness.config import Transfer
 from harness.config.cells import Cell
 from harness.config.identity import hashed_fields, run_id
 from harness.config.levels import sizes_of
@@ -15,6 +14,7 @@ from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.located import Steps
 from harness.config.methods import QUILTING, has_network
 from harness.config.styles import image_slots, paintings_of, path_of_slot
+from harness.config.transfer import Transfer
 from harness.config.transfer_parts import PyramidLevel
 from harness.downloads import Progress
 from harness.driver.sizes import (

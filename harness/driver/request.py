@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.config import load_experiment
 from harness.config.given import Spec
 from harness.config.loaded import LoadedExperiment, LoadedSweep
-from harness.config.loading import load_sweep
+from harness.config.loading import load_experiment, load_sweep
 from harness.images.library import fault_of_image
 
 

@@ -14,7 +14,7 @@ from harness.engines.contract import End, Ended, Event, Task
 from harness.engines.process import CLUSTER
 
 if TYPE_CHECKING:
-    from harness.engines.work import Orders
+    from harness.runs.signals import Orders
 
 POLL_S = 10.0
 """Seconds that a poll waits on the node for the next event."""
@@ -118,7 +118,7 @@ class Carrier:
 
     def _asked_of(self, number: int) -> Orders:
         """What is asked of a task, also where that arrives before the task."""
-        from harness.engines.work import Orders
+        from harness.runs.signals import Orders
 
         with self._changed:
             return self._asked.setdefault(number, Orders())

@@ -30,8 +30,6 @@ from harness.runs.tracker import Tracker
 from harness.tracking.mode import Mode
 from harness.tracking.wandb_tracker import open_tracker
 
-__all__ = ["KeptTracker", "Orders", "carry_out"]
-
 ADVANCED_EVERY_S = 0.25
 
 Send = Callable[[Event], None]

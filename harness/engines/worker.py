@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.engines.work import Orders
+    from harness.runs.signals import Orders
 
 MAX_BACKLOG = 200
 """Events that may wait for the driver before those that only say how far a row has come are left out."""
@@ -124,7 +124,8 @@ def main(descriptor: int, device: str, threads: int) -> None:
     inbox, outbox = Inbox(connection), Outbox(connection)
 
     from harness.engines.contract import Ended
-    from harness.engines.work import KeptTracker, Orders, carry_out
+    from harness.engines.work import KeptTracker, carry_out
+    from harness.runs.signals import Orders
 
     trackers = KeptTracker(outbox.put)
     while (message := inbox.tasks.get()) is not None:

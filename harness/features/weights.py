@@ -18,9 +18,7 @@ from harness.errors import WeightsError
 from harness.features.fingerprint import network_hash
 from harness.features.sources import (
     LocalWeights,
-    WeightsFile,
     WeightsSource,
-    WeightsURL,
     describe,
     fetch,
     network_input_of,
@@ -28,8 +26,6 @@ from harness.features.sources import (
 from harness.features.state import vgg_state
 from harness.features.vgg import LAYERS, NETWORKS, layers_in, network_of
 from harness.features.weights_file import read_tensors
-
-__all__ = ["LoadedWeights", "WeightsFile", "WeightsSource", "WeightsURL", "load_state", "require_layers"]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@
     single_objective  draw_search(results): a sweep with one
     outcomes    what a sweep's trials came to; non_dominated(values)
     placing     where pictures stand around a front
-    panels      Tile(image, caption, reason, above); draw_grid(tiles, …, path_png, path_pdf, scale)
+    panels      draw_grid(tiles, …, path_png, path_pdf, scale)
     curves      draw_curves(histories, path_png, path_pdf, looks)
     axes        scales and the numbers along them
     labels      values, layers, starts and cases as they stand in a figure
-    layout      tiles and labels in whole pixels; arrange: where they go in a grid
+    layout      Tile(image, caption, reason, above), labels, in whole pixels; arrange: where they go in a grid
     text        wrapping and shrinking text to a width
     files       one style whatever the user's matplotlibrc, and the saving of both files
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.config import Experiment
+from harness.config.experiment import Experiment
 from harness.config.identity import canonical_json
 from harness.config.levels import sizes_of
 from harness.config.styles import image_slots, paintings_of
@@ -15,8 +15,8 @@ from harness.errors import ImageError
 from harness.figures.curves import LINE_STYLES, PALETTE, Look, default_looks, draw_curves
 from harness.figures.files import both
 from harness.figures.labels import escape, image_name, labels, weight_caption
-from harness.figures.layout import Tiles
-from harness.figures.panels import Tile, draw_grid
+from harness.figures.layout import Tile, Tiles
+from harness.figures.panels import draw_grid
 from harness.results import Results, Run
 from harness.results.pictures import Pixels
 from harness.runs.store import Status

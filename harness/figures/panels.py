@@ -19,8 +19,6 @@ from harness.figures.layout import Box, Label, Layout, Tile, Tiles, baselines
 from harness.figures.text import DPI, font
 from harness.results.pictures import Pixels
 
-__all__ = ["Tile", "draw_grid"]
-
 INK = "#1a1a1a"
 GREY_INK = "#5f5f5f"
 GREY_BOX = "#ebebeb"

@@ -19,8 +19,8 @@ from typing import Any
 
 import yaml
 
-from harness.config import Experiment
 from harness.config.claims import LOSSES, matches
+from harness.config.experiment import Experiment
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
 from harness.config.values import WRITTEN

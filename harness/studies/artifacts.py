@@ -21,7 +21,7 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 from optuna_dashboard.artifact import get_artifact_path
 
-from harness.config import Experiment
+from harness.config.experiment import Experiment
 from harness.results import Results, Run
 from harness.runs.store import Status
 from harness.studies.internals import attributes_of, id_of, save_note, set_attribute
