@@ -13,22 +13,7 @@ from harness.images.library import fault_of_image
 
 @dataclass(frozen=True)
 class Request:
-    """How to carry out a file.
-
-    Attributes:
-        spec: an experiment's or a sweep's file, or what may stand for one.
-        overrides: ``key=value``.
-        out: the folder of all files' folders.
-        profile: one of the file's.
-        devices: ``auto``, ``cpu:N``, ``cuda:0,1`` …
-        engine: ``local``, ``ray`` or a cluster's address.
-        storage: where the study is kept; None for the folder's journal.
-        wandb: online, offline or off; None to find out.
-        retry_failed: compute failed runs again.
-        fresh: forget the file's runs.
-        checkpoint_every_s: seconds between checkpoints.
-        name: of a mapping's runs' folder.
-    """
+    """What to carry out, and how: the arguments of ``harness.run`` and ``harness.sweep``, which say what each is."""
 
     spec: Spec
     overrides: tuple[str, ...] = ()
