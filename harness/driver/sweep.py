@@ -104,7 +104,7 @@ def run_sweep(request: Request, plan: SweepPlan, telling: Telling) -> SweepRun:
             telling.says(f"This is another search than last time; its figures are kept in {earlier}.")
         storage = open_storage(request.storage, folder.path)
         session = _open_session(plan, request, storage)
-        trials = Trials(loaded, request, folder, plan.maker, session)
+        trials = Trials(plan, request, session)
         counts = session.counts()
         num_left, num_told = counts.open + counts.left, counts.complete + counts.pruned + counts.failed
         if num_told:
@@ -195,26 +195,20 @@ class Trials:
     """The trials of a sweep as jobs, written to cells.json as they are asked.
 
     Args:
-        loaded: the sweep.
+        plan: the sweep's.
         request: the command line.
-        folder: the sweep's.
-        maker: makes the jobs.
         session: has the trials that were asked before.
     """
 
-    def __init__(
-        self, loaded: LoadedSweep, request: Request, folder: ExperimentFolder, maker: JobMaker, session: SearchSession
-    ) -> None:
-        self.loaded = loaded
+    def __init__(self, plan: SweepPlan, request: Request, session: SearchSession) -> None:
+        self.plan = plan
         self.request = request
-        self.folder = folder
-        self.maker = maker
         self.session = session
         self.jobs: dict[int, Job] = {}
         self._complete: set[int] = set()
         for trial in session.study.get_trials(deepcopy=False):
             if LOST not in trial.user_attrs and trial.state.is_finished():
-                fields = fields_of(loaded.sweep.space, trial.params)
+                fields = fields_of(plan.loaded.sweep.space, trial.params)
                 self.jobs[trial.number] = self._job(
                     Asked(
                         trial.number, trial.params, as_json(trial), fields, None, trial.user_attrs, trial.system_attrs
@@ -236,7 +230,7 @@ class Trials:
     def write(self) -> None:
         """Write cells.json."""
         jobs = [self.jobs[number] for number in sorted(self.jobs)]
-        write_cells(self.folder, self.session.name, self.request, jobs)
+        write_cells(self.plan.folder, self.session.name, self.request, jobs)
 
     def is_lost(self, job: Job) -> bool:
         """Whether a trial was told as complete while its run folder is gone."""
@@ -246,9 +240,10 @@ class Trials:
         """Whether a trial's run, told as complete, has the numbers of another embedded network, or lacks objectives."""
         manifest = job.folder.manifest()
         is_told = job.cell.label["trial"] in self._complete
-        return is_told and manifest is not None and is_outdated(manifest, self.loaded.sweep.objectives)
+        return is_told and manifest is not None and is_outdated(manifest, self.plan.loaded.sweep.objectives)
 
     def _job(self, asked: Asked) -> Job:
-        job = self.maker.make(self.loaded.cell(asked.fields, {"trial": asked.number, **asked.fields}))
-        record = make_record(asked, self.session.name, self.loaded.sweep.objectives)
+        loaded = self.plan.loaded
+        job = self.plan.maker.make(loaded.cell(asked.fields, {"trial": asked.number, **asked.fields}))
+        record = make_record(asked, self.session.name, loaded.sweep.objectives)
         return replace(job, row=replace(job.row, manifest=replace(job.row.manifest, trials=(record,))))
