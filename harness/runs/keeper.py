@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -39,6 +38,7 @@ class Listener:
         """A row has ended, or was found done."""
 
 
+@dataclass(eq=False)
 class Keeper(pl.Callback):
     """Writes everything that the run folders hold while a batch is fitted.
 
@@ -56,37 +56,24 @@ class Keeper(pl.Callback):
         measured_on: what the manifests say of the numbers: see ``harness.runs.measured``.
     """
 
-    def __init__(
-        self,
-        ids: Sequence[str],
-        folders: Sequence[RunFolder],
-        measure: Measure,
-        finishing: Finishing,
-        progress: Progress,
-        tracker: Tracker,
-        checkpoint_every_s: float,
-        asked: Orders,
-        rungs: Collection[int] = (),
-        listener: Listener | None = None,
-        measured_on: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        self.ids = ids
-        self.folders = folders
-        self.measure = measure
-        self.finishing = finishing
-        self.progress = progress
-        self.tracker = tracker
-        self.checkpoint_every_s = checkpoint_every_s
-        self.asked = asked
-        self.rungs = frozenset(rungs)
-        self.listener = listener or Listener()
-        self.measured_on = dict(measured_on)
-        self.open_rows = set(range(len(folders)))
+    ids: Sequence[str]
+    folders: Sequence[RunFolder]
+    measure: Measure
+    finishing: Finishing
+    progress: Progress
+    tracker: Tracker
+    checkpoint_every_s: float
+    asked: Orders
+    rungs: Collection[int]
+    listener: Listener
+    measured_on: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        self.open_rows = set(range(len(self.folders)))
         """Rows whose runs have not ended; those of other levels than the one that is fitted are among them."""
-        self.latest: list[dict[str, float]] = [{} for _ in folders]
-        self._seconds_before = [0.0 for _ in folders]
-        self._started = time.monotonic()
-        self._saved = self._started
+        self.latest: list[dict[str, float]] = [{} for _ in self.folders]
+        self._seconds_before = [0.0 for _ in self.folders]
+        self._started = self._saved = time.monotonic()
 
     def resume(self, row: int, evaluation: int, provenance: Mapping[str, Any]) -> None:
         """Roll a folder back to its checkpoint and open a new attempt; 0 evaluations begin it.
