@@ -56,7 +56,7 @@ def add_cost(table: Table, kinds: Sequence[Sequence[Job]], devices: Sequence[Dev
     table.add_row("disk", f"about {disk / 2**20:.0f} MiB, and {memory / 2**20:.0f} MiB while it runs")
     seconds = sum(seconds_left(jobs, devices[0]) for jobs in kinds)
     workers = f"{devices[0].device}" if len(devices) == 1 else f"{len(devices)} workers"
-    methods = {jobs[0].row.transfer.method for jobs in kinds}
+    methods = {jobs[0].transfer.method for jobs in kinds}
     unknown = sorted(name for name in methods if not has_network(name) and name != QUILTING)
     measured = "one evaluation of each size measured just now"
     told = f"{measured}; without {', '.join(unknown)}" if unknown else measured
@@ -65,9 +65,9 @@ def add_cost(table: Table, kinds: Sequence[Sequence[Job]], devices: Sequence[Dev
 
 def _evaluations(job: Job) -> str:
     """``600 evaluations (100 at 128 px, 500 at 256 px)``, ``18 rows of blocks``."""
-    method = job.row.transfer.method
+    method = job.transfer.method
     if not has_network(method):
         return f"{job.num_evaluations} rows of blocks" if method == QUILTING else f"method {method}"
-    levels = sizes_of(job.row.transfer)
+    levels = sizes_of(job.transfer)
     told = ", ".join(f"{level.steps} at {level.size} px" for level in levels)
     return f"{job.num_evaluations} evaluations{f' ({told})' if len(levels) > 1 else ''}"

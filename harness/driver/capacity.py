@@ -35,24 +35,24 @@ def row_bytes(job: Job) -> int:
 
     Of a quilted one, its canvases and the transformed source; of a plugin's method, its images alone.
     """
-    if job.row.transfer.method == QUILTING:
+    if job.transfer.method == QUILTING:
         return QUILTING_BYTES_PER_PIXEL * (source_pixels(job) + job.height * job.width)
     if is_of_pixels(job):
         return _image_bytes(job) + 3 * itemsize_of(job) * source_pixels(job)
-    optimiser = job.row.transfer.optimiser
+    optimiser = job.transfer.optimiser
     num_vectors = 6 + (2 * optimiser.history if isinstance(optimiser, Lbfgs) else 2)
-    regulariser = 12 if job.row.transfer.photorealism.weight else 0  # the Laplacian's twelve maps
+    regulariser = 12 if job.transfer.photorealism.weight else 0  # the Laplacian's twelve maps
     return num_vectors * _image_bytes(job) + regulariser * _image_bytes(job) // 3
 
 
 def is_of_pixels(job: Job) -> bool:
     """Whether a job is carried out without a network."""
-    return not has_network(job.row.transfer.method)
+    return not has_network(job.transfer.method)
 
 
 def source_pixels(job: Job) -> int:
     """About how many pixels the painting has that a picture is made of."""
-    return round(job.height * job.width * job.row.transfer.style_scale**2)
+    return round(job.height * job.width * job.transfer.style_scale**2)
 
 
 def _image_bytes(job: Job) -> int:
@@ -61,7 +61,7 @@ def _image_bytes(job: Job) -> int:
 
 def itemsize_of(job: Job) -> int:
     """Bytes of a number."""
-    return 8 if job.row.transfer.precision == "float64" else 4
+    return 8 if job.transfer.precision == "float64" else 4
 
 
 class MaxRows:
@@ -138,7 +138,7 @@ def num_regions_of(job: Job) -> int:
     files = job.row.files
     if "segmentation.content" in files:
         return _num_regions(files["segmentation.content"], files["segmentation.style"])
-    return len({painting.mask and files[painting.mask] for painting in paintings_of(job.row.transfer)})
+    return len({painting.mask and files[painting.mask] for painting in paintings_of(job.transfer)})
 
 
 @lru_cache(maxsize=256)
@@ -151,7 +151,7 @@ def tile_of(job: Job) -> int | None:
     """The longest side of the tiles in which a row's passes go; None where they go as a whole."""
     if is_of_pixels(job):
         return None
-    return tile_px_of(network_of(job)[0], job.row.transfer, job.height, job.width)
+    return tile_px_of(network_of(job)[0], job.transfer, job.height, job.width)
 
 
 def tiles_told(job: Job) -> str:
@@ -167,12 +167,12 @@ def tiles_told(job: Job) -> str:
     if isinstance(network, PluginNetwork):
         why = f"tiles are for a VGG, and {network.name} is a plugin's network"
     else:
-        why = f"the style statistic {job.row.transfer.style_statistic} is not additive"
+        why = f"the style statistic {job.transfer.style_statistic} is not additive"
     return f"a pass takes about {whole / 2**20:.0f} MiB, and does not go in tiles: {why}"
 
 
 def network_of(job: Job) -> tuple[VGG | PluginNetwork, list[str]]:
     """The network that a job needs, and the layers that it compares."""
-    objective = row_objective_of(job.row.transfer)
+    objective = row_objective_of(job.transfer)
     layers = sorted({*objective.weighed_content(), *objective.weighed_style()})
-    return load_network(job.row.transfer, layers), layers
+    return load_network(job.transfer, layers), layers

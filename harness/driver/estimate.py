@@ -40,12 +40,12 @@ def seconds_left(jobs: Sequence[Job], spec: DeviceSpec, measure: Measure | None 
         measure: the time of one evaluation; ``evaluation_seconds`` if left out.
     """
     if is_of_pixels(jobs[0]):
-        if jobs[0].row.transfer.method != QUILTING:
+        if jobs[0].transfer.method != QUILTING:
             return 0.0
         return quilting_seconds(jobs[0], spec) * sum(1 - num_behind(job) / job.num_evaluations for job in jobs)
     seconds, began = 0.0, 0
     measured: dict[int, float] = {}
-    for level in levels_of(jobs[0].row.transfer):
+    for level in levels_of(jobs[0].transfer):
         left = sum(max(0, level.last_evaluation - max(began, num_behind(job))) for job in jobs)
         began = level.last_evaluation
         if left and level.size_px not in measured:
@@ -59,11 +59,11 @@ def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> flo
     """Time of one evaluation of one row at a size: the second of two, on noise, without masks and regularisers."""
     torch.set_num_threads(spec.threads)
     device = torch.device(spec.device)
-    numbers = row_objective_of(job.row.transfer, is_regularised=False)
+    numbers = row_objective_of(job.transfer, is_regularised=False)
     network, layers = network_of(job)
     network = network.to(device)
     noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)).to(device)
-    tile_px = tile_px_of(network, job.row.transfer, *size)
+    tile_px = tile_px_of(network, job.transfer, *size)
     objective = Objective([numbers], network, [noise], [noise], tile_px=tile_px)
     elapsed = 0.0
     for _ in range(2):
@@ -78,7 +78,7 @@ def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> flo
 def quilting_seconds(job: Job, spec: DeviceSpec) -> float:
     """Time of a whole quilted picture, from its first row of blocks on noise: every block takes about as long."""
     torch.set_num_threads(spec.threads)
-    numbers, side = job.row.transfer.quilting, math.isqrt(source_pixels(job))
+    numbers, side = job.transfer.quilting, math.isqrt(source_pixels(job))
     generator = torch.Generator().manual_seed(0)
     levels = block_levels(numbers, job.height, job.width)
     is_synthesis = numbers.task == "synthesis"

@@ -67,25 +67,25 @@ def explain_loaded(loaded: LoadedExperiment, progress: Progress | None = None) -
     cell = f", cell {job.cell.name} (1 of {len(loaded.cells)})" if job.cell.label else ""
     called = loaded.called if loaded.given is None else loaded.name  # whose file is not written
     title = f"{called}, {job.width}×{job.height} px{cell}"
-    if job.row.transfer.method == QUILTING:
+    if job.transfer.method == QUILTING:
         return Explanation(title, job.height, job.width, (), None, 0.0, 0.0, {}, tuple(quilting_terms(job)))
-    if not has_network(job.row.transfer.method):
-        parts = (line(f"method {job.row.transfer.method}: a plugin's, one call from the images to the picture"),)
+    if not has_network(job.transfer.method):
+        parts = (line(f"method {job.transfer.method}: a plugin's, one call from the images to the picture"),)
         return Explanation(title, job.height, job.width, (), None, 0.0, 0.0, {}, parts)
     return _explain_objective(title, job)
 
 
 def _explain_objective(title: str, job: Job) -> Explanation:
     """Equation 7 of a transfer, what stands beside it, and the same in every convention's numbers."""
-    objective = row_objective_of(job.row.transfer)
+    objective = row_objective_of(job.transfer)
     layers = (*objective.weighed_content(), *objective.weighed_style())
-    network = load_network(job.row.transfer, layers)
+    network = load_network(job.transfer, layers)
     shapes = {layer: (N, h * w) for layer, (N, h, w) in network.shapes(layers, job.height, job.width).items()}
     convention = CONVENTIONS[objective.convention]
-    t = job.row.transfer
+    t = job.transfer
     weights = t.weights if isinstance(t.weights, str) else t.weights.model_dump(exclude_none=True)
     normalised = "mean activation 1" if t.normalised else "not normalised"
-    held = identify(weights_source(job.row.transfer)).layers
+    held = identify(weights_source(job.transfer)).layers
     told = f"{weights} ({network_of(held)} to {held[-1]}), {t.pooling} pooling, {normalised}"
     if isinstance(network, PluginNetwork):
         told = f"{network.name} ({', '.join(held)}), a plugin's, its maps as they are"

@@ -29,7 +29,7 @@ COLOURS = {
 
 def further_terms(job: Job) -> Iterator[RenderableType]:
     """Everything of a transfer by optimisation that equation 7 does not say; nothing for the paper's own case."""
-    t = job.row.transfer
+    t = job.transfer
     paintings, names = paintings_of(t), dict(image_slots(t))
     if len(paintings) > 1 or paintings[0].slot != "style":
         yield line("\nE_l stands for Σ ω E_l over the paintings, each with its own Gram matrices:")
@@ -72,7 +72,7 @@ def further_terms(job: Job) -> Iterator[RenderableType]:
 
 
 def _photorealism(job: Job) -> Iterator[str]:
-    numbers, steps = job.row.transfer.photorealism, job.row.transfer.steps
+    numbers, steps = job.transfer.photorealism, job.transfer.steps
     weight, first_stage, area = numbers.weight, numbers.first_stage, job.height * job.width
     if weight:
         yield (
@@ -88,13 +88,13 @@ def _photorealism(job: Job) -> Iterator[str]:
 
 def _levels(job: Job) -> list[tuple[str, ...]]:
     height, width = read_image(job.row.files["content"]).shape[:2]
-    levels = sizes_of(job.row.transfer)
+    levels = sizes_of(job.transfer)
     return [(_size(fit_longer_side(height, width, level.size)), str(level.steps)) for level in levels]
 
 
 def smoothing(job: Job) -> Iterator[RenderableType]:
     """What is done to the finished picture."""
-    if alpha := job.row.transfer.smoothing:
+    if alpha := job.transfer.smoothing:
         yield line(
             f"\nThe finished picture Y is smoothed: R = (1 − α)(I − αS)⁻¹ Y with α = {alpha:g} (Li et al. 2018, "
             "section 3.2)."
@@ -103,7 +103,7 @@ def smoothing(job: Job) -> Iterator[RenderableType]:
 
 def quilting_terms(job: Job) -> Iterator[RenderableType]:
     """The equations and the schedule of a quilted picture."""
-    t, numbers = job.row.transfer, job.row.transfer.quilting
+    t, numbers = job.transfer, job.transfer.quilting
     source = _size(_style_size(job, "style", t.style_scale))
     yield line(f"method quilting, texture {numbers.task} (Efros & Freeman 2001): blocks of the {source} px painting.")
     if numbers.task == "synthesis":

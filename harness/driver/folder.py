@@ -134,7 +134,7 @@ class ExperimentFolder:
             "id": job.id,
             "label": dict(job.cell.label),
             "part": job.part,
-            "transfer": job.row.transfer.plain(),
+            "transfer": job.transfer.plain(),
             "overrides": list(job.cell.overrides),
             "folder": str(job.row.folder.relative_to(self.path)),
             "evaluations": job.num_evaluations,

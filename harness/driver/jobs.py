@@ -11,6 +11,7 @@ from harness.config.identity import plugins_of
 from harness.config.levels import num_evaluations
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.methods import QUILTING, has_network
+from harness.config.transfer import Transfer
 from harness.downloads import Progress
 from harness.driver.inspection import Inspection, Memory
 from harness.driver.sizes import block_levels
@@ -50,6 +51,11 @@ class Job:
         return self.row.id.removesuffix(AGAIN)
 
     @property
+    def transfer(self) -> Transfer:
+        """The run's, resolved."""
+        return self.row.transfer
+
+    @property
     def folder(self) -> RunFolder:
         """The run's folder."""
         return RunFolder(self.row.folder)
@@ -67,7 +73,7 @@ class Job:
         Method and H × W agree, and network, optimiser, levels and precision, and whether they may go in tiles; of
         quilted ones what their blocks are.
         """
-        t = self.row.transfer
+        t = self.transfer
         if not has_network(t.method):
             return (t.method, self.height, self.width, *self._blocks)
         network = (t.weights, t.pooling, t.padding, t.normalised)
@@ -78,16 +84,16 @@ class Job:
     @property
     def num_evaluations(self) -> int:
         """Of the whole run, over all its levels; a quilted picture has one per row of blocks, a plugin's method one."""
-        if not has_network(self.row.transfer.method):
+        if not has_network(self.transfer.method):
             return sum(level.num_rows for level in self._blocks) or 1
-        return num_evaluations(self.row.transfer)
+        return num_evaluations(self.transfer)
 
     @property
     def _blocks(self) -> list[Iteration]:
         """The iterations of a quilted picture; none of another one."""
-        if self.row.transfer.method != QUILTING:
+        if self.transfer.method != QUILTING:
             return []
-        return block_levels(self.row.transfer.quilting, self.height, self.width)
+        return block_levels(self.transfer.quilting, self.height, self.width)
 
 
 class JobMaker:

@@ -41,14 +41,14 @@ class SourceImages:
 
     def write(self, job: Job) -> Mapping[str, str]:
         """Every image of a run, by its key: the path of its file, relative to the experiment's folder."""
-        transfer, files = job.row.transfer, frozenset(job.row.files.items())
+        transfer, files = job.transfer, frozenset(job.row.files.items())
         key = (job.height, job.width, files, paintings_of(transfer), transfer.colours)
         if key not in self._written:
             self._written[key] = self._write(job)
         return self._written[key]
 
     def _write(self, job: Job) -> dict[str, str]:
-        size, transfer, files = (job.height, job.width), job.row.transfer, job.row.files
+        size, transfer, files = (job.height, job.width), job.transfer, job.row.files
         found = {"content": self._file(job, "content", size, lambda: photograph_of(files["content"], max(size)))}
         paintings = paintings_of(transfer)
         for k, painting in enumerate(paintings):
@@ -72,7 +72,7 @@ class SourceImages:
 
     def _as_used(self, job: Job, index: int) -> str:
         """A painting as the method was given it: at its scale, recoloured where the transfer says so."""
-        painting, colours = paintings_of(job.row.transfer)[index], job.row.transfer.colours
+        painting, colours = paintings_of(job.transfer)[index], job.transfer.colours
         size = _size_at(job.row.files[painting.slot], (job.height, job.width), painting.scale)
         told = "" if colours == "style" else f"-{colours}-{_digest(job, 'content')}"
         return self._file(job, painting.slot, size, lambda: used_paintings(job.row)[index], told)
