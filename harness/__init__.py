@@ -167,7 +167,8 @@ def load(path: Path | str) -> Results:
         pandas.DataFrame(results.table())
 
     Args:
-        path: the experiment's or sweep's folder, one run's, or an earlier grid's (``runs/NAME/earlier/…``).
+        path: the experiment's or sweep's folder (``runs/NAME``), one run's (``runs/NAME/ID``), or an earlier grid's
+            (``runs/NAME/earlier/…``).
 
     Raises:
         UsageError: it is not such a folder.

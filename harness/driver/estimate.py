@@ -25,7 +25,7 @@ from harness.images.resize import fit_longer_side
 from harness.objective.gradient import evaluate
 from harness.objective.rows import Objective
 from harness.quilting import Quilting
-from harness.runs.iterates import is_log_spaced
+from harness.runs.history import is_log_spaced
 from harness.runs.prepare import row_objective_of, tile_px_of
 
 Measure = Callable[[Job, DeviceSpec, tuple[int, int]], float]

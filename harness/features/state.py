@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import WeightsError
+from harness.features.flax_vgg16 import IMAGENET_DEVIATION, IMAGENET_MEAN
 from harness.features.sources import NetworkInput
 from harness.features.vgg import LAYERS, NETWORKS, VGG16, VGG19, layers_of
 
@@ -53,7 +54,7 @@ def input_convolution(network_input: NetworkInput) -> tuple[Tensor, Tensor]:
         Weight (3, 3, 1, 1) and bias (3,), float32.
     """
     if network_input == "torchvision":
-        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
         return torch.diag(1 / std)[:, :, None, None], -mean / std
     weight = 255 * torch.eye(3).flip(0)
     return weight[:, :, None, None].contiguous(), -torch.tensor([103.939, 116.779, 123.68])

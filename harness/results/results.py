@@ -176,19 +176,7 @@ def differing_fields(runs: Iterable[Run]) -> tuple[str, ...]:
 
 
 def load(path: Path | str) -> Results:
-    """Read an experiment's or a sweep's folder, one run's, or what is kept of an earlier grid.
-
-        results = load("runs/relative_weight")
-        results.run(alpha=0.01).image()
-
-    Args:
-        path: such as ``runs/relative_weight``, ``runs/relative_weight/d061fbb8acb6`` or
-            ``runs/relative_weight/earlier/1f0c93aa``.
-
-    Raises:
-        UsageError: it is not such a folder.
-        StorageError: a manifest in it cannot be read.
-    """
+    """Read an experiment's or a sweep's folder, one run's, or an earlier grid's; all as of ``harness.load``."""
     folder = Path(path)
     if (folder / CELLS).exists():
         return load_whole(folder)

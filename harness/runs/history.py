@@ -1,4 +1,4 @@
-"""history.csv as text: a line for each evaluation, appended as it is measured."""
+"""What a run keeps on its way: a line of history.csv for each evaluation, and some of the iterates."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+
+def is_log_spaced(evaluation: int, steps: int) -> bool:
+    """Whether an evaluation is 1, 2 or 5 times a power of ten, or the last: where iterates are kept."""
+    return evaluation == steps or str(evaluation).rstrip("0") in ("1", "2", "5")
 
 
 def csv_text(rows: Sequence[Mapping[str, float]], header: bool) -> str:

@@ -19,7 +19,7 @@ from harness.optim import RowStatus
 from harness.runs.batch_module import SHARE, BatchModule, Progress, Record
 from harness.runs.checkpoint import Checkpoint, save_checkpoint
 from harness.runs.finishing import Finishing
-from harness.runs.iterates import is_log_spaced
+from harness.runs.history import is_log_spaced
 from harness.runs.signals import Orders
 from harness.runs.store import Attempt, Manifest, Metrics, RunFolder, Status
 from harness.runs.tracker import Tracker

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from harness.quilting import Quilting
 from harness.runs.batch_module import Progress, Record, UnoptimisedRows
-from harness.runs.iterates import is_log_spaced
+from harness.runs.history import is_log_spaced
 
 
 class QuiltedRows(UnoptimisedRows):

@@ -18,7 +18,7 @@ from harness.objective.gradient import evaluate
 from harness.objective.rows import Losses, Objective
 from harness.optim import BatchedOptimizer, RowStatus
 from harness.runs.batch_module import SHARE, BatchModule, Progress, Record
-from harness.runs.iterates import is_log_spaced
+from harness.runs.history import is_log_spaced
 
 
 class StyleTransfer(BatchModule):
