@@ -154,13 +154,13 @@ def explain(file: File, overrides: Overrides = None, profile: Profile = None) ->
         from harness.driver.request import Request, load_asked
 
         loaded = load_asked(Request(file, tuple(overrides or ()), profile=profile))
+        from harness.cli.bars import downloading
         from harness.cli.console import make_console
-        from harness.cli.downloads import DownloadProgress
         from harness.driver.explain import explain_loaded
 
         console = make_console()
-        with DownloadProgress(console) as downloads:
-            explanation = explain_loaded(loaded, partial(downloads.advance, "weights"))
+        with downloading(console) as advance:
+            explanation = explain_loaded(loaded, partial(advance, "weights"))
         console.print(explanation)
 
 

@@ -6,14 +6,14 @@ import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from rich.table import Table
 
+from harness.cli.bars import downloading, stages
 from harness.cli.console import make_console
-from harness.cli.downloads import DownloadProgress
-from harness.cli.stages import Stages
 from harness.distillation.card import recipe_in
 from harness.distillation.distil import NAME, Distillation
 from harness.distillation.image_sets import find_image_sets
@@ -52,16 +52,14 @@ def run_distillation(request: Distilling) -> None:
     console = make_console()
     device = use_device(request.device)
     sets = find_image_sets(request.images, request.paintings)
-    with DownloadProgress(console) as progress:
-        teacher = load_teacher(
-            source_of(request.teacher), lambda done, total: progress.advance(request.teacher, done, total)
-        )
+    with downloading(console) as advance:
+        teacher = load_teacher(source_of(request.teacher), partial(advance, request.teacher))
     begin = load_state(source_of(request.begin)) if request.begin else None
     before = recipe_beside(fetch(source_of(request.begin)).path) if request.begin else ""
     widths = widths_for(teacher, request.recipe.wider)
     recipe = replace(request.recipe, wider=wider_of(widths), begun_with=begin.network_hash if begin else "")
     size = f"{store_bytes(recipe.num_crops + recipe.num_pictures, recipe.side_px, widths) / 1e9:.1f} GB"
-    with _alone_in(request.work), Stages(console) as told:
+    with _alone_in(request.work), stages(console) as told:
         distillation = Distillation(request.work, recipe, teacher, sets, device, told, begin, before)
         console.print(
             f"{len(sets.photographs)} photographs and {len(sets.paintings)} paintings for training, "

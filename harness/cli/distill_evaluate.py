@@ -8,18 +8,19 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from rich.table import Table
 from torch import Tensor
 
+from harness.cli.bars import downloading, stages
 from harness.cli.console import make_console
 from harness.cli.distill import quality_table, source_of, use_device
-from harness.cli.downloads import DownloadProgress
-from harness.cli.stages import Stages
 from harness.config.identity import NUMERICS
 from harness.distillation.card import with_pictures
+from harness.distillation.distil import Told
 from harness.distillation.image_sets import find_images, held_out_of, read_photograph
 from harness.distillation.on_policy import Comparison, compare_pictures, geometric_mean, objective_of
 from harness.distillation.quality import LayerQuality, measure_quality
@@ -89,12 +90,10 @@ def evaluate_network(request: Evaluating) -> None:
             raise UsageError(f"--alpha {alpha:g} is not possible: it must be above 0.")
     held_out = held_out_of(find_images(request.images)) if request.images else ()
     student = load_student(request.weights).to(device)
-    with DownloadProgress(console) as progress:
-        teacher = load_teacher(
-            source_of(request.teacher), lambda done, total: progress.advance(request.teacher, done, total)
-        )
+    with downloading(console) as advance:
+        teacher = load_teacher(source_of(request.teacher), partial(advance, request.teacher))
     network = teacher.network(device)
-    with Stages(console) as told:
+    with stages(console) as told:
         quality = _quality(student, network, held_out, device, told)
         comparisons = _compare(request, student, teacher, network, pairs, alphas, told)
     if quality:
@@ -139,13 +138,13 @@ def load_student(weights: Path | None) -> VGG:
 
 
 def _quality(
-    student: VGG, network: VGG, held_out: Sequence[Path], device: torch.device, told: Stages
+    student: VGG, network: VGG, held_out: Sequence[Path], device: torch.device, told: Told
 ) -> Mapping[str, LayerQuality]:
     if not held_out:
         return {}
 
     def image(num: int, path: Path) -> Tensor:
-        told("held-out images", num, len(held_out))
+        told("held-out images", num, len(held_out), "")
         return read_photograph(path)[None].to(device).float() / 255
 
     return measure_quality(student, network, (image(num, path) for num, path in enumerate(held_out, 1)))
@@ -158,7 +157,7 @@ def _compare(
     network: VGG,
     pairs: Sequence[Pair],
     alphas: Sequence[float],
-    told: Stages,
+    told: Told,
 ) -> list[Comparison]:
     """Every pair at every ratio; the totals of the teacher's own pictures are kept in the work folder."""
     device = network.bias("input").device
@@ -178,7 +177,7 @@ def _compare(
             request.work.mkdir(parents=True, exist_ok=True)
             write_whole(kept, json.dumps(own, indent=1).encode())
             found.append(of)
-    told("comparing pictures", len(found), len(found))
+    told("comparing pictures", len(found), len(found), "")
     return found
 
 

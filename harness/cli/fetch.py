@@ -10,8 +10,8 @@ from typing import Literal, TypeVar
 
 from rich.console import Console
 
+from harness.cli.bars import downloading
 from harness.cli.console import make_console
-from harness.cli.downloads import DownloadProgress
 from harness.downloads import cache_folder
 from harness.errors import DownloadError, HarnessError, UsageError
 from harness.features.registry import fetch_vgg16
@@ -43,16 +43,16 @@ def fetch_downloads(what: Literal["images", "weights", "all"], names: Sequence[s
         raise UsageError("--from gives the file of vgg16 alone: harness fetch weights vgg16 --from FILE.")
     console = make_console()
     failed: list[HarnessError] = []
-    with DownloadProgress(console) as progress:
+    with downloading(console) as advance:
 
         def of_image(image: NamedImage, num_bytes: int, total: int | None) -> None:
-            progress.advance(image.name, num_bytes, total)
+            advance(image.name, num_bytes, total)
 
         def fetch_image(name: str) -> str:
             return str(fetch_images([name], progress=of_image)[0])
 
         def fetch_network(name: NamedSource) -> str:
-            told = partial(progress.advance, name)
+            told = partial(advance, name)
             path = fetch_vgg16(told, given) if given is not None else fetch(name, told).path
             return f"{describe(name)}: {path}"
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from functools import partial
 
 from harness.claims import Verdict, claims_table
+from harness.cli.bars import downloading
 from harness.cli.console import make_console
-from harness.cli.downloads import DownloadProgress
 from harness.cli.progress import StudyProgress
 from harness.downloads import Progress
 from harness.driver.carrying import Conclusion
@@ -25,8 +25,8 @@ class ConsoleTelling(Telling):
     @contextmanager
     def fetching(self) -> Iterator[Progress]:
         """Show a bar from when a download begins."""
-        with DownloadProgress(self.console) as downloads:
-            yield partial(downloads.advance, "weights")
+        with downloading(self.console) as advance:
+            yield partial(advance, "weights")
 
     def says(self, sentence: str) -> None:
         """Print it, never wrapped: paths and commands are copied."""

@@ -1,0 +1,66 @@
+"""Progress bars of downloads, shown once one begins, and of work in stages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from harness.cli.progress import PLAIN_EVERY_S
+
+
+@contextmanager
+def downloading(console: Console) -> Iterator[Callable[[str, int, int | None], None]]:
+    """What is entered takes a name, and what ``harness.downloads.download`` reports of it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=console, transient=True)
+    tasks: dict[str, TaskID] = {}
+
+    def advance(name: str, num_bytes: int, total: int | None) -> None:
+        progress.start()
+        if name not in tasks:
+            tasks[name] = progress.add_task(f"downloading {name}", total=total)
+        progress.update(tasks[name], completed=num_bytes, total=total)
+
+    try:
+        yield advance
+    finally:
+        if tasks:
+            progress.stop()
+
+
+@contextmanager
+def stages(console: Console) -> Iterator[Callable[[str, int, int, str], None]]:
+    """What is entered takes a stage, how much of it is done, of how much, and a remark.
+
+    A bar for each stage, or plain lines where the output is not a terminal.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tasks: dict[str, TaskID] = {}
+    printed: dict[str, float] = {}
+
+    def told(stage: str, done: int, total: int, remark: str) -> None:
+        text = f"{stage}, {remark}" if remark else stage
+        if console.is_terminal:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(text, total=total, completed=done)
+            progress.update(tasks[stage], completed=done, total=total, description=text)
+            return
+        now = time.monotonic()
+        if now - printed.setdefault(stage, now) > PLAIN_EVERY_S or done == total:
+            printed[stage] = now
+            console.print(f"{text}: {done} of {total}", markup=False)
+
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        yield told
