@@ -18,7 +18,7 @@ from harness.config.located import Steps
 from harness.config.methods import GATYS
 from harness.config.sentences import GRID, Problem
 from harness.config.transfer import Transfer
-from harness.config.values import CROSS_FIELD, WRITTEN, Plugins, Strict, Text, number
+from harness.config.values import CROSS_FIELD, WRITTEN, Plugins, Strict, Text, Word, number
 
 CASES = "cases"
 """What a figure's columns or rows are called when they are the experiment's cases."""
@@ -61,9 +61,7 @@ class Tracking(Strict):
         notes: a text beside each.
     """
 
-    job_type: Annotated[str, Field(strict=True, min_length=1, max_length=64, description="1 to 64 characters")] = (
-        "transfer"
-    )
+    job_type: Word = "transfer"
     project: Annotated[
         str,
         Field(
@@ -72,10 +70,7 @@ class Tracking(Strict):
             description="1 to 128 characters, none of them / \\ # ? % :",
         ),
     ] = "harness"
-    tags: Annotated[
-        tuple[Annotated[str, Field(strict=True, min_length=1, max_length=64, description="1 to 64 characters")], ...],
-        Field(description="a list of words"),
-    ] = ()
+    tags: Annotated[tuple[Word, ...], Field(description="a list of words")] = ()
     notes: Annotated[str, Field(strict=True, description="a text")] = ""
 
 

@@ -33,13 +33,16 @@ def number(kind: Literal["number", "integer"], **bounds: float) -> Any:
     return Field(strict=True, description=description, **finite, **bounds)  # type: ignore[call-overload]
 
 
-Text = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description="a non-empty text")]
-FilePath = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description="the path of a file")]
+def _text(description: str) -> Any:
+    return Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description=description)
+
+
+Text = Annotated[str, _text("a non-empty text")]
+Word = Annotated[str, Field(strict=True, min_length=1, max_length=64, description="1 to 64 characters")]
+FilePath = Annotated[str, _text("the path of a file")]
+Image = Annotated[str, _text("an image: its path or its name")]
 Plugins = Annotated[
     tuple[Text, ...], Field(description="a list of Python files or entry points, such as [my_losses.py]")
-]
-Image = Annotated[
-    str, Field(strict=True, min_length=1, pattern=r"^[^\x00]+$", description="an image: its path or its name")
 ]
 Truth = Annotated[bool, Field(strict=True, description="true or false")]
 Weight = Annotated[float, number("number", ge=0)]
