@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from harness.config.values import CROSS_FIELD, Strict, Text, number
+from harness.config.values import CROSS_FIELD, Seed, Strict, Text, number
 
 COMPARABLE: tuple[str, ...] = (
     "reference_content", "reference_style", "heldout_style", "ssim", "pixel_distance", "colour_distance",
@@ -26,8 +26,6 @@ LOSSES: tuple[str, ...] = ("total", "content", "style")
 """A run's own final losses, unweighted but for ``total``, in its convention's units."""
 
 Expect = Literal["rises", "falls", "within", "greater_than", "equal"]
-
-Seed = Annotated[int, number("integer", ge=0, lt=2**63)]
 
 Selector = Annotated[
     dict[Text, Any],

@@ -9,13 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, Tag
 
-from harness.config.values import Strict, by_name, expand_name, number
+from harness.config.values import Count, Strict, by_name, expand_name, number
 
 FIRST_RUNG = 10
 """Loss evaluations before which a picture says nothing about its end."""
 
-Count = Annotated[int, number("integer", ge=1)]
-Seed = Annotated[int, number("integer", ge=0, lt=2**32)]
+SamplerSeed = Annotated[int, number("integer", ge=0, lt=2**32)]
 
 
 class Tpe(Strict):
@@ -27,7 +26,7 @@ class Tpe(Strict):
     """
 
     name: Literal["tpe"] = "tpe"
-    seed: Seed = 0
+    seed: SamplerSeed = 0
     startup: Annotated[int, number("integer", ge=0)] = 10
 
 
@@ -39,7 +38,7 @@ class Random(Strict):
     """
 
     name: Literal["random"]
-    seed: Seed = 0
+    seed: SamplerSeed = 0
 
 
 class Nsga2(Strict):
@@ -52,7 +51,7 @@ class Nsga2(Strict):
     """
 
     name: Literal["nsga2"]
-    seed: Seed = 0
+    seed: SamplerSeed = 0
     population: Annotated[int, number("integer", ge=2)] = 20
 
 
@@ -64,7 +63,7 @@ class Qmc(Strict):
     """
 
     name: Literal["qmc"]
-    seed: Seed = 0
+    seed: SamplerSeed = 0
 
 
 class NoPruner(Strict):

@@ -38,6 +38,7 @@ from harness.config.values import (
     PictureSize,
     Rate,
     Scale,
+    Seed,
     Strict,
     Truth,
     Weight,
@@ -119,7 +120,7 @@ class Transfer(Strict):
     steps: Count = 500
     pyramid: Pyramid = "auto"
     start: Start = "noise"
-    seed: Annotated[int, number("integer", ge=0, lt=2**63)] = 0
+    seed: Seed = 0
     noise_sigma: Rate = 0.02
     noise_spectrum: Literal["white", "pink"] = "white"
     content_layers: LayerWeights = {"conv4_2": 1.0}

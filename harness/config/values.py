@@ -56,6 +56,7 @@ PictureSize = Annotated[
     Field(description=f"an integer ≥ {MINIMUM_SIZE_PX} and ≤ {MAXIMUM_SIZE_PX}, or {ORIGINAL}"),
 ]
 Count = Annotated[int, number("integer", ge=1)]
+Seed = Annotated[int, number("integer", ge=0, lt=2**63)]
 
 
 class Strict(BaseModel):
