@@ -23,7 +23,8 @@ from harness import __version__
 from harness.errors import DownloadError, HarnessError, UsageError
 from harness.files import write_whole
 
-Progress = Callable[[int, int | None], None]
+OnBytes = Callable[[int, int | None], None]
+"""Is told a download's bytes so far and in all (None where the server does not say)."""
 
 CHUNK_BYTES = 1 << 18
 
@@ -79,7 +80,7 @@ def has_hash(path: Path, sha256: str) -> bool:
 
 
 def download(
-    url: str, sha256: str, destination: str | Path, progress: Progress | None = None, timeout_s: float = 30.0
+    url: str, sha256: str, destination: str | Path, progress: OnBytes | None = None, timeout_s: float = 30.0
 ) -> Path:
     """Download a file unless it is there already with the right hash.
 
@@ -88,7 +89,7 @@ def download(
         sha256: the file's SHA-256 in hex, or at least its first 8 digits (as in the names of torch.hub's files).
         destination: the file to write; its folder is made. A file there with another hash is replaced, but only by
             a right one.
-        progress: called with the bytes so far and the bytes in all (None where the server does not say).
+        progress: is told how far it is.
         timeout_s: how long the server may stay silent, > 0.
 
     Returns:
@@ -128,7 +129,7 @@ def download(
     return destination
 
 
-def _stream(url: str, temporary: Path, progress: Progress | None, timeout_s: float) -> str:
+def _stream(url: str, temporary: Path, progress: OnBytes | None, timeout_s: float) -> str:
     """Write the answer to ``temporary`` and return its SHA-256; OSErrors are only those of writing."""
     digest = hashlib.sha256()
     num_bytes = 0

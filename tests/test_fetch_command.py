@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from harness.cli.app import app
 from harness.cli.fetch import FETCHED
 from harness.config.transfer_parts import WeightsName
-from harness.downloads import Progress
+from harness.downloads import OnBytes
 from harness.errors import DownloadError, HarnessError, StorageError, WeightsError
 from harness.features import sources
 from harness.features.flax_vgg16 import REGISTRY_VGG16, canonical_tensors
@@ -63,7 +63,7 @@ def test_what_cannot_be_fetched_gets_a_sentence(cache: Path, words: list[str], c
 def test_all_that_failed_is_named_and_the_rest_fetched(
     monkeypatch: pytest.MonkeyPatch, faults: dict[str, HarnessError], code: int
 ) -> None:
-    def fetch(name: sources.NamedSource, progress: Progress) -> sources.LocalWeights:
+    def fetch(name: sources.NamedSource, progress: OnBytes) -> sources.LocalWeights:
         if name in faults:
             raise faults[name]
         return sources.LocalWeights(Path("caffe.pth"), "0" * 64)

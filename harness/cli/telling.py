@@ -10,7 +10,7 @@ from harness.claims import Verdict, claims_table
 from harness.cli.bars import downloading
 from harness.cli.console import make_console
 from harness.cli.progress import StudyProgress
-from harness.downloads import Progress
+from harness.downloads import OnBytes
 from harness.driver.carrying import Conclusion
 from harness.driver.jobs import Job
 from harness.driver.telling import Telling, failures
@@ -23,7 +23,7 @@ class ConsoleTelling(Telling):
         self.console = make_console()
 
     @contextmanager
-    def fetching(self) -> Iterator[Progress]:
+    def fetching(self) -> Iterator[OnBytes]:
         """Show a bar from when a download begins."""
         with downloading(self.console) as advance:
             yield partial(advance, "weights")

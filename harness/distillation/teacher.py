@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from harness.downloads import Progress
+from harness.downloads import OnBytes
 from harness.errors import WeightsError
 from harness.features.normalise import normalised_state
 from harness.features.sources import WeightsSource
@@ -57,7 +57,7 @@ class Teacher:
         return VGG(with_all_filters(self.state), DEEPEST, POOLING, PADDING).to(device)
 
 
-def load_teacher(source: WeightsSource, progress: Progress | None = None) -> Teacher:
+def load_teacher(source: WeightsSource, progress: OnBytes | None = None) -> Teacher:
     """Load and normalise a network.
 
     Raises:

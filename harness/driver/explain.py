@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 
 from harness.config.loaded import LoadedExperiment
 from harness.config.methods import QUILTING, has_network
-from harness.downloads import Progress
+from harness.downloads import OnBytes
 from harness.driver.explain_terms import further_terms, line, quilting_terms, table_of
 from harness.driver.jobs import Job, make_jobs
 from harness.features.identify import identify
@@ -61,7 +61,7 @@ class Explanation:
         return text.getvalue().rstrip("\n")
 
 
-def explain_loaded(loaded: LoadedExperiment, progress: Progress | None = None) -> Explanation:
+def explain_loaded(loaded: LoadedExperiment, progress: OnBytes | None = None) -> Explanation:
     """The objective of the experiment's first cell; its other cells differ in what the experiment varies."""
     job = make_jobs(loaded, Path("runs"), progress)[0]
     cell = f", cell {job.cell.name} (1 of {len(loaded.cells)})" if job.cell.label else ""

@@ -16,7 +16,7 @@ from harness.config.methods import QUILTING, has_network
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.transfer import Transfer
 from harness.config.transfer_parts import PyramidLevel
-from harness.downloads import Progress
+from harness.downloads import OnBytes
 from harness.driver.sizes import (
     Reach,
     check_blocks,
@@ -83,7 +83,7 @@ class Inspection:
     """
 
     def __init__(
-        self, loaded: LoadedExperiment | LoadedSweep, cell: Cell, memory: Memory, progress: Progress | None = None
+        self, loaded: LoadedExperiment | LoadedSweep, cell: Cell, memory: Memory, progress: OnBytes | None = None
     ) -> None:
         self.transfer = cell.transfer
         self.names = dict(image_slots(cell.transfer))
@@ -185,7 +185,7 @@ class Inspection:
         if len(self._faults) == num_before:
             self._attempt("segmentation", check_regions, one, other, shape, style_shape)
 
-    def _identify_weights(self, progress: Progress | None) -> Identified | None:
+    def _identify_weights(self, progress: OnBytes | None) -> Identified | None:
         """The network, which must have every layer that is compared."""
         source = weights_source(self.transfer)
         weights = self._attempt("weights", identify, source, progress)

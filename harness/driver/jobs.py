@@ -12,7 +12,7 @@ from harness.config.levels import num_evaluations
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.methods import QUILTING, has_network
 from harness.config.transfer import Transfer
-from harness.downloads import Progress
+from harness.downloads import OnBytes
 from harness.driver.inspection import Inspection, Memory
 from harness.driver.sizes import block_levels
 from harness.errors import ConfigError, Fault
@@ -105,7 +105,7 @@ class JobMaker:
         progress: told how far a download of weights is.
     """
 
-    def __init__(self, loaded: LoadedExperiment | LoadedSweep, out: Path, progress: Progress | None = None) -> None:
+    def __init__(self, loaded: LoadedExperiment | LoadedSweep, out: Path, progress: OnBytes | None = None) -> None:
         self.loaded = loaded
         self.out = out
         self.progress = progress
@@ -136,7 +136,7 @@ class JobMaker:
         return Job(cell, row, *found.size, part)
 
 
-def make_jobs(loaded: LoadedExperiment, out: Path, progress: Progress | None = None) -> list[Job]:
+def make_jobs(loaded: LoadedExperiment, out: Path, progress: OnBytes | None = None) -> list[Job]:
     """Find and hash every cell's images and weights: the grid's, then those that the claims' spread needs.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.config.claims import COMPARABLE, LOSSES
 from harness.config.loaded import LoadedExperiment
-from harness.downloads import Progress
+from harness.downloads import OnBytes
 from harness.driver.folder import ExperimentFolder, finished_elsewhere
 from harness.driver.jobs import Job, make_jobs
 from harness.driver.request import Request
@@ -48,7 +48,7 @@ class Plan:
         return [job for job in self.jobs if job.part == "grid"]
 
 
-def make_plan(request: Request, loaded: LoadedExperiment, progress: Progress | None = None) -> Plan:
+def make_plan(request: Request, loaded: LoadedExperiment, progress: OnBytes | None = None) -> Plan:
     """Decide what has to be computed; nothing is written.
 
     Raises:

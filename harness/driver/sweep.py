@@ -15,7 +15,7 @@ from harness.config.claims import COMPARABLE
 from harness.config.dimensions import Choice, Simplex
 from harness.config.loaded import LoadedSweep
 from harness.config.space import fields_of
-from harness.downloads import Progress
+from harness.downloads import OnBytes
 from harness.driver.carrying import Conclusion, Work, carry_out, conclude, local_devices, write_cells
 from harness.driver.folder import ExperimentFolder, finished_elsewhere, forget, link_finished
 from harness.driver.jobs import Job, JobMaker
@@ -122,7 +122,7 @@ def run_sweep(request: Request, plan: SweepPlan, telling: Telling) -> SweepRun:
     return SweepRun(conclusion, _num_failed(session) + counts.open + counts.left)
 
 
-def _fetch_for_objectives(loaded: LoadedSweep, progress: Progress | None) -> None:
+def _fetch_for_objectives(loaded: LoadedSweep, progress: OnBytes | None) -> None:
     """Fetch what an objective is measured on.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from harness.claims import Verdict
-from harness.downloads import Progress
+from harness.downloads import OnBytes
 from harness.driver.jobs import Job
 from harness.engines.contract import Advanced
 from harness.results import label_name
@@ -39,7 +39,7 @@ class Observer:
 class Telling:
     """Is told how an experiment or a sweep goes on; this one logs."""
 
-    def fetching(self) -> AbstractContextManager[Progress | None]:
+    def fetching(self) -> AbstractContextManager[OnBytes | None]:
         """Files are found, and weights downloaded where they are missing; what is entered is told how far that is."""
         return nullcontext()
 

