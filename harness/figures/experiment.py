@@ -214,10 +214,6 @@ def _unsaid(parts: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
     return tuple(part for part in parts if num_varying > 1 or part not in ("alpha", "beta"))
 
 
-def _values(run: Run, parts: Sequence[str]) -> list[Any]:
-    return [run.label[part] for part in parts]
-
-
 def _told(run: Run, parts: Sequence[str]) -> list[Any]:
     """The values as labels tell them: a pyramid (resolved, not ``auto``) with the size that it ends in."""
     return [_sizes(run.transfer) if part == "pyramid" else run.label[part] for part in parts]
@@ -229,7 +225,7 @@ def _sizes(transfer: Transfer) -> list[dict[str, int]]:
 
 
 def _key(run: Run, parts: Sequence[str]) -> str:
-    return canonical_json(_values(run, parts))
+    return canonical_json([run.label[part] for part in parts])
 
 
 def _image(run: Run, side: Side) -> str:

@@ -15,10 +15,10 @@ from harness.figures.labels import format_value, label, weight_caption
 from harness.results import Results, Run
 from harness.runs.store import Status
 
-State = Literal["complete", "pruned", "failed", "not ended"]
+OutcomeState = Literal["complete", "pruned", "failed", "not ended"]
 
-_STATE_OF_RECORD: dict[str, State] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
-_STATE_OF_RUN: dict[Status, State] = {Status.DONE: "complete", Status.PRUNED: "pruned", Status.FAILED: "failed"}
+_STATE_OF_RECORD: dict[str, OutcomeState] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+_STATE_OF_RUN: dict[Status, OutcomeState] = {Status.DONE: "complete", Status.PRUNED: "pruned", Status.FAILED: "failed"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TrialOutcome:
 
     number: int
     run: Run
-    state: State
+    state: OutcomeState
     values: tuple[float, ...] = ()
     intermediate: Mapping[int, float] = field(default_factory=dict)
 
@@ -83,7 +83,7 @@ def non_dominated(values: Sequence[Sequence[float]]) -> list[int]:
 def counted(trials: Sequence[TrialOutcome]) -> str:
     """``40 trials: 36 complete, 3 pruned, 1 failed``."""
     counts = Counter(trial.state for trial in trials)
-    states: tuple[State, ...] = ("complete", "pruned", "failed", "not ended")
+    states: tuple[OutcomeState, ...] = ("complete", "pruned", "failed", "not ended")
     parts = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
     return f"{len(trials)} trial{'s' * (len(trials) != 1)}" + (f": {parts}" if parts else "")
 
