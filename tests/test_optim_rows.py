@@ -245,7 +245,7 @@ def test_history_is_saved_only_as_far_as_it_is_filled() -> None:
     for layout in (True, False):
         optimizer = BatchedLBFGS([nn.Parameter(starts(1))], history=50, row_by_row=layout)
         run(optimizer, [rosenbrock], 4)
-        assert optimizer.row_state(0)["memory.steps"].shape == (3, 8)
+        assert optimizer.row_state(0)["memory.pairs.steps"].shape == (3, 8)
 
 
 def test_foreign_row_states_are_sentences() -> None:

@@ -210,7 +210,7 @@ def test_tile_is_chosen_by_the_bound_alone() -> None:
 @pytest.mark.parametrize("pooling", ["average", "max"])
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 def test_plain_pass_is_modelled_by_what_a_backward_pass_keeps(pooling: Pooling, padding: Padding) -> None:
-    """What autograd saved of a pass, each storage once, is what the model says beside what is on its way."""
+    """What is saved of a pass, each storage once, is what the model says beside the images and what is on its way."""
     network, layers = VGG(tiny_state(width=3), pooling=pooling, padding=padding), ["conv5_1"]
     storages: dict[int, int] = {}
 
@@ -223,8 +223,11 @@ def test_plain_pass_is_modelled_by_what_a_backward_pass_keeps(pooling: Pooling, 
         loss = network(image, layers)["conv5_1"].sum()
     own = {network.weight(layer).untyped_storage().data_ptr() for layer in ("input", *network.layers)}
     kept = sum(size for pointer, size in storages.items() if pointer not in own)
-    map_, weighed = 3 * 128 * 96 * 4, 3 * 8 * 6 * 4
-    assert plain_pass_bytes(network, layers, 128, 96) == kept + weighed + 2 * map_
+    map_, weighed, images = 3 * 128 * 96 * 4, 3 * 8 * 6 * 4, 2 * 3 * 128 * 96 * 4
+    assert (
+        plain_pass_bytes(network, layers, 128, 96)
+        == kept + weighed + (5 if padding == "reflect" else 3) * map_ + images
+    )
     del loss
 
 
@@ -244,8 +247,8 @@ def test_plain_pass_counts_the_maps_of_readouts() -> None:
     tensors = [network.weight(layer) for layer in ("input", *network.layers)] + [network.readout("conv2_1")]
     own = {tensor.untyped_storage().data_ptr() for tensor in tensors if tensor is not None}
     kept = sum(size for pointer, size in storages.items() if pointer not in own)
-    map_, weighed = 3 * 64 * 48 * 4, 5 * 32 * 24 * 4
-    assert plain_pass_bytes(network, layers, 64, 48) == kept + weighed + 2 * map_
+    map_, weighed, images = 3 * 64 * 48 * 4, 5 * 32 * 24 * 4, 2 * 3 * 64 * 48 * 4
+    assert plain_pass_bytes(network, layers, 64, 48) == kept + weighed + 3 * map_ + images
     del loss
 
 

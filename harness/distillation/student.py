@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from harness.distillation.selection import LayerStart
 from harness.distillation.targets import Directions
-from harness.features.vgg import block_of, fed
+from harness.features.passes import fed
+from harness.features.vgg import block_of
 
 
 class Student(nn.Module):

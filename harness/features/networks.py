@@ -29,6 +29,7 @@ from torch.nn import functional
 from harness.errors import PluginError, WeightsError
 from harness.features.sources import NetworkInput
 from harness.features.state import input_convolution
+from harness.features.vgg import ReadOut
 from harness.registries import Registered, blame, blamed, network
 
 PROBE_SIZE_PX = 128
@@ -44,6 +45,12 @@ class Network(Protocol):
 
     def __call__(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """(B, 3, H, W) sRGB in [0, 1] to the (B, N, h, w) map of each layer asked for."""
+
+    def maps(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """The same before what is compared is read out of them (``read_out``)."""
+
+    def read_out(self, layer: str) -> ReadOut | None:
+        """What is compared of a layer's map; None: the map itself."""
 
     def shapes(self, layers: Iterable[str], height: int, width: int) -> dict[str, tuple[int, int, int]]:
         """Filters, height and width of layers' maps for an image of that size."""
@@ -114,6 +121,14 @@ class PluginNetwork(nn.Module):
             if images.requires_grad and torch.is_grad_enabled() and not features.requires_grad:
                 raise self._wrong(f"gave {layer} without a gradient; it must be differentiable in the images")
         return {layer: maps[layer] for layer in wanted}
+
+    def maps(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """As ``forward``."""
+        found: dict[str, Tensor] = self(images, layers)
+        return found
+
+    def read_out(self, layer: str) -> None:
+        """Its maps are compared as they are."""
 
     def shapes(self, layers: Iterable[str], height: int, width: int) -> dict[str, tuple[int, int, int]]:
         """Filters, height and width of layers' maps, by a pass of a grey image of that size.

@@ -9,11 +9,15 @@ Shapes: B rows, N = N_l filters, h × w positions (M = M_l = h·w).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from harness.features.passes import Pass
+from harness.features.winograd import transformed_weights
 
 Pooling = Literal["average", "max"]
 Padding = Literal["zeros", "reflect"]
@@ -117,6 +121,7 @@ class VGG(nn.Module):
         self.layers = layers_until(deepest, held) if deepest else held
         self.pooling: Pooling = pooling
         self.padding: Padding = padding
+        self._transformed: dict[str, tuple[Tensor, Tensor]] = {}
         for name in ("input", *self.layers):
             weight = state[f"{name}.weight"].clone(memory_format=torch.channels_last)
             self.register_buffer(f"{name}_weight", weight)
@@ -169,43 +174,61 @@ class VGG(nn.Module):
         Returns:
             Layer name to (B, N, h, w), channels-last in memory, N as ``num_filters`` says.
         """
-        wanted = set(layers)
-        x = images.contiguous(memory_format=torch.channels_last)
-        x = functional.conv2d(x, self.weight("input"), self.bias("input"))
-        maps: dict[str, Tensor] = {}
-        block = 1
-        for layer in self.layers_until(deepest_of(wanted)) if wanted else ():
-            x = fed(x, self.weight(layer))
-            if block_of(layer) != block:
-                block = block_of(layer)
-                x = functional.avg_pool2d(x, 2) if self.pooling == "average" else functional.max_pool2d(x, 2)
-            if self.padding == "reflect":
-                padded = functional.pad(x, (1, 1, 1, 1), mode="reflect")
-                x = functional.conv2d(padded, self.weight(layer), self.bias(layer))
-            else:
-                x = functional.conv2d(x, self.weight(layer), self.bias(layer), padding=1)
-            x = functional.relu_(x)  # in place: a convolution's gradient does not need its output
-            if layer in wanted:
-                maps[layer] = self._compared(layer, x)
-        return maps
+        found = self.maps(images, layers)
+        read_outs = {layer: self.read_out(layer) for layer in found}
+        return {layer: x if (of := read_outs[layer]) is None else of.of_map(x) for layer, x in found.items()}
 
-    def _compared(self, layer: str, x: Tensor) -> Tensor:
-        """What is compared of the (B, N, h, w) map after the ReLU, still channels-last."""
-        if (readout := self.readout(layer)) is not None:
-            return functional.linear(x.permute(0, 2, 3, 1), readout).permute(0, 3, 1, 2)
-        compared = self._buffers[f"{layer}_compared"]
-        if compared is None:
-            return x
-        return x.permute(0, 2, 3, 1).index_select(3, compared).permute(0, 3, 1, 2)
+    def maps(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """The maps with all filters, F, from which what is compared is had; as ``forward``."""
+        given = set(layers)
+        wanted = tuple(layer for layer in self.layers if layer in given)
+        return dict(zip(wanted, Pass.apply(images, self, wanted), strict=True)) if wanted else {}
+
+    def is_pooled_before(self, layer: str) -> bool:
+        """Whether a layer is its block's first, but for the first block."""
+        return layer.endswith("_1") and block_of(layer) > 1
+
+    def transformed_weights(self, layer: str) -> Tensor:
+        """A layer's weights for ``harness.features.winograd``, made once."""
+        weight = self.weight(layer)
+        of, transformed = self._transformed.get(layer, (None, weight))
+        if of is not weight:  # none yet, or on another device, or in another precision
+            transformed = transformed_weights(weight)
+            self._transformed[layer] = weight, transformed
+        return transformed
+
+    def read_out(self, layer: str) -> ReadOut | None:
+        """What is compared of a layer's map; None: the map itself."""
+        indices, matrix = (self._buffers[f"{layer}_{kind}"] for kind in ("compared", "readout"))
+        return None if indices is None and matrix is None else ReadOut(indices, matrix)
 
 
-def fed(x: Tensor, weight: Tensor) -> Tensor:
-    """The channels of a map (B, N, h, w) that the next layer (N', C, 3, 3) takes: the first C, channels-last.
+@dataclass(frozen=True)
+class ReadOut:
+    """What is compared of a layer's N filters: K of them, or K linear combinations R F, one of the two given.
 
-    Those behind them are compared alone; a distilled network has such filters.
+    Attributes:
+        indices: (K,) of the filters.
+        matrix: (K, N), R.
     """
-    num = weight.shape[1]
-    return x if num == x.shape[1] else x[:, :num].contiguous(memory_format=torch.channels_last)
+
+    indices: Tensor | None
+    matrix: Tensor | None
+
+    def of_map(self, features: Tensor) -> Tensor:
+        """(B, N, h, w) to (B, K, h, w), channels-last in memory."""
+        positions = features.permute(0, 2, 3, 1)
+        if self.matrix is not None:
+            return functional.linear(positions, self.matrix).permute(0, 3, 1, 2)
+        assert self.indices is not None
+        return positions.index_select(3, self.indices).permute(0, 3, 1, 2)
+
+    def of_gram(self, gram: Tensor) -> Tensor:
+        """(B, N, N) to (B, K, K): the Gram matrix of ``of_map``, R G Rᵀ."""
+        if self.matrix is not None:
+            return self.matrix @ gram @ self.matrix.T
+        assert self.indices is not None
+        return gram.index_select(1, self.indices).index_select(2, self.indices)
 
 
 def with_all_filters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

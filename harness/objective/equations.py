@@ -9,9 +9,11 @@ it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -36,8 +38,26 @@ def gram(features: Tensor) -> Tensor:
     Returns:
         (B, N, N), symmetric positive semi-definite.
     """
-    positions = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, M, N); a view where memory is channels-last
-    return positions.transpose(1, 2) @ positions
+    found: Tensor = _Gram.apply(features)
+    return found
+
+
+class _Gram(torch.autograd.Function):
+    """F Fᵀ, its gradient with one product where autograd makes two: (D + Dᵀ) F for the gradient D of G."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        positions = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, M, N); a view where memory is channels-last
+        return positions.transpose(1, 2) @ positions
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors
+        positions = features.permute(0, 2, 3, 1)
+        found: Tensor = positions.flatten(1, 2) @ (gradient + gradient.transpose(1, 2))
+        return found.view(positions.shape).permute(0, 3, 1, 2)
 
 
 def gram_per_position(features: Tensor, num_positions: int | None = None) -> Tensor:

@@ -1,18 +1,17 @@
 """How much memory an evaluation takes beside its images, and which tile keeps it bounded.
 
-A pass of one row holds, until its gradient has come back: what the network is given, every map up to the deepest layer
-(after the ReLU, which works in place; a convolution keeps its input), the pooled maps (max pooling: 64-bit indices as
-well), the padded maps where the padding is a reflection; for each layer weighed its read-out where it has one, and the
-difference, gradient or product with a mask of what is compared of it, as often as there are masks; and two more of the
-largest map for what is on its way. In
-tiles, all that for one crop, and each weighed layer's own positions once more, since a part of a map must be copied. In
-single precision, for the usual layers (conv4_2; conv1_1 to conv5_1), average pooling and zeros around the maps:
+A pass of one row holds, until its gradient has come back: the image twice, every map up to the deepest layer after its
+ReLU, and with max pooling its 64-bit indices; for each layer weighed its read-out where it has one, and the difference,
+gradient or product with a mask of what is compared of it, as often as there are masks; and three more of the largest
+map (five with reflections) for what is on its way. In tiles, all that for one crop, and each weighed layer's own
+positions once more, since a part of a map must be copied. In single precision, for the usual layers (conv4_2; conv1_1
+to conv5_1), average pooling and zeros around the maps:
 
                         one pass, MiB per        in tiles of     MiB, for a picture of any size
                         million pixels
-    embedded network    1230                      688 px          929
-    full-width VGG-19   2227                      464 px          974
-    full-width VGG-16   2136                      512 px         1005
+    embedded network    1217                      688 px          920
+    full-width VGG-19   2357                      432 px          919
+    full-width VGG-16   2266                      496 px         1004
 
 ``tests/benchmark_memory.py`` measures it. What allocators and libraries keep for themselves comes on top, and so does
 what does not depend on the layers: optimiser, targets, regularisers. The choice depends on the transfer alone, never on
@@ -26,7 +25,7 @@ import math
 from collections.abc import Collection
 
 from harness.features.networks import PluginNetwork
-from harness.features.vgg import GRID_PX, VGG, block_of, deepest_of, map_shape
+from harness.features.vgg import GRID_PX, VGG, deepest_of, map_shape
 from harness.objective.tiles import spans_of
 
 BOUND_BYTES = 2**30
@@ -54,22 +53,16 @@ def plain_pass_bytes(
     if isinstance(network, PluginNetwork):
         return network.pass_bytes(layers, height, width, itemsize)
     kept, transient = 2 * 3 * height * width * itemsize, 0
-    num_in, before, previous = 3, 1, ""
+    num_between = (
+        5 if network.padding == "reflect" else 3
+    )  # a map's gradients before and after its ReLU and convolution
     for layer in network.layers_until(deepest_of(layers)):
         h, w = map_shape(layer, height, width)
-        num_filters, num_fed = network.weight(layer).shape[:2]
-        if num_fed != num_in:  # a copy of the channels that this layer takes
-            num_in = num_fed
-            kept += num_fed * math.prod(map_shape(previous, height, width)) * itemsize
-        previous = layer
-        if block_of(layer) != before:
-            before = block_of(layer)
-            kept += num_in * h * w * (itemsize + (8 if network.pooling == "max" else 0))
-        if network.padding == "reflect":
-            kept += num_in * (h + 2) * (w + 2) * itemsize
+        num_filters, num_in = network.weight(layer).shape[:2]
+        if network.is_pooled_before(layer) and network.pooling == "max":
+            kept += num_in * h * w * 8
         kept += num_filters * h * w * itemsize
-        transient = max(transient, 2 * num_filters * h * w * itemsize)
-        num_in = num_filters
+        transient = max(transient, num_between * num_filters * h * w * itemsize)
     kept += sum(
         network.num_filters(layer) * math.prod(map_shape(layer, height, width)) * itemsize
         for layer in layers

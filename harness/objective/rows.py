@@ -76,7 +76,7 @@ class Objective(nn.Module):
 
     Args:
         rows: what each row minimises.
-        network: measures the targets; not kept.
+        network: measures the targets; not kept, but for what is compared of its maps.
         contents: the K distinct photographs, (3, H, W) each, all of the batch's size.
         styles: the distinct paintings, (3, H_s, W_s) each, of any size.
         masks: the distinct masks over the picture, (H, W) in [0, 1] each.
@@ -107,6 +107,7 @@ class Objective(nn.Module):
         self.layers = tuple(
             layer for layer in network.layers if any(layer in (*r.weighed_content(), *r.weighed_style()) for r in rows)
         )
+        self._read_outs = {layer: network.read_out(layer) for layer in self.layers}
         self.style_names = tuple(layer for layer in self.layers if any(layer in r.weighed_style() for r in rows))
         self.term_names = in_order({name for row in rows for name in row.weighed_terms()})
         self._statistics = {row.statistic: StyleStatistic(row.statistic) for row in rows if row.weighed_style()}
@@ -160,7 +161,7 @@ class Objective(nn.Module):
             rows: which rows of the batch they are.
         """
         plan = self.plan(network, images, rows)
-        maps = network(self.seen(plan, images), plan.layers)
+        maps = network.maps(self.seen(plan, images), plan.layers)
         return self.losses(plan, self.statistics(plan, maps), images)
 
     def plan(self, network: Network, images: Tensor, rows: Sequence[int]) -> TermPlan:
@@ -180,24 +181,37 @@ class Objective(nn.Module):
         return seen if plan.grey.everyone else images.index_copy(0, plan.grey.index, seen)
 
     def statistics(self, plan: TermPlan, maps: Mapping[str, Tensor], tile: Tile | None = None) -> Statistics:
-        """What the losses need of the maps of whole pictures, or a tile's share of it, of the maps of its crop."""
+        """What the losses need of whole pictures, or a tile's share of it, from maps of the pictures or of its crop.
+
+        Args:
+            plan: of the rows.
+            maps: before what is compared is read out of them.
+            tile: whose maps they are; None: whole pictures'.
+        """
         contents, styles = [], []
         for term in plan.contents:
             features, target = term.rows.of(maps[term.layer]), self.get_buffer(term.target)
             if tile is not None:
                 features, target = tile.own_of_crop(term.layer, features), tile.own(term.layer, target)
-            contents.append(content_loss(features, target))
+            contents.append(content_loss(self._compared(term.layer, features), target))
         for of in plan.statistics:
             features = of.rows.of(maps[of.layer])
             if tile is not None:
                 features = tile.own_of_crop(of.layer, features)
             if of.mask is None:
-                styles.append(self._statistics[of.statistic].measure(features, of.num_positions))
+                read_out = self._read_outs[of.layer]
+                styles.append(self._statistics[of.statistic].measure(features, of.num_positions, read_out))
             else:
                 t = self.get_buffer(_mask_name(of.mask, of.layer))
                 own = t if tile is None else tile.own(of.layer, t)
-                styles.append(guided_gram_per_position(features, own, t.square().sum()))
+                guided = guided_gram_per_position(features, own, t.square().sum())
+                styles.append(guided if (read_out := self._read_outs[of.layer]) is None else read_out.of_gram(guided))
         return Statistics(contents, styles)
+
+    def _compared(self, layer: str, features: Tensor) -> Tensor:
+        """What is compared of a layer's maps."""
+        read_out = self._read_outs[layer]
+        return features if read_out is None else read_out.of_map(features)
 
     def losses(self, plan: TermPlan, statistics: Statistics, images: Tensor) -> Losses:
         """All rows' losses from the statistics of their whole pictures, and from the pictures themselves."""

@@ -31,6 +31,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.features.vgg import ReadOut
 from harness.objective.equations import gram, style_layer_loss
 from harness.registries import blame, blamed, style_statistic
 
@@ -51,6 +52,10 @@ class Gram:
     def distance(self, own: Tensor, target: Tensor) -> Tensor:
         """(b, N, N), each per position, and (1, N, N) to (b,)."""
         return style_layer_loss(own, target)
+
+    def read_out(self, statistics: Tensor, read_out: ReadOut) -> Tensor:
+        """What ``statistics`` would give of the maps read out, from what it gave of all filters: far less work."""
+        return read_out.of_gram(statistics)
 
 
 def is_additive(name: str) -> bool:
@@ -78,16 +83,20 @@ class StyleStatistic:
         self.is_additive = is_additive(name)
         self._is_batched = bool(getattr(self._what, "batched", False))
 
-    def measure(self, features: Tensor, num_positions: int) -> Tensor:
+    def measure(self, features: Tensor, num_positions: int, read_out: ReadOut | None = None) -> Tensor:
         """The statistics of (b, N, h, w) maps, or a tile's share of them: (b, …).
 
         Args:
             features: whole maps, or of an additive statistic the positions of a tile.
             num_positions: M of the whole map.
+            read_out: what is compared of the maps; None: they are.
 
         Raises:
             PluginError: it fails, or gives no tensor of floating-point numbers, one for each row.
         """
+        afterwards = read_out is not None and hasattr(self._what, "read_out")
+        if read_out is not None and not afterwards:
+            features = read_out.of_map(features)
         found = self._call("statistics", features)
         if self._plugin and not (
             isinstance(found, Tensor) and found.is_floating_point() and found.shape[:1] == features.shape[:1]
@@ -97,6 +106,8 @@ class StyleStatistic:
             raise self._wrong(
                 "statistics", f"gave {described(found)} for maps {given}; allowed: a floating-point tensor{each}"
             )
+        if afterwards:
+            found = self._what.read_out(found, read_out)
         statistics: Tensor = found / num_positions if self.is_additive else found
         return statistics
 

@@ -35,7 +35,7 @@ def evaluate_in_tiles(
     sums: list[Tensor] = []
     with torch.no_grad():
         for tile in tiles:
-            maps = network(objective.seen(plan, tile.crop(images)), plan.layers)
+            maps = network.maps(objective.seen(plan, tile.crop(images)), plan.layers)
             shares = objective.statistics(plan, maps, tile).all()
             sums = [total + share for total, share in zip(sums, shares, strict=True)] if sums else shares
             del maps
@@ -49,7 +49,7 @@ def evaluate_in_tiles(
     content = torch.zeros_like(images) if with_content_gradient and num_contents else None
     for tile in tiles:
         crop = tile.crop(images).detach().requires_grad_()
-        maps = network(objective.seen(plan, crop), plan.layers)
+        maps = network.maps(objective.seen(plan, crop), plan.layers)
         shares = objective.statistics(plan, maps, tile).all()
         del maps
         terms = [(slope * share).sum() for slope, share in zip(slopes, shares, strict=True)]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from harness.optim.bounds import Bound
 from harness.optim.memory import RowState
+from harness.optim.pairs import column
 from harness.optim.rows import BatchedOptimizer, Outcome
-from harness.optim.two_loop import column
 
 
 class BatchedAdam(BatchedOptimizer):

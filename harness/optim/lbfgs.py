@@ -21,12 +21,12 @@ from harness.optim.rows import BatchedOptimizer, Outcome
 class BatchedLBFGS(BatchedOptimizer):
     """L-BFGS, algorithm 7.5 of Nocedal & Wright, *Numerical Optimization* (2nd ed. 2006), in every row by itself.
 
-    x_k ``images[i]`` at the start of an iteration · g_k its gradient · d_k = −H_k g_k by the two-loop recursion
-    (algorithm 7.4) over m = ``history`` pairs s_k = x_{k+1} − x_k, y_k = g_{k+1} − g_k · H_k⁰ = γ_k I, γ_k = sᵀy / yᵀy
-    (eq. 7.20) · x_{k+1} = x_k + t d_k. The first t (and the first after the history was cleared) is
+    x_k ``images[i]`` at the start of an iteration · g_k its gradient · d_k = −H_k g_k (algorithm 7.4, in the compact
+    form of ``harness.optim.pairs``) over m = ``history`` pairs s_k = x_{k+1} − x_k, y_k = g_{k+1} − g_k · H_k⁰ = γ_k I,
+    γ_k = sᵀy / yᵀy (eq. 7.20) · x_{k+1} = x_k + t d_k. The first t (and the first after the history was cleared) is
     ``learning_rate`` · min(1, 1 / ‖g‖₁), torch.optim.LBFGS's rule, afterwards ``learning_rate``: so scaling a loss
     changes its first step where ‖g‖₁ < 1, and nothing else. Without a line search one row takes
-    torch.optim.LBFGS's steps.
+    torch.optim.LBFGS's steps, but for rounding.
 
     # Deviates from torch.optim.LBFGS: its absolute thresholds (1e-7, 1e-9, 1e-10) are gone; a pair is kept when
     # yᵀs > ε ‖y‖ ‖s‖, a direction that does not descend clears the history, and nothing stops early.

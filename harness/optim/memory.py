@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.optim.bounds import Bounds
 from harness.optim.line_search import LineSearch
-from harness.optim.two_loop import Preconditioner
+from harness.optim.pairs import Preconditioner
 
 RowState = dict[str, Tensor]
 """One row's state as plain tensors by name."""

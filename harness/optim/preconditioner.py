@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from harness.optim.two_loop import Preconditioner
+from harness.optim.pairs import Preconditioner
 
 InitialHessian = Literal["scaled_identity", "fourier"]
 

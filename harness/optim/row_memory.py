@@ -6,14 +6,13 @@ only as it fills, and a row that leaves frees its own. On a GPU it works too, bu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from harness.optim.memory import Direction, MemoryPlan, RowState, Turn
-from harness.optim.two_loop import Pair, PairAt, curvature, inverse_hessian_product, restricted
+from harness.optim.pairs import Pairs
 
 ALIGNMENT_BYTES = 64  # torch's own allocations; BLAS may sum a vector that starts elsewhere in another order
 
@@ -25,44 +24,26 @@ def aligned(v: Tensor) -> Tensor:
 
 @dataclass
 class RowVectors:
-    """One row: vectors (n,) named as in Nocedal & Wright; steps s, yields y and rhos ρ with the newest last."""
+    """One row: vectors (n,) named as in Nocedal & Wright, and its curvature pairs, None before the first."""
 
     gradient: Tensor | None = None
     direction: Tensor | None = None
     base: Tensor | None = None
     low_gradient: Tensor | None = None
-    scale: Tensor | None = None
-    steps: list[Tensor] = field(default_factory=list)
-    yields: list[Tensor] = field(default_factory=list)
-    rhos: list[Tensor] = field(default_factory=list)
+    pairs: Pairs | None = None
 
-    VECTORS = ("gradient", "direction", "base", "low_gradient", "scale")
+    VECTORS = ("gradient", "direction", "base", "low_gradient")
 
-    def pair(self, j: int) -> Pair:
-        """The j-th newest pair."""
-        return self.steps[-1 - j], self.yields[-1 - j], self.rhos[-1 - j]
+    @property
+    def num_pairs(self) -> int:
+        """How many it has."""
+        return 0 if self.pairs is None else self.pairs.num_filled
 
     def push(self, s: Tensor, y: Tensor, plan: MemoryPlan) -> None:
-        """Take a pair into the history if its curvature is positive, at the cost of the oldest when full."""
-        accepted, rho, gamma = curvature(s, y, plan.precondition)
-        if not bool(accepted):
-            return
-        if len(self.steps) == plan.history:
-            for pairs in (self.steps, self.yields, self.rhos):
-                del pairs[0]
-        self.steps.append(s)
-        self.yields.append(y)
-        self.rhos.append(rho)
-        self.scale = gamma
-
-    def forget(self) -> None:
-        """Clear the history."""
-        self.steps, self.yields, self.rhos, self.scale = [], [], [], None
-
-    def tensors(self) -> Iterator[Tensor]:
-        """Everything held."""
-        yield from (t for name in self.VECTORS if (t := getattr(self, name)) is not None)
-        yield from (t for pairs in (self.steps, self.yields, self.rhos) for t in pairs)
+        """Take a pair in if its curvature is positive, in the place of the oldest when full."""
+        if self.pairs is None:
+            self.pairs = Pairs(plan.history, s[None], plan.precondition)
+        self.pairs.push(s[None], y[None], torch.ones(1, dtype=torch.bool, device=s.device))
 
 
 class RowMemory:
@@ -106,12 +87,12 @@ class RowMemory:
             elif at_low[a]:
                 self._to_low(row, low[a], slot)
             elif reset[a]:
-                row.forget()
+                row.pairs = None
             else:
                 continue
             fresh = reset[a] or (begin[a] and first[a])
             slopes[a], shortenings[a] = self._find_direction(row, images[slot], slot, fresh)
-            nums[a] = len(row.steps)
+            nums[a] = row.num_pairs
         num_pairs = torch.tensor(nums, device=images.device)
         return Direction(self._scalars(slopes, images), self._scalars(shortenings, images), num_pairs)
 
@@ -153,8 +134,8 @@ class RowMemory:
         """Copies of one row's vectors; only the filled part of the history."""
         row = self.rows[position]
         state = {name: t.clone() for name in row.VECTORS if (t := getattr(row, name)) is not None}
-        if row.steps:
-            state |= {"steps": torch.stack(row.steps), "yields": torch.stack(row.yields), "rhos": torch.stack(row.rhos)}
+        if row.pairs is not None:
+            state |= {f"pairs.{name}": tensor for name, tensor in row.pairs.state(0).items()}
         return state
 
     def load_row_state(self, position: int, state: RowState) -> None:
@@ -163,14 +144,20 @@ class RowMemory:
         for name in row.VECTORS:
             if name in state:
                 setattr(row, name, state[name].clone())
-        if "steps" in state:
-            row.steps, row.yields, row.rhos = (
-                [t.clone() for t in state[name].unbind(0)][-self.plan.history :] for name in ("steps", "yields", "rhos")
+        pairs = {name.removeprefix("pairs."): t for name, t in state.items() if name.startswith("pairs.")}
+        if pairs:
+            row.pairs = Pairs(
+                self.plan.history, pairs["steps"].new_empty(1, pairs["steps"].shape[1]), self.plan.precondition
             )
+            row.pairs.load(0, pairs)
 
     def num_bytes(self) -> int:
         """Memory held."""
-        return sum(t.untyped_storage().nbytes() for row in self.rows for t in row.tensors())
+        vectors: list[Tensor] = [
+            t for row in self.rows for name in row.VECTORS if (t := getattr(row, name)) is not None
+        ]
+        pairs = sum(row.pairs.num_bytes() for row in self.rows if row.pairs is not None)
+        return pairs + sum(t.untyped_storage().nbytes() for t in vectors)
 
     def _to_trial(self, row: RowVectors, x: Tensor, g: Tensor, t: float, first: bool, slot: int) -> None:
         """Make the evaluated point x_k, with the pair that led there."""
@@ -215,22 +202,17 @@ class RowMemory:
         free = None if box is None else box.free(x, g)
         if free is not None and bool(free.all()):
             free = None
-        if row.steps:
-            pair: PairAt = row.pair
-            scale = row.scale
-            assert scale is not None
-            if free is not None:
-                pair, scale = restricted(len(row.steps), pair, scale, free, plan.precondition)
+        if row.pairs is not None and row.num_pairs:
             v = -g if free is None else (-g).mul_(free)
-            d = inverse_hessian_product(v, len(row.steps), pair, scale, plan.precondition, free)
+            d = row.pairs.inverse_hessian_product(v[None], None if free is None else free[None])[0]
             slope = self._feasible(row, d, x, free, slot)
             if slope < 0.0:
                 return slope, 1.0
-            row.forget()
+            row.pairs = None
             fresh = True
         v = -g if free is None else (-g).mul_(free)
         shortening = v.abs().sum().reciprocal().clamp(max=1.0).item() if fresh else 1.0
-        d = v if plan.precondition is None else plan.precondition(v)
+        d = v if plan.precondition is None else plan.precondition(v[None])[0]
         return self._feasible(row, d, x, free, slot), shortening
 
     def _feasible(self, row: RowVectors, d: Tensor, x: Tensor, free: Tensor | None, slot: int) -> float:
