@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from optim_problems import PROBLEMS, closure_of, dixon_price, powell, quadratic, rosenbrock, run
@@ -37,7 +39,7 @@ def test_lbfgs_equals_torch(problem, rate) -> None:
     start = torch.rand(1, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 0.3
     num = 18 if problem is dixon_price else 30  # torch's absolute thresholds end dixon_price there
     expected_losses, expected = torch_run(start, problem, num, lr=rate, history_size=5)
-    optimizer = BatchedLBFGS([nn.Parameter(start.clone())], learning_rate=rate, history=5)
+    optimizer = BatchedLBFGS([nn.Parameter(start.clone())], learning_rate=rate, history=5, overshoot=math.inf)
     losses, points = run(optimizer, [problem], num)
     # torch's two loops and the compact form round otherwise, and every step takes that further
     torch.testing.assert_close(points, expected, rtol=1e-6, atol=1e-6)
@@ -59,7 +61,7 @@ def test_lbfgs_equals_torch_through_a_convolutional_network() -> None:
 
     start = torch.rand(1, 3, 10, 10, generator=generator, dtype=torch.float64)
     expected_losses, expected = torch_run(start, gram_loss, 40, history_size=10)
-    optimizer = BatchedLBFGS([nn.Parameter(start.clone())], history=10)
+    optimizer = BatchedLBFGS([nn.Parameter(start.clone())], history=10, overshoot=math.inf)
     losses, points = run(optimizer, [gram_loss], 40)
     torch.testing.assert_close(points, expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(losses[:, 0], expected_losses, rtol=1e-6, atol=1e-9)
@@ -150,6 +152,26 @@ def test_held_variables_leave_the_dense_matrix_of_the_free_ones(keep, rows) -> N
     for row in ours:
         torch.testing.assert_close(row[keep], dense, rtol=1e-9, atol=1e-11)
         assert not row[free == 0].any()
+
+
+@pytest.mark.parametrize("row_by_row", [True, False])
+@pytest.mark.parametrize("bounds", [None, (-500.0, 500.0)])
+def test_step_that_multiplies_the_loss_is_taken_back(row_by_row, bounds) -> None:
+    """After a point above ten times the lowest loss comes the one a tenth of the way to it from where it began."""
+    start = torch.rand(1, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64).repeat(2, 1) - 0.3
+    options = {"history": 5, "bounds": bounds, "row_by_row": row_by_row}
+    losses, points = run(BatchedLBFGS([nn.Parameter(start.clone())], **options), [rosenbrock, powell], 40)
+    for row in range(2):
+        overshot, lowest, base = 0, losses[0, row], points[0, row]
+        for number in range(1, 39):
+            if losses[number, row] > 10.0 * lowest:
+                overshot += 1
+                expected = base + 0.1 * (points[number, row] - base)
+                torch.testing.assert_close(points[number + 1, row], expected, rtol=1e-9, atol=1e-12)
+            else:
+                base = points[number, row]
+            lowest = torch.minimum(lowest, losses[number, row])
+        assert overshot and losses[-1, row] <= 10.0 * losses[:, row].min()
 
 
 @pytest.mark.parametrize("row_by_row", [True, False])

@@ -73,9 +73,16 @@ class BatchMemory:
         if self.box is not None:
             self.box.clamp_(point)
         if not self.plan.searches:
-            torch.mul(direction, t, out=direction) if self.box is None else torch.sub(point, x, out=direction)
+            choose_(direction, rows, direction * t if self.box is None else point - x)  # from here on it is s_k
         point = torch.where(column(rows), point, x)
         images.copy_(point) if self.all_rows else images.index_copy_(0, self.index, point)
+
+    def take_back(self, images: Tensor, rows: Tensor, part: float) -> None:
+        """Shorten the step that led to these rows' points, and the points with it."""
+        x, step = self._of(images), self.vectors["direction"]
+        x = torch.where(column(rows), x.sub(step, alpha=1.0 - part), x)
+        images.copy_(x) if self.all_rows else images.index_copy_(0, self.index, x)
+        torch.where(column(rows), step * part, step, out=step)
 
     def clear(self, rows: Tensor) -> None:
         """Forget the rows' histories."""

@@ -17,6 +17,9 @@ from harness.optim.preconditioner import InitialHessian, initial_hessian_of
 from harness.optim.row_memory import RowMemory
 from harness.optim.rows import BatchedOptimizer, Outcome
 
+TAKEN_BACK = 0.1
+"""What is left of a step that was far too long."""
+
 
 class BatchedLBFGS(BatchedOptimizer):
     """L-BFGS, algorithm 7.5 of Nocedal & Wright, *Numerical Optimization* (2nd ed. 2006), in every row by itself.
@@ -26,7 +29,10 @@ class BatchedLBFGS(BatchedOptimizer):
     γ_k = sᵀy / yᵀy (eq. 7.20) · x_{k+1} = x_k + t d_k. The first t (and the first after the history was cleared) is
     ``learning_rate`` · min(1, 1 / ‖g‖₁), torch.optim.LBFGS's rule, afterwards ``learning_rate``: so scaling a loss
     changes its first step where ‖g‖₁ < 1, and nothing else. Without a line search one row takes
-    torch.optim.LBFGS's steps, but for rounding.
+    torch.optim.LBFGS's steps, but for rounding and the safeguard.
+
+    # Deviates from torch.optim.LBFGS: without a line search, a step to more than ten times the lowest loss so far is
+    # taken back to a tenth of it, as often as needed; short runs lost half their evaluations to such steps.
 
     # Deviates from torch.optim.LBFGS: its absolute thresholds (1e-7, 1e-9, 1e-10) are gone; a pair is kept when
     # yᵀs > ε ‖y‖ ‖s‖, a direction that does not descend clears the history, and nothing stops early.
@@ -44,6 +50,8 @@ class BatchedLBFGS(BatchedOptimizer):
         gradient_tolerance: see ``BatchedOptimizer``.
         keep_last: see ``BatchedOptimizer``.
         row_by_row: see ``BatchedOptimizer``.
+        overshoot: the loss over the lowest one so far, if that is above 0, from which a step without a line search was
+            too long; above 1, ``inf``: never.
     """
 
     FRESH: ClassVar = {**BatchedOptimizer.FRESH, "num_pairs": 0, **search.FRESH}
@@ -62,6 +70,7 @@ class BatchedLBFGS(BatchedOptimizer):
         gradient_tolerance: float = 0.0,
         keep_last: bool = False,
         row_by_row: bool | None = None,
+        overshoot: float = 10.0,
     ) -> None:
         if line_search not in get_args(LineSearch):
             raise ValueError(f"line_search is {line_search!r}; choose one of {', '.join(get_args(LineSearch))}.")
@@ -76,7 +85,9 @@ class BatchedLBFGS(BatchedOptimizer):
             keep_last=keep_last,
             row_by_row=row_by_row,
         )
-        self.max_line_search = max_line_search
+        if not overshoot > 1.0:
+            raise ValueError(f"overshoot is {overshoot}; it must be above 1 (inf takes no step back).")
+        self.max_line_search, self.overshoot = max_line_search, overshoot
         precondition = initial_hessian_of(initial_hessian, tuple(self.images.shape[1:]))
         self._plan = MemoryPlan(history, line_search, self._box, precondition)
         self._memory: Memory = (
@@ -95,6 +106,10 @@ class BatchedLBFGS(BatchedOptimizer):
         trial_t, low_t, base_loss = table["step_size"], table["low_t"], loss
         if not self._plan.searches:
             lost, stalled = eligible & ~finite, nowhere
+            best = self.best_losses.index_select(0, self._index)
+            overshot = eligible & started & finite & (best > 0) & (loss > self.overshoot * best)
+            memory.take_back(images, overshot, TAKEN_BACK)
+            eligible = eligible & ~overshot
             turn = Turn(eligible & finite, nowhere, nowhere, ~started)
         else:
             searching = eligible & started

@@ -87,6 +87,9 @@ class Memory(Protocol):
     def place(self, images: Tensor, step_size: Tensor, rows: Tensor) -> None:
         """Write the rows' next points x_k + t d_k, clamped to the bounds."""
 
+    def take_back(self, images: Tensor, rows: Tensor, part: float) -> None:
+        """Without a line search: shorten the step that led to these rows' points, and the points with it."""
+
     def clear(self, rows: Tensor) -> None:
         """Forget the rows' histories."""
 

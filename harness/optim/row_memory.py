@@ -119,6 +119,15 @@ class RowMemory:
                 x.copy_(direction)
                 torch.sub(x, former, out=direction)
 
+    def take_back(self, images: Tensor, rows: Tensor, part: float) -> None:
+        """Shorten the step that led to these rows' points, and the points with it."""
+        for a, on in enumerate(rows.tolist()):
+            if on:
+                step = self.rows[a].direction
+                assert step is not None
+                images[self.active[a]].sub_(step, alpha=1.0 - part)
+                step.mul_(part)
+
     def clear(self, rows: Tensor) -> None:
         """Forget the rows' histories."""
         for a, on in enumerate(rows.tolist()):
