@@ -365,3 +365,15 @@ def test_start_from_style_is_the_heaviest_painting(tmp_path: Path) -> None:
     words = ("transfer.start=style", "transfer.style={mosaic: 0.001, strokes: 1}")
     blend, plain = make_rows(tmp_path, "axes=null", *words), make_rows(tmp_path, "axes=null", "transfer.start=style")
     assert torch.equal(start_image(blend[0], prepare_images(blend), 0), start_image(plain[0], prepare_images(plain), 0))
+
+
+@pytest.mark.parametrize(("rate", "is_early"), [(0.02, False), (3.0, True)])
+def test_run_that_keeps_an_early_picture_says_so(tmp_path: Path, rate: float, is_early: bool) -> None:
+    """Adam at a rate of 3 throws the picture about: what stands after its lowest loss is not what was kept."""
+    optimiser = f"transfer.optimiser={{name: adam, learning_rate: {rate}, bounds: none}}"
+    (row,) = make_rows(tmp_path, "axes=null", "transfer.steps=24", optimiser, "transfer.start=content")
+    (manifest,) = run_batch([row], Execution())
+    totals = [float(line["total"]) for line in history_of(row.folder)]
+    kept = 1 + totals.index(min(totals))
+    assert manifest.metrics["kept_evaluation"] == kept and (kept < 18) == is_early
+    assert manifest.reason.startswith(f"The picture is that of evaluation {kept} of 24") == is_early

@@ -13,6 +13,7 @@ TOTAL_VARIATION = "total_variation"
 LPIPS = "lpips"
 STYLE_SWD = "style_swd"
 EVALUATIONS = "evaluations"
+KEPT_EVALUATION = "kept_evaluation"
 SECONDS = "seconds"
 
 MEASURED: tuple[str, ...] = (
@@ -27,5 +28,6 @@ ON_EMBEDDED: tuple[str, ...] = (REFERENCE_CONTENT, REFERENCE_STYLE, HELDOUT_STYL
 ON_VGG16: tuple[str, ...] = (LPIPS, STYLE_SWD)
 """What ``Perceptual.measure`` returns: a run has it where ``weights: vgg16`` was on the machine, and not elsewhere."""
 
-METRICS: tuple[str, ...] = (*MEASURED, *ON_VGG16, EVALUATIONS, SECONDS)
-"""Every comparable number; the last two are counted by the run itself."""
+METRICS: tuple[str, ...] = (*MEASURED, *ON_VGG16, EVALUATIONS, KEPT_EVALUATION, SECONDS)
+"""Every comparable number; the last three are counted by the run itself: ``kept_evaluation`` is the one whose picture was
+kept, where the loss of the final size was lowest."""

@@ -54,7 +54,15 @@ MEASURE_CAN_ASK_FOR: Mapping[str, str] = {
 }
 """What a measure gets beside the picture, by the names of its parameters; images are (H, W, 3) float64 in [0, 1]."""
 
-WRITTEN_BY_THE_RUN = ("total", "content", "style", "evaluations", "seconds", "heldout_style_optimised")
+WRITTEN_BY_THE_RUN = (
+    "total",
+    "content",
+    "style",
+    "evaluations",
+    "kept_evaluation",
+    "seconds",
+    "heldout_style_optimised",
+)
 """What stands among a run's numbers and is no measure."""
 
 MEASURE_OF_ONE_RUN = ("content", "styles", "transfer")

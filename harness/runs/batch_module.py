@@ -132,7 +132,7 @@ class BatchModule(pl.LightningModule):
         """The columns of a row's history behind ``evaluation`` and ``seconds``, whatever its neighbours weigh."""
 
     def final_losses(self, lines: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-        """Of the lines of the last level: the losses of the best picture, where the total was lowest."""
+        """Of the lines of the last level: evaluation and losses of the best picture, where the total was lowest."""
         return min(lines, key=lambda line: (math.isnan(line["total"]), line["total"]))
 
     def take_records(self) -> list[Record]:

@@ -56,7 +56,8 @@ class QuiltedRows(UnoptimisedRows):
     def final_losses(self, lines: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
         """Means over the last iteration: a line is one row of blocks, and the last line only the bottom one's."""
         last = lines[-self.quiltings[0].levels[-1].num_rows :]
-        return {name: math.fsum(line[name] for line in last) / len(last) for name in ("total", "content", "style")}
+        means = {name: math.fsum(line[name] for line in last) / len(last) for name in ("total", "content", "style")}
+        return {"evaluation": last[-1]["evaluation"], **means}
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Quilt one row of blocks of every active row, several times."""
