@@ -258,7 +258,11 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
     def history(self) -> list[dict[str, float]]:
-        """All whole lines of history.csv; blank fields are NaN, ``evaluation`` an int."""
+        """All whole lines of history.csv; blank fields are NaN, ``evaluation`` an int.
+
+        Raises:
+            StorageError: a line is damaged.
+        """
         return HistoryReader(self.history_path).new_rows()
 
     def roll_back(self, evaluation: int) -> None:
