@@ -110,7 +110,7 @@ def _is_random(transfer: Transfer) -> bool:
 
 
 class Experiment(Strict):
-    """What one file in ``experiments/`` says.
+    """What one file in ``experiments/`` says; its parts may be mappings (or objects, see ``harness.config``).
 
     Attributes:
         transfer: the base, valid by itself also where axes replace its fields.
