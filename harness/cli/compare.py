@@ -31,7 +31,7 @@ from harness.errors import UsageError
 from harness.measures.names import HELDOUT_STYLE_OPTIMISED, ON_VGG16
 from harness.results import Part
 from harness.results.alike import MeasuredAlike
-from harness.runs.store import write_atomically
+from harness.runs.store import write_durably
 
 WHOLE_FIELDS = ("content_layers", "style_layers", "style")
 """A terminal shows these mappings whole; a CSV file has a column for each layer or painting, to be plotted."""
@@ -166,7 +166,7 @@ def _write_csv(path: Path, lines: Sequence[Line]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path, text.getvalue())
+    write_durably(path, text.getvalue())
 
 
 def _plain(value: Any) -> Any:
