@@ -3,8 +3,8 @@
     transfer, transfer_parts, styles, layers, values   the fields of a transfer, and the kinds of their values
     experiment, cells, claims, levels                  a grid of transfers, what it must bear out, a run's levels
     sweep, space, dimensions, samplers                 a search, as Optuna's parameters too
-    given ─► source ─► resolving ─► loading ─► loaded  from what was given to what is carried out; ``shipped``: by name
-    yaml_source, located, overrides                    on that way: YAML, where each field stands, ``key=value`` words
+    given ─► source ─► resolving ─► reading ─► loaded  from what was given to what is carried out; ``shipped``: by name
+    yaml_source, places, overrides                     on that way: YAML, where each field stands, ``key=value`` words
     fields, sentences, selectors, space_checks, registered, describing   names, and what is wrong with them, in words
     identity, methods                                  the id of a run; which fields say anything to a method
 
@@ -25,7 +25,7 @@ a measure is looked up.
 """
 
 from harness.config.experiment import Experiment
-from harness.config.loading import load_experiment, load_sweep
+from harness.config.reading import load_experiment, load_sweep
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
 

@@ -14,8 +14,8 @@ from harness.config.cells import Axes, Cases, Cell, enumerate_cells
 from harness.config.claims import Claim, Repeat, matches
 from harness.config.fields import instead
 from harness.config.identity import picture_key
-from harness.config.located import Steps
 from harness.config.methods import GATYS
+from harness.config.places import FieldPath
 from harness.config.sentences import GRID, Problem
 from harness.config.transfer import Transfer
 from harness.config.values import CROSS_FIELD, WRITTEN, Plugins, Strict, Text, Word, number
@@ -98,7 +98,7 @@ def _figure_problems(columns: str | None, rows: str | None, possible: Sequence[s
     return found
 
 
-def _from_seed(cell: Cell, seed: int, source: Steps) -> Cell:
+def _from_seed(cell: Cell, seed: int, source: FieldPath) -> Cell:
     """A cell once more, from another seed."""
     label = {part: value for part, value in cell.label.items() if part != "seed"} | {"seed": seed}
     return Cell(label, cell.transfer.model_copy(update={"seed": seed}), {**cell.sources, "seed": source})

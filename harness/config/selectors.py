@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from harness.config.cells import combinations
 from harness.config.claims import COMPARABLE, LOSSES, matches, value_key
 from harness.config.fields import instead, nearest, unknown_field
-from harness.config.located import Steps
+from harness.config.places import FieldPath
 from harness.config.sentences import Problem, shown
 from harness.config.styles import Painting, paintings_of
 from harness.config.transfer import Transfer
@@ -84,7 +84,9 @@ def _paintings(data: Mapping[str, Any]) -> list[tuple[Painting, ...]]:
         return []
 
 
-def _of_paintings(claim: Mapping[str, Any], paintings: list[tuple[Painting, ...]], path: Steps) -> Iterator[Problem]:
+def _of_paintings(
+    claim: Mapping[str, Any], paintings: list[tuple[Painting, ...]], path: FieldPath
+) -> Iterator[Problem]:
     """What a claim says of paintings and no cell has."""
     if not paintings:
         return
@@ -98,7 +100,7 @@ def _of_paintings(claim: Mapping[str, Any], paintings: list[tuple[Painting, ...]
 
 
 def _claim(
-    claim: Mapping[str, Any], parts: Parts, of_runs: Parts, repeats: list[dict[str, Any]], path: Steps
+    claim: Mapping[str, Any], parts: Parts, of_runs: Parts, repeats: list[dict[str, Any]], path: FieldPath
 ) -> Iterator[Problem]:
     along, of = claim.get("along"), claim.get("of")
     faults = [*_selector(of, of_runs, (*path, "of")), *_selector(claim.get("than"), of_runs, (*path, "than"))]
@@ -149,7 +151,7 @@ def _meant(name: str, possible: list[str]) -> str:
     return f"; did you mean {close}?" if close else "; one of your own is found where plugins: [FILE.py] names its file"
 
 
-def _selector(selector: Any, parts: Parts, path: Steps) -> Iterator[Problem]:
+def _selector(selector: Any, parts: Parts, path: FieldPath) -> Iterator[Problem]:
     """What one selector names and no cell has."""
     for part, selected in selector.items() if isinstance(selector, dict) else ():
         if part not in parts:

@@ -11,8 +11,8 @@ from harness.config.cells import Cell
 from harness.config.identity import hashed_fields, run_id
 from harness.config.levels import sizes_of
 from harness.config.loaded import LoadedExperiment, LoadedSweep
-from harness.config.located import Steps
 from harness.config.methods import QUILTING, has_network
+from harness.config.places import FieldPath
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.transfer import Transfer
 from harness.config.transfer_parts import PyramidLevel
@@ -130,7 +130,7 @@ class Inspection:
             found["weights"] = {"name": "weights", "sha256": self.weights.sha256, "network": self.weights.network}
         return found
 
-    def _attempt(self, field: str | Steps, read: Callable[[*Given], Found], *given: *Given) -> Found | None:
+    def _attempt(self, field: str | FieldPath, read: Callable[[*Given], Found], *given: *Given) -> Found | None:
         """What ``read`` gives, or None and a fault at the field."""
         key = (read, repr(given))
         if key not in self._memory:
