@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from harness.config.cells import Axes, Cases, Cell, enumerate_cells
 from harness.config.claims import Claim, Repeat, matches
-from harness.config.fields import instead
+from harness.config.fields import suggestion
 from harness.config.identity import picture_key
 from harness.config.methods import GATYS
 from harness.config.places import FieldPath
@@ -89,7 +89,7 @@ def _varying(axes: Axes, cases: Cases) -> tuple[str, ...]:
 
 def _figure_problems(columns: str | None, rows: str | None, possible: Sequence[str]) -> list[Problem]:
     found = [
-        Problem(("figure", side), f"nothing varies {name!r}; {instead(name, possible, 'nothing, drop this line')}")
+        Problem(("figure", side), f"nothing varies {name!r}; {suggestion(name, possible, 'nothing, drop this line')}")
         for side, name in (("columns", columns), ("rows", rows))
         if name is not None and name not in possible
     ]

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from harness.config.cells import combinations
 from harness.config.claims import COMPARABLE, LOSSES, matches, value_key
-from harness.config.fields import instead, nearest, unknown_field
+from harness.config.fields import nearest, suggestion, unknown_field
 from harness.config.places import FieldPath
 from harness.config.sentences import Problem, shown
 from harness.config.styles import Painting, paintings_of
@@ -93,7 +93,7 @@ def _of_paintings(
     to, asked = claim.get("to"), _asked_by(claim)
     images = list(dict.fromkeys(painting.image for held in paintings for painting in held))
     if "to" in asked and isinstance(to, str) and to not in images:
-        yield Problem((*path, "to"), f"no cell has the painting {shown(to)}; {_value_instead(to, images)}")
+        yield Problem((*path, "to"), f"no cell has the painting {shown(to)}; {_suggested_value(to, images)}")
     if "masks" in asked and all(sum(part.mask is not None for part in held) < 2 for held in paintings):
         sentence = f"{claim['measure']} compares regions, and no cell has two paintings with a mask; give each its mask"
         yield Problem((*path, "measure"), sentence)
@@ -106,7 +106,7 @@ def _claim(
     faults = [*_selector(of, of_runs, (*path, "of")), *_selector(claim.get("than"), of_runs, (*path, "than"))]
     yield from faults
     if isinstance(along, str) and along not in parts:
-        yield Problem((*path, "along"), f"nothing varies {along!r}; {instead(along, parts, NO_PARTS)}")
+        yield Problem((*path, "along"), f"nothing varies {along!r}; {suggestion(along, parts, NO_PARTS)}")
     elif isinstance(along, str) and not faults:
         chosen = of.get(along, parts[along]) if isinstance(of, dict) else parts[along]
         if len(_list(chosen)) < 2:
@@ -155,7 +155,7 @@ def _selector(selector: Any, parts: Parts, path: FieldPath) -> Iterator[Problem]
     """What one selector names and no cell has."""
     for part, selected in selector.items() if isinstance(selector, dict) else ():
         if part not in parts:
-            yield Problem((*path, part), f"nothing varies {part!r}; {instead(part, parts, NO_PARTS)}")
+            yield Problem((*path, part), f"nothing varies {part!r}; {suggestion(part, parts, NO_PARTS)}")
         elif isinstance(selected, list) and not selected:
             yield Problem((*path, part), f"selects nothing; give one of {_listed(parts[part])}")
         else:
@@ -163,10 +163,10 @@ def _selector(selector: Any, parts: Parts, path: FieldPath) -> Iterator[Problem]
             for index, value in values:
                 if not any(matches({part: [value]}, {part: held}) for held in parts[part]):
                     place = (*path, part) if index is None else (*path, part, str(index))
-                    yield Problem(place, f"no cell has {part} {shown(value)}; {_value_instead(value, parts[part])}")
+                    yield Problem(place, f"no cell has {part} {shown(value)}; {_suggested_value(value, parts[part])}")
 
 
-def _value_instead(value: Any, possible: list[Any]) -> str:
+def _suggested_value(value: Any, possible: list[Any]) -> str:
     """The value that was probably meant: a text alike, or a number that stands in quotes; else all of them."""
     if isinstance(value, str):
         texts = [held for held in possible if isinstance(held, str)]
