@@ -63,7 +63,8 @@ def run(
 
     Args:
         spec: the experiment: its file, the name of one that comes with the harness (a file of that name in the working
-            directory comes first), a mapping as its YAML would be, or an ``Experiment`` of ``harness.config``.
+            directory comes first), a mapping as its YAML would be, or an ``Experiment`` of ``harness.config``, whose
+            docstring says where its parts are.
         overrides: ``key=value``, each as behind ``harness run``.
         name: of a mapping or an ``Experiment``: its runs' folder. The mapping may say it itself, by a key ``name``.
         out: folder of all runs; the file's lie in a folder named after it.
@@ -117,7 +118,8 @@ def sweep(
 
         results = harness.sweep("sweeps/pareto.yaml", "budget.trials=8")
 
-    Args, returns and errors are those of ``run``, for a sweep: a file, a name, a mapping or a ``Sweep``.
+    Args, returns and errors are those of ``run``, for a sweep: a file, a name, a mapping, or a ``Sweep`` of
+    ``harness.config``.
     """
     from harness.driver.request import Request, load_asked_sweep
 

@@ -1,7 +1,7 @@
 """The cache folder, and downloads that are either the file that was asked for, checked by its hash, or not there.
 
-Only the standard library. The file is streamed to a temporary one in the same folder, hashed on the way, and renamed
-when the hash is right.
+Only the standard library. The file is streamed to a temporary one in the same folder, hashed on the way, and takes its
+place when the hash is right.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from harness.files import write_whole
 OnBytes = Callable[[int, int | None], None]
 """Is told a download's bytes so far and in all (None where the server does not say)."""
 
-CHUNK_BYTES = 1 << 18
+PART_BYTES = 1 << 18
 
 
 def with_home(path: str | Path, what: str, kind: type[HarnessError]) -> Path:
@@ -80,7 +79,7 @@ def has_hash(path: Path, sha256: str) -> bool:
 
 
 def download(
-    url: str, sha256: str, destination: str | Path, progress: OnBytes | None = None, timeout_s: float = 30.0
+    url: str, sha256: str, destination: str | Path, on_bytes: OnBytes | None = None, timeout_s: float = 30.0
 ) -> Path:
     """Download a file unless it is there already with the right hash.
 
@@ -89,7 +88,7 @@ def download(
         sha256: the file's SHA-256 in hex, or at least its first 8 digits (as in the names of torch.hub's files).
         destination: the file to write; its folder is made. A file there with another hash is replaced, but only by
             a right one.
-        progress: is told how far it is.
+        on_bytes: is told how far it is.
         timeout_s: how long the server may stay silent, > 0.
 
     Returns:
@@ -107,30 +106,19 @@ def download(
             f"{url} cannot be downloaded: only http:// and https:// addresses can. "
             "Give a file on this machine by its path."
         )
-    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         if has_hash(destination, sha256):
             return destination
         destination.parent.mkdir(parents=True, exist_ok=True)
-        found = _stream(url, temporary, progress, timeout_s)
-        if not found.startswith(sha256.lower()):
-            raise DownloadError(
-                f"{url} is not the file that was expected: its SHA-256 is {found}, not {sha256.lower()}"
-                f"{'' if len(sha256) == 64 else '…'}. It was thrown away. The file may have been changed at its source."
-            )
-        os.replace(temporary, destination)
+        with closing(_checked_parts(url, sha256, on_bytes, timeout_s)) as parts:
+            write_whole(destination, parts)
     except OSError as error:
         raise _cannot_write(destination, error) from error
-    finally:
-        try:
-            temporary.unlink(missing_ok=True)
-        except OSError:
-            pass  # the folder could not be made, so there is nothing to remove
     return destination
 
 
-def _stream(url: str, temporary: Path, progress: OnBytes | None, timeout_s: float) -> str:
-    """Write the answer to ``temporary`` and return its SHA-256; OSErrors are only those of writing."""
+def _checked_parts(url: str, sha256: str, on_bytes: OnBytes | None, timeout_s: float) -> Generator[bytes, None, None]:
+    """The parts of an answer, which ends in a DownloadError where it is not whole or not the right one."""
     digest = hashlib.sha256()
     num_bytes = 0
     try:
@@ -138,27 +126,31 @@ def _stream(url: str, temporary: Path, progress: OnBytes | None, timeout_s: floa
         response = _opener().open(request, timeout=timeout_s)
     except (OSError, HTTPException, ValueError) as error:
         raise _cannot_download(url, error) from error
-    with response, temporary.open("wb") as file:
+    with response:
         stated = response.headers.get("Content-Length", "")
         total = int(stated) if stated.isdecimal() else None
         while True:
             try:
-                chunk = response.read(CHUNK_BYTES)
+                part = response.read(PART_BYTES)
             except (OSError, HTTPException) as error:
                 raise _cannot_download(url, error) from error
-            if not chunk:
+            if not part:
                 break
-            file.write(chunk)
-            digest.update(chunk)
-            num_bytes += len(chunk)
-            if progress:
-                progress(num_bytes, total)
+            yield part
+            digest.update(part)
+            num_bytes += len(part)
+            if on_bytes:
+                on_bytes(num_bytes, total)
     if total is not None and num_bytes != total:
         raise DownloadError(
             f"{url} was cut off after {num_bytes} of {total} bytes. Nothing was kept; try again when the network is "
             "better."
         )
-    return digest.hexdigest()
+    if not (found := digest.hexdigest()).startswith(sha256.lower()):
+        raise DownloadError(
+            f"{url} is not the file that was expected: its SHA-256 is {found}, not {sha256.lower()}"
+            f"{'' if len(sha256) == 64 else '…'}. It was thrown away. The file may have been changed at its source."
+        )
 
 
 def _opener() -> urllib.request.OpenerDirector:

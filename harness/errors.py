@@ -11,7 +11,7 @@
     ├── CannotMeasureError       a number that is not there or has no meaning
     ├── RunError                 a run that failed
     │   └── OutOfMemory          too many rows at once for the device; fewer may do
-    └── StorageError             a folder or disk that cannot be written
+    └── StorageError             a folder or disk that cannot be written; a file in it that is damaged
 
 Library code raises; only ``harness.cli`` prints and exits. A message is one or more whole sentences for the user: what
 was given, what is allowed, what to do.
@@ -68,7 +68,7 @@ class OutOfMemory(RunError):
 
 
 class StorageError(HarnessError):
-    """A folder cannot be written: permissions, space, or in use by another process."""
+    """A folder cannot be written (permissions, space, in use by another process), or a file in it is damaged."""
 
 
 @dataclass(frozen=True)

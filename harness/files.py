@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from typing_extensions import Buffer
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
 
 
 def write_whole(path: Path, content: bytes | Iterable[Buffer], survives_power_cut: bool = False) -> None:

@@ -28,7 +28,7 @@ from harness.config.levels import num_evaluations
 from harness.config.transfer import Transfer
 from harness.config.yaml_source import flow
 from harness.images.files import png_bytes, write_png
-from harness.runs.store import Attempt, Manifest, RunFolder, Status, write_atomically
+from harness.runs.store import Attempt, Manifest, RunFolder, Status, write_durably
 
 EXPERIMENT = {"transfer": {"content": "astronaut", "style": "strokes", "size": 16, "steps": 3}}
 PROVENANCE = {
@@ -57,10 +57,10 @@ def make_results_folder(
     (path / "sources").mkdir(parents=True, exist_ok=True)
     rows = [_write_cell(path, dict(cell), experiment) for cell in cells]
     data = {"file": str(path.with_suffix(".yaml").name), **json.loads(json.dumps(experiment))}
-    write_atomically(path / "experiment.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+    write_durably(path / "experiment.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     command = f"harness {'sweep' if 'space' in experiment else 'run'} {path.name}.yaml"
     cells_json = {"study": f"{path.name}-00000000", "storage": None, "command": command, "cells": rows}
-    write_atomically(path / "cells.json", json.dumps(cells_json, indent=2) + "\n")
+    write_durably(path / "cells.json", json.dumps(cells_json, indent=2) + "\n")
     return path
 
 
@@ -123,7 +123,7 @@ def _write_source(path: Path, image: np.ndarray) -> str:
     """The image's file by its content's hash, relative to the experiment's folder."""
     content = png_bytes(_floats(image))
     name = f"sources/{hashlib.sha256(content).hexdigest()[:16]}.png"
-    write_atomically(path / name, content)
+    write_durably(path / name, content)
     return name
 
 

@@ -30,11 +30,24 @@ def test_every_comparable_number_is_a_measure_too() -> None:
     assert set(COMPARABLE) < set(measure)
 
 
-def test_blur_is_a_gaussian_of_2_px_mirrored_at_the_borders() -> None:
-    from scipy.ndimage import gaussian_filter
+def mirrored(i: int, size: int) -> int:
+    """The index of a row or column outside the picture: … 1 0 | 0 1 … size-1 | size-1 size-2 …, as often as needed."""
+    i %= 2 * size
+    return i if i < size else 2 * size - 1 - i
 
-    Y = luminance(picture(1, 13, 21) / 255)
-    np.testing.assert_allclose(blurred(Y), gaussian_filter(Y, 2.0, mode="reflect", truncate=4.0), atol=1e-12)
+
+@pytest.mark.parametrize("height, width", [(13, 21), (3, 11)])
+def test_blur_is_a_gaussian_of_2_px_cut_off_at_8_and_mirrored_at_the_borders(height: int, width: int) -> None:
+    Y = luminance(picture(1, height, width) / 255)
+    weights = {d: math.exp(-d * d / (2 * 2.0**2)) for d in range(-8, 9)}
+    whole = sum(weights.values()) ** 2
+    expected = np.zeros_like(Y)
+    for i in range(height):
+        for j in range(width):
+            for down, a in weights.items():
+                for across, b in weights.items():
+                    expected[i, j] += a * b / whole * Y[mirrored(i + down, height), mirrored(j + across, width)]
+    np.testing.assert_allclose(blurred(Y), expected, rtol=0, atol=1e-12)
 
 
 def test_luminance_is_rec_709() -> None:

@@ -63,7 +63,7 @@ def test_what_cannot_be_fetched_gets_a_sentence(cache: Path, words: list[str], c
 def test_all_that_failed_is_named_and_the_rest_fetched(
     monkeypatch: pytest.MonkeyPatch, faults: dict[str, HarnessError], code: int
 ) -> None:
-    def fetch(name: sources.NamedSource, progress: OnBytes) -> sources.LocalWeights:
+    def fetch(name: sources.NamedSource, on_bytes: OnBytes) -> sources.LocalWeights:
         if name in faults:
             raise faults[name]
         return sources.LocalWeights(Path("caffe.pth"), "0" * 64)

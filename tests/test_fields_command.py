@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -134,9 +136,19 @@ def test_bundled_text_of_a_default_is_its_own() -> None:
     assert size.default == Transfer.model_fields["size"].default and size.short == "Longer side of the picture, px."
 
 
-def test_it_answers_without_torch() -> None:
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["fields"], "Longer side of the picture"),
+        (["fetch", "images", "nothing"], "There are no images named 'nothing'"),
+        (["fetch", "weights", "vgg16", "--from", "nowhere.tar.gz"], "nowhere.tar.gz"),
+    ],
+)
+def test_command_answers_without_torch(tmp_path: Path, words: list[str], told: str) -> None:
     script = (
-        "import sys; from harness.cli.fields import show_fields; show_fields(None); assert 'torch' not in sys.modules"
+        "import sys; from typer.testing import CliRunner; from harness.cli.app import app; "
+        f"print(CliRunner().invoke(app, {words}).output); sys.exit('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    environment = {**os.environ, "HARNESS_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and told in done.stdout, done.stdout + done.stderr

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import yaml
+from pydantic import BaseModel
 from typer.testing import CliRunner
 
 import harness
+from harness import config
 from harness.cli.app import app
-from harness.config import Experiment, Sweep, load_experiment, load_sweep
+from harness.config import Experiment, Sweep, Transfer, load_experiment, load_sweep
 from harness.config.identity import canonical_json
 from harness.config.shipped import shipped
 from harness.errors import ConfigError, UsageError
@@ -61,6 +67,73 @@ def test_definition_is_what_its_file_would_be() -> None:
         else:
             experiment = load_experiment(path).experiment
             assert cells(load_experiment(experiment, name=name)) == cells(load_experiment(path))
+
+
+def parts_of_the_docstring() -> dict[str, type[BaseModel]]:
+    """The classes that the docstring of ``harness.config`` lists, from the modules that it says they are in."""
+    listed = re.findall(r"^ {4}(harness\.config\.\w+) +((?:\w+, *\n? *)*\w+)$", config.__doc__ or "", re.MULTILINE)
+    return {
+        name: getattr(importlib.import_module(module), name)
+        for module, names in listed
+        for name in re.split(r",\s+", names)
+    }
+
+
+def test_parts_of_definitions_are_where_the_docstring_says() -> None:
+    parts = parts_of_the_docstring()
+    for part in parts.values():
+        assert issubclass(part, BaseModel)
+
+    def named(annotation: Any) -> Iterator[type[BaseModel]]:
+        """Every model that an annotation allows, and what is in it."""
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield annotation
+            for field in annotation.model_fields.values():
+                yield from named(field.annotation)
+        for inner in get_args(annotation):
+            yield from named(inner)
+
+    allowed = {part.__name__ for model in (Experiment, Sweep) for part in named(model)}
+    assert allowed - {"Experiment", "Sweep", "Transfer"} == set(parts)
+
+
+def test_parts_are_mappings_or_objects() -> None:
+    part: Any = SimpleNamespace(**parts_of_the_docstring())
+    transfer = {"content": "coffee", "style": "ink"}
+    says = {"says": "More alpha keeps more.", "where": "fig. 4", "measure": "ssim", "along": "alpha"}
+    says |= {"expect": "rises", "by": 0.02, "because": "less cannot be seen"}
+    of_mappings = Experiment(
+        transfer={**transfer, "optimiser": {"name": "lbfgs", "history": 5}},
+        axes={"alpha": [1e-4, 1e-1]},
+        figure={"columns": "alpha"},
+        claims=[says],
+        repeat=[{"seeds": [1, 2]}],
+        tracking={"tags": ["mine"]},
+    )
+    of_objects = Experiment(
+        transfer=Transfer(**transfer, optimiser=part.Lbfgs(history=5)),
+        axes={"alpha": [1e-4, 1e-1]},
+        figure=part.Figure(columns="alpha"),
+        claims=(part.Claim(**says),),
+        repeat=(part.Repeat(seeds=(1, 2)),),
+        tracking=part.Tracking(tags=("mine",)),
+    )
+    assert of_mappings == of_objects
+    assert cells(load_experiment(of_mappings, name="a")) == cells(load_experiment(of_objects, name="a"))
+    space = {"alpha": {"log": [1e-5, 1e-1]}, "style_layers": {"simplex": ["conv1_1", "conv2_1"]}}
+    search = {"transfer": transfer, "objectives": ["reference_style"]}
+    of_mappings = Sweep(**search, space=space, sampler={"name": "tpe", "seed": 3}, budget={"trials": 4})
+    of_objects = Sweep(
+        **search,
+        space={
+            "alpha": part.Log(log=(1e-5, 1e-1)),
+            "style_layers": part.Simplex(simplex=("conv1_1", "conv2_1")),
+        },
+        sampler=part.Tpe(seed=3),
+        budget=part.Budget(trials=4),
+    )
+    assert of_mappings == of_objects
+    assert load_sweep(of_mappings, name="a").sweep == load_sweep(of_objects, name="a").sweep
 
 
 def test_numpys_numbers_tuples_and_paths_are_plain(tmp_path: Path) -> None:

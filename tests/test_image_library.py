@@ -157,7 +157,7 @@ def served(tmp_path, monkeypatch):
 
 def test_fetched_image_is_found_by_name(served, tmp_path):
     told = []
-    assert fetch_images(progress=lambda image, done, total: told.append((image.name, done, total))) == [
+    assert fetch_images(on_bytes=lambda image, done, total: told.append((image.name, done, total))) == [
         find_image(served.name)
     ]
     size = (tmp_path / "www" / "x.png").stat().st_size

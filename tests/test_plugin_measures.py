@@ -18,7 +18,7 @@ import harness
 from harness.claims import State, judge
 from harness.cli.app import app
 from harness.config import load_experiment
-from harness.config.loading import load_sweep
+from harness.config.reading import load_sweep
 from harness.config.transfer import Transfer
 from harness.engines.contract import End, Task
 from harness.engines.work import carry_out

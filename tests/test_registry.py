@@ -120,6 +120,8 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path, cache: Path) -> N
     made = publish(tmp_path)
     (cache / "weights" / ".vgg16-killed" / "out").mkdir(parents=True)
     (cache / "weights" / ".vgg16-killed" / "out" / "half.tar.gz").write_bytes(b"half")
+    whole = f"vgg16-{made.pinned.tensors_sha256[:8]}.safetensors"
+    (cache / "weights" / f".{whole}.123.456.tmp").write_bytes(b"half")  # as harness.files names it
     path = fetch_vgg16(pinned=made.pinned)
     assert files_in(cache) == [path.name]
 

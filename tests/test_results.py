@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from results_folder import make_results_folder, picture
+from typer.testing import CliRunner
 
 import harness
+from harness.cli.app import app
 from harness.errors import ImageError, StorageError, UsageError
+from harness.runs.history import HistoryReader
 
 GRID = {"axes": {"alpha": [0.01, 1.0], "start": ["noise", "content"]}, "figure": {"columns": "alpha", "rows": "start"}}
 HISTORY = [{"evaluation": k, "seconds": 0.5 * k, "total": 3.0 - k, "content": 1.0, "style": 2.0 - k} for k in (1, 2)]
@@ -286,6 +290,46 @@ def test_a_damaged_manifest_spoils_nothing_but_its_own_run(folder: Path) -> None
     assert results.runs[0].metrics["ssim"] == 0.5
     with pytest.raises(StorageError, match="cccccccccccc/manifest.json cannot be read as a manifest"):
         results.runs[2].status  # noqa: B018 - reading it is what raises
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("3,1.5,0.0", "the line has 3 fields, and its header 5"),
+        ("3,1.5,0.0,1.0,2.0,3.0", "the line has 6 fields, and its header 5"),
+        ("3,1.5,zero,1.0,2.0", "could not convert string to float: 'zero'"),
+        (",1.5,0.0,1.0,2.0", "the line does not say its evaluation"),
+    ],
+)
+def test_a_damaged_history_is_a_sentence_with_its_line(folder: Path, line: str, why: str) -> None:
+    run = harness.load(folder).runs[0]
+    with open(run.folder.history_path, "a") as file:
+        file.write(f"{line}\n4,2.0,0.0,1.0,2.0\n")
+    damaged = rf"aaaaaaaaaaaa/history\.csv:4 is damaged \({re.escape(why)}\); move the folder away to compute"
+    with pytest.raises(StorageError, match=damaged):
+        run.history()
+    reader = HistoryReader(run.folder.history_path)
+    size_bytes = sum(len(whole) for whole in run.folder.history_path.read_bytes().splitlines(keepends=True)[:3])
+    assert reader.new_rows(size_bytes) == HISTORY
+    for _ in range(2):  # a line is not passed over because it was refused once
+        with pytest.raises(StorageError, match=damaged):
+            reader.new_rows()
+
+
+def test_a_damaged_history_is_a_sentence_at_the_command_line(folder: Path) -> None:
+    with open(folder / "aaaaaaaaaaaa" / "history.csv", "a") as file:
+        file.write("3,1.5,0.0\n")
+    result = CliRunner().invoke(app, ["figure", str(folder)])
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert "history.csv:4 is damaged" in " ".join(result.output.split())
+
+
+def test_a_history_that_is_no_text_is_a_sentence(folder: Path) -> None:
+    run = harness.load(folder).runs[0]
+    for content in (b"evaluation,total\n1,\xff\n", b"seconds,total\n1,2\n"):
+        run.folder.history_path.write_bytes(content)
+        with pytest.raises(StorageError, match=r"history\.csv(:2)? is damaged"):
+            run.history()
 
 
 def test_a_run_is_in_use_exactly_while_a_process_holds_its_lock(folder: Path) -> None:

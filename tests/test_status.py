@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from harness.cli.app import app
 from harness.results import load
 from harness.results.following import Follower
-from harness.results.standing import Stage, last_lines, overall, standing
+from harness.results.standing import Condition, last_lines, overall, standing
 from harness.runs.store import Manifest, RunFolder
 
 LINES = [{"evaluation": k, "seconds": 0.5 * k, "total": 1.0, "content": 1.0, "style": 1.0} for k in range(1, 41)]
@@ -304,10 +304,10 @@ def test_ctrl_c_ends_watching_with_130(folder: Path, monkeypatch: pytest.MonkeyP
     assert result.exit_code == 130 and "Interrupted" not in result.output
 
 
-def test_every_state_has_a_sign() -> None:
+def test_every_condition_has_a_sign() -> None:
     from harness.cli.status import SIGNS
 
-    assert set(SIGNS) == set(Stage) and len({sign for sign, _ in SIGNS.values()}) == len(Stage)
+    assert set(SIGNS) == set(Condition) and len({sign for sign, _ in SIGNS.values()}) == len(Condition)
     assert os.linesep not in "".join(sign for sign, _ in SIGNS.values())
 
 

@@ -21,7 +21,7 @@ from harness.config.styles import paintings_of
 from harness.config.transfer_parts import Weights, WeightsNetwork, WeightsPath
 from harness.config.yaml_source import flow
 from harness.results import Results, label_name
-from harness.runs.store import write_atomically
+from harness.runs.store import write_durably
 
 JSON_NAME = "claims.json"
 MARKDOWN_NAME = "claims.md"
@@ -43,8 +43,8 @@ def write_claims(results: Results, verdicts: Sequence[Verdict]) -> tuple[Path, .
     if not verdicts:
         return ()
     paths = results.folder / JSON_NAME, results.folder / MARKDOWN_NAME
-    write_atomically(paths[0], json.dumps(claims_data(results, verdicts), indent=2, ensure_ascii=False) + "\n")
-    write_atomically(paths[1], claims_markdown(results, verdicts))
+    write_durably(paths[0], json.dumps(claims_data(results, verdicts), indent=2, ensure_ascii=False) + "\n")
+    write_durably(paths[1], claims_markdown(results, verdicts))
     return paths
 
 

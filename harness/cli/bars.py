@@ -17,12 +17,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from harness.cli.progress import PLAIN_EVERY_S
+from harness.cli.console import PLAIN_EVERY_S
 
 
 @contextmanager
 def downloading(console: Console) -> Iterator[Callable[[str, int, int | None], None]]:
-    """What is entered takes a name, and what ``harness.downloads.download`` reports of it."""
+    """A bar for each download; on entering, the function to tell of one: its name, its bytes so far and in all.
+
+    The total is None where the server does not say it.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=console, transient=True)
     tasks: dict[str, TaskID] = {}
@@ -42,9 +45,9 @@ def downloading(console: Console) -> Iterator[Callable[[str, int, int | None], N
 
 @contextmanager
 def stages(console: Console) -> Iterator[Callable[[str, int, int, str], None]]:
-    """What is entered takes a stage, how much of it is done, of how much, and a remark.
+    """A bar for each stage of some work, or plain lines where the output is not a terminal.
 
-    A bar for each stage, or plain lines where the output is not a terminal.
+    On entering, the function to tell of a stage: its name, how much of it is done, of how much, and a remark.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, TaskID] = {}

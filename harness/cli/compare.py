@@ -19,8 +19,8 @@ from harness.cli.compare_lines import (
     by_size,
     differing,
     find_runs,
+    lines_over_seeds,
     make_lines,
-    over_seeds,
     sort_lines,
 )  # fmt: skip
 from harness.cli.console import make_console
@@ -31,7 +31,7 @@ from harness.errors import UsageError
 from harness.measures.names import HELDOUT_STYLE_OPTIMISED, ON_VGG16
 from harness.results import Part
 from harness.results.alike import MeasuredAlike
-from harness.runs.store import write_atomically
+from harness.runs.store import write_durably
 
 WHOLE_FIELDS = ("content_layers", "style_layers", "style")
 """A terminal shows these mappings whole; a CSV file has a column for each layer or painting, to be plotted."""
@@ -44,7 +44,14 @@ WIDEST_FIELDS = 2 / 3
 """Of the terminal; where they are wider, they have a table of their own before the numbers."""
 
 
-def compare_runs(paths: Sequence[Path], csv_path: Path | None, sort: str | None, all_runs: bool, by_cell: bool) -> None:
+def compare_runs(
+    paths: Sequence[Path],
+    csv_path: Path | None,
+    *,
+    sort: str | None,
+    all_runs: bool,
+    over_seeds: bool,
+) -> None:
     """Print the table, one for each size of pictures, and write it as CSV where that is asked for.
 
     Args:
@@ -52,7 +59,7 @@ def compare_runs(paths: Sequence[Path], csv_path: Path | None, sort: str | None,
         csv_path: also written there.
         sort: a number or a field, with ``-`` in front from the largest.
         all_runs: also the repeats, which have no panel.
-        by_cell: one line for the runs that differ in nothing but their seed.
+        over_seeds: one line for the runs that differ in nothing but their seed.
 
     Raises:
         UsageError: a path is no such folder, nothing is done, or there is no such number to sort by.
@@ -60,12 +67,12 @@ def compare_runs(paths: Sequence[Path], csv_path: Path | None, sort: str | None,
     """
     console = make_console()
     parts: tuple[Part, ...] = ("grid",)
-    if by_cell:
+    if over_seeds:
         parts = ("grid", "repeat")  # a second computation of the same transfer is no further seed
     if all_runs:
         parts = ("grid", "repeat", "again")
     runs, notes = find_runs(paths, parts)
-    lines = over_seeds(runs) if by_cell else make_lines(runs)
+    lines = lines_over_seeds(runs) if over_seeds else make_lines(runs)
     if sort is not None:
         lines = sort_lines(lines, sort)
     tables = by_size(lines)
@@ -73,7 +80,7 @@ def compare_runs(paths: Sequence[Path], csv_path: Path | None, sort: str | None,
         sizes = ", ".join(f"{size} px" for size in tables)
         console.print(line(f"Numbers compare at one size only; there are {sizes}, so each has a table of its own.\n"))
     for size, some in tables.items():
-        console.print(line(f"{num_of(len(some), 'line' if by_cell else 'run')} at {size} px"))
+        console.print(line(f"{num_of(len(some), 'line' if over_seeds else 'run')} at {size} px"))
         fields = _fields(some)
         if width_of(console, _table(some, (), fields)) > WIDEST_FIELDS * console.width:
             for table in tables_of_width(console, fields, partial(_table, some, ())):
@@ -166,7 +173,7 @@ def _write_csv(path: Path, lines: Sequence[Line]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path, text.getvalue())
+    write_durably(path, text.getvalue())
 
 
 def _plain(value: Any) -> Any:

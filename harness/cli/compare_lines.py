@@ -97,7 +97,7 @@ def make_lines(runs: Sequence[Run]) -> list[Line]:
     return [_line((run,), several, alike) for run in runs]
 
 
-def over_seeds(runs: Sequence[Run]) -> list[Line]:
+def lines_over_seeds(runs: Sequence[Run]) -> list[Line]:
     """A line for the runs that differ in nothing but their seed."""
     several = len({_experiment(run) for run in runs}) > 1
     groups: dict[tuple[str, str], list[Run]] = {}

@@ -8,6 +8,9 @@ from rich.console import Console
 
 WIDTH_WITHOUT_TERMINAL = 140
 
+PLAIN_EVERY_S = 15.0
+"""Seconds between lines of progress where the output is not a terminal."""
+
 
 def make_console() -> Console:
     """A console that does not fold tables where the output goes to a file or a pipe."""

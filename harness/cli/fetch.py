@@ -49,7 +49,7 @@ def fetch_downloads(what: Literal["images", "weights", "all"], names: Sequence[s
             advance(image.name, num_bytes, total)
 
         def fetch_image(name: str) -> str:
-            return str(fetch_images([name], progress=of_image)[0])
+            return str(fetch_images([name], on_bytes=of_image)[0])
 
         def fetch_network(name: NamedSource) -> str:
             told = partial(advance, name)

@@ -14,14 +14,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from harness.cli.console import PLAIN_EVERY_S
 from harness.cli.tables import duration, shown_label
 from harness.driver.jobs import AGAIN, Job
 from harness.driver.telling import Observer
 from harness.engines.contract import Advanced
 from harness.runs.store import Manifest, Status
-
-PLAIN_EVERY_S = 15.0
-"""Seconds between lines where the output is not a terminal."""
 
 MAX_LINES = 16
 """Rows shown at a time; a GPU may have hundreds."""

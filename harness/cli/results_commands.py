@@ -73,7 +73,7 @@ def compare(
     with reporting():
         from harness.cli.compare import compare_runs
 
-        compare_runs(paths, csv, sort, all_runs, over_seeds)
+        compare_runs(paths, csv, sort=sort, all_runs=all_runs, over_seeds=over_seeds)
 
 
 @app.command(

@@ -23,7 +23,7 @@ from harness.errors import HarnessError
 from harness.figures.outcomes import non_dominated
 from harness.results import CELLS, experiments_in
 from harness.results.following import Follower
-from harness.results.standing import Overall, Stage, Standing, counted, overall
+from harness.results.standing import Condition, Overall, Standing, counted, overall
 
 REFRESH_S = 2.0
 NUM_REASONS = 20
@@ -31,13 +31,13 @@ NUM_REASONS = 20
 NUM_LAST_TRIALS = 8
 
 SIGNS = {
-    Stage.DONE: ("✓", "green"),
-    Stage.RUNNING: ("▶", "cyan"),
-    Stage.INTERRUPTED: ("‖", "yellow"),
-    Stage.FAILED: ("✗", "red"),
-    Stage.PRUNED: ("✂", "magenta"),
-    Stage.WAITING: ("·", "dim"),
-    Stage.DAMAGED: ("!", "red"),
+    Condition.DONE: ("✓", "green"),
+    Condition.RUNNING: ("▶", "cyan"),
+    Condition.INTERRUPTED: ("‖", "yellow"),
+    Condition.FAILED: ("✗", "red"),
+    Condition.PRUNED: ("✂", "magenta"),
+    Condition.WAITING: ("·", "dim"),
+    Condition.DAMAGED: ("!", "red"),
 }
 """What stands in a cell, and its colour on a terminal; also readable without."""
 
@@ -110,7 +110,8 @@ def _picture(paths: Sequence[Path], console: Console, follower: Follower) -> tup
 def _overview(folders: Sequence[Path], follower: Follower) -> tuple[Table, list[Overall]]:
     """A line for each experiment and sweep in a folder."""
     table = Table(box=None, pad_edge=False)
-    for header in ("", "", "runs", *(stage.value for stage in Stage if stage is not Stage.DAMAGED), "claims"):
+    counted_ones = [condition for condition in Condition if condition is not Condition.DAMAGED]
+    for header in ("", "", "runs", *(condition.value for condition in counted_ones), "claims"):
         table.add_column(header, justify="left" if header in ("", "claims") else "right", overflow="fold")
     overalls = []
     for folder in folders:
@@ -119,8 +120,8 @@ def _overview(folders: Sequence[Path], follower: Follower) -> tuple[Table, list[
         except HarnessError as error:
             table.add_row(folder.name, Text(str(error), style="red"))
             continue
-        counts = Counter(standing.stage for standing in one.standings)
-        numbers = [str(counts[stage] or "") for stage in Stage if stage is not Stage.DAMAGED]
+        counts = Counter(standing.condition for standing in one.standings)
+        numbers = [str(counts[condition] or "") for condition in counted_ones]
         kind = "sweep" if one.results.is_sweep else "experiment"
         table.add_row(folder.name, kind, str(len(one.standings)), *numbers, _claims(folder))
         overalls.append(one)
@@ -168,9 +169,8 @@ def _grid(one: Overall, definition: Experiment, console: Console) -> list[Render
             table.add_row(*([Text(head)] if rows else []), *cells)
         return table
 
-    legend = "   ".join(
-        f"{SIGNS[stage][0]} {stage.value}" for stage in Stage if any(s.stage is stage for s in one.grid)
-    )
+    there = {standing.condition for standing in one.grid}
+    legend = "   ".join(f"{SIGNS[condition][0]} {condition.value}" for condition in Condition if condition in there)
     return [*tables_of_width(console, list(column_heads), make_table), line(legend, "dim")]
 
 
@@ -193,7 +193,8 @@ def _trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
         table.add_column(header, justify="right" if header in sweep.objectives else "left", overflow="fold")
     for standing in one.grid[-NUM_LAST_TRIALS:]:
         sign = _cell(standing)
-        sign.append("" if standing.stage in (Stage.RUNNING, Stage.INTERRUPTED) else f" {standing.stage.value}")
+        if standing.condition not in (Condition.RUNNING, Condition.INTERRUPTED):
+            sign.append(f" {standing.condition.value}")
         values_told = _values(standing, sweep)
         numbers = [shown(value) for value in values_told] if values_told else [MISSING] * len(sweep.objectives)
         fields = {part: value for part, value in standing.run.label.items() if part != "trial"}
@@ -204,7 +205,7 @@ def _trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
 
 def _values(standing: Standing, sweep: Sweep) -> list[float] | None:
     """What a finished trial was told to the study."""
-    if standing.stage is not Stage.DONE:
+    if standing.condition is not Condition.DONE:
         return None
     values = [standing.run.metrics.get(name) for name in sweep.objectives]
     return [value for value in values if value is not None] if None not in values else None
@@ -214,13 +215,13 @@ def _cell(standing: Standing | None) -> Text:
     """A sign and how far it is."""
     if standing is None:
         return Text("")
-    sign, style = SIGNS[standing.stage]
+    sign, style = SIGNS[standing.condition]
     text = {
-        Stage.DONE: duration(standing.used_s),
-        Stage.RUNNING: f"{standing.num_evaluations}/{standing.steps}",
-        Stage.INTERRUPTED: f"{standing.num_evaluations}/{standing.steps}",
-        Stage.PRUNED: f"at {standing.num_evaluations}",
-    }.get(standing.stage, "")
+        Condition.DONE: duration(standing.used_s),
+        Condition.RUNNING: f"{standing.num_evaluations}/{standing.steps}",
+        Condition.INTERRUPTED: f"{standing.num_evaluations}/{standing.steps}",
+        Condition.PRUNED: f"at {standing.num_evaluations}",
+    }.get(standing.condition, "")
     return Text(f"{sign} {text}".strip(), style=style)
 
 
@@ -240,14 +241,14 @@ def _key(standing: Standing, parts: Sequence[str]) -> str:
 def _details(one: Overall) -> list[RenderableType]:
     """Those being computed, those that failed and why, and the time."""
     parts: list[RenderableType] = []
-    for standing in [s for s in one.standings if s.stage is Stage.RUNNING][:NUM_REASONS]:
+    for standing in [s for s in one.standings if s.condition is Condition.RUNNING][:NUM_REASONS]:
         age = "" if standing.age_s is None else f", last heard of {duration(standing.age_s)} ago"
         left = "" if standing.left_s is None else f", about {duration(standing.left_s)} left"
         at = f"evaluation {standing.num_evaluations} of {standing.steps}"
         parts.append(line(f"{_named(standing)} is being computed: {at}{age}{left}"))
-    told = [s for s in one.standings if s.stage in (Stage.FAILED, Stage.DAMAGED)]
+    told = [s for s in one.standings if s.condition in (Condition.FAILED, Condition.DAMAGED)]
     for standing in told[:NUM_REASONS]:
-        verb = "failed" if standing.stage is Stage.FAILED else "is damaged"
+        verb = "failed" if standing.condition is Condition.FAILED else "is damaged"
         parts.append(line(f"{_named(standing)} {verb}: {standing.why or 'no reason was kept'}"))
     if len(told) > NUM_REASONS:
         parts.append(line(f"… and {len(told) - NUM_REASONS} more"))
@@ -268,13 +269,13 @@ def _claims(folder: Path) -> str:
 
 def _next_step(one: Overall) -> str:
     results = one.results
-    stages = {standing.stage for standing in one.standings}
-    if Stage.RUNNING in stages or results.is_in_use():
+    conditions = {standing.condition for standing in one.standings}
+    if Condition.RUNNING in conditions or results.is_in_use():
         return f"A process is working on it. Follow it: harness status {results.folder} --watch"
     if not one.is_ended:
         return f"Nothing is working on it now. Go on: {results.command}"
-    if Stage.DAMAGED in stages:
+    if Condition.DAMAGED in conditions:
         return f"Move the damaged folder away, then: {results.command}"
-    if Stage.FAILED in stages:
+    if Condition.FAILED in conditions:
         return f"Compute failed runs again: {results.command} --retry-failed"
     return f"Compare the runs: harness compare {results.folder}"

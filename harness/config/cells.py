@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from harness.config.fields import FIELDS, overlaps, set_fields, unknown_field
 from harness.config.identity import picture_key
-from harness.config.located import Steps
 from harness.config.methods import is_used
+from harness.config.places import FieldPath
 from harness.config.sentences import Problem, problems, shown
 from harness.config.styles import shortest
 from harness.config.transfer import Transfer
@@ -39,7 +39,7 @@ class Cell:
 
     label: Mapping[str, Any]
     transfer: Transfer
-    sources: Mapping[str, Steps]
+    sources: Mapping[str, FieldPath]
     overrides: tuple[str, ...] = ()
 
     @property
@@ -47,8 +47,8 @@ class Cell:
         """The label on one line, e.g. ``cases=A, alpha=0.01``."""
         return assignments(self.label)
 
-    def path(self, field: str | Steps) -> Steps:
-        """Where in the document the value of a transfer's field stands: dotted, or in steps (names may have dots)."""
+    def path(self, field: str | FieldPath) -> FieldPath:
+        """Where in the document the value of a transfer's field stands: dotted, or its path (names may have dots)."""
         steps = tuple(field.split(".")) if isinstance(field, str) else field
         return _source(steps, self.sources) or ("transfer", *steps)
 
@@ -115,12 +115,12 @@ def enumerate_cells(base: Mapping[str, Any], axes: Axes, cases: Cases) -> tuple[
 
 def combinations(
     base: Mapping[str, Any], axes: Axes, cases: Cases
-) -> Iterator[tuple[dict[str, Any], dict[str, Steps], dict[str, Any]]]:
+) -> Iterator[tuple[dict[str, Any], dict[str, FieldPath], dict[str, Any]]]:
     """Label, sources and raw transfer of every cell; the last axis runs fastest."""
     for label, case in cases.items() if cases else [(None, {})]:
         for choice in itertools.product(*(enumerate(values) for values in axes.values())):
             cell_label: dict[str, Any] = {} if label is None else {"cases": label}
-            sources: dict[str, Steps] = {field: ("cases", str(label), field) for field in case}
+            sources: dict[str, FieldPath] = {field: ("cases", str(label), field) for field in case}
             chosen = {field: value for field, (_, value) in zip(axes, choice, strict=True)}
             sources |= {field: ("axes", field, str(index)) for field, (index, _) in zip(axes, choice, strict=True)}
             yield cell_label | chosen, sources, set_fields(set_fields(base, case), chosen)
@@ -151,7 +151,7 @@ def _naming_problems(axes: Axes, cases: Cases) -> Iterator[Problem]:
                 own.append(field)
 
 
-def _source(field: Steps, sources: Mapping[str, Steps]) -> Steps | None:
+def _source(field: FieldPath, sources: Mapping[str, FieldPath]) -> FieldPath | None:
     """Where the value of a field comes from; None when it is the base's."""
     for varied_field, path in sources.items():
         steps = tuple(varied_field.split("."))
@@ -161,7 +161,7 @@ def _source(field: Steps, sources: Mapping[str, Steps]) -> Steps | None:
     return None
 
 
-def _at_source(problem: Problem, sources: Mapping[str, Steps]) -> Problem:
+def _at_source(problem: Problem, sources: Mapping[str, FieldPath]) -> Problem:
     """A problem of a cell, moved to the axis or case that brought it in."""
     for field in (problem.path, *(tuple(name.split(".")) for name in problem.involved)):
         if path := _source(field, sources):

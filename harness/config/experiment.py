@@ -12,10 +12,10 @@ from pydantic_core import PydanticCustomError
 
 from harness.config.cells import Axes, Cases, Cell, enumerate_cells
 from harness.config.claims import Claim, Repeat, matches
-from harness.config.fields import instead
+from harness.config.fields import suggestion
 from harness.config.identity import picture_key
-from harness.config.located import Steps
 from harness.config.methods import GATYS
+from harness.config.places import FieldPath
 from harness.config.sentences import GRID, Problem
 from harness.config.transfer import Transfer
 from harness.config.values import CROSS_FIELD, WRITTEN, Plugins, Strict, Text, Word, number
@@ -89,7 +89,7 @@ def _varying(axes: Axes, cases: Cases) -> tuple[str, ...]:
 
 def _figure_problems(columns: str | None, rows: str | None, possible: Sequence[str]) -> list[Problem]:
     found = [
-        Problem(("figure", side), f"nothing varies {name!r}; {instead(name, possible, 'nothing, drop this line')}")
+        Problem(("figure", side), f"nothing varies {name!r}; {suggestion(name, possible, 'nothing, drop this line')}")
         for side, name in (("columns", columns), ("rows", rows))
         if name is not None and name not in possible
     ]
@@ -98,7 +98,7 @@ def _figure_problems(columns: str | None, rows: str | None, possible: Sequence[s
     return found
 
 
-def _from_seed(cell: Cell, seed: int, source: Steps) -> Cell:
+def _from_seed(cell: Cell, seed: int, source: FieldPath) -> Cell:
     """A cell once more, from another seed."""
     label = {part: value for part, value in cell.label.items() if part != "seed"} | {"seed": seed}
     return Cell(label, cell.transfer.model_copy(update={"seed": seed}), {**cell.sources, "seed": source})
@@ -110,7 +110,7 @@ def _is_random(transfer: Transfer) -> bool:
 
 
 class Experiment(Strict):
-    """What one file in ``experiments/`` says.
+    """What one file in ``experiments/`` says; its parts may be mappings (or objects, see ``harness.config``).
 
     Attributes:
         transfer: the base, valid by itself also where axes replace its fields.

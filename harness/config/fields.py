@@ -115,7 +115,7 @@ def unknown_name(name: str, names: Iterable[str], kind: str = "field") -> str:
     return f"there is no {kind} {name!r}; allowed: {', '.join(names) or 'nothing'}"
 
 
-def instead(name: str, names: Iterable[str], nothing: str) -> str:
+def suggestion(name: str, names: Iterable[str], nothing: str) -> str:
     """What may stand in place of a name: the nearest one, or all of them, or ``nothing`` where there is none."""
     names = list(names)
     close = nearest(name, names)

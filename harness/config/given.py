@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.experiment import Experiment
-from harness.config.located import Located, Steps
+from harness.config.places import FieldPath, Located
 from harness.config.shipped import find_file, shipped
 from harness.config.source import NAME, Source, over_base, read_source
 from harness.config.sweep import Sweep
@@ -74,7 +74,7 @@ def _read_mapping(spec: Mapping[str, Any], name: str | None, out: Path) -> Sourc
     return replace(source, called=str(path), is_given=True)
 
 
-def _plain(value: Any, path: Steps, located: Located, faults: list[Fault]) -> Any:
+def _plain(value: Any, path: FieldPath, located: Located, faults: list[Fault]) -> Any:
     """What YAML would have read: numbers of numpy as Python's, tuples as lists, paths as texts."""
     profile = f", profiles.{path[1]}" if path[:1] == ("profiles",) and len(path) > 1 else ""
     located.places[path] = f"{located.document}{profile}"

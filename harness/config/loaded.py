@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from harness.config.cells import Cell, override_words
 from harness.config.experiment import Experiment
 from harness.config.fields import set_fields
-from harness.config.located import Located, Steps
+from harness.config.places import FieldPath, Located
 from harness.config.sentences import problems
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
@@ -43,8 +43,8 @@ class LoadedFile:
     data: Mapping[str, Any]
     plugins: tuple[Plugin, ...]
 
-    def fault(self, cell: Cell, field: str | Steps, message: str) -> Fault:
-        """A fault found later (an image that is not there, …) in a field of a cell's transfer: dotted, or in steps."""
+    def fault(self, cell: Cell, field: str | FieldPath, message: str) -> Fault:
+        """A fault found later (an image that is not there, …) in a field of a cell's transfer: dotted, or its path."""
         return self.located.fault(cell.path(field), message)
 
     def command(self, cell: Cell) -> str:

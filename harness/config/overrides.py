@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from harness.config.experiment import CASES
 from harness.config.fields import FIELDS, nearest, overlaps, set_field, unknown_field, unknown_name
 from harness.config.identity import picture_key
-from harness.config.located import Located, Steps
+from harness.config.places import FieldPath, Located
 from harness.config.transfer import Transfer
 from harness.config.yaml_source import parse_word
 from harness.errors import Fault
@@ -44,9 +44,9 @@ def lay_over(
     data: dict[str, Any],
     located: Located,
     part: Mapping[str, Any],
-    places: Mapping[Steps, str],
-    source: Steps = (),
-    at: Steps = (),
+    places: Mapping[FieldPath, str],
+    source: FieldPath = (),
+    at: FieldPath = (),
 ) -> None:
     """Lay a part over an experiment or a sweep: a profile, a file over its base, or a profile over the base's.
 

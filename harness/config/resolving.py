@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from harness.config.cells import enumerate_cells
 from harness.config.experiment import Experiment, grid_problems
 from harness.config.fields import unknown_name
-from harness.config.located import Located, Steps
 from harness.config.overrides import SWEEP_ONLY, Overrides, forget_gone, lay_over, mapping, varies
+from harness.config.places import FieldPath, Located
 from harness.config.selectors import measure_problems, selector_problems
 from harness.config.sentences import GRID, Problem, problems
 from harness.config.source import Source
@@ -190,7 +190,7 @@ def _rank(fault: Fault, own: str) -> tuple[bool, bool, str, float]:
 
 def _image_faults(data: Mapping[str, Any], located: Located, fault_of_image: FaultOfImage) -> list[Fault]:
     """What is wrong with the images that the base, the axes, the cases and the space name."""
-    named: list[tuple[Steps, Any]] = []
+    named: list[tuple[FieldPath, Any]] = []
     for field, value in mapping(data.get("transfer")).items():
         named += _images_in(field, value, ("transfer", field))
     for field, values in mapping(data.get("axes")).items():
@@ -208,7 +208,7 @@ def _image_faults(data: Mapping[str, Any], located: Located, fault_of_image: Fau
     return [located.fault(path, sentence) for path, sentence in faults if sentence]
 
 
-def _images_in(field: str, value: Any, path: Steps) -> Iterator[tuple[Steps, Any]]:
+def _images_in(field: str, value: Any, path: FieldPath) -> Iterator[tuple[FieldPath, Any]]:
     """Every image that a field's value names, and where it stands."""
     first, *inner = field.split(".")
     if field in ("content", "segmentation.content", "segmentation.style") or inner[1:] in (["mask"], ["own_mask"]):
@@ -226,7 +226,7 @@ def _images_in(field: str, value: Any, path: Steps) -> Iterator[tuple[Steps, Any
         yield from (((*path, side), image) for side, image in mapping(value).items())
 
 
-def _masks_in(part: Any, path: Steps) -> Iterator[tuple[Steps, Any]]:
+def _masks_in(part: Any, path: FieldPath) -> Iterator[tuple[FieldPath, Any]]:
     yield from (((*path, name), mapping(part).get(name)) for name in ("mask", "own_mask"))
 
 

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from harness.config.cells import combinations
 from harness.config.claims import COMPARABLE, LOSSES, matches, value_key
-from harness.config.fields import instead, nearest, unknown_field
-from harness.config.located import Steps
+from harness.config.fields import nearest, suggestion, unknown_field
+from harness.config.places import FieldPath
 from harness.config.sentences import Problem, shown
 from harness.config.styles import Painting, paintings_of
 from harness.config.transfer import Transfer
@@ -84,27 +84,29 @@ def _paintings(data: Mapping[str, Any]) -> list[tuple[Painting, ...]]:
         return []
 
 
-def _of_paintings(claim: Mapping[str, Any], paintings: list[tuple[Painting, ...]], path: Steps) -> Iterator[Problem]:
+def _of_paintings(
+    claim: Mapping[str, Any], paintings: list[tuple[Painting, ...]], path: FieldPath
+) -> Iterator[Problem]:
     """What a claim says of paintings and no cell has."""
     if not paintings:
         return
     to, asked = claim.get("to"), _asked_by(claim)
     images = list(dict.fromkeys(painting.image for held in paintings for painting in held))
     if "to" in asked and isinstance(to, str) and to not in images:
-        yield Problem((*path, "to"), f"no cell has the painting {shown(to)}; {_value_instead(to, images)}")
+        yield Problem((*path, "to"), f"no cell has the painting {shown(to)}; {_suggested_value(to, images)}")
     if "masks" in asked and all(sum(part.mask is not None for part in held) < 2 for held in paintings):
         sentence = f"{claim['measure']} compares regions, and no cell has two paintings with a mask; give each its mask"
         yield Problem((*path, "measure"), sentence)
 
 
 def _claim(
-    claim: Mapping[str, Any], parts: Parts, of_runs: Parts, repeats: list[dict[str, Any]], path: Steps
+    claim: Mapping[str, Any], parts: Parts, of_runs: Parts, repeats: list[dict[str, Any]], path: FieldPath
 ) -> Iterator[Problem]:
     along, of = claim.get("along"), claim.get("of")
     faults = [*_selector(of, of_runs, (*path, "of")), *_selector(claim.get("than"), of_runs, (*path, "than"))]
     yield from faults
     if isinstance(along, str) and along not in parts:
-        yield Problem((*path, "along"), f"nothing varies {along!r}; {instead(along, parts, NO_PARTS)}")
+        yield Problem((*path, "along"), f"nothing varies {along!r}; {suggestion(along, parts, NO_PARTS)}")
     elif isinstance(along, str) and not faults:
         chosen = of.get(along, parts[along]) if isinstance(of, dict) else parts[along]
         if len(_list(chosen)) < 2:
@@ -149,11 +151,11 @@ def _meant(name: str, possible: list[str]) -> str:
     return f"; did you mean {close}?" if close else "; one of your own is found where plugins: [FILE.py] names its file"
 
 
-def _selector(selector: Any, parts: Parts, path: Steps) -> Iterator[Problem]:
+def _selector(selector: Any, parts: Parts, path: FieldPath) -> Iterator[Problem]:
     """What one selector names and no cell has."""
     for part, selected in selector.items() if isinstance(selector, dict) else ():
         if part not in parts:
-            yield Problem((*path, part), f"nothing varies {part!r}; {instead(part, parts, NO_PARTS)}")
+            yield Problem((*path, part), f"nothing varies {part!r}; {suggestion(part, parts, NO_PARTS)}")
         elif isinstance(selected, list) and not selected:
             yield Problem((*path, part), f"selects nothing; give one of {_listed(parts[part])}")
         else:
@@ -161,10 +163,10 @@ def _selector(selector: Any, parts: Parts, path: Steps) -> Iterator[Problem]:
             for index, value in values:
                 if not any(matches({part: [value]}, {part: held}) for held in parts[part]):
                     place = (*path, part) if index is None else (*path, part, str(index))
-                    yield Problem(place, f"no cell has {part} {shown(value)}; {_value_instead(value, parts[part])}")
+                    yield Problem(place, f"no cell has {part} {shown(value)}; {_suggested_value(value, parts[part])}")
 
 
-def _value_instead(value: Any, possible: list[Any]) -> str:
+def _suggested_value(value: Any, possible: list[Any]) -> str:
     """The value that was probably meant: a text alike, or a number that stands in quotes; else all of them."""
     if isinstance(value, str):
         texts = [held for held in possible if isinstance(held, str)]

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from harness.config.fields import info_at, members, models_of, nearest, unknown_name
 from harness.config.layers import LAYERS, nearest_layer
-from harness.config.located import Steps
+from harness.config.places import FieldPath
 from harness.config.registered import UNREGISTERED
 from harness.config.styles import StyleImage
 from harness.config.values import CROSS_FIELD
@@ -49,7 +49,7 @@ class Problem:
         involved: every field that could be changed to cure it (names of a transfer's fields).
     """
 
-    path: Steps
+    path: FieldPath
     message: str
     involved: tuple[str, ...] = ()
 
@@ -111,7 +111,7 @@ def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem
         yield Problem(path, _sentence(detail["type"], detail["input"], location, path, model))
 
 
-def _sentence(kind: str, given: Any, location: tuple[int | str, ...], path: Steps, model: type[BaseModel]) -> str:
+def _sentence(kind: str, given: Any, location: tuple[int | str, ...], path: FieldPath, model: type[BaseModel]) -> str:
     info, holder = info_at(model, location)
     if kind == "extra_forbidden":
         return unknown_name(path[-1], holder.model_fields if holder else ())
@@ -130,7 +130,7 @@ def _sentence(kind: str, given: Any, location: tuple[int | str, ...], path: Step
     return f"got {shown(given)}; allowed: {expected}{f'; {hint}' if hint else ''}"
 
 
-def _allowed_inside(path: Steps) -> str:
+def _allowed_inside(path: FieldPath) -> str:
     """What the entries of a mapping may be; pydantic has no field for them."""
     if len(path) == 2 and path[0] in _ENTRIES:
         return _ENTRIES[path[0]]
@@ -140,11 +140,11 @@ def _allowed_inside(path: Steps) -> str:
     return f"a finite number ≥ 0 (0 switches the {what} off)" if what else ""
 
 
-def _is_of_layers(path: Steps) -> bool:
+def _is_of_layers(path: FieldPath) -> bool:
     return len(path) > 1 and path[-2].endswith("_layers")
 
 
-def _hint(given: Any, path: Steps, info: FieldInfo | None) -> str:
+def _hint(given: Any, path: FieldPath, info: FieldInfo | None) -> str:
     """The likely intention, where there is one."""
     field, annotation = path[-1], info.annotation if info else None
     if len(path) > 1 and path[-2] == "style":

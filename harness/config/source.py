@@ -12,7 +12,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from harness.config.located import Located
 from harness.config.overrides import (
     EXPERIMENT_ONLY,
     EXPERIMENT_SECTIONS,
@@ -22,6 +21,7 @@ from harness.config.overrides import (
     mapping,
     varies,
 )
+from harness.config.places import Located
 from harness.config.sentences import shown
 from harness.config.shipped import shipped, unknown_shipped
 from harness.config.yaml_source import parse_document

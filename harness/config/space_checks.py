@@ -14,8 +14,8 @@ from harness.config.dimensions import Choice, Dimension, Integer, Log, Simplex, 
 from harness.config.fields import nearest, overlaps, set_fields, unknown_field, unknown_name
 from harness.config.identity import picture_key
 from harness.config.layers import LAYERS, may_be_layer
-from harness.config.located import Steps
 from harness.config.methods import is_used
+from harness.config.places import FieldPath
 from harness.config.sentences import SPACE, Problem, problems, shown
 from harness.config.transfer import Transfer
 from harness.config.values import WRITTEN
@@ -83,7 +83,7 @@ def shape_problems(space: Mapping[str, Any]) -> list[Problem]:
 
 
 def _dimension(field: str, data: Any) -> Iterator[Problem]:
-    path: Steps = ("space", field)
+    path: FieldPath = ("space", field)
     if not isinstance(data, Mapping) or len(data) != 1 or not set(data) <= set(KINDS):
         yield Problem(path, f"got {shown(data)}; allowed: {ALLOWED}{_kind_hint(data)}")
         return
@@ -107,14 +107,14 @@ def _kind_hint(data: Any) -> str:
     return ""
 
 
-def _choice(field: str, given: Any, path: Steps) -> Iterator[Problem]:
+def _choice(field: str, given: Any, path: FieldPath) -> Iterator[Problem]:
     if not isinstance(given, list | tuple) or not given:
         yield Problem(path, f"got {shown(given)}; allowed: a list of two values or more")
     elif len(given) == 1:
         yield Problem(path, f"{shown(given[0])} alone leaves nothing to choose; write it as transfer.{field} instead")
 
 
-def _simplex(field: str, given: Any, path: Steps) -> Iterator[Problem]:
+def _simplex(field: str, given: Any, path: FieldPath) -> Iterator[Problem]:
     if field not in (*LAYERED, "style"):
         yield Problem(path, f"a simplex is for {', '.join(LAYERED)} and style; {field} is none of them")
     of, such = ("paintings", "[strokes, mosaic]") if field == "style" else ("layers", "[conv1_1, conv2_1]")
@@ -136,7 +136,7 @@ def _is_number(value: Any, integer: bool) -> bool:
     return math.isfinite(value)
 
 
-def _range(kind: str, given: Any, path: Steps) -> Iterator[Problem]:
+def _range(kind: str, given: Any, path: FieldPath) -> Iterator[Problem]:
     numbers = "integers" if kind == "integer" else "finite numbers"
     if not isinstance(given, list | tuple) or len(given) != 2:
         yield Problem(path, f"got {shown(given)}; allowed: two {numbers}, [low, high]")
@@ -170,9 +170,9 @@ def value_problems(base: Mapping[str, Any], space: Mapping[str, Dimension]) -> l
         space: of sound shape.
     """
     found: list[Problem] = []
-    alone: dict[str, list[tuple[Steps, Any]]] = {}
+    alone: dict[str, list[tuple[FieldPath, Any]]] = {}
     for field, dimension in space.items():
-        places: dict[str, Steps] = {}
+        places: dict[str, FieldPath] = {}
         alone[field] = []
         if field == "style" and isinstance(dimension, Simplex):
             found += _dropped(base.get("style"), dimension)
@@ -205,7 +205,7 @@ def _dropped(style: Any, dimension: Simplex) -> Iterator[Problem]:
             yield Problem(("space", "style", "simplex"), sentence)
 
 
-def _extremes(field: str, dimension: Dimension) -> list[tuple[Steps, Any]]:
+def _extremes(field: str, dimension: Dimension) -> list[tuple[FieldPath, Any]]:
     """The values to try, with the place of each: choices, or both ends."""
     if isinstance(dimension, Choice):
         return [(("space", field, "choice", str(index)), value) for index, value in enumerate(dimension.choice)]
@@ -216,7 +216,7 @@ def _extremes(field: str, dimension: Dimension) -> list[tuple[Steps, Any]]:
     return [(("space", field, kind, str(index)), end) for index, end in enumerate((dimension.low, dimension.high))]
 
 
-def _tried(base: Mapping[str, Any], fields: Mapping[str, Any], place: Steps) -> tuple[Problem | None, str]:
+def _tried(base: Mapping[str, Any], fields: Mapping[str, Any], place: FieldPath) -> tuple[Problem | None, str]:
     """What is wrong with a base in which fields are set, moved to ``place``; and one spelling of the transfer."""
     try:
         return None, picture_key(Transfer.model_validate(set_fields(base, fields)))
@@ -235,7 +235,7 @@ def _for_integer(problem: Problem, base: Mapping[str, Any], field: str, dimensio
     return Problem(problem.path, f"{field} is an integer; write {{integer: [{ends[0]}, {ends[1]}]}}")
 
 
-def _together(base: Mapping[str, Any], alone: Mapping[str, list[tuple[Steps, Any]]]) -> Iterator[Problem]:
+def _together(base: Mapping[str, Any], alone: Mapping[str, list[tuple[FieldPath, Any]]]) -> Iterator[Problem]:
     """Extremes that are valid alone and contradict each other: both sides switched off."""
     involved = [values for field, values in alone.items() if field.split(".")[0] in SIDES]
     if len(involved) < 2 or math.prod(map(len, involved)) > MAX_COMBINATIONS:

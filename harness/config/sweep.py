@@ -29,7 +29,7 @@ from harness.config.values import WRITTEN, Plugins, Strict, Text
 
 
 class Sweep(Strict):
-    """What one file in ``sweeps/`` says.
+    """What one file in ``sweeps/`` says; its parts may be mappings (or objects, see ``harness.config``).
 
     Attributes:
         transfer: the base; the space replaces its fields.

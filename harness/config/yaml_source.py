@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from harness.config.located import Located, Steps
+from harness.config.places import FieldPath, Located
 from harness.errors import Fault
 
 MAX_NODES = 100_000
@@ -137,10 +137,10 @@ class _Reader:
         self.num_nodes = 0
         self.open: set[int] = set()
 
-    def _fault(self, node: yaml.Node, path: Steps, message: str) -> None:
+    def _fault(self, node: yaml.Node, path: FieldPath, message: str) -> None:
         self.faults.append(Fault(f"{self.name}:{node.start_mark.line + 1}", ".".join(path), message))
 
-    def read(self, node: yaml.Node, path: Steps) -> Any:
+    def read(self, node: yaml.Node, path: FieldPath) -> Any:
         """Data of ``node``, which stands at ``path``."""
         self.num_nodes += 1
         if self.num_nodes > MAX_NODES:
@@ -160,7 +160,7 @@ class _Reader:
         finally:
             self.open.discard(id(node))
 
-    def _scalar(self, node: yaml.Node, path: Steps) -> Any:
+    def _scalar(self, node: yaml.Node, path: FieldPath) -> Any:
         kind, text = node.tag.removeprefix(_TAG), node.value
         try:
             if kind == "str":
@@ -182,7 +182,7 @@ class _Reader:
         self._fault(node, path, f"the tag {node.tag.replace(_TAG, '!!')} is not allowed; write plain values")
         return None
 
-    def _sequence(self, node: yaml.SequenceNode, path: Steps) -> list[Any]:
+    def _sequence(self, node: yaml.SequenceNode, path: FieldPath) -> list[Any]:
         if node.tag != _TAG + "seq":
             self._fault(node, path, f"the tag {node.tag.replace(_TAG, '!!')} is not allowed; write plain values")
         values = []
@@ -191,7 +191,7 @@ class _Reader:
             values.append(self.read(item, (*path, str(index))))
         return values
 
-    def _mapping(self, node: yaml.MappingNode, path: Steps) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: FieldPath) -> dict[str, Any]:
         if node.tag != _TAG + "map":
             self._fault(node, path, f"the tag {node.tag.replace(_TAG, '!!')} is not allowed; write plain values")
         merged: dict[str, Any] = {}
@@ -215,7 +215,7 @@ class _Reader:
             own[key] = self.read(value_node, (*path, key))
         return {**{key: value for key, value in merged.items() if key not in own}, **own}
 
-    def _merge(self, node: yaml.Node, path: Steps) -> dict[str, Any]:
+    def _merge(self, node: yaml.Node, path: FieldPath) -> dict[str, Any]:
         """What ``<<`` brings in: a mapping or a list of mappings, the first to have a key wins."""
         parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
         merged: dict[str, Any] = {}

@@ -57,14 +57,14 @@ class Teacher:
         return VGG(with_all_filters(self.state), DEEPEST, POOLING, PADDING).to(device)
 
 
-def load_teacher(source: WeightsSource, progress: OnBytes | None = None) -> Teacher:
+def load_teacher(source: WeightsSource, on_bytes: OnBytes | None = None) -> Teacher:
     """Load and normalise a network.
 
     Raises:
         WeightsError: it cannot be used, ends before conv5_1, or is itself a distilled one.
         DownloadError: it could not be downloaded.
     """
-    loaded = load_state(source, progress)
+    loaded = load_state(source, on_bytes)
     require_layers(loaded.layers, [DEEPEST], loaded.description)
     if any(name.endswith(".readout") for name in loaded.state):
         raise WeightsError(

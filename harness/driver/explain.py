@@ -61,9 +61,9 @@ class Explanation:
         return text.getvalue().rstrip("\n")
 
 
-def explain_loaded(loaded: LoadedExperiment, progress: OnBytes | None = None) -> Explanation:
+def explain_loaded(loaded: LoadedExperiment, on_bytes: OnBytes | None = None) -> Explanation:
     """The objective of the experiment's first cell; its other cells differ in what the experiment varies."""
-    job = make_jobs(loaded, Path("runs"), progress)[0]
+    job = make_jobs(loaded, Path("runs"), on_bytes)[0]
     cell = f", cell {job.cell.name} (1 of {len(loaded.cells)})" if job.cell.label else ""
     called = loaded.called if loaded.given is None else loaded.name  # whose file is not written
     title = f"{called}, {job.width}×{job.height} px{cell}"

@@ -29,7 +29,7 @@ from harness.images.files import image_hash
 from harness.results import Results
 from harness.results.results import CELLS, EARLIER, OF_ONE_GRID
 from harness.results.run import run_of
-from harness.runs.store import RunFolder, Status, write_atomically
+from harness.runs.store import RunFolder, Status, write_durably
 
 FROM_PYTHON = "# What harness was given from Python."
 """The first line of a file that stands for a mapping."""
@@ -102,9 +102,9 @@ class ExperimentFolder:
             for name in OF_ONE_GRID:
                 if (self.path / name).exists():
                     (self.path / name).replace(earlier / name)
-        write_atomically(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+        write_durably(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
         if self.loaded.given is not None:
-            write_atomically(self.loaded.source, f"{FROM_PYTHON}\n{dump_yaml(self.loaded.given)}")
+            write_durably(self.loaded.source, f"{FROM_PYTHON}\n{dump_yaml(self.loaded.given)}")
         return earlier
 
     def results_of(self, jobs: Sequence[Job]) -> Results:
@@ -126,7 +126,7 @@ class ExperimentFolder:
         """
         cells = [self._cell(job) for job in jobs]
         data = {"study": study, "storage": storage, "command": command, "cells": cells}
-        write_atomically(self.path / CELLS, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+        write_durably(self.path / CELLS, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
     def _cell(self, job: Job) -> dict[str, Any]:
         """What cells.json has of a run, its sources written: what ``run_of`` reads."""

@@ -11,8 +11,8 @@ from harness.config.cells import Cell
 from harness.config.identity import hashed_fields, run_id
 from harness.config.levels import sizes_of
 from harness.config.loaded import LoadedExperiment, LoadedSweep
-from harness.config.located import Steps
 from harness.config.methods import QUILTING, has_network
+from harness.config.places import FieldPath
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.transfer import Transfer
 from harness.config.transfer_parts import PyramidLevel
@@ -69,7 +69,7 @@ class Inspection:
         loaded: the experiment or sweep.
         cell: the cell.
         memory: shared by the cells of a file, so that 20 cells read a photograph once.
-        progress: told how far a download of weights is.
+        on_bytes: told how far a download of weights is.
 
     Attributes:
         transfer: the cell's, resolved.
@@ -83,7 +83,7 @@ class Inspection:
     """
 
     def __init__(
-        self, loaded: LoadedExperiment | LoadedSweep, cell: Cell, memory: Memory, progress: OnBytes | None = None
+        self, loaded: LoadedExperiment | LoadedSweep, cell: Cell, memory: Memory, on_bytes: OnBytes | None = None
     ) -> None:
         self.transfer = cell.transfer
         self.names = dict(image_slots(cell.transfer))
@@ -98,7 +98,7 @@ class Inspection:
         self._resolve_size()
         self._check_shapes_of_masks()
         self._check_segmentations()
-        self.weights = self._identify_weights(progress) if self._has_network else None
+        self.weights = self._identify_weights(on_bytes) if self._has_network else None
         self._raise_faults()
         self.size = self._check_sizes()
         self._raise_faults()
@@ -130,7 +130,7 @@ class Inspection:
             found["weights"] = {"name": "weights", "sha256": self.weights.sha256, "network": self.weights.network}
         return found
 
-    def _attempt(self, field: str | Steps, read: Callable[[*Given], Found], *given: *Given) -> Found | None:
+    def _attempt(self, field: str | FieldPath, read: Callable[[*Given], Found], *given: *Given) -> Found | None:
         """What ``read`` gives, or None and a fault at the field."""
         key = (read, repr(given))
         if key not in self._memory:
@@ -185,10 +185,10 @@ class Inspection:
         if len(self._faults) == num_before:
             self._attempt("segmentation", check_regions, one, other, shape, style_shape)
 
-    def _identify_weights(self, progress: OnBytes | None) -> Identified | None:
+    def _identify_weights(self, on_bytes: OnBytes | None) -> Identified | None:
         """The network, which must have every layer that is compared."""
         source = weights_source(self.transfer)
-        weights = self._attempt("weights", identify, source, progress)
+        weights = self._attempt("weights", identify, source, on_bytes)
         if weights is None:
             return None
         require = require_named_layers if isinstance(source, NamedNetwork) else require_layers

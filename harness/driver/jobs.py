@@ -102,13 +102,13 @@ class JobMaker:
     Args:
         loaded: the experiment or sweep.
         out: the folder of all experiments' folders.
-        progress: told how far a download of weights is.
+        on_bytes: told how far a download of weights is.
     """
 
-    def __init__(self, loaded: LoadedExperiment | LoadedSweep, out: Path, progress: OnBytes | None = None) -> None:
+    def __init__(self, loaded: LoadedExperiment | LoadedSweep, out: Path, on_bytes: OnBytes | None = None) -> None:
         self.loaded = loaded
         self.out = out
-        self.progress = progress
+        self.on_bytes = on_bytes
         self._memory: Memory = {}
 
     def make(self, cell: Cell, part: Part = "grid") -> Job:
@@ -117,7 +117,7 @@ class JobMaker:
         Raises:
             ConfigError: with everything that is wrong with it, each at its line.
         """
-        found, loaded = Inspection(self.loaded, cell, self._memory, self.progress), self.loaded
+        found, loaded = Inspection(self.loaded, cell, self._memory, self.on_bytes), self.loaded
         own_id, folder = found.run_id, self.out / loaded.name
         if part == "again":
             own_id, folder = own_id + AGAIN, folder / REPEATS
@@ -136,7 +136,7 @@ class JobMaker:
         return Job(cell, row, *found.size, part)
 
 
-def make_jobs(loaded: LoadedExperiment, out: Path, progress: OnBytes | None = None) -> list[Job]:
+def make_jobs(loaded: LoadedExperiment, out: Path, on_bytes: OnBytes | None = None) -> list[Job]:
     """Find and hash every cell's images and weights: the grid's, then those that the claims' spread needs.
 
     Raises:
@@ -144,7 +144,7 @@ def make_jobs(loaded: LoadedExperiment, out: Path, progress: OnBytes | None = No
     """
     faults: list[Fault] = []
     jobs: list[Job] = []
-    maker = JobMaker(loaded, out, progress)
+    maker = JobMaker(loaded, out, on_bytes)
     parts: list[tuple[Part, Sequence[Cell]]] = [
         ("grid", loaded.cells), ("repeat", loaded.repeats), ("again", loaded.again)
     ]  # fmt: skip

@@ -58,7 +58,7 @@ class Interrupt:
         self.requested = True
 
 
-@dataclass
+@dataclass(eq=False)
 class Driver:
     """One study's loop.
 
@@ -79,14 +79,16 @@ class Driver:
     settings: Settings
     observer: Observer
     interrupt: Interrupt = field(default_factory=Interrupt)
-    _waiting: list[Job] = field(default_factory=list, init=False)
-    _running: dict[int, list[Job]] = field(default_factory=dict, init=False)
-    _held: dict[int, set[str]] = field(default_factory=dict, init=False)
-    _trials: dict[str, list[Asked]] = field(default_factory=dict, init=False)
-    _more_records: dict[str, list[dict[str, Any]]] = field(default_factory=dict, init=False)
-    _folders: dict[str, RunFolder] = field(default_factory=dict, init=False)
-    _losses: dict[str, tuple[int, int]] = field(default_factory=dict, init=False)
-    _limits: dict[tuple[Hashable, str], int] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._waiting: list[Job] = []
+        self._running: dict[int, list[Job]] = {}
+        self._held: dict[int, set[str]] = {}
+        self._trials: dict[str, list[Asked]] = {}
+        self._more_records: dict[str, list[dict[str, Any]]] = {}
+        self._folders: dict[str, RunFolder] = {}
+        self._losses: dict[str, tuple[int, int]] = {}
+        self._limits: dict[tuple[Hashable, str], int] = {}
 
     def run(self, extra: Sequence[Job] = ()) -> None:
         """Carry out the study until nothing is left.

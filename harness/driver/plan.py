@@ -48,7 +48,7 @@ class Plan:
         return [job for job in self.jobs if job.part == "grid"]
 
 
-def make_plan(request: Request, loaded: LoadedExperiment, progress: OnBytes | None = None) -> Plan:
+def make_plan(request: Request, loaded: LoadedExperiment, on_bytes: OnBytes | None = None) -> Plan:
     """Decide what has to be computed; nothing is written.
 
     Raises:
@@ -56,7 +56,7 @@ def make_plan(request: Request, loaded: LoadedExperiment, progress: OnBytes | No
         UsageError: the experiment's folder belongs to another file.
     """
     ExperimentFolder(loaded, request.out).check_owner()
-    jobs = make_jobs(loaded, request.out, progress)
+    jobs = make_jobs(loaded, request.out, on_bytes)
     done: list[Job] = []
     failed: list[Job] = []
     left: list[Job] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.config.given import Spec
 from harness.config.loaded import LoadedExperiment, LoadedSweep
-from harness.config.loading import load_experiment, load_sweep
+from harness.config.reading import load_experiment, load_sweep
 from harness.images.library import fault_of_image
 
 

@@ -79,10 +79,10 @@ def plan_sweep(request: Request, loaded: LoadedSweep, telling: Telling) -> Sweep
     """
     folder = ExperimentFolder(loaded, request.out)
     folder.check_owner()
-    with telling.fetching() as progress:
-        maker = JobMaker(loaded, request.out, progress)
+    with telling.fetching() as on_bytes:
+        maker = JobMaker(loaded, request.out, on_bytes)
         examples = [maker.make(cell) for cell in example_cells(loaded)]
-        _fetch_for_objectives(loaded, progress)
+        _fetch_for_objectives(loaded, on_bytes)
     return SweepPlan(loaded, folder, maker, examples, name_of_study(loaded, examples[0]))
 
 
@@ -122,7 +122,7 @@ def run_sweep(request: Request, plan: SweepPlan, telling: Telling) -> SweepRun:
     return SweepRun(conclusion, _num_failed(session) + counts.open + counts.left)
 
 
-def _fetch_for_objectives(loaded: LoadedSweep, progress: OnBytes | None) -> None:
+def _fetch_for_objectives(loaded: LoadedSweep, on_bytes: OnBytes | None) -> None:
     """Fetch what an objective is measured on.
 
     Raises:
@@ -130,7 +130,7 @@ def _fetch_for_objectives(loaded: LoadedSweep, progress: OnBytes | None) -> None
     """
     if needing := [name for name in loaded.sweep.objectives if name in ON_VGG16]:
         try:
-            fetch_vgg16(progress)
+            fetch_vgg16(on_bytes)
         except HarnessError as error:
             others = [name for name in COMPARABLE if name not in ON_VGG16]
             raise type(error)(

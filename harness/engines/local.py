@@ -18,7 +18,7 @@ from harness.engines.contract import End, Ended, Event, Task
 from harness.engines.devices import DeviceSpec
 from harness.engines.process import WorkerProcess, describe_exit, keep_worker, take_worker
 from harness.engines.worker import RESTED
-from harness.runs.store import write_atomically
+from harness.runs.store import write_durably
 
 STOP_S = 60.0
 """How long busy workers may take to checkpoint when the engine is closed."""
@@ -195,7 +195,7 @@ class LocalEngine:
         stamp = time.strftime("%Y%m%dT%H%M%S")
         path = self.log_folder / f"{place.name.replace(':', '_')}-{stamp}-{place.process.process.pid}.log"
         self.log_folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, log)
+        write_durably(path, log)
         return path
 
 

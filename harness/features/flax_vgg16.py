@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.errors import WeightsError
+from harness.features.inputs import IMAGENET_DEVIATION, IMAGENET_MEAN
 from harness.features.sdist import Sdist
 
 _BLOCKS = (2, 2, 3, 3, 3)
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,12 @@ class Identified:
     sha256: str
 
 
-def identify(source: NetworkSource, progress: OnBytes | None = None) -> Identified:
+def identify(source: NetworkSource, on_bytes: OnBytes | None = None) -> Identified:
     """Hash and layers of a source's network, downloaded where it must be.
 
     Args:
         source: where the weights come from.
-        progress: handed on to ``harness.downloads.download``.
+        on_bytes: handed on to ``harness.downloads.download``.
 
     Raises:
         WeightsError: the weights cannot be found, read or used.
@@ -61,7 +61,7 @@ def identify(source: NetworkSource, progress: OnBytes | None = None) -> Identifi
 
         made = plugin_network(source.name)
         return Identified(made.sha256, made.layers, made.plugin.sha256 if made.plugin else made.sha256)
-    local = fetch(source, progress)
+    local = fetch(source, on_bytes)
     if source == "embedded" and (packaged := _of_the_package(local)):
         return packaged
     network_input = network_input_of(source, local.sha256)

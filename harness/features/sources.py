@@ -109,14 +109,14 @@ def network_input_of(source: WeightsSource, sha256: str) -> NetworkInput | None:
     return next((kind for known, kind in KNOWN_INPUTS.items() if sha256.startswith(known)), None)
 
 
-def fetch(source: WeightsSource, progress: OnBytes | None = None) -> LocalWeights:
+def fetch(source: WeightsSource, on_bytes: OnBytes | None = None) -> LocalWeights:
     """Find a source's file, downloading it into the cache where it is not there yet.
 
     A cached download is hashed again at every use: a damaged one is downloaded again.
 
     Args:
         source: where the weights come from.
-        progress: called with the bytes so far and in all, see ``harness.downloads.download``.
+        on_bytes: called with the bytes so far and in all, see ``harness.downloads.download``.
 
     Raises:
         WeightsError: the file is missing, a folder, empty or unreadable; a URL or hash that cannot be one.
@@ -127,13 +127,13 @@ def fetch(source: WeightsSource, progress: OnBytes | None = None) -> LocalWeight
     if isinstance(source, WeightsURL):
         expected = _checked_hash(source)
         suffix = Path(urlsplit(source.url).path).suffix
-        return _cached(source, source.url, expected, f"{expected}{suffix}", progress)
+        return _cached(source, source.url, expected, f"{expected}{suffix}", on_bytes)
     if source == "vgg16":
-        return LocalWeights(fetch_vgg16(progress), VGG16_SHA256)
+        return LocalWeights(fetch_vgg16(on_bytes), VGG16_SHA256)
     if source == "torchvision":
-        return _cached(source, None, TORCHVISION_SHA256, f"vgg19-{TORCHVISION_SHA256}.pth", progress)
+        return _cached(source, None, TORCHVISION_SHA256, f"vgg19-{TORCHVISION_SHA256}.pth", on_bytes)
     if source == "caffe":
-        return _cached(source, CAFFE_URL, CAFFE_SHA256, f"vgg19-{CAFFE_SHA256}.pth", progress)
+        return _cached(source, CAFFE_URL, CAFFE_SHA256, f"vgg19-{CAFFE_SHA256}.pth", on_bytes)
     if source == "embedded":
         if not EMBEDDED.is_file():
             raise WeightsError(
@@ -191,7 +191,7 @@ def _torch_hub_folder() -> Path:
     return with_home(path, what, WeightsError) / "hub" / "checkpoints"
 
 
-def _cached(source: WeightsSource, url: str | None, expected: str, name: str, progress: OnBytes | None) -> LocalWeights:
+def _cached(source: WeightsSource, url: str | None, expected: str, name: str, on_bytes: OnBytes | None) -> LocalWeights:
     """A download from the cache (ours or torch's), or fetched now; its hash begins with ``expected``."""
     destination = cache_folder() / "weights" / name
     for path in (destination, _torch_hub_folder() / name):
@@ -202,7 +202,7 @@ def _cached(source: WeightsSource, url: str | None, expected: str, name: str, pr
 
         url = str(VGG19_Weights.IMAGENET1K_V1.url)
     try:
-        download(url, expected, destination, progress)
+        download(url, expected, destination, on_bytes)
     except DownloadError as error:
         raise DownloadError(
             f"{_capital(describe(source))} could not be downloaded. {error} Run `harness fetch weights` where there is "

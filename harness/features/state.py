@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import WeightsError
-from harness.features.flax_vgg16 import IMAGENET_DEVIATION, IMAGENET_MEAN
+from harness.features.inputs import CAFFE_MEAN, IMAGENET_DEVIATION, IMAGENET_MEAN
 from harness.features.sources import NetworkInput
 from harness.features.vgg import LAYERS, NETWORKS, VGG16, VGG19, layers_of
 
@@ -57,7 +57,7 @@ def input_convolution(network_input: NetworkInput) -> tuple[Tensor, Tensor]:
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
         return torch.diag(1 / std)[:, :, None, None], -mean / std
     weight = 255 * torch.eye(3).flip(0)
-    return weight[:, :, None, None].contiguous(), -torch.tensor([103.939, 116.779, 123.68])
+    return weight[:, :, None, None].contiguous(), -torch.tensor(CAFFE_MEAN)
 
 
 def vgg_state(tensors: Mapping[str, Tensor], network_input: NetworkInput | None, what: str) -> dict[str, Tensor]:

@@ -56,19 +56,19 @@ class LoadedWeights:
         return network_hash(self.state, self.normalised)
 
 
-def load_state(source: WeightsSource, progress: OnBytes | None = None) -> LoadedWeights:
+def load_state(source: WeightsSource, on_bytes: OnBytes | None = None) -> LoadedWeights:
     """The weights of a source, downloaded where they must be.
 
     Args:
         source: ``embedded``, ``torchvision``, ``caffe``, a ``WeightsFile`` or a ``WeightsURL``. Their ``input`` may be
             left out for a file with a known hash or with its own ``input.weight``.
-        progress: handed on to ``harness.downloads.download``.
+        on_bytes: handed on to ``harness.downloads.download``.
 
     Raises:
         WeightsError: the weights cannot be found, read or used.
         DownloadError: they could not be downloaded, or have another hash.
     """
-    return load_local(source, fetch(source, progress))
+    return load_local(source, fetch(source, on_bytes))
 
 
 def load_local(source: WeightsSource, local: LocalWeights) -> LoadedWeights:

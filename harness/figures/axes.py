@@ -16,6 +16,9 @@ from harness.figures.text import font
 Scale = Literal["log", "linear", "whole"]
 """``whole``: linear, of whole numbers."""
 
+SOFT_INK = "#6e6e6e"
+"""Of what is beside the data: a sentence in their place, a line from a point to its picture."""
+
 FEW_DECADES, MANY_DECADES = 0.6, 3
 """Below the first the ticks are evenly spaced numbers; from the second on only powers of ten are named."""
 
@@ -62,7 +65,7 @@ def say_instead(axes: Axes, text: str, size_px: float) -> None:
         transform=axes.transAxes,
         ha="center",
         va="center",
-        color="#5f5f5f",
+        color=SOFT_INK,
         fontproperties=font(size_px),
     )
 

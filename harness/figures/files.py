@@ -19,7 +19,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from harness.figures.text import DPI
-from harness.runs.store import write_atomically
+from harness.runs.store import write_durably
 
 _LOCK = threading.RLock()
 
@@ -68,5 +68,5 @@ def save(figure: Figure, path_png: Path, path_pdf: Path, before_pdf: Callable[[]
     FigureCanvasPdf(figure).print_figure(
         pdf, format="pdf", dpi=DPI, metadata={"CreationDate": None, "Creator": None, "Producer": None}
     )
-    write_atomically(Path(path_png), png.getvalue())
-    write_atomically(Path(path_pdf), pdf.getvalue())
+    write_durably(Path(path_png), png.getvalue())
+    write_durably(Path(path_pdf), pdf.getvalue())

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 
 from harness.errors import ImageError
 from harness.figures.arrange import size_within
-from harness.figures.axes import say_instead, scale_for, set_scale
+from harness.figures.axes import SOFT_INK, say_instead, scale_for, set_scale
 from harness.figures.curves import PALETTE
 from harness.figures.experiment import shared_sources
 from harness.figures.files import both, figure_style
@@ -54,7 +54,7 @@ INSET_PX = 10
 CLEAR_PX = 44
 """From the points to the pictures, and to the plot's other two sides."""
 
-FRONT, BEATEN, LEADER = PALETTE[0], "#9a9a9a", "#6e6e6e"
+FRONT, BEATEN, LEADER = PALETTE[0], "#9a9a9a", SOFT_INK
 CAPTION_PX = 138
 """Width of a caption: a little more than the smallest picture's."""
 

@@ -3,7 +3,7 @@
     files     read_image(path) -> (H, W, 3) float32 sRGB in [0, 1]; write_png(path, image); png_bytes(image);
               image_hash(path) -> 64 hex digits; MAX_PIXELS
     library   find_image(name_or_path, relative_to=None) -> Path; list_images() -> tuple[NamedImage, …];
-              image_file(named) -> Path; fetch_images(names=None, progress=None) -> [Path]
+              image_file(named) -> Path; fetch_images(names=None, on_bytes=None) -> [Path]
     catalogue NamedImage (name, kind, title, author, year, licence, …); PHOTOGRAPHS, TEXTURES, DRAWN, MASKS, PAPER
     resize    (torch) resize(image, height, width); fit_longer_side(height, width, size_px);
               fit_area(height, width, area_px, scale); to_tensor(array); to_array(tensor)

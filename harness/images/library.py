@@ -73,13 +73,13 @@ def find_image(name_or_path: str | Path, relative_to: str | Path | None = None) 
 
 
 def fetch_images(
-    names: Iterable[str] | None = None, progress: Callable[[NamedImage, int, int | None], None] | None = None
+    names: Iterable[str] | None = None, on_bytes: Callable[[NamedImage, int, int | None], None] | None = None
 ) -> list[Path]:
     """Download the paper's images into the cache; those that are there with the right hash are left alone.
 
     Args:
         names: which; all of the paper's when left out.
-        progress: called with the image, its bytes so far and its bytes in all (None when not known).
+        on_bytes: called with the image, its bytes so far and its bytes in all (None when not known).
 
     Returns:
         Their files, in the order of ``names``.
@@ -93,13 +93,13 @@ def fetch_images(
     for name in wanted:
         if name not in paper:
             raise ImageError(f"{name} is not an image to download. Allowed are {', '.join(paper)}.")
-    return [_fetch(paper[name], progress) for name in wanted]
+    return [_fetch(paper[name], on_bytes) for name in wanted]
 
 
-def _fetch(image: NamedImage, progress: Callable[[NamedImage, int, int | None], None] | None) -> Path:
+def _fetch(image: NamedImage, on_bytes: Callable[[NamedImage, int, int | None], None] | None) -> Path:
     def told(num_bytes: int, total: int | None) -> None:
-        if progress:
-            progress(image, num_bytes, total)
+        if on_bytes:
+            on_bytes(image, num_bytes, total)
 
     return download(image.source, image.sha256, image_file(image), told)
 

@@ -153,7 +153,11 @@ class Run:
         return Iterates(self.folder.iterates())
 
     def history(self) -> list[dict[str, float]]:
-        """The losses, a mapping per evaluation: ``evaluation``, ``seconds``, ``total``, ``content``, ``style``…"""
+        """The losses, a mapping per evaluation: ``evaluation``, ``seconds``, ``total``, ``content``, ``style``…
+
+        Raises:
+            StorageError: history.csv is damaged.
+        """
         return self.folder.history()
 
     @cached_property

@@ -21,7 +21,7 @@ NUM_LINES_OF_SPEED = 20
 """Over so many evaluations the present speed is taken."""
 
 
-class Stage(enum.Enum):
+class Condition(enum.Enum):
     """What a run is about right now; the value is what a legend says."""
 
     DONE = "done"
@@ -33,7 +33,7 @@ class Stage(enum.Enum):
     DAMAGED = "unreadable"
 
 
-ENDED = (Stage.DONE, Stage.FAILED, Stage.PRUNED, Stage.DAMAGED)
+ENDED = (Condition.DONE, Condition.FAILED, Condition.PRUNED, Condition.DAMAGED)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Standing:
 
     Attributes:
         run: the run.
-        stage: what it is about.
+        condition: what it is about right now.
         why: the reason of a failure or of an early end; empty otherwise.
         num_evaluations: loss evaluations behind it.
         steps: all it is to do, over all sizes and stages.
@@ -53,7 +53,7 @@ class Standing:
     """
 
     run: Run
-    stage: Stage
+    condition: Condition
     why: str
     num_evaluations: int
     steps: int
@@ -74,21 +74,21 @@ def standing(run: Run) -> Standing:
     num_evaluations, used_s = lines[-1] if lines else (0, 0.0)
     first = lines[-NUM_LINES_OF_SPEED:][0] if lines else (0, 0.0)
     speed_s = (used_s - first[1]) / (num_evaluations - first[0]) if num_evaluations > first[0] else None
-    stage, why = _stage(run)
-    batch = 1 if stage is Stage.DAMAGED or not run.manifest else run.manifest.provenance.get("batch", 1)
-    return Standing(run, stage, why, num_evaluations, run.num_evaluations, used_s, batch, age_s, speed_s)
+    condition, why = _condition(run)
+    batch = 1 if condition is Condition.DAMAGED or not run.manifest else run.manifest.provenance.get("batch", 1)
+    return Standing(run, condition, why, num_evaluations, run.num_evaluations, used_s, batch, age_s, speed_s)
 
 
-def _stage(run: Run) -> tuple[Stage, str]:
+def _condition(run: Run) -> tuple[Condition, str]:
     try:
         status, why = run.status, run.reason
     except StorageError as error:
-        return Stage.DAMAGED, str(error)
+        return Condition.DAMAGED, str(error)
     if status in (Status.DONE, Status.FAILED, Status.PRUNED):
-        return Stage[status.name], why
+        return Condition[status.name], why
     if run.is_in_use():
-        return Stage.RUNNING, ""
-    return (Stage.INTERRUPTED if status is Status.RUNNING else Stage.WAITING), ""
+        return Condition.RUNNING, ""
+    return (Condition.INTERRUPTED if status is Status.RUNNING else Condition.WAITING), ""
 
 
 def last_lines(path: Path) -> tuple[list[tuple[int, float]], float | None]:
@@ -141,12 +141,12 @@ class Overall:
     @property
     def is_ended(self) -> bool:
         """Whether there is nothing left to compute."""
-        return len(self.grid) >= self.num_planned and all(standing.stage in ENDED for standing in self.standings)
+        return len(self.grid) >= self.num_planned and all(standing.condition in ENDED for standing in self.standings)
 
     @property
     def num_failed(self) -> int:
         """Runs that failed or cannot be read."""
-        return sum(standing.stage in (Stage.FAILED, Stage.DAMAGED) for standing in self.standings)
+        return sum(standing.condition in (Condition.FAILED, Condition.DAMAGED) for standing in self.standings)
 
     @property
     def used_s(self) -> float:
@@ -156,13 +156,13 @@ class Overall:
     @property
     def left_s(self) -> float | None:
         """Seconds left if what is being computed now goes on as fast and the others follow at that rate."""
-        running = [s for s in self.standings if s.stage is Stage.RUNNING and s.speed_s]
+        running = [s for s in self.standings if s.condition is Condition.RUNNING and s.speed_s]
         if not running:
             return None
         rate_per_s = sum(1 / standing.speed_s for standing in running if standing.speed_s)
         num_unbegun = self.num_planned - len(self.grid)
         steps = [s.steps for s in self.grid] or [0]
-        open_ = [s.steps - s.num_evaluations for s in self.standings if s.stage not in ENDED]
+        open_ = [s.steps - s.num_evaluations for s in self.standings if s.condition not in ENDED]
         by_rate_s = (sum(open_) + num_unbegun * sum(steps) / len(steps)) / rate_per_s
         return max([by_rate_s, *(standing.left_s or 0.0 for standing in running)])
 
@@ -174,5 +174,6 @@ def overall(results: Results) -> Overall:
 
 def counted(standings: Iterable[Standing]) -> str:
     """``2 done, 1 failed``."""
-    counts = Counter(standing.stage for standing in standings)
-    return ", ".join(f"{counts[stage]} {stage.value}" for stage in Stage if counts[stage]) or "none yet"
+    counts = Counter(standing.condition for standing in standings)
+    told = [f"{counts[condition]} {condition.value}" for condition in Condition if counts[condition]]
+    return ", ".join(told) or "none yet"

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import torch
 from torch import Tensor
-from typing_extensions import Buffer
 
-from harness.runs.store import RunFolder, write_atomically
+from harness.runs.store import RunFolder, write_durably
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
 
 SCHEMA = "1"
 _DTYPES = {
@@ -51,7 +53,7 @@ def save_checkpoint(folder: RunFolder, checkpoint: Checkpoint) -> None:
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.optimizer.items()}
     metadata = {"schema": SCHEMA} | {name: str(int(getattr(checkpoint, name))) for name in _NUMBERS}
-    write_atomically(folder.checkpoint_path, _safetensors(tensors, metadata))
+    write_durably(folder.checkpoint_path, _safetensors(tensors, metadata))
 
 
 def _safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Iterator[Buffer]:

@@ -23,11 +23,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import yaml
 from pydantic import ValidationError
-from typing_extensions import Buffer
 
 from harness.config.sentences import problems
 from harness.config.transfer import Transfer
@@ -35,6 +34,9 @@ from harness.config.values import WRITTEN
 from harness.errors import StorageError
 from harness.files import write_whole
 from harness.runs.history import HistoryReader, csv_text
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
 
 SCHEMA = 5
 """Version of the manifest; one of another version is not read while the harness's own is 0.x."""
@@ -122,7 +124,7 @@ class Manifest:
         return cls(**data)
 
 
-def write_atomically(path: Path, content: bytes | str | Iterable[Buffer]) -> None:
+def write_durably(path: Path, content: bytes | str | Iterable[Buffer]) -> None:
     """Write a file whole, and onto the disk; on an error the old file stays as it was.
 
     Args:
@@ -194,7 +196,7 @@ class RunFolder:
                 f"{self.path} could not be made ({error.strerror}); choose another folder with --out."
             ) from error
         if not (self.path / "transfer.yaml").exists():
-            write_atomically(self.path / "transfer.yaml", yaml.safe_dump(transfer.plain(), sort_keys=False))
+            write_durably(self.path / "transfer.yaml", yaml.safe_dump(transfer.plain(), sort_keys=False))
         if not (self.path / "manifest.json").exists():
             self.write_manifest(manifest)
 
@@ -233,7 +235,7 @@ class RunFolder:
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest."""
-        write_atomically(self.path / "manifest.json", manifest.to_json())
+        write_durably(self.path / "manifest.json", manifest.to_json())
 
     def append_history(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Append lines to history.csv, with a header when it is new; NaN (not measured) is left blank."""
@@ -258,13 +260,17 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
     def history(self) -> list[dict[str, float]]:
-        """All whole lines of history.csv; blank fields are NaN, ``evaluation`` an int."""
+        """All whole lines of history.csv; blank fields are NaN, ``evaluation`` an int.
+
+        Raises:
+            StorageError: a line is damaged.
+        """
         return HistoryReader(self.history_path).new_rows()
 
     def roll_back(self, evaluation: int) -> None:
         """Forget everything after an evaluation: history lines (a torn last one too) and iterates."""
         kept = [row for row in self.history() if row["evaluation"] <= evaluation]
-        write_atomically(self.history_path, csv_text(kept, header=True))
+        write_durably(self.history_path, csv_text(kept, header=True))
         for number, path in self.iterates().items():
             if number > evaluation:
                 path.unlink()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.config.claims import COMPARABLE
-from harness.runs.store import write_atomically
+from harness.runs.store import write_durably
 from harness.tracking.mode import import_wandb, sync_command, wandb_folder
 from harness.tracking.records import EVALUATION, ITERATE, NUM_NAME_CHARACTERS, SECONDS
 from harness.tracking.summary import RUNS
@@ -133,7 +133,7 @@ def save_workspace(project: str, experiment: str, varied: Sequence[str], directo
     workspace.save()
     path.parent.mkdir(parents=True, exist_ok=True)
     told = {"entity": entity, "project": project, "name": workspace._internal_name, "id": workspace._internal_id}
-    write_atomically(path, json.dumps(told) + "\n")
+    write_durably(path, json.dumps(told) + "\n")
     return str(workspace.url)
 
 

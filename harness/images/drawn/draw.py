@@ -7,7 +7,6 @@ its replacements (zlib-ng) pack the same pixels into different bytes.
 from __future__ import annotations
 
 import argparse
-import os
 import struct
 import sys
 import zlib
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness.files import write_whole
 from harness.images.drawn import colour_fields, dots, ink, mosaic, regions, shards, strokes, waves
 
 PICTURES: dict[str, Callable[[], NDArray[np.uint8]]] = {
@@ -80,9 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
             num_different += 1
             print(f"{name}: differs from {path}; draw it again without --check")
         else:
-            temporary = path.with_name(f".{path.name}.part")
-            temporary.write_bytes(encode(picture))
-            os.replace(temporary, path)
+            write_whole(path, encode(picture))
             print(f"{name}: drawn, {path.stat().st_size} bytes")
     return 1 if num_different else 0
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from harness.errors import Fault
 
-Steps = tuple[str, ...]
+FieldPath = tuple[str, ...]
 """The way to a field from the root of the document; items of lists count from "0"."""
 
 
@@ -21,7 +21,7 @@ class Located:
     """
 
     document: str
-    places: dict[Steps, str] = field(default_factory=dict)
+    places: dict[FieldPath, str] = field(default_factory=dict)
 
     def where(self, path: str | Sequence[str]) -> str:
         """The place of a field, or of its nearest ancestor that was written anywhere.
@@ -29,34 +29,34 @@ class Located:
         Args:
             path: dotted (``transfer.alpha``, ``axes.alpha.2``) or as a sequence (for keys that have dots themselves).
         """
-        steps = tuple(path.split(".")) if isinstance(path, str) else tuple(path)
+        names = tuple(path.split(".")) if isinstance(path, str) else tuple(path)
         if isinstance(path, str):
             dotted = {".".join(known): place for known, place in self.places.items()}
-            while steps and ".".join(steps) not in dotted:
-                steps = steps[:-1]
-            return dotted.get(".".join(steps), self.document)
-        while steps and steps not in self.places:
-            steps = steps[:-1]
-        return self.places.get(steps, self.document)
+            while names and ".".join(names) not in dotted:
+                names = names[:-1]
+            return dotted.get(".".join(names), self.document)
+        while names and names not in self.places:
+            names = names[:-1]
+        return self.places.get(names, self.document)
 
     def fault(self, path: str | Sequence[str], message: str) -> Fault:
         """A fault at a field; an item of a list is named by its list, for the sentence shows the item."""
-        steps = path.split(".") if isinstance(path, str) else list(path)
-        named = steps[:2] + steps[3:] if steps[:1] == ["axes"] else steps
+        names = path.split(".") if isinstance(path, str) else list(path)
+        named = names[:2] + names[3:] if names[:1] == ["axes"] else names
         while named and named[-1].isdecimal():
             named = named[:-1]
         return Fault(self.where(path), ".".join(named), message)
 
-    def replace(self, path: Steps, place: str) -> None:
+    def replace(self, path: FieldPath, place: str) -> None:
         """A field was written anew: it and everything inside it now stand at ``place``."""
         self.remove(path)
         self.places[path] = place
 
-    def remove(self, path: Steps) -> None:
+    def remove(self, path: FieldPath) -> None:
         """A field was taken away, with everything inside it."""
         self.places = {known: place for known, place in self.places.items() if known[: len(path)] != path}
 
-    def adopt(self, path: Steps, source: Steps, places: Mapping[Steps, str]) -> None:
+    def adopt(self, path: FieldPath, source: FieldPath, places: Mapping[FieldPath, str]) -> None:
         """A field was replaced by what stands at ``source`` in the same document (a profile does that)."""
         self.remove(path)
         for known, place in places.items():
