@@ -89,6 +89,11 @@ def _run(request: Request, is_dry: bool) -> int:
     from harness.driver.request import load_asked
 
     loaded = load_asked(request)  # its faults are reported before anything heavy is imported
+    if not is_dry:
+        from harness.cli.unchanged import tell_unchanged
+
+        if tell_unchanged(request, loaded):
+            return 0
     from harness.cli.run import command_run
 
     return command_run(request, loaded, is_dry)

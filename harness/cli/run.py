@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
-
 from harness.cli.estimate import estimate
-from harness.cli.tables import duration, shown_label
+from harness.cli.measured import MeasuredRun, measured
+from harness.cli.tables import shown_label
 from harness.cli.telling import ConsoleTelling
 from harness.config.loaded import LoadedExperiment
 from harness.driver.carrying import local_devices
@@ -16,10 +14,8 @@ from harness.driver.experiment import plan_experiment, run_experiment
 from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job
 from harness.driver.request import Request
-from harness.measures.names import ON_VGG16
-from harness.runs.store import Metrics, Status
-
-COLUMNS = ("total", "content", "style", "ssim", "reference_content", "reference_style", "heldout_style", "seconds")
+from harness.driver.unchanged import write_stamp
+from harness.runs.store import Status
 
 
 def command_run(request: Request, loaded: LoadedExperiment, is_dry: bool) -> int:
@@ -42,6 +38,9 @@ def command_run(request: Request, loaded: LoadedExperiment, is_dry: bool) -> int
     done = run_experiment(request, loaded, plan, telling)
     if done.conclusion is not None:
         telling.concluded(done.conclusion)
+        if not done.num_unfinished:
+            folders = [job.row.folder for job in plan.jobs]
+            write_stamp(request, loaded, done.folder.path, folders, done.conclusion.drawn)
     else:
         for job in plan.jobs:
             telling.says(f"Picture: {job.folder.image_path}")
@@ -54,7 +53,7 @@ class RunTelling(ConsoleTelling):
 
     def computed(self, jobs: Sequence[Job]) -> None:
         """Print the table of what was measured, and what to do about what was not."""
-        _report(self.console, jobs)
+        self.console.print(*measured(_measured_run(job) for job in jobs))
         super().computed(jobs)
         for job in jobs:
             if job.status in (Status.WAITING, Status.RUNNING, Status.PRUNED):
@@ -64,28 +63,6 @@ class RunTelling(ConsoleTelling):
             self.says("Add --retry-failed to compute failed runs again.")
 
 
-def _report(console: Console, jobs: Sequence[Job]) -> None:
-    """The table of what was measured."""
-    grid = [job for job in jobs if job.part == "grid"]
-    manifests = [job.folder.manifest() for job in grid]
-    of_grid: list[Metrics] = [manifest.metrics if manifest else {} for manifest in manifests]
-    on_vgg16 = [name for name in ON_VGG16 if any(metrics.get(name) is not None for metrics in of_grid)]
-    columns = (*COLUMNS[:-1], *on_vgg16, COLUMNS[-1])
-    table = Table(box=None, pad_edge=False)
-    table.add_column("run")
-    for column in ("", *columns):
-        table.add_column(column, justify="right" if column else "left")
-    for metrics, job in zip(of_grid, grid, strict=True):
-        values = [_number(column, metrics.get(column)) for column in columns]
-        table.add_row(job.row.id, shown_label(job.cell.label), *values)
-    console.print(table)
-    others = len(jobs) - len(grid)
-    if others:
-        done = sum(job.status is Status.DONE for job in jobs if job.part != "grid")
-        console.print(f"and {done} of {others} repeats of these, for the claims' spread")
-
-
-def _number(column: str, value: float | None) -> str:
-    if value is None:
-        return "–"
-    return duration(value) if column == "seconds" else f"{value:.4g}"
+def _measured_run(job: Job) -> MeasuredRun:
+    manifest = job.folder.manifest()
+    return MeasuredRun(job.row.id, job.cell.label, job.part, job.status, manifest.metrics if manifest else {})

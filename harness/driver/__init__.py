@@ -9,6 +9,7 @@ jobs             cells as runs with ids
 inspection       a cell's images and weights found, hashed and checked, its pyramid resolved
 sizes            whether images fit the sizes that are asked for
 plan             what is done, and what is left
+unchanged        whether all that is asked for is done and stands as it was left
 capacity         memory, and how many rows fit a device
 estimate         what is left in memory, disk and time
 loop             ask, batch, compute, tell

@@ -29,5 +29,5 @@ ON_VGG16: tuple[str, ...] = (LPIPS, STYLE_SWD)
 """What ``Perceptual.measure`` returns: a run has it where ``weights: vgg16`` was on the machine, and not elsewhere."""
 
 METRICS: tuple[str, ...] = (*MEASURED, *ON_VGG16, EVALUATIONS, KEPT_EVALUATION, SECONDS)
-"""Every comparable number; the last three are counted by the run itself: ``kept_evaluation`` is the one whose picture was
-kept, where the loss of the final size was lowest."""
+"""Every comparable number; the last three are counted by the run itself. ``kept_evaluation`` is the one whose picture
+was kept: where the loss of the final size was lowest."""

@@ -1,0 +1,50 @@
+"""What ``harness run`` prints of an experiment's runs; nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from harness.cli.tables import MISSING, duration, shown, shown_label
+from harness.measures.names import ON_VGG16
+from harness.runs.store import Metrics, Status
+
+COLUMNS = ("total", "content", "style", "ssim", "reference_content", "reference_style", "heldout_style", "seconds")
+
+
+class MeasuredRun(NamedTuple):
+    """A run as the table has it: id, label, part of the experiment, and what its manifest says."""
+
+    id: str
+    label: Mapping[str, Any]
+    part: str
+    status: Status
+    metrics: Metrics
+
+
+def measured(runs: Iterable[MeasuredRun]) -> Iterator[RenderableType]:
+    """The table of what was measured of the grid, and a line on its repeats."""
+    all_runs = list(runs)
+    grid = [run for run in all_runs if run.part == "grid"]
+    on_vgg16 = [name for name in ON_VGG16 if any(run.metrics.get(name) is not None for run in grid)]
+    columns = (*COLUMNS[:-1], *on_vgg16, COLUMNS[-1])
+    table = Table(box=None, pad_edge=False)
+    table.add_column("run")
+    for column in ("", *columns):
+        table.add_column(column, justify="right" if column else "left")
+    for run in grid:
+        table.add_row(run.id, shown_label(run.label), *(_number(column, run.metrics.get(column)) for column in columns))
+    yield table
+    others = [run for run in all_runs if run.part != "grid"]
+    if others:
+        done = sum(run.status is Status.DONE for run in others)
+        yield f"and {done} of {len(others)} repeats of these, for the claims' spread"
+
+
+def _number(column: str, value: float | None) -> str:
+    if value is None:
+        return MISSING
+    return duration(value) if column == "seconds" else shown(float(value))
