@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from full_vgg import full_width
 from tiny_vgg import VGG16_LAYERS, photograph, tiny_state
 
 from harness.features.vgg import VGG, VGG16
@@ -174,8 +175,6 @@ def test_positions_are_all_kept_up_to_the_limit_and_that_many_beyond(monkeypatch
 
 
 def test_full_width_large_picture_goes_in_tiles() -> None:
-    from full_vgg import full_width
-
     network = VGG(full_width(VGG16))
     assert memory.choose_tile(network, STYLE, 512, 512) is None
     assert memory.choose_tile(network, STYLE, 2048, 2048) is not None

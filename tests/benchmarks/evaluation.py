@@ -23,11 +23,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from full_vgg import full_width
 from textbook import bare_convolutions, textbook_loss, textbook_step
 from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from full_vgg import full_width
 
 from harness.distillation.on_policy import objective_of
 from harness.features.normalise import normalised_state

@@ -1,7 +1,7 @@
 """A whole transfer at 2048 px, its passes in tiles and as a whole, each in a process of its own: peak memory and time.
 
-    python tests/benchmark_large_picture.py /tmp/large                    astronaut in strokes, 512, 1024, then 2048 px
-    python tests/benchmark_large_picture.py /tmp/large --size 1024 --steps 5
+    python tests/benchmarks/large_picture.py /tmp/large                    astronaut in strokes, 512, 1024, then 2048 px
+    python tests/benchmarks/large_picture.py /tmp/large --size 1024 --steps 5
 
 The peak is the process's own (VmHWM), everything included: Python, torch, network, targets, optimiser. Linux only.
 """

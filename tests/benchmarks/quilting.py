@@ -1,8 +1,8 @@
 """How long quilting takes on one core, and how much of the results is copied.
 
-    python tests/benchmark_quilting.py                      textures of 256 px to 512 px; below 10 s is asked
-    python tests/benchmark_quilting.py --transfer           a photograph of 256 px out of each texture
-    python tests/benchmark_quilting.py --folder /tmp/q      keep the pictures
+    python tests/benchmarks/quilting.py                      textures of 256 px to 512 px; below 10 s is asked
+    python tests/benchmarks/quilting.py --transfer           a photograph of 256 px out of each texture
+    python tests/benchmarks/quilting.py --folder /tmp/q      keep the pictures
 
 Columns: seconds in all, and a block; the share of 5 × 5 patches that the source has, all and those off the seams; the
 longest rectangle, at least 5 px thick, that the source has too, in pixels and in blocks.

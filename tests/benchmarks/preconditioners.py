@@ -1,7 +1,7 @@
 """How low the loss comes on a full-width VGG-16 at equal cost: sizes and initial inverse Hessians side by side.
 
-    python tests/benchmark_evaluations.py                                  astronaut and strokes, 192 px: about 20 min
-    python tests/benchmark_evaluations.py photo.jpg painting.jpg 192       others
+    python tests/benchmarks/preconditioners.py                            astronaut, strokes, 192 px: about 20 min
+    python tests/benchmarks/preconditioners.py photo.jpg painting.jpg 192 others
 
 Cost is counted in evaluations at the full size: one at half the size counts a quarter. Every line has α/β = 1e-2 in the
 default convention, σ = 0.02, backtracking, bounds of the painting, history 20, one thread.

@@ -1,7 +1,7 @@
 """What Lightning, logging and tracking cost on top of evaluations and optimiser: both measured side by side in one run.
 
-    python tests/benchmark_overhead.py                  the embedded network at 256 px
-    python tests/benchmark_overhead.py --full           a full-width VGG-19 (random weights: the arithmetic is the same)
+    python tests/benchmarks/overhead.py           the embedded network at 256 px
+    python tests/benchmarks/overhead.py --full    a full-width VGG-19 (random weights: the arithmetic is the same)
 
 A bare loop (network, objective, gradient, L-BFGS) and the whole run (Lightning, history, iterates, checkpoints, W&B
 offline) alternate; the medians over the repetitions are compared. On a noisy machine that difference is rough, so the

@@ -1,8 +1,8 @@
 """Peak memory and time of an evaluation, plain and in tiles, each in a process of its own; beside what the model says.
 
-    python tests/benchmark_memory.py                      the embedded network at 512, 1024 and 2048 px
-    python tests/benchmark_memory.py --sizes 512 --full   a full-width VGG-19 (random weights)
-    python tests/benchmark_memory.py --masks 8            a style in eight regions
+    python tests/benchmarks/memory.py                      the embedded network at 512, 1024 and 2048 px
+    python tests/benchmarks/memory.py --sizes 512 --full   a full-width VGG-19 (random weights)
+    python tests/benchmarks/memory.py --masks 8            a style in eight regions
 
 An evaluation's peak is the process's (VmHWM) minus what it held before (VmRSS): Python, torch, network, targets,
 images. Whole is the process's own peak, measuring the targets included. Linux only.
