@@ -54,8 +54,10 @@ def images_of(size_px: int) -> tuple[Tensor, Tensor]:
     return content, style
 
 
-def harness_step(network: VGG, content: Tensor, style: Tensor, start: Tensor) -> Callable[[], object]:
-    """One evaluation with its optimiser, as a run makes it, with the defaults of a run."""
+def harness_step(
+    network: VGG, content: Tensor, style: Tensor, start: Tensor
+) -> tuple[Callable[[], object], StyleTransfer]:
+    """One evaluation with its optimiser, as a run makes it, with the defaults of a run; and the module it is of."""
     low, high = style.amin((1, 2))[None, :, None, None], style.amax((1, 2))[None, :, None, None]
     module = StyleTransfer(
         start[None],
@@ -69,7 +71,7 @@ def harness_step(network: VGG, content: Tensor, style: Tensor, start: Tensor) ->
         module.take_records()
         return module.optimizer.step(module.evaluate_active)
 
-    return step
+    return step, module
 
 
 def steps_of(kind: str, network: VGG, size_px: int) -> Callable[[], object]:
@@ -79,7 +81,7 @@ def steps_of(kind: str, network: VGG, size_px: int) -> Callable[[], object]:
         return bare_convolutions(network, *content.shape[1:])
     start = noise(*content.shape[1:], 0.02, "white", torch.Generator().manual_seed(0))
     if kind == "harness":
-        return harness_step(network, content, style, start)
+        return harness_step(network, content, style, start)[0]
     return textbook_step(textbook_loss(network, content, style, ALPHA), start)[0]
 
 

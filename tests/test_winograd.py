@@ -1,0 +1,166 @@
+"""Winograd's convolutions against torch's and against sums written out, and the network's passes against autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.features import passes, winograd
+from harness.features.vgg import VGG, VGG16, Padding, Pooling, block_of, layers_of, layers_until
+
+WIDTHS = {1: 16, 2: 16, 3: 24, 4: 24, 5: 16}
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def convolved(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    out = torch.full((*x.shape[:2], len(bias)), torch.nan, dtype=x.dtype)
+    winograd.convolve(x, winograd.transformed_weights(weight), bias, out)
+    return out
+
+
+def gradient_of(g: Tensor, activated: Tensor, weight: Tensor) -> Tensor:
+    out = torch.full((*g.shape[:2], weight.shape[1]), torch.nan, dtype=g.dtype)
+    winograd.input_gradient(g, activated, winograd.transformed_weights(weight), out)
+    return out
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 5), st.integers(1, 5), st.integers(0, 3))
+def test_it_is_the_convolution_and_its_gradient(height, width, num_in, num_out, seed) -> None:
+    x, weight = normal(height, width, num_in, seed=seed), normal(num_out, num_in, 3, 3, seed=seed + 10)
+    bias, g = normal(num_out, seed=seed + 20), normal(height, width, num_out, seed=seed + 30)
+    image = x.permute(2, 0, 1)[None].requires_grad_()
+    expected = functional.conv2d(image, weight, bias, padding=1).relu()
+    (expected_gradient,) = torch.autograd.grad(expected, image, g.permute(2, 0, 1)[None])
+    found = convolved(x, weight, bias)
+    torch.testing.assert_close(found.permute(2, 0, 1)[None], expected.detach(), rtol=1e-9, atol=1e-10)
+    back = gradient_of(g, expected.detach()[0].permute(1, 2, 0).contiguous(), weight)
+    torch.testing.assert_close(back.permute(2, 0, 1)[None], expected_gradient, rtol=1e-9, atol=1e-10)
+
+
+def test_one_output_is_the_sum_written_out() -> None:
+    x, weight, bias = normal(9, 7, 3), normal(2, 3, 3, 3, seed=1), normal(2, seed=2)
+    found = convolved(x, weight, bias)
+    for row, column, n in ((0, 0, 0), (8, 6, 1), (4, 3, 0), (5, 5, 1), (3, 4, 1)):
+        total = float(bias[n])
+        for i in range(3):
+            for j in range(3):
+                if 0 <= row + i - 1 < 9 and 0 <= column + j - 1 < 7:
+                    total += sum(float(weight[n, c, i, j] * x[row + i - 1, column + j - 1, c]) for c in range(3))
+        assert float(found[row, column, n]) == pytest.approx(max(0.0, total), rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize(("num_in", "num_out", "side"), [(64, 128, 64), (256, 256, 36), (512, 512, 16)])
+def test_single_precision_errs_by_less_than_a_hundredth_of_a_thousandth(num_in, num_out, side) -> None:
+    x, weight = normal(side, side, num_in, dtype=torch.float32), normal(num_out, num_in, 3, 3, dtype=torch.float32)
+    weight, bias = weight / (9 * num_in) ** 0.5, torch.zeros(num_out)
+    exact = functional.conv2d(x.double().permute(2, 0, 1)[None], weight.double(), padding=1)[0].permute(1, 2, 0)
+    found = convolved(x, weight, bias)
+    assert float((found - exact.relu()).norm() / exact.relu().norm()) < 1e-5
+    g, fires = normal(side, side, num_out, seed=3, dtype=torch.float32), torch.ones(side, side, num_out)
+    exact = torch.nn.grad.conv2d_input(
+        (1, num_in, side, side), weight.double(), g.double().permute(2, 0, 1)[None], padding=1
+    )
+    assert float((gradient_of(g, fires, weight).permute(2, 0, 1) - exact[0]).norm() / exact.norm()) < 1e-5
+
+
+def test_threads_change_no_bit(two_threads: None) -> None:
+    x, weight = normal(90, 44, 64, dtype=torch.float32), normal(128, 64, 3, 3, dtype=torch.float32)
+    bias, g = normal(128, dtype=torch.float32), normal(90, 44, 128, seed=4, dtype=torch.float32)
+    assert len(winograd._Grid(x, 64, 128).bands) > 2
+    both = convolved(x, weight, bias)
+    both_back = gradient_of(g, both, weight)
+    torch.set_num_threads(1)
+    one = convolved(x, weight, bias)
+    assert torch.equal(one, both) and torch.equal(gradient_of(g, one, weight), both_back)
+
+
+class Plain(nn.Module):
+    """The same network by torch's modules and autograd."""
+
+    def __init__(self, network: VGG) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        network, maps = self.network, {}
+        x = functional.conv2d(images, network.weight("input"), network.bias("input"))
+        for layer in network.layers:
+            if layer.endswith("_1") and block_of(layer) > 1:
+                x = functional.avg_pool2d(x, 2) if network.pooling == "average" else functional.max_pool2d(x, 2)
+            x = functional.pad(x, (1, 1, 1, 1), mode="constant" if network.padding == "zeros" else "reflect")
+            weight = network.weight(layer)
+            maps[layer] = x = functional.conv2d(x[:, : weight.shape[1]], weight, network.bias(layer)).relu()
+        return maps
+
+
+def state_of(dtype: torch.dtype, further: int = 0) -> dict[str, Tensor]:
+    """A narrow VGG-16; each layer has so many filters that the next one does not take."""
+    state, num_in = {"input.weight": normal(3, 3, 1, 1, seed=9), "input.bias": normal(3, seed=8)}, 3
+    for seed, layer in enumerate(layers_until("conv5_1", layers_of(VGG16))):
+        num_out = WIDTHS[block_of(layer)]
+        state[f"{layer}.weight"] = normal(num_out + further, num_in, 3, 3, seed=seed) * (2 / (9 * num_in)) ** 0.5
+        state[f"{layer}.bias"] = 0.1 * normal(num_out + further, seed=seed)
+        num_in = num_out
+    return {name: tensor.to(dtype) for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+@pytest.mark.parametrize("further", [0, 3])
+@pytest.mark.parametrize("size", [(48, 64), (45, 39)])
+def test_passes_are_autograds(pooling: Pooling, padding: Padding, further: int, size: tuple[int, int]) -> None:
+    network = VGG(state_of(torch.float64, further), pooling=pooling, padding=padding)
+    images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(3), dtype=torch.float64).requires_grad_()
+    wanted = ["conv1_1", "conv2_2", "conv3_1", "conv5_1"]
+    expected, found = Plain(network)(images), network.maps(images, wanted)
+    for layer in wanted:
+        torch.testing.assert_close(found[layer], expected[layer], rtol=1e-11, atol=1e-11)
+
+    def loss(maps: dict[str, Tensor]) -> Tensor:
+        return sum(maps[layer].pow(3).sum() for layer in wanted) + maps["conv2_2"][:, 1:].sum()
+
+    (expected_gradient,) = torch.autograd.grad(loss(expected), images)
+    (gradient,) = torch.autograd.grad(loss(found), images, retain_graph=True)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-9, atol=1e-9)
+    (again,) = torch.autograd.grad(loss(found), images)  # nothing that was kept has been written over
+    assert torch.equal(again, gradient)
+    for layer in wanted:  # of one map alone, the others without a gradient
+        (one,) = torch.autograd.grad(network.maps(images, wanted)[layer].sum(), images)
+        (expected_one,) = torch.autograd.grad(Plain(network)(images)[layer].sum(), images)
+        torch.testing.assert_close(one, expected_one, rtol=1e-9, atol=1e-9)
+
+
+def test_single_precision_gradient_is_the_double_ones_to_a_ten_thousandth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Winograd's kernels wherever they can be, whatever wins."""
+    monkeypatch.setattr(passes, "LEAST_FILTERS", 1)
+    monkeypatch.setattr(passes, "LEAST_PRODUCTS", 1)
+    monkeypatch.setattr(passes, "LEAST_TILES", 1)
+    used: list[object] = []
+    original = winograd.input_gradient
+    monkeypatch.setattr(winograd, "input_gradient", lambda *given: (used.append(1), original(*given)))
+    images = torch.rand(2, 3, 64, 56, generator=torch.Generator().manual_seed(3))
+    gradients = []
+    for dtype in (torch.float32, torch.float64):
+        network, x = VGG(state_of(dtype)), images.to(dtype).requires_grad_()
+        maps = network.maps(x, ["conv1_1", "conv4_2", "conv5_1"])
+        gradients += torch.autograd.grad(sum(features.square().sum() for features in maps.values()), x)
+        assert len(used) == 2 * len(network.layers)  # in single precision alone
+    assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 1e-4
