@@ -129,6 +129,29 @@ def test_rows_with_other_numbers_of_pairs_do_not_meet() -> None:
     assert torch.equal(ring.inverse_hessian_product(g)[0], g[0])
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_cleared_row_goes_on_elsewhere_without_its_pairs(rows) -> None:
+    """Its ring had gone round; where it is loaded no row has a pair, or this one has others."""
+    n, bounds, problems = 8, (-2.0, 2.0), [rosenbrock] * rows
+    start = torch.rand(rows, n, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def make(row_by_row: bool) -> BatchedLBFGS:
+        return BatchedLBFGS([nn.Parameter(start.clone())], history=3, bounds=bounds, row_by_row=row_by_row)
+
+    optimizer = make(False)
+    run(optimizer, problems, 9)
+    optimizer._forget(torch.ones(rows, dtype=torch.bool))
+    state = optimizer.row_state(0)
+    for layout in (False, True):
+        other, used = make(layout), make(layout)
+        run(used, problems, 7)
+        for loaded in (other, used):
+            loaded.load_row_state(0, state)
+            assert int(loaded.row_state(0)["memory.pairs.num"] if "memory.pairs.num" in loaded.row_state(0) else 0) == 0
+            losses, _ = run(loaded, problems, 3)
+            assert losses.isfinite().all()
+
+
 def test_pair_without_positive_curvature_is_not_taken() -> None:
     s = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     ring = Pairs(3, s, None)

@@ -13,6 +13,7 @@ import torch
 from engine_rows import counted, history_of, make_rows, manifest_of, pictures_of
 from PIL import Image
 
+from harness.cli.progress import early_picture
 from harness.config import Transfer
 from harness.config.levels import levels_of, num_evaluations
 from harness.images.colour import with_colours_of
@@ -376,4 +377,5 @@ def test_run_that_keeps_an_early_picture_says_so(tmp_path: Path, rate: float, is
     totals = [float(line["total"]) for line in history_of(row.folder)]
     kept = 1 + totals.index(min(totals))
     assert manifest.metrics["kept_evaluation"] == kept and (kept < 18) == is_early
-    assert manifest.reason.startswith(f"The picture is that of evaluation {kept} of 24") == is_early
+    told = early_picture(manifest.metrics, row.transfer.steps)
+    assert told.startswith(f"its picture is that of evaluation {kept} of 24") if is_early else not told

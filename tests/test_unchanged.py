@@ -14,6 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from harness.cli.app import app
+from harness.driver.request import Request, load_asked
+from harness.driver.unchanged import figures_if_unchanged, what_is_asked, write_stamp
 from harness.images.library import find_image
 
 TRANSFER = (
@@ -97,7 +99,24 @@ def test_whatever_changed_is_seen(done: Path, tmp_path: Path, what: str) -> None
     told = run_in(folder)
     assert UNCHANGED not in told
     assert (folder / "runs/tiny/figure.png").exists() and (folder / "runs/tiny/claims.md").exists()
-    assert UNCHANGED in run_in(folder)
+    assert (UNCHANGED in run_in(folder)) == (what != "picture"), "a run without its picture is never as it was left"
+
+
+def test_photograph_that_changes_during_the_run_is_seen(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(done)
+    request = Request(Path("tiny.yaml"))
+    loaded = load_asked(request)
+    asked = what_is_asked(request, loaded)
+    (done / "runs/tiny/unchanged.json").unlink(missing_ok=True)
+    changed_photograph(done)
+    runs = [path.parent for path in done.glob("runs/tiny/*/manifest.json")]
+    write_stamp(request, loaded, asked, runs, [])
+    assert not (done / "runs/tiny/unchanged.json").exists()
+    changed_photograph(done)
+    write_stamp(request, loaded, what_is_asked(request, loaded), runs, [Path("runs/tiny/nothing.png")])
+    assert not (done / "runs/tiny/unchanged.json").exists(), "a figure is not there"
+    write_stamp(request, loaded, what_is_asked(request, loaded), runs, [])
+    assert figures_if_unchanged(request, loaded) == []
 
 
 @pytest.mark.parametrize("words", [("transfer.seed=7",), ("--fresh",)])

@@ -84,7 +84,6 @@ def test_single_precision_errs_by_less_than_a_hundredth_of_a_thousandth(num_in, 
 def test_threads_change_no_bit(two_threads: None) -> None:
     x, weight = normal(90, 44, 64, dtype=torch.float32), normal(128, 64, 3, 3, dtype=torch.float32)
     bias, g = normal(128, dtype=torch.float32), normal(90, 44, 128, seed=4, dtype=torch.float32)
-    assert len(winograd._Grid(x, 64, 128).bands) > 2
     both = convolved(x, weight, bias)
     both_back = gradient_of(g, both, weight)
     torch.set_num_threads(1)
@@ -164,3 +163,34 @@ def test_single_precision_gradient_is_the_double_ones_to_a_ten_thousandth(monkey
         gradients += torch.autograd.grad(sum(features.square().sum() for features in maps.values()), x)
         assert len(used) == 2 * len(network.layers)  # in single precision alone
     assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 1e-4
+
+
+def test_what_is_measured_in_between_leaves_the_passes_usable(two_threads: None) -> None:
+    """Measures are taken in inference mode, in which tensors that are kept could not be written to afterwards."""
+    state = state_of(torch.float32)
+    for layer, num_in in (("conv3_2", 24), ("conv3_3", 96)):  # wide enough for Winograd's kernels
+        state[f"{layer}.weight"], state[f"{layer}.bias"] = normal(96, num_in, 3, 3).float(), normal(96).float()
+    state["conv4_1.weight"] = normal(24, 96, 3, 3).float()
+    network = VGG(state)
+    assert passes.by_winograd(network, "conv3_3", 40, 40)
+
+    def passed(side: int) -> Tensor:
+        x = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(5)).requires_grad_()
+        features = network.maps(x, ["conv3_3"])["conv3_3"]
+        return torch.autograd.grad(features.square().sum(), x)[0]
+
+    small = passed(64)
+    with torch.inference_mode():
+        assert not passes.by_winograd(network, "conv3_3", 40, 40)
+        network.maps(torch.rand(1, 3, 200, 200), ["conv3_3"])
+        x, weights = torch.rand(80, 80, 96), network.transformed_weights("conv3_3")
+        winograd.convolve(x, weights, torch.zeros(96), torch.empty(80, 80, 96))  # its memory grows
+    passed(160)
+    assert torch.equal(passed(64), small)
+
+
+def test_weights_that_were_written_over_are_transformed_anew() -> None:
+    network = VGG({**state_of(torch.float32), "conv5_1.weight": normal(16, 24, 3, 3).float()})
+    before = network.transformed_weights("conv5_1").clone()
+    network.weight("conv5_1").mul_(2)
+    assert torch.equal(network.transformed_weights("conv5_1"), 2 * before)

@@ -14,7 +14,7 @@ from harness.driver.experiment import plan_experiment, run_experiment
 from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job
 from harness.driver.request import Request
-from harness.driver.unchanged import write_stamp
+from harness.driver.unchanged import what_is_asked, write_stamp
 from harness.runs.store import Status
 
 
@@ -30,6 +30,7 @@ def command_run(request: Request, loaded: LoadedExperiment, is_dry: bool) -> int
         How many of the experiment's runs are not done.
     """
     telling = RunTelling()
+    asked = what_is_asked(request, loaded)
     plan = plan_experiment(request, loaded, telling)
     if is_dry:
         folder = ExperimentFolder(loaded, request.out).path
@@ -40,7 +41,7 @@ def command_run(request: Request, loaded: LoadedExperiment, is_dry: bool) -> int
         telling.concluded(done.conclusion)
         if not done.num_unfinished:
             folders = [job.row.folder for job in plan.jobs]
-            write_stamp(request, loaded, done.folder.path, folders, done.conclusion.drawn)
+            write_stamp(request, loaded, asked, folders, done.conclusion.drawn)
     else:
         for job in plan.jobs:
             telling.says(f"Picture: {job.folder.image_path}")

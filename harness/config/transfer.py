@@ -49,7 +49,8 @@ from harness.config.values import (
 class Transfer(Strict):
     """One fully resolved configuration of one picture; every default stands here, with its source.
 
-    # Deviates from Gatys et al. 2016: there is one size. From noise, large forms come sooner at a small one.
+    # Deviates from Gatys et al. 2016: there is one size. From noise, large forms come sooner at a small one. How strong
+    # that noise is, the paper does not say: ``noise_sigma`` is a weak one's.
 
     Attributes:
         method: how the picture is made. ``gatys``: equation 7 is minimised; ``quilting``: pieces of the painting are

@@ -86,6 +86,9 @@ class Lbfgs(Strict):
     # iteration with a filter that favours low frequencies, and colours in the proportions of photographs, instead of a
     # scaled identity: 300 evaluations from noise leave far less of the noise than with ``scaled_identity``.
 
+    # Deviates from Gatys et al. 2016, section 2, which names neither a line search nor bounds: ``backtracking``, and
+    # ``source`` as in the authors' DeepTextures.
+
     Attributes:
         history: curvature pairs that are kept. 20 is what the authors' DeepTextures gives scipy (``maxcor``); it
             converges as well as 100 at a fifth of the memory.

@@ -1,15 +1,18 @@
 """Whether all that an experiment asks for is done and stands as it was left: then it can be said at once.
 
-A stamp in the experiment's folder has what was asked for, and the size and time of change of every file that a run, a
-figure or a claim came from or went into, as ``make`` would. Whatever differs sends the command the long way, which
-looks at contents. Nothing here imports torch.
+A stamp in the experiment's folder has what was asked for, and the size and time of change of what the runs, figures and
+claims came from and of what they are, as ``make`` would: images, weights, plugins (not what these import), the
+harness's own code; manifests, pictures, histories, figures, claims. Whatever differs sends the command the long way,
+which looks at contents. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,41 +26,51 @@ from harness.images.library import find_image
 from harness.runs.store import RunFolder, write_durably
 
 STAMP = "unchanged.json"
+CHECKED = re.compile(r"auto|cpu(:\d+)?")
+"""Devices of which no machine need be asked."""
+
+PACKAGES = ("torch", "numpy", "scipy", "matplotlib", "pillow", "scikit-image")
+"""Whose versions show in pictures and figures."""
+
 OF_FOLDER = ("cells.json", "experiment.yaml", "study.journal", "claims.json", "claims.md")
 
 
 def write_stamp(
-    request: Request, loaded: LoadedExperiment, folder: Path, runs: Sequence[Path], drawn: Sequence[Path]
+    request: Request, loaded: LoadedExperiment, asked: str, runs: Sequence[Path], drawn: Sequence[Path]
 ) -> None:
-    """Note how things stand, all runs being done.
+    """Note how things stand, all runs being done; nothing, where what they came from has changed meanwhile.
 
     Args:
         request: what was asked for.
         loaded: its experiment.
-        folder: the experiment's.
+        asked: ``what_is_asked``, of before it was carried out.
         runs: the folders of its runs.
         drawn: its figures.
     """
+    folder = request.out / loaded.name
     folders = [RunFolder(run) for run in runs]
     of_runs = [path for run in folders for path in (run.path / "manifest.json", run.image_path, run.history_path)]
-    files = _files([*(folder / name for name in OF_FOLDER), *drawn, *of_runs])
-    stamp = {"asked": _asked(request, loaded), "files": files, "drawn": [str(path) for path in drawn]}
+    there = _files([*drawn, *of_runs, *(folder / "sources").glob("*")])
+    if None in there.values() or asked != what_is_asked(request, loaded):
+        return
+    files = {**there, **_files(folder / name for name in OF_FOLDER)}
+    stamp = {"asked": asked, "files": files, "drawn": [str(path) for path in drawn]}
     write_durably(folder / STAMP, json.dumps(stamp, indent=1) + "\n")
 
 
 def figures_if_unchanged(request: Request, loaded: LoadedExperiment) -> list[Path] | None:
     """The figures of an experiment of which nothing is left to do; None where there may be something."""
-    if request.fresh or request.storage:
+    if request.fresh or request.storage or request.engine != "local" or not CHECKED.fullmatch(request.devices):
         return None
     try:
         stamp = json.loads((request.out / loaded.name / STAMP).read_text())
-        same = stamp["asked"] == _asked(request, loaded) and stamp["files"] == _files(map(Path, stamp["files"]))
+        same = stamp["asked"] == what_is_asked(request, loaded) and stamp["files"] == _files(map(Path, stamp["files"]))
         return [Path(path) for path in stamp["drawn"]] if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _asked(request: Request, loaded: LoadedExperiment) -> str:
+def what_is_asked(request: Request, loaded: LoadedExperiment) -> str:
     """A hash of all that decides what the runs, figures and claims are, and of the code that makes them."""
     transfers = [cell.transfer.plain() for cell in (*loaded.cells, *loaded.repeats, *loaded.again)]
     named = {name: _image(name) for name in sorted(set(_texts(transfers)))}
@@ -67,8 +80,9 @@ def _asked(request: Request, loaded: LoadedExperiment) -> str:
     fetched = _files((cache_folder() / "weights").glob("*"))
     places = {name: str(path) for name, path in named.items()}
     plugins = _files(Path(plugin.path) for plugin in loaded.plugins)
-    asked = [loaded.data, transfers, str(loaded.source.resolve()), str(request.out.resolve()), request.retry_failed]
-    text = canonical_json([*asked, code, images, fetched, places, plugins])
+    asked = [loaded.data, transfers, str(loaded.source.resolve()), str(request.out.resolve())]
+    versions = [version(package) for package in PACKAGES]
+    text = canonical_json([*asked, code, images, fetched, places, plugins, versions])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -92,12 +92,17 @@ def fed(x: Tensor, weight: Tensor) -> Tensor:
     return x if num == x.shape[1] else x[:, :num].contiguous(memory_format=torch.channels_last)
 
 
-def _by_winograd(network: VGG, layer: str, height: int, width: int) -> bool:
-    """Whether a layer's kernel on an (h, w) map is Winograd's: a function of shapes alone."""
+def by_winograd(network: VGG, layer: str, height: int, width: int) -> bool:
+    """Whether a layer's kernel on an (h, w) map is Winograd's: a function of shapes alone.
+
+    Never in inference mode, in which pictures are measured: for one pass the transformed weights, four times the
+    weights in memory, do not pay.
+    """
     weight = network.weight(layer)
     num_out, num_in = weight.shape[:2]
     return (
         weight.device.type == "cpu"
+        and not torch.is_inference_mode_enabled()
         and weight.dtype == torch.float32
         and network.padding == "zeros"
         and min(num_in, num_out) >= LEAST_FILTERS
@@ -110,7 +115,7 @@ def _activated(x: Tensor, network: VGG, layer: str) -> Tensor:
     """A layer's map after the ReLU, (B, N, h, w)."""
     weight, bias = network.weight(layer), network.bias(layer)
     height, width = x.shape[2:]
-    if _by_winograd(network, layer, height, width):
+    if by_winograd(network, layer, height, width):
         weights = network.transformed_weights(layer)
         y = x.new_empty(len(x), height, width, len(bias))
         for of_row, out in zip(x.permute(0, 2, 3, 1), y, strict=True):
@@ -125,13 +130,13 @@ def _input_gradient(g: Tensor, activated: Tensor, network: VGG, layer: str) -> T
     """From the gradient of a layer's map (B, N, h, w) to that of what the layer takes, (B, C, h, w)."""
     weight = network.weight(layer)
     rows, _, height, width = activated.shape
-    if _by_winograd(network, layer, height, width):
+    if by_winograd(network, layer, height, width):
         weights = network.transformed_weights(layer)
         found = g.new_empty(rows, height, width, weight.shape[1])
         for of_row, y, out in zip(g.permute(0, 2, 3, 1), activated.permute(0, 2, 3, 1), found, strict=True):
             winograd.input_gradient(of_row, y, weights, out)
         return found.permute(0, 3, 1, 2)
-    if weight.shape[1] == 3 and network.padding == "zeros":
+    if weight.shape[1] == 3 and network.padding == "zeros" and weight.device.type == "cpu":
         return _of_few_channels(g, activated, weight)
     before = torch.ops.aten.threshold_backward(g, activated, 0)
     margin = 2 if network.padding == "reflect" else 0

@@ -121,7 +121,7 @@ class VGG(nn.Module):
         self.layers = layers_until(deepest, held) if deepest else held
         self.pooling: Pooling = pooling
         self.padding: Padding = padding
-        self._transformed: dict[str, tuple[Tensor, Tensor]] = {}
+        self._transformed: dict[str, tuple[Tensor, int, Tensor]] = {}
         for name in ("input", *self.layers):
             weight = state[f"{name}.weight"].clone(memory_format=torch.channels_last)
             self.register_buffer(f"{name}_weight", weight)
@@ -191,10 +191,10 @@ class VGG(nn.Module):
     def transformed_weights(self, layer: str) -> Tensor:
         """A layer's weights for ``harness.features.winograd``, made once."""
         weight = self.weight(layer)
-        of, transformed = self._transformed.get(layer, (None, weight))
-        if of is not weight:  # none yet, or on another device, or in another precision
+        of, version, transformed = self._transformed.get(layer, (None, 0, weight))
+        if of is not weight or version != weight._version:  # none yet, or moved, of another precision, or written over
             transformed = transformed_weights(weight)
-            self._transformed[layer] = weight, transformed
+            self._transformed[layer] = weight, weight._version, transformed
         return transformed
 
     def read_out(self, layer: str) -> ReadOut | None:

@@ -18,16 +18,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
-from typing import TypeVar
 
 import torch
 from torch import Tensor
-
-T = TypeVar("T")
 
 TILE = 4
 """Outputs of a tile along an axis."""
@@ -73,28 +66,23 @@ def convolve(x: Tensor, weights: Tensor, bias: Tensor, out: Tensor) -> None:
         bias: (N,).
         out: (H, W, N), written.
     """
-    width, num_in = x.shape[1:]
-    grid = _Grid(x, *weights.shape[1:])
-    down, across = grid.down, grid.across
-
-    def some(bands: Sequence[int]) -> None:
-        tiles = _Tiles(grid, x)
-        padded = _memory.take(TILE * down + 2, TILE * across + 2, num_in).zero_()
-        by_rows = _memory.take(POINTS, down, TILE * across + 2, num_in)
-        inputs = _overlapping(padded, 0, down).movedim(1, 0), _overlapping(by_rows, 2, across).movedim(3, 0)
-        spare = [_memory.take(4, *of_input.shape[1:]) for of_input in inputs]
-        for first in bands:
-            _fill(padded, x, first - 1)
-            _to_points(inputs[0], by_rows, spare[0])
-            _to_points(inputs[1], tiles.before.transpose(0, 1), spare[1])
-            torch.bmm(tiles.before.view(POINTS**2, -1, num_in), weights, out=tiles.after.view(POINTS**2, -1, len(bias)))
-            _from_points(tiles.after, tiles.halves.transpose(0, 1), tiles.spare[0])
-            _from_points(tiles.halves, tiles.outputs, tiles.spare[1])
-            own = out[first : first + TILE * down]
-            torch.add(tiles.pixels[: len(own), :width], bias, out=own)
-            own.relu_()
-
-    _shared_out(some, grid.bands)
+    height, width, num_in = x.shape
+    tiles = _Tiles(x, num_in, weights.shape[2])
+    down, across = tiles.down, tiles.across
+    padded = _memory.take(TILE * down + 2, TILE * across + 2, num_in).zero_()
+    by_rows = _memory.take(POINTS, down, TILE * across + 2, num_in)
+    inputs = _overlapping(padded, 0, down).movedim(1, 0), _overlapping(by_rows, 2, across).movedim(3, 0)
+    spare = [_memory.take(4, *of_input.shape[1:]) for of_input in inputs]
+    for first in range(0, height, TILE * down):
+        _fill(padded, x, first - 1)
+        _to_points(inputs[0], by_rows, spare[0])
+        _to_points(inputs[1], tiles.before.transpose(0, 1), spare[1])
+        torch.bmm(tiles.before.view(POINTS**2, -1, num_in), weights, out=tiles.after.view(POINTS**2, -1, len(bias)))
+        _from_points(tiles.after, tiles.halves.transpose(0, 1), tiles.spare[0])
+        _from_points(tiles.halves, tiles.outputs, tiles.spare[1])
+        own = out[first : first + TILE * down]
+        torch.add(tiles.pixels[: len(own), :width], bias, out=own)
+        own.relu_()
 
 
 def input_gradient(gradient: Tensor, activated: Tensor, weights: Tensor, out: Tensor) -> None:
@@ -106,77 +94,42 @@ def input_gradient(gradient: Tensor, activated: Tensor, weights: Tensor, out: Te
         weights: (36, C, N), ``transformed_weights``.
         out: (H, W, C), written.
     """
-    width, num_out = gradient.shape[1:]
+    height, width, num_out = gradient.shape
     num_in = weights.shape[1]
-    grid = _Grid(gradient, num_in, num_out)
-    down, across = grid.down, grid.across
-
-    def some(bands: Sequence[int]) -> tuple[Tensor, Tensor]:
-        tiles = _Tiles(grid, gradient)
-        by_rows = _memory.take(POINTS, down, across, TILE, num_in)
-        found = _memory.take(down, TILE, TILE * across, num_in)
-        spare = _memory.take(3, POINTS, down, across, num_in), _memory.take(3, down, TILE * across, num_in)
-        v, columns = tiles.before.transpose(0, 1), by_rows.movedim(3, 0)
-        v_rows, rows = by_rows.flatten(2, 3), found.transpose(0, 1)
-        below = _memory.take(TILE * across, num_in).zero_()
-        tiles.pixels.zero_()
-        for first in bands:
-            own = slice(first, first + TILE * down)
-            num = len(gradient[own])
-            tiles.pixels[num:].zero_()
-            torch.ops.aten.threshold_backward.grad_input(
-                gradient[own], activated[own], 0, grad_input=tiles.pixels[:num, :width]
-            )
-            _from_points_adjoint(tiles.outputs, tiles.halves, tiles.spare[1])
-            _from_points_adjoint(tiles.halves.transpose(0, 1), tiles.after, tiles.spare[0])
-            torch.bmm(
-                tiles.after.view(POINTS**2, -1, num_out),
-                weights.transpose(1, 2),
-                out=tiles.before.view(POINTS**2, -1, num_in),
-            )
-            _to_points_adjoint(v, columns, spare[0])
-            columns[3, :, :, :-1].add_(v[0, :, :, 1:], alpha=4)
-            columns[0, :, :, 1:].add_(v[5, :, :, :-1])
-            _to_points_adjoint(v_rows, rows, spare[1])
-            rows[3, :-1].add_(v_rows[0, 1:], alpha=4)
-            rows[0, 1:].add_(v_rows[5, :-1])
-            if first != bands[0]:
-                rows[0, 0].add_(below)
-                out[first - 1].add_(v_rows[0, 0, :width], alpha=4)
-            else:
-                above = v_rows[0, 0, :width].clone()
-            below.copy_(v_rows[5, -1])
-            out[own] = found.view(TILE * down, TILE * across, num_in)[:num, :width]
-        return above, below[:width].clone()
-
-    parts = _shared_out(some, grid.bands)
-    for (bands, (above, _)), (_, (_, below)) in zip(parts[1:], parts, strict=False):
-        out[bands[0] - 1].add_(above, alpha=4)
-        out[bands[0]].add_(below)
-
-
-def _shared_out(some: Callable[[Sequence[int]], T], bands: Sequence[int]) -> list[tuple[Sequence[int], T]]:
-    """Some bands of tiles on each of as many threads as torch may use, with what comes of them, from top to bottom.
-
-    Operations on a band are too short to be shared out one by one; which thread has a band changes no bit.
-    """
-    num = min(torch.get_num_threads(), len(bands))
-    if num == 1:
-        return [(bands, some(bands))]
-    starts = [round(len(bands) * part / num) for part in range(num + 1)]
-    parts = [bands[first:last] for first, last in pairwise(starts)]
-    return list(zip(parts, _threads(num).map(some, parts), strict=True))
-
-
-@cache
-def _threads(num: int) -> ThreadPoolExecutor:
-    """Threads in which torch uses no others."""
-
-    def begin() -> None:
-        torch.set_num_threads(1)
-        torch.set_grad_enabled(False)
-
-    return ThreadPoolExecutor(num, "winograd", begin)
+    tiles = _Tiles(gradient, num_in, num_out)
+    down, across = tiles.down, tiles.across
+    by_rows = _memory.take(POINTS, down, across, TILE, num_in)
+    found = _memory.take(down, TILE, TILE * across, num_in)
+    spare = _memory.take(3, POINTS, down, across, num_in), _memory.take(3, down, TILE * across, num_in)
+    v, columns = tiles.before.transpose(0, 1), by_rows.movedim(3, 0)
+    v_rows, rows = by_rows.flatten(2, 3), found.transpose(0, 1)
+    above = _memory.take(TILE * across, num_in).zero_()
+    tiles.pixels.zero_()
+    for first in range(0, height, TILE * down):
+        own = slice(first, first + TILE * down)
+        num = len(gradient[own])
+        tiles.pixels[num:].zero_()
+        torch.ops.aten.threshold_backward.grad_input(
+            gradient[own], activated[own], 0, grad_input=tiles.pixels[:num, :width]
+        )
+        _from_points_adjoint(tiles.outputs, tiles.halves, tiles.spare[1])
+        _from_points_adjoint(tiles.halves.transpose(0, 1), tiles.after, tiles.spare[0])
+        torch.bmm(
+            tiles.after.view(POINTS**2, -1, num_out),
+            weights.transpose(1, 2),
+            out=tiles.before.view(POINTS**2, -1, num_in),
+        )
+        _to_points_adjoint(v, columns, spare[0])
+        columns[3, :, :, :-1].add_(v[0, :, :, 1:], alpha=4)
+        columns[0, :, :, 1:].add_(v[5, :, :, :-1])
+        _to_points_adjoint(v_rows, rows, spare[1])
+        rows[3, :-1].add_(v_rows[0, 1:], alpha=4)
+        rows[0, 1:].add_(v_rows[5, :-1])
+        rows[0, 0].add_(above)
+        above.copy_(v_rows[5, -1])
+        if first:
+            out[first - 1].add_(v_rows[0, 0, :width], alpha=4)
+        out[own] = found.view(TILE * down, TILE * across, num_in)[:num, :width]
 
 
 class _Memory(threading.local):
@@ -190,13 +143,14 @@ class _Memory(threading.local):
         """Everything taken so far is free again."""
         self._taken = 0
         if self._whole.dtype != like.dtype:
-            self._whole = like.new_empty(0)
+            self._whole = torch.empty(0, dtype=like.dtype)
 
     def take(self, *shape: int) -> Tensor:
         """A tensor of that shape with anything in it, its start aligned as torch's own are."""
         num = math.prod(shape)
         if self._taken + num > len(self._whole):
-            self._whole = self._whole.new_empty(2 * (self._taken + num))  # what was taken keeps the former one
+            with torch.inference_mode(False):  # it outlives the mode of whoever asks first
+                self._whole = torch.empty(2 * (self._taken + num), dtype=self._whole.dtype)  # taken ones keep theirs
         taken = self._whole[self._taken : self._taken + num].view(shape)
         self._taken += -(-num // 16) * 16
         return taken
@@ -205,32 +159,24 @@ class _Memory(threading.local):
 _memory = _Memory()
 
 
-class _Grid:
-    """How a map is cut into bands, each some rows of tiles: by shapes alone."""
+class _Tiles:
+    """What lies between for a number of rows of tiles."""
 
-    def __init__(self, x: Tensor, num_in: int, num_out: int) -> None:
-        height, width = x.shape[:2]
+    def __init__(self, like: Tensor, num_in: int, num_out: int) -> None:
+        _memory.begin(like)
+        height, width = like.shape[:2]
         self.num_in, self.num_out = num_in, num_out
         self.across, rows = -(-width // TILE), -(-height // TILE)
-        of_row = POINTS**2 * self.across * max(num_in, num_out) * x.element_size()
+        of_row = POINTS**2 * self.across * max(num_in, num_out) * like.element_size()
         at_once = max(1, CACHED_BYTES // of_row, -(-LEAST_TILES // self.across))
         self.down = -(-rows // -(-rows // at_once))  # the last ones as many as the others, nearly
-        self.bands = range(0, height, TILE * self.down)  # each one's first row
-
-
-class _Tiles:
-    """What lies between for one band."""
-
-    def __init__(self, grid: _Grid, like: Tensor) -> None:
-        _memory.begin(like)
-        down, across, num_out = grid.down, grid.across, grid.num_out
-        self.before = _memory.take(POINTS, POINTS, down, across, grid.num_in)
-        self.after = _memory.take(POINTS, POINTS, down, across, num_out)
-        self.halves = _memory.take(POINTS, TILE, down, across, num_out)
-        outputs = _memory.take(down, TILE, across, TILE, num_out)
-        self.pixels = outputs.view(TILE * down, TILE * across, num_out)
+        self.before = _memory.take(POINTS, POINTS, self.down, self.across, num_in)
+        self.after = _memory.take(POINTS, POINTS, self.down, self.across, num_out)
+        self.halves = _memory.take(POINTS, TILE, self.down, self.across, num_out)
+        outputs = _memory.take(self.down, TILE, self.across, TILE, num_out)
+        self.pixels = outputs.view(TILE * self.down, TILE * self.across, num_out)
         self.outputs = outputs.permute(3, 1, 0, 2, 4)  # by column and row within the tile
-        self.spare = _memory.take(4, *self.after.shape[1:]), _memory.take(4, TILE, down, across, num_out)
+        self.spare = _memory.take(4, *self.after.shape[1:]), _memory.take(4, TILE, self.down, self.across, num_out)
 
 
 def _overlapping(x: Tensor, dim: int, num: int) -> Tensor:

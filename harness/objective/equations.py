@@ -2,8 +2,8 @@
 
 Legend: B rows, N = N_l filters, M = M_l positions, F a row's map after its ReLU (N × M), P the content image's map,
 G = F Fᵀ its Gram matrix, A the style image's; α, β, w_l the weights; t (M) a guidance channel. Gradients are
-autograd's: equations 2 and 6, which are gradients with respect to the ReLU's input, stand in the tests as the check on
-it.
+autograd's, but for the Gram matrix's, which is written out: equations 2 and 6, which are gradients with respect to the
+ReLU's input, stand in the tests as the check on both.
 """
 
 from __future__ import annotations

@@ -107,6 +107,8 @@ class BatchMemory:
         for name, v in self.vectors.items():
             if name in state:
                 v[position].copy_(state[name])
+        rows = torch.arange(len(self.index), device=self.index.device)
+        self.pairs.clear(rows == position)
         pairs = {name.removeprefix("pairs."): t for name, t in state.items() if name.startswith("pairs.")}
         if pairs:
             self.pairs.load(position, pairs)

@@ -44,17 +44,19 @@ class Pairs:
         history: m.
         like: (A, n): precision, device and sizes.
         precondition: P; the identity when left out.
+        is_alone: one row for good, of which the host is asked what there is; else nothing waits for the device.
 
     Attributes:
         num: (A,) pairs that a row has.
         num_filled: places that any row has used, counted on the host; all products go no further.
     """
 
-    def __init__(self, history: int, like: Tensor, precondition: Preconditioner | None) -> None:
+    def __init__(self, history: int, like: Tensor, precondition: Preconditioner | None, is_alone: bool = False) -> None:
         rows, n = like.shape
         self.history, self.precondition, self.num_filled = history, precondition, 0
-        # One row's memory is taken as it fills; of several the places not filled yet are read, and must be finite.
-        make = like.new_empty if rows == 1 else like.new_zeros
+        self._is_alone = is_alone
+        # Alone, a row's memory is taken as it fills; else places not filled yet are read, and must be finite.
+        make = like.new_empty if self._is_alone else like.new_zeros
         self.steps, self.yields = make(rows, history, n), make(rows, history, n)
         self.products = like.new_zeros(rows, history, history, dtype=torch.float64)  # s_i · y_j where s_i is older
         self.squares = like.new_zeros(2, rows, history, dtype=torch.float64)  # ‖s‖², ‖y‖²
@@ -73,13 +75,13 @@ class Pairs:
         """
         ys, yy, ss = dots(y, s), dots(y, y), dots(s, s)
         accepted = rows & _is_curved(ys, yy, ss, s.dtype)
-        if len(s) == 1 and not bool(accepted):
+        if self._is_alone and not bool(accepted):
             return
         self.num_filled = min(self.num_filled + 1, self.history)
         place = torch.where(self.num > 0, (self.newest + 1) % self.history, 0)
         at = torch.arange(len(s), device=s.device), place
         for ring, new in ((self.steps, s), (self.yields, y)):
-            ring[at] = new if len(s) == 1 else torch.where(column(accepted), new, ring[at])
+            ring[at] = new if self._is_alone else torch.where(column(accepted), new, ring[at])
         for squares, new in zip(self.squares, (ss, yy), strict=True):
             squares[at] = torch.where(accepted, new, squares[at])
         shares = _times(self.steps[:, : self.num_filled], y).double()
@@ -93,8 +95,9 @@ class Pairs:
     def clear(self, rows: Tensor) -> None:
         """Forget the pairs of some rows (A,)."""
         self.num = torch.where(rows, 0, self.num)
+        self.newest = torch.where(rows, 0, self.newest)
         self.scale = torch.where(rows, 1.0, self.scale)
-        if len(rows) == 1 and bool(rows):
+        if self._is_alone and bool(rows):
             self.num_filled = 0
 
     def inverse_hessian_product(self, v: Tensor, free: Tensor | None = None) -> Tensor:
@@ -147,7 +150,7 @@ class Pairs:
     def _among(self, free: Tensor, products: Tensor, yy: Tensor) -> tuple[Tensor, Tensor]:
         """``products`` and ‖y‖² over the free variables."""
         k = self.num_filled
-        if len(free) == 1:  # without those held, which are few, or of those free, if they are fewer
+        if self._is_alone:  # without those held, which are few, or of those free, if they are fewer
             is_free = free[0] != 0
             few_held = 2 * int(is_free.sum()) > len(is_free)
             chosen = (is_free.logical_not() if few_held else is_free).nonzero()[:, 0]
@@ -199,7 +202,7 @@ class Pairs:
 
     def num_bytes(self) -> int:
         """Memory taken: of a single row what it has filled."""
-        part = self.num_filled / self.history if len(self.num) == 1 else 1.0
+        part = self.num_filled / self.history if self._is_alone else 1.0
         return round(part * sum(t.untyped_storage().nbytes() for t in (self.steps, self.yields)))
 
 

@@ -42,7 +42,7 @@ class RowVectors:
     def push(self, s: Tensor, y: Tensor, plan: MemoryPlan) -> None:
         """Take a pair in if its curvature is positive, in the place of the oldest when full."""
         if self.pairs is None:
-            self.pairs = Pairs(plan.history, s[None], plan.precondition)
+            self.pairs = Pairs(plan.history, s[None], plan.precondition, is_alone=True)
         self.pairs.push(s[None], y[None], torch.ones(1, dtype=torch.bool, device=s.device))
 
 
@@ -155,9 +155,8 @@ class RowMemory:
                 setattr(row, name, state[name].clone())
         pairs = {name.removeprefix("pairs."): t for name, t in state.items() if name.startswith("pairs.")}
         if pairs:
-            row.pairs = Pairs(
-                self.plan.history, pairs["steps"].new_empty(1, pairs["steps"].shape[1]), self.plan.precondition
-            )
+            like = pairs["steps"].new_empty(1, pairs["steps"].shape[1])
+            row.pairs = Pairs(self.plan.history, like, self.plan.precondition, is_alone=True)
             row.pairs.load(0, pairs)
 
     def num_bytes(self) -> int:

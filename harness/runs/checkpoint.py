@@ -19,7 +19,7 @@ from harness.runs.store import RunFolder, write_durably
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
 
-SCHEMA = "1"
+SCHEMA = "2"
 _DTYPES = {
     torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.int32: "I32", torch.bool: "BOOL"
 }  # fmt: skip

@@ -38,10 +38,6 @@ class Listener:
         """A row has ended, or was found done."""
 
 
-KEPT_LATE = 0.25
-"""Which part of its last evaluations a finished row may have been above its lowest loss without a word."""
-
-
 @dataclass(eq=False)
 class Keeper(pl.Callback):
     """Writes everything that the run folders hold while a batch is fitted.
@@ -204,19 +200,9 @@ class Keeper(pl.Callback):
             manifest = self._end(row, Status.FAILED, reason, Numbers({}, {}))
         else:
             numbers = self._numbers(module, row, self._write_picture(module, row), is_finished=True)
-            manifest = self._end(row, Status.DONE, reason or self._kept_early(module, row, numbers), numbers)
+            manifest = self._end(row, Status.DONE, reason, numbers)
         folder.checkpoint_path.unlink(missing_ok=True)
         self._leave(module, row, manifest)
-
-    def _kept_early(self, module: BatchModule, row: int, numbers: Numbers) -> str:
-        """A sentence where a row's lowest loss was long before its end: it diverged, and what was kept is not done."""
-        kept, last, began = numbers.metrics["kept_evaluation"], module.evaluation[row], self.progress.level_began[row]
-        if kept is None or last - kept <= KEPT_LATE * (last - began):
-            return ""
-        return (
-            f"The picture is that of evaluation {kept:.0f} of {last}: the loss never was as low again. Choose "
-            "optimiser.line_search=backtracking, or a lower learning_rate."
-        )
 
     def prune(self, module: BatchModule, row: int) -> None:
         """Let a row go: like a finished one, but its checkpoint stays, so that it can be carried to the end later."""
