@@ -34,16 +34,18 @@ def torch_run(start: Tensor, problem, num: int, **options) -> tuple[Tensor, Tens
     return torch.stack(losses), torch.stack(points)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("problem", "rate"), [(rosenbrock, 1.0), (rosenbrock, 0.3), (dixon_price, 1.0), (powell, 1.0)])
-def test_lbfgs_equals_torch(problem, rate) -> None:
-    start = torch.rand(1, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 0.3
+def test_lbfgs_equals_torch(problem, dtype, rate) -> None:
+    start = (torch.rand(1, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 0.3).to(dtype)
     num = 18 if problem is dixon_price else 30  # torch's absolute thresholds end dixon_price there
     expected_losses, expected = torch_run(start, problem, num, lr=rate, history_size=5)
     optimizer = BatchedLBFGS([nn.Parameter(start.clone())], learning_rate=rate, history=5, overshoot=math.inf)
     losses, points = run(optimizer, [problem], num)
     # torch's two loops and the compact form round otherwise, and every step takes that further
-    torch.testing.assert_close(points, expected, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(losses[:, 0], expected_losses, rtol=1e-6, atol=1e-9)
+    tolerance, first = (1e-6, num) if dtype is torch.float64 else (1e-3, 12)
+    torch.testing.assert_close(points[:first], expected[:first], rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(losses[:first, 0], expected_losses[:first], rtol=tolerance, atol=1e-3 * tolerance)
 
 
 def test_lbfgs_equals_torch_through_a_convolutional_network() -> None:
@@ -88,7 +90,8 @@ def convex_pairs(n: int, num: int, seed: int) -> list[tuple[Tensor, Tensor]]:
 def ring_of(batch: list[list[tuple[Tensor, Tensor]]], history: int) -> Pairs:
     """Rows' pairs, pushed oldest first."""
     everyone = torch.ones(len(batch), dtype=torch.bool)
-    ring = Pairs(history, torch.empty(len(batch), len(batch[0][0][0]), dtype=torch.float64), None)
+    like = torch.empty(len(batch), len(batch[0][0][0]), dtype=torch.float64)
+    ring = Pairs(history, like, None, is_alone=len(batch) == 1)
     for pairs in zip(*batch, strict=True):
         s, y = (torch.stack([pair[k] for pair in pairs]) for k in (0, 1))
         ring.push(s, y, everyone)
@@ -109,8 +112,8 @@ def test_compact_product_is_the_dense_bfgs_matrix(num, history) -> None:
     for a, pairs in enumerate(batch):
         dense = dense_inverse(pairs[-history:], gamma_of(*pairs[-1])) @ g[a]
         solo = ring_of([pairs], history).inverse_hessian_product(g[a][None])[0]
-        torch.testing.assert_close(solo, dense, rtol=1e-9, atol=1e-11)
-        torch.testing.assert_close(batched[a], dense, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(solo, dense, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(batched[a], dense, rtol=1e-10, atol=1e-12)
 
 
 def test_rows_with_other_numbers_of_pairs_do_not_meet() -> None:
@@ -124,7 +127,7 @@ def test_rows_with_other_numbers_of_pairs_do_not_meet() -> None:
     found = ring.inverse_hessian_product(g)
     for row, kept in enumerate((pairs[-3:], pairs[:2])):
         dense = dense_inverse(kept, gamma_of(*kept[-1])) @ g[row]
-        torch.testing.assert_close(found[row], dense, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(found[row], dense, rtol=1e-10, atol=1e-12)
     ring.clear(torch.tensor([True, False]))
     assert torch.equal(ring.inverse_hessian_product(g)[0], g[0])
 
@@ -173,7 +176,7 @@ def test_held_variables_leave_the_dense_matrix_of_the_free_ones(keep, rows) -> N
     gamma = gamma_of(s, y) if y @ s > 0 else gamma_of(*pairs[-1])[: len(keep), : len(keep)]
     dense = dense_inverse(short, gamma) @ g[keep]
     for row in ours:
-        torch.testing.assert_close(row[keep], dense, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(row[keep], dense, rtol=1e-10, atol=1e-12)
         assert not row[free == 0].any()
 
 

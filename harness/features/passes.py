@@ -1,9 +1,10 @@
 """A VGG forwards and backwards, both written out: autograd begins where the maps are.
 
-What autograd would do as well costs a third more: it has no way to Winograd's kernels, adds a map's two gradients into
-a third tensor, and knows only the general convolution for the first layer. One pass serves every device and precision;
-in single precision on a CPU the wide layers go by ``harness.features.winograd``, chosen by the layer's shape alone, so
-that a run has the same bits on each machine of a kind, after a resume and in each worker.
+Autograd could do it as well, but has no way to Winograd's kernels, adds a map's two gradients into a third tensor, and
+knows only the general convolution for the first layer (``tests/benchmarks/evaluation.py`` measures it). One pass
+serves every device and precision; in single precision on a CPU the wide layers go by ``harness.features.winograd``,
+chosen by the layer's shape alone, so that a run has the same bits on each machine of a kind, after a resume and in each
+worker.
 
 Shapes: B rows, N filters of a layer that takes C, h × w positions; maps are channels-last in memory.
 """
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 LEAST_FILTERS, LEAST_PRODUCTS, LEAST_TILES = 64, 64 * 128, 16
 """From where Winograd's kernels win: both widths, N · C, and the map's tiles; see tests/benchmarks/convolutions.py."""
-
 
 CACHED_NUMBERS = 2**18
 """How much of a map the first layer's gradient is taken from at a time, about a megabyte."""
