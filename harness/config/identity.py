@@ -17,13 +17,14 @@ from harness.config.transfer import Transfer
 from harness.config.transfer_parts import StartFile, WeightsNetwork
 from harness.registries import Plugin, Registry, method, network, style_statistic, term
 
-NUMERICS = 3
+NUMERICS = 4
 """Raise by one whenever the same transfer would give another picture: another resize, another order of summation,
 another embedded start, another default inside an algorithm. Not for speed, names, logging or file formats.
 
 2: ``initial_hessian: fourier`` knows the colours' covariance; mean activations are 1 under max pooling, for VGG-16 over
 the photographs whose means come with the package; every field that the method uses enters the id.
 3: Winograd's convolutions, L-BFGS in its compact form, steps without a search taken back, larger tiles.
+4: oneDNN's matrix products, also for the Gram matrix; Winograd's gradient by the weights turned round.
 """
 
 OF_A_VGG = ("pooling", "padding", "normalised")

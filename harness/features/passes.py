@@ -1,10 +1,10 @@
 """A VGG forwards and backwards, both written out: autograd begins where the maps are.
 
-Autograd could do it as well, but has no way to Winograd's kernels, adds a map's two gradients into a third tensor, and
-knows only the general convolution for the first layer (``tests/benchmarks/evaluation.py`` measures it). One pass
-serves every device and precision; in single precision on a CPU the wide layers go by ``harness.features.winograd``,
-chosen by the layer's shape alone, so that a run has the same bits on each machine of a kind, after a resume and in each
-worker.
+Autograd could do it as well, but has no way to Winograd's kernels, adds a map's two gradients into a third tensor and
+lays weights out anew each time (``tests/benchmarks/evaluation.py`` measures it). One pass serves every device and
+precision; in single precision on a CPU the wide layers go by ``harness.features.winograd``, chosen by the layer's shape
+alone, so that a run has the same bits on each machine of a kind, after a resume and in each worker. A convolution's
+gradient is a convolution with the weights turned round, by the same kernels.
 
 Shapes: B rows, N filters of a layer that takes C, h × w positions; maps are channels-last in memory.
 """
@@ -12,6 +12,7 @@ Shapes: B rows, N filters of a layer that takes C, h × w positions; maps are ch
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,16 +20,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from harness.features import winograd
+from harness.features import onednn, winograd
 
 if TYPE_CHECKING:
     from harness.features.vgg import VGG
 
-LEAST_FILTERS, LEAST_PRODUCTS, LEAST_TILES = 64, 64 * 128, 16
+LEAST_FILTERS, LEAST_PRODUCTS, LEAST_TILES = 64, 64 * 64, 16
 """From where Winograd's kernels win: both widths, N · C, and the map's tiles; see tests/benchmarks/convolutions.py."""
 
-CACHED_NUMBERS = 2**18
-"""How much of a map the first layer's gradient is taken from at a time, about a megabyte."""
+PACKED_PX = 64
+"""The side of the maps for which direct kernels' weights are laid out; they serve all."""
 
 
 class Pass(torch.autograd.Function):
@@ -70,14 +71,18 @@ class Pass(torch.autograd.Function):
         saved: tuple[Tensor, ...] = ctx.saved_tensors
         maps, largest = saved[: len(ctx.held)], list(saved[len(ctx.held) :])
         g: Tensor | None = None
+        is_masked = False
         for place, layer in reversed(list(enumerate(ctx.held))):
+            is_ours, is_masked = g is not None, is_masked and own.get(layer) is None
             g = _joined(g, own.get(layer), maps[place])
             if g is not None:
-                g = _input_gradient(g, maps[place], network, layer)
+                before = _Before(g, maps[place], is_masked, is_ours)
+                g = _input_gradient(before, network, layer)
+            is_masked = network.is_pooled_before(layer) and not largest
             if network.is_pooled_before(layer):
                 indices = largest.pop() if largest else None
                 if g is not None:
-                    g = _unpooled(g, maps[place - 1].shape[2:], indices)
+                    g = _unpooled(g, maps[place - 1], indices)
         if g is None:
             return None, None, None
         return torch.einsum("nchw,cd->ndhw", g, network.weight("input")[:, :, 0, 0]), None, None
@@ -95,7 +100,7 @@ def fed(x: Tensor, weight: Tensor) -> Tensor:
 def by_winograd(network: VGG, layer: str, height: int, width: int) -> bool:
     """Whether a layer's kernel on an (h, w) map is Winograd's: a function of shapes alone.
 
-    Never in inference mode, in which pictures are measured: for one pass the transformed weights, four times the
+    Never in inference mode, in which pictures are measured: for one pass the transformed weights, eight times the
     weights in memory, do not pay.
     """
     weight = network.weight(layer)
@@ -111,66 +116,84 @@ def by_winograd(network: VGG, layer: str, height: int, width: int) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class _Before:
+    """The gradient before an activation.
+
+    Attributes:
+        after: (B, N, h, w), the one after it.
+        activated: (B, N, h, w), the map.
+        is_masked: whether ``after`` is 0 already where the map is.
+        is_ours: whether ``after`` may be written to.
+    """
+
+    after: Tensor
+    activated: Tensor
+    is_masked: bool
+    is_ours: bool
+
+    def whole(self) -> Tensor:
+        """Computed, (B, N, h, w)."""
+        if self.is_masked:
+            return self.after
+        if not self.is_ours:
+            found: Tensor = torch.ops.aten.threshold_backward(self.after, self.activated, 0)
+            return found
+        torch.ops.aten.threshold_backward.grad_input(self.after, self.activated, 0, grad_input=self.after)
+        return self.after
+
+
 def _activated(x: Tensor, network: VGG, layer: str) -> Tensor:
     """A layer's map after the ReLU, (B, N, h, w)."""
-    weight, bias = network.weight(layer), network.bias(layer)
+    bias = network.bias(layer)
     height, width = x.shape[2:]
     if by_winograd(network, layer, height, width):
-        weights = network.transformed_weights(layer)
+        weights, _ = network.both_ways(layer, winograd.both_ways, winograd.is_small(height, width))
         y = x.new_empty(len(x), height, width, len(bias))
         for of_row, out in zip(x.permute(0, 2, 3, 1), y, strict=True):
             winograd.convolve(of_row, weights, bias, out)
         return y.permute(0, 3, 1, 2)
-    if network.padding == "reflect":
+    padding = 1 if network.padding == "zeros" else 0
+    if not padding:
         x = functional.pad(x, (1, 1, 1, 1), mode="reflect")
-    return functional.conv2d(x, weight, bias, padding=0 if network.padding == "reflect" else 1).relu_()
+    is_once = torch.is_inference_mode_enabled()  # a picture is measured: nothing is laid out for it
+    weights = network.weight(layer) if is_once else network.both_ways(layer, direct_both_ways)[0]
+    if onednn.is_packed(weights):
+        return onednn.by_rows(lambda of_row: onednn.convolved(of_row, weights, bias, padding, relu=True), x)
+    return functional.conv2d(x, weights, bias, padding=padding).relu_()
 
 
-def _input_gradient(g: Tensor, activated: Tensor, network: VGG, layer: str) -> Tensor:
+def _input_gradient(before: _Before, network: VGG, layer: str) -> Tensor:
     """From the gradient of a layer's map (B, N, h, w) to that of what the layer takes, (B, C, h, w)."""
     weight = network.weight(layer)
-    rows, _, height, width = activated.shape
+    rows, _, height, width = before.activated.shape
     if by_winograd(network, layer, height, width):
-        weights = network.transformed_weights(layer)
+        _, weights = network.both_ways(layer, winograd.both_ways, winograd.is_small(height, width))
+        g, activated = (x.permute(0, 2, 3, 1) for x in (before.after, before.activated))
         found = g.new_empty(rows, height, width, weight.shape[1])
-        for of_row, y, out in zip(g.permute(0, 2, 3, 1), activated.permute(0, 2, 3, 1), found, strict=True):
+        for of_row, y, out in zip(g, activated, found, strict=True):
             winograd.input_gradient(of_row, y, weights, out)
         return found.permute(0, 3, 1, 2)
-    if weight.shape[1] == 3 and network.padding == "zeros" and weight.device.type == "cpu":
-        return _of_few_channels(g, activated, weight)
-    before = torch.ops.aten.threshold_backward(g, activated, 0)
-    margin = 2 if network.padding == "reflect" else 0
-    taken = weight.new_empty(1).expand(rows, weight.shape[1], height + margin, width + margin)  # only its shape is read
-    padding = [0, 0] if margin else [1, 1]
-    taken_gradient: Tensor = torch.ops.aten.convolution_backward(
-        before, taken, weight, None, [1, 1], padding, [1, 1], False, [0, 0], 1, [True, False, False]
-    )[0]
-    if margin:
-        inside = weight.new_empty(1).expand(rows, weight.shape[1], height, width)
-        taken_gradient = torch.ops.aten.reflection_pad2d_backward(taken_gradient, inside, [1, 1, 1, 1])
-    return taken_gradient
+    _, turned = network.both_ways(layer, direct_both_ways)
+    padding = 1 if network.padding == "zeros" else 2
+    if onednn.is_packed(turned):
+        taken = onednn.by_rows(lambda of_row: onednn.convolved(of_row, turned, None, padding), before.whole())
+    else:
+        taken = functional.conv2d(before.whole(), turned, padding=padding)
+    if padding == 1:
+        return taken
+    inside = weight.new_empty(1).expand(rows, weight.shape[1], height, width)  # only its shape is read
+    unpadded: Tensor = torch.ops.aten.reflection_pad2d_backward(taken, inside, [1, 1, 1, 1])
+    return unpadded
 
 
-def _of_few_channels(g: Tensor, activated: Tensor, weight: Tensor) -> Tensor:
-    """``_input_gradient`` of a convolution (N, C, 3, 3) with few C: a matrix product, then nine shifted sums.
-
-    Some rows of pixels at a time, so that what is between stays in the cache.
-    """
-    num_out, num_in = weight.shape[:2]
-    rows, _, height, width = g.shape
-    of_each = weight.permute(2, 3, 1, 0).reshape(9 * num_in, num_out)
-    at_once = max(1, CACHED_NUMBERS // (num_out * width))
-    found = g.new_zeros(rows, num_in, height + 2, width + 2)
-    for of_row, y, out in zip(g.permute(0, 2, 3, 1), activated.permute(0, 2, 3, 1), found, strict=True):
-        for first in range(0, height, at_once):
-            own = slice(first, first + at_once)
-            before = torch.ops.aten.threshold_backward(of_row[own], y[own], 0)
-            num = len(before)
-            shares = (of_each @ before.reshape(-1, num_out).T).view(3, 3, num_in, num, width)
-            for i in range(3):
-                for j in range(3):
-                    out[:, first + i : first + i + num, j : j + width] += shares[i, j]
-    return found[:, :, 1:-1, 1:-1]
+def direct_both_ways(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, C, 3, 3) weights for the map and, turned round, for its gradient."""
+    both = weight, winograd.turned_round(weight).contiguous(memory_format=torch.channels_last)
+    if not onednn.is_for(weight):
+        return both
+    of_map, of_gradient = (onednn.packed(of, (1, of.shape[1], PACKED_PX, PACKED_PX), padding=1) for of in both)
+    return of_map, of_gradient
 
 
 def _joined(g: Tensor | None, own: Tensor | None, like: Tensor) -> Tensor | None:
@@ -184,17 +207,25 @@ def _joined(g: Tensor | None, own: Tensor | None, like: Tensor) -> Tensor | None
     return joined
 
 
-def _unpooled(g: Tensor, size: Sequence[int], indices: Tensor | None) -> Tensor:
-    """The gradient before 2 × 2 pooling of a map of that size, from the one after it, (B, C, h, w)."""
-    (rows, num, height, width), (full_height, full_width) = g.shape, size
-    is_whole = (2 * height, 2 * width) == (full_height, full_width)
-    found = (g.new_empty if is_whole else g.new_zeros)(rows, full_height, full_width, num)
+def _unpooled(g: Tensor, activated: Tensor, indices: Tensor | None) -> Tensor:
+    """The gradient before 2 × 2 pooling of a map, from the one after it, (B, C, h, w); of averages 0 where the map is.
+
+    Of ``activated`` (B, N, H, W) the first C channels are meant.
+    """
+    (rows, num, height, width), size = g.shape, activated.shape[2:]
+    is_whole = (2 * height, 2 * width) == tuple(size)
+    found = (g.new_empty if is_whole else g.new_zeros)(rows, *size, num)
     if indices is not None:
         like = found.permute(0, 3, 1, 2)
         spread: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
             g, like, [2, 2], [2, 2], [0, 0], [1, 1], False, indices
         )
         return spread
-    quarters = found[:, : 2 * height, : 2 * width].unflatten(1, (height, 2)).unflatten(3, (width, 2))
-    quarters.copy_((g / 4).permute(0, 2, 3, 1)[:, :, None, :, None])
+
+    def quarters(x: Tensor) -> Tensor:
+        return x[:, : 2 * height, : 2 * width, :num].unflatten(1, (height, 2)).unflatten(3, (width, 2))
+
+    into = quarters(found)
+    of_each = (g / 4).permute(0, 2, 3, 1)[:, :, None, :, None].expand_as(into)
+    torch.ops.aten.threshold_backward.grad_input(of_each, quarters(activated.permute(0, 2, 3, 1)), 0, grad_input=into)
     return found.permute(0, 3, 1, 2)

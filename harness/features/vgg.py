@@ -8,7 +8,7 @@ Shapes: B rows, N = N_l filters, h × w positions (M = M_l = h·w).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from harness.features import onednn
 from harness.features.passes import Pass
-from harness.features.winograd import transformed_weights
 
 Pooling = Literal["average", "max"]
 Padding = Literal["zeros", "reflect"]
@@ -121,7 +121,7 @@ class VGG(nn.Module):
         self.layers = layers_until(deepest, held) if deepest else held
         self.pooling: Pooling = pooling
         self.padding: Padding = padding
-        self._transformed: dict[str, tuple[Tensor, int, Tensor]] = {}
+        self._laid_out: dict[str, tuple[Tensor, tuple[object, ...], tuple[Tensor, Tensor]]] = {}
         for name in ("input", *self.layers):
             weight = state[f"{name}.weight"].clone(memory_format=torch.channels_last)
             self.register_buffer(f"{name}_weight", weight)
@@ -188,14 +188,18 @@ class VGG(nn.Module):
         """Whether a layer is its block's first, but for the first block."""
         return layer.endswith("_1") and block_of(layer) > 1
 
-    def transformed_weights(self, layer: str) -> Tensor:
-        """A layer's weights for ``harness.features.winograd``, made once."""
+    def both_ways(
+        self, layer: str, lay_out: Callable[..., tuple[Tensor, Tensor]], *given: bool
+    ) -> tuple[Tensor, Tensor]:
+        """A layer's weights laid out for its map and for its input's gradient; kept until others are asked for."""
         weight = self.weight(layer)
-        of, version, transformed = self._transformed.get(layer, (None, 0, weight))
-        if of is not weight or version != weight._version:  # none yet, or moved, of another precision, or written over
-            transformed = transformed_weights(weight)
-            self._transformed[layer] = weight, weight._version, transformed
-        return transformed
+        key = lay_out, given, weight._version  # it may have been written over
+        of, held, both = self._laid_out.get(layer, (None, key, (weight, weight)))
+        if of is not weight or held != key:  # none yet, or moved, or of another precision
+            self._laid_out.pop(layer, None)
+            both = lay_out(weight, *given)
+            self._laid_out[layer] = weight, key, both
+        return both
 
     def read_out(self, layer: str) -> ReadOut | None:
         """What is compared of a layer's map; None: the map itself."""
@@ -219,16 +223,24 @@ class ReadOut:
         """(B, N, h, w) to (B, K, h, w), channels-last in memory."""
         positions = features.permute(0, 2, 3, 1)
         if self.matrix is not None:
-            return functional.linear(positions, self.matrix).permute(0, 3, 1, 2)
+            return _linear(positions, self.matrix).permute(0, 3, 1, 2)
         assert self.indices is not None
         return positions.index_select(3, self.indices).permute(0, 3, 1, 2)
 
     def of_gram(self, gram: Tensor) -> Tensor:
         """(B, N, N) to (B, K, K): the Gram matrix of ``of_map``, R G Rᵀ."""
         if self.matrix is not None:
-            return self.matrix @ gram @ self.matrix.T
+            return _linear(_linear(gram, self.matrix).mT, self.matrix)  # G = Gᵀ, so (G Rᵀ)ᵀ = R G
         assert self.indices is not None
         return gram.index_select(1, self.indices).index_select(2, self.indices)
+
+
+def _linear(x: Tensor, weight: Tensor) -> Tensor:
+    """The products x weightᵀ of (B, …, N) and (K, N): (B, …, K)."""
+    if not onednn.is_for(x):
+        found: Tensor = functional.linear(x, weight)
+        return found
+    return torch.stack([onednn.linear(of_row.flatten(0, -2), weight) for of_row in x]).unflatten(1, x.shape[1:-1])
 
 
 def with_all_filters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,14 +1,15 @@
-"""3 × 3 convolutions by Winograd's minimal filtering, and their exact adjoints: a quarter of the products.
+"""3 × 3 convolutions by Winograd's minimal filtering, and their input's gradients: a quarter of the products.
 
 S. Winograd, *Arithmetic Complexity of Computations* (1980); A. Lavin & S. Gray, "Fast Algorithms for Convolutional
 Neural Networks" (CVPR 2016), F(4 × 4, 3 × 3): tiles of 4 × 4 outputs, each from 6 × 6 inputs,
 
     Y = Aᵀ [(G w Gᵀ) ∘ (Bᵀ d B)] A,
 
-at the points 0, 1, −1, 2, −2, ∞. The products are 36 matrix products over the filters; Bᵀ and Aᵀ are additions of whole
-vectors of filters, made along the picture's columns and then its rows. The input's gradient is the transposed
-operation, with the same transformed weights: dᵀ → A g Aᵀ, products with the transposed weights, B (…) Bᵀ, overlapping
-tiles added. Some rows of tiles are worked on at a time, so that what is between stays in the cache.
+at the points 0, 1, −1, 2, −2, ∞. Bᵀ and Aᵀ are additions of whole vectors of filters, along the picture's rows and then
+its columns. The products are 36 matrix products over the filters, in one call: a grouped 1 × 1 convolution by oneDNN,
+whose weights are laid out once. (On an AMD processor ``torch.bmm`` has two fifths of its rate, on others the same.) The
+input's gradient is such a convolution too, with the weights turned round. Some rows of tiles are worked on at a time,
+so that what is between stays in the caches; views of it are made once for each shape.
 
 The relative error of a convolution is about 3e-6 in single precision. Shapes: one map in channels-last memory is
 (H, W, C), a convolution's output (H, W, N); T tiles at a time, in t_h rows of t_w.
@@ -18,9 +19,12 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from harness.features import onednn
 
 TILE = 4
 """Outputs of a tile along an axis."""
@@ -28,11 +32,14 @@ TILE = 4
 POINTS = TILE + 2
 """Inputs of a tile along an axis, and values in between."""
 
-CACHED_BYTES = 2_400_000
-"""How large the transformed tiles may be that are worked on at a time, about what a core's own cache holds."""
-
 LEAST_TILES = 64
-"""A matrix product with fewer rows is slow whatever its size."""
+"""Tiles that are worked on at a time by one thread: a matrix product with fewer rows is slow."""
+
+LEAST_SHARED = 128
+"""The same for each of several threads: torch gives no second one a part of a short addition."""
+
+PACKED_FILTERS = 64
+"""How many filters' weights are transformed at a time, in double precision."""
 
 G = (
     (1 / 4, 0, 0),
@@ -50,11 +57,38 @@ def num_tiles(height: int, width: int) -> int:
     return -(-height // TILE) * -(-width // TILE)
 
 
-def transformed_weights(weight: Tensor) -> Tensor:
-    """G w Gᵀ of (N, C, 3, 3) weights, as (36, C, N), computed in double precision."""
+def is_small(height: int, width: int) -> bool:
+    """Whether a map has so few tiles that their products want weights laid out otherwise."""
+    return num_tiles(height, width) < LEAST_TILES
+
+
+def transformed_weights(weight: Tensor, small: bool = False) -> Tensor:
+    """G w Gᵀ of (N, C, 3, 3) weights, computed in double precision, for ``convolve``; opaque where it is packed.
+
+    Args:
+        weight: of any strides.
+        small: see ``is_small``.
+    """
+    num_out, num_in = weight.shape[:2]
     of_axis = torch.tensor(G, dtype=torch.float64, device=weight.device)
-    found = torch.einsum("ai,ncij,bj->abcn", of_axis, weight.double(), of_axis)
-    return found.flatten(0, 1).to(weight.dtype).contiguous()
+    found = weight.new_empty(POINTS, POINTS, num_out, num_in)
+    for some, into in zip(weight.split(PACKED_FILTERS), found.split(PACKED_FILTERS, dim=2), strict=True):
+        into.copy_(torch.einsum("ai,ncij,bj->banc", of_axis, some.double(), of_axis))
+    if not onednn.is_for(weight):
+        return found.flatten(0, 1).mT.contiguous()
+    of_groups = found.view(POINTS**2 * num_out, num_in, 1, 1)
+    shape = 1, POINTS**2 * num_in, LEAST_TILES // 2 if small else LEAST_TILES, 1
+    return onednn.packed(of_groups, shape, padding=0, groups=POINTS**2)
+
+
+def turned_round(weight: Tensor) -> Tensor:
+    """The (C, N, 3, 3) weights of the convolution that takes an output's gradient to the input's."""
+    return weight.flip(2, 3).transpose(0, 1)
+
+
+def both_ways(weight: Tensor, small: bool = False) -> tuple[Tensor, Tensor]:
+    """(N, C, 3, 3) weights for ``convolve`` and for ``input_gradient``; see ``transformed_weights``."""
+    return transformed_weights(weight, small), transformed_weights(turned_round(weight), small)
 
 
 def convolve(x: Tensor, weights: Tensor, bias: Tensor, out: Tensor) -> None:
@@ -62,27 +96,20 @@ def convolve(x: Tensor, weights: Tensor, bias: Tensor, out: Tensor) -> None:
 
     Args:
         x: (H, W, C).
-        weights: (36, C, N), ``transformed_weights``.
+        weights: ``transformed_weights`` of (N, C, 3, 3).
         bias: (N,).
         out: (H, W, N), written.
     """
-    height, width, num_in = x.shape
-    tiles = _Tiles(x, num_in, weights.shape[2])
-    down, across = tiles.down, tiles.across
-    padded = _memory.take(TILE * down + 2, TILE * across + 2, num_in).zero_()
-    by_rows = _memory.take(POINTS, down, TILE * across + 2, num_in)
-    inputs = _overlapping(padded, 0, down).movedim(1, 0), _overlapping(by_rows, 2, across).movedim(3, 0)
-    spare = [_memory.take(4, *of_input.shape[1:]) for of_input in inputs]
-    for first in range(0, height, TILE * down):
-        _fill(padded, x, first - 1)
-        _to_points(inputs[0], by_rows, spare[0])
-        _to_points(inputs[1], tiles.before.transpose(0, 1), spare[1])
-        torch.bmm(tiles.before.view(POINTS**2, -1, num_in), weights, out=tiles.after.view(POINTS**2, -1, len(bias)))
-        _from_points(tiles.after, tiles.halves.transpose(0, 1), tiles.spare[0])
-        _from_points(tiles.halves, tiles.outputs, tiles.spare[1])
-        own = out[first : first + TILE * down]
-        torch.add(tiles.pixels[: len(own), :width], bias, out=own)
-        own.relu_()
+    tiles = _memory.tiles(x, out)
+    tiles.bias[1, 1] = bias  # the point 1 along both axes: there Aᵀ has nothing but ones
+    for first in range(0, len(x), TILE * tiles.down):
+        rows, around = x, first - 1
+        if not tiles.is_inside(first):
+            inside, own = tiles.inside(first)
+            inside.copy_(x[own])
+            rows, around = tiles.padded, 0
+        done = tiles.outputs(rows, around, weights, tiles.bias, out[first : first + TILE * tiles.down])
+        torch.clamp_min(done, 0, out=out[first : first + len(done)])
 
 
 def input_gradient(gradient: Tensor, activated: Tensor, weights: Tensor, out: Tensor) -> None:
@@ -91,45 +118,17 @@ def input_gradient(gradient: Tensor, activated: Tensor, weights: Tensor, out: Te
     Args:
         gradient: (H, W, N).
         activated: (H, W, N), what ``convolve`` gave.
-        weights: (36, C, N), ``transformed_weights``.
+        weights: ``transformed_weights`` of ``turned_round`` weights.
         out: (H, W, C), written.
     """
-    height, width, num_out = gradient.shape
-    num_in = weights.shape[1]
-    tiles = _Tiles(gradient, num_in, num_out)
-    down, across = tiles.down, tiles.across
-    by_rows = _memory.take(POINTS, down, across, TILE, num_in)
-    found = _memory.take(down, TILE, TILE * across, num_in)
-    spare = _memory.take(3, POINTS, down, across, num_in), _memory.take(3, down, TILE * across, num_in)
-    v, columns = tiles.before.transpose(0, 1), by_rows.movedim(3, 0)
-    v_rows, rows = by_rows.flatten(2, 3), found.transpose(0, 1)
-    above = _memory.take(TILE * across, num_in).zero_()
-    tiles.pixels.zero_()
-    for first in range(0, height, TILE * down):
-        own = slice(first, first + TILE * down)
-        num = len(gradient[own])
-        tiles.pixels[num:].zero_()
-        torch.ops.aten.threshold_backward.grad_input(
-            gradient[own], activated[own], 0, grad_input=tiles.pixels[:num, :width]
-        )
-        _from_points_adjoint(tiles.outputs, tiles.halves, tiles.spare[1])
-        _from_points_adjoint(tiles.halves.transpose(0, 1), tiles.after, tiles.spare[0])
-        torch.bmm(
-            tiles.after.view(POINTS**2, -1, num_out),
-            weights.transpose(1, 2),
-            out=tiles.before.view(POINTS**2, -1, num_in),
-        )
-        _to_points_adjoint(v, columns, spare[0])
-        columns[3, :, :, :-1].add_(v[0, :, :, 1:], alpha=4)
-        columns[0, :, :, 1:].add_(v[5, :, :, :-1])
-        _to_points_adjoint(v_rows, rows, spare[1])
-        rows[3, :-1].add_(v_rows[0, 1:], alpha=4)
-        rows[0, 1:].add_(v_rows[5, :-1])
-        rows[0, 0].add_(above)
-        above.copy_(v_rows[5, -1])
-        if first:
-            out[first - 1].add_(v_rows[0, 0, :width], alpha=4)
-        out[own] = found.view(TILE * down, TILE * across, num_in)[:num, :width]
+    tiles = _memory.tiles(gradient, out)
+    for first in range(0, len(gradient), TILE * tiles.down):
+        inside, own = tiles.inside(first)
+        torch.ops.aten.threshold_backward.grad_input(gradient[own], activated[own], 0, grad_input=inside)
+        into = out[first : first + TILE * tiles.down]
+        done = tiles.outputs(tiles.padded, 0, weights, None, into)
+        if done is not into:
+            into.copy_(done)
 
 
 class _Memory(threading.local):
@@ -137,129 +136,149 @@ class _Memory(threading.local):
 
     def __init__(self) -> None:
         self._whole = torch.empty(0)
-        self._taken = 0
+        self._tiles: dict[tuple[object, ...], _Tiles] = {}
 
-    def begin(self, like: Tensor) -> None:
-        """Everything taken so far is free again."""
-        self._taken = 0
-        if self._whole.dtype != like.dtype:
-            self._whole = torch.empty(0, dtype=like.dtype)
+    def tiles(self, x: Tensor, out: Tensor) -> _Tiles:
+        """For an (H, W, C) map on its way to an (H, W, N) one, and the threads there are."""
+        shape = (*x.shape, out.shape[2], torch.get_num_threads())
+        if x.dtype != self._whole.dtype:
+            self._whole, self._tiles = torch.empty(0, dtype=x.dtype), {}
+        if shape not in self._tiles:
+            with torch.inference_mode(False):  # they outlive the mode of whoever asks first
+                self._tiles[shape] = _Tiles(self, *shape)
+        return self._tiles[shape]
 
-    def take(self, *shape: int) -> Tensor:
-        """A tensor of that shape with anything in it, its start aligned as torch's own are."""
-        num = math.prod(shape)
-        if self._taken + num > len(self._whole):
-            with torch.inference_mode(False):  # it outlives the mode of whoever asks first
-                self._whole = torch.empty(2 * (self._taken + num), dtype=self._whole.dtype)  # taken ones keep theirs
-        taken = self._whole[self._taken : self._taken + num].view(shape)
-        self._taken += -(-num // 16) * 16
-        return taken
+    def take(self, *shapes: tuple[int, ...]) -> list[Tensor]:
+        """Tensors of those shapes with anything in them, their starts aligned as torch's own are."""
+        lengths = [-(-math.prod(shape) // 16) * 16 for shape in shapes]
+        if sum(lengths) > len(self._whole):
+            self._whole, self._tiles = self._whole.new_empty(sum(lengths)), {}
+        pieces = self._whole[: sum(lengths)].split(lengths)
+        return [piece[: math.prod(shape)].view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 _memory = _Memory()
 
 
 class _Tiles:
-    """What lies between for a number of rows of tiles."""
+    """What lies between for some rows of tiles of an (H, W, C) map on its way to N channels, and every view of it.
 
-    def __init__(self, like: Tensor, num_in: int, num_out: int) -> None:
-        _memory.begin(like)
-        height, width = like.shape[:2]
-        self.num_in, self.num_out = num_in, num_out
-        self.across, rows = -(-width // TILE), -(-height // TILE)
-        of_row = POINTS**2 * self.across * max(num_in, num_out) * like.element_size()
-        at_once = max(1, CACHED_BYTES // of_row, -(-LEAST_TILES // self.across))
-        self.down = -(-rows // -(-rows // at_once))  # the last ones as many as the others, nearly
-        self.before = _memory.take(POINTS, POINTS, self.down, self.across, num_in)
-        self.after = _memory.take(POINTS, POINTS, self.down, self.across, num_out)
-        self.halves = _memory.take(POINTS, TILE, self.down, self.across, num_out)
-        outputs = _memory.take(self.down, TILE, self.across, TILE, num_out)
-        self.pixels = outputs.view(TILE * self.down, TILE * self.across, num_out)
-        self.outputs = outputs.permute(3, 1, 0, 2, 4)  # by column and row within the tile
-        self.spare = _memory.take(4, *self.after.shape[1:]), _memory.take(4, TILE, self.down, self.across, num_out)
+    In memory a tile's 36 points follow one another, by column and then row, as a grouped convolution takes them.
+
+    Attributes:
+        down: t_h.
+        padded: (4 t_h + 2, W, C), the map's rows that the tiles take, where not all of them are its own.
+        bias: (6, 6, N), zeros but for [1, 1], which is its caller's.
+    """
+
+    def __init__(self, memory: _Memory, height: int, width: int, num_in: int, num_out: int, num_threads: int) -> None:
+        self.height, self.width = height, width
+        rows, across = -(-height // TILE), -(-width // TILE)
+        least = LEAST_TILES if num_threads == 1 else LEAST_SHARED * num_threads
+        self.down = down = -(-rows // max(1, rows * across // least))
+        columns = TILE * across + 2
+        sums = (down * width * num_in, down * across * POINTS * max(num_in, num_out))
+        self.padded, self._by_row, points, halves, pixels, spare = memory.take(
+            (TILE * down + 2, width, num_in),
+            (down, columns, POINTS * num_in),
+            (down, across, POINTS, POINTS * num_in),
+            (down, across, POINTS, TILE, num_out),
+            (TILE * down, TILE * across, num_out),
+            (2, max(sums)),
+        )
+        self._pixels, self.bias = pixels, pixels.new_zeros(POINTS, POINTS, num_out)
+        self._points = points.view(1, down * across, 1, -1).permute(0, 3, 1, 2)
+        self._products = down, across, POINTS, POINTS, num_out
+
+        def like(some: Tensor) -> list[Tensor]:
+            return [part[: some.numel()].view(some.shape) for part in spare]
+
+        own_columns = self._by_row[:, 1 : 1 + width].unflatten(2, (POINTS, -1)).unbind(2)
+        self._down_to_points = own_columns, like(own_columns[0])
+        tile_columns = [self._by_row[:, k : TILE * (across - 1) + k + 1 : TILE] for k in range(POINTS)]
+        self._across_to_points = tile_columns, points.unbind(2), like(tile_columns[0])
+        self._across_from_points = halves.unbind(3), like(halves[:, :, :, 0])
+        by_half = halves.flatten(3).unbind(2)
+        self._down_from_points = by_half, like(by_half[0])
+
+    def is_inside(self, first: int) -> bool:
+        """Whether the map has all rows that the tiles from its row ``first`` on take."""
+        return first > 0 and first + TILE * self.down < self.height
+
+    def inside(self, first: int) -> tuple[Tensor, slice]:
+        """Where in ``padded`` the map's rows around those from ``first`` on belong, and which; zeros around them."""
+        top = first - 1
+        before, num = max(0, -top), min(len(self.padded), self.height - top)
+        self.padded[:before].zero_()
+        self.padded[num:].zero_()
+        return self.padded[before:num], slice(top + before, top + num)
+
+    def outputs(self, x: Tensor, around: int, weights: Tensor, bias: Tensor | None, into: Tensor) -> Tensor:
+        """What the tiles give, (≤ 4 t_h, W, N): ``into`` if it has room for all of them, else memory of its own.
+
+        Args:
+            x: (H', W, C), a row above and one below the tiles included, from row ``around`` on.
+            around: see ``x``.
+            weights: see ``convolve``.
+            bias: (6, 6, N).
+            into: (≤ 4 t_h, W, N).
+        """
+        if around == 0:  # nothing writes there between a map's first rows and its last
+            self._by_row[:, 0].zero_()
+            self._by_row[:, 1 + self.width :].zero_()
+        whole = into.shape[:2] == self._pixels.shape[:2]
+        pixels = into if whole else self._pixels
+        down, across = self._products[:2]
+        tile_rows = [x[around + k : around + TILE * (down - 1) + k + 1 : TILE] for k in range(POINTS)]
+        _to_points(tile_rows, *self._down_to_points)
+        _to_points(*self._across_to_points)
+        products = _products(self._points, weights, None if bias is None else bias.flatten())
+        _from_points(products.view(self._products).unbind(2), *self._across_from_points)
+        halves, spare = self._down_from_points
+        _from_points(halves, pixels.view(down, TILE, across, -1).unbind(1), spare)
+        return into if whole else pixels[: len(into), : self.width]
 
 
-def _overlapping(x: Tensor, dim: int, num: int) -> Tensor:
-    """The six inputs of each of ``num`` tiles along a dimension, as one more dimension behind it; a view."""
-    shape, stride = list(x.shape), list(x.stride())
-    shape[dim : dim + 1], stride[dim : dim + 1] = [num, POINTS], [TILE * stride[dim], stride[dim]]
-    return x.as_strided(shape, stride)
-
-
-def _fill(padded: Tensor, x: Tensor, top: int) -> None:
-    """Copy the rows of x from ``top`` on, with zeros where it has none; the columns around them are zeros already."""
-    before, num = max(0, -top), min(len(padded), len(x) - top)
-    padded[:before].zero_()
-    padded[num:].zero_()
-    padded[before:num, 1 : 1 + x.shape[1]] = x[top + before : top + num]
+def _products(points: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
+    """(1, 36 C, T, 1) times the weights: (T, 36 N)."""
+    if onednn.is_packed(weights):
+        found = onednn.convolved(points, weights, bias, padding=0, groups=POINTS**2)
+        return found.permute(0, 2, 3, 1).flatten(0, 2)
+    by_point = points[0, :, :, 0].unflatten(0, (POINTS**2, -1)).transpose(1, 2)
+    found = torch.bmm(by_point, weights).transpose(0, 1).flatten(1)
+    return found if bias is None else found.add_(bias)
 
 
 # In what follows every operation is on one value of the axis's: all at once leave the cache before they are used again.
 
 
-def _to_points(d: Tensor, v: Tensor, spare: Tensor) -> None:
-    """Along the first axis v = Bᵀ d, 6 inputs to 6 points."""
-    t, w, e, f = spare[:4]
-    torch.sub(d[4], d[2], alpha=4, out=t)
-    torch.sub(d[3], d[1], alpha=4, out=w)
-    torch.add(t, w, out=v[1])
-    torch.sub(t, w, out=v[2])
-    torch.sub(d[4], d[2], out=e)
-    torch.sub(d[3], d[1], out=f)
-    torch.add(e, f, alpha=2, out=v[3])
-    torch.sub(e, f, alpha=2, out=v[4])
-    torch.sub(d[0], d[2], out=t)
-    torch.add(e, t, alpha=4, out=v[0])
-    torch.sub(d[5], d[3], out=t)
-    torch.sub(t, f, alpha=4, out=v[5])
+def _to_points(d: Sequence[Tensor], v: Sequence[Tensor], spare: Sequence[Tensor]) -> None:
+    """Take 6 inputs to 6 points, v = Bᵀ d."""
+    even, odd = spare
+    torch.sub(d[4], d[2], alpha=4, out=even)
+    torch.sub(d[3], d[1], alpha=4, out=odd)
+    torch.add(even, odd, out=v[1])
+    torch.sub(even, odd, out=v[2])
+    torch.sub(d[4], d[2], out=even)
+    torch.sub(d[3], d[1], out=odd)
+    torch.add(even, odd, alpha=2, out=v[3])
+    torch.sub(even, odd, alpha=2, out=v[4])
+    torch.sub(d[0], d[2], out=v[0])
+    torch.add(even, v[0], alpha=4, out=v[0])
+    torch.sub(d[5], d[3], out=v[5])
+    v[5].sub_(odd, alpha=4)
 
 
-def _to_points_adjoint(v: Tensor, d: Tensor, spare: Tensor) -> None:
-    """Along the first axis d = B v, of 6 points, but for what goes to neighbouring tiles: inputs 1 to 4 as outputs."""
-    s, t, x = spare[:3]
-    torch.add(v[1], v[2], out=s)
-    torch.add(v[3], v[4], out=t)
-    torch.add(v[0], s, out=x)
-    torch.add(x, t, out=d[3])
-    torch.mul(v[0], -5, out=x)
-    x.sub_(t)
-    torch.sub(x, s, alpha=4, out=d[1])
-    u, w = s, t
-    torch.sub(v[2], v[1], out=u)
-    torch.sub(v[4], v[3], out=w)
-    torch.add(u, v[5], out=x)
-    x.mul_(4)
-    torch.add(x, w, alpha=2, out=d[0])
-    torch.mul(v[5], -5, out=x)
-    x.sub_(u)
-    torch.sub(x, w, alpha=2, out=d[2])
-
-
-def _from_points(m: Tensor, y: Tensor, spare: Tensor) -> None:
-    """Along the first axis y = Aᵀ m, 6 points to 4 outputs."""
-    p, q, r, s = spare[:4]
-    torch.add(m[1], m[2], out=p)
-    torch.sub(m[1], m[2], out=q)
-    torch.add(m[3], m[4], out=r)
-    torch.sub(m[3], m[4], out=s)
-    torch.add(q, s, alpha=2, out=y[1])
-    torch.add(p, r, alpha=4, out=y[2])
-    q.add_(s, alpha=8)
-    torch.add(q, m[5], out=y[3])
-    p.add_(r)
-    torch.add(p, m[0], out=y[0])
-
-
-def _from_points_adjoint(g: Tensor, m: Tensor, spare: Tensor) -> None:
-    """Along the first axis m = A g, 4 outputs to 6 points."""
-    e, f = spare[:2]
-    m[0].copy_(g[0])
-    torch.add(g[0], g[2], out=e)
-    torch.add(g[1], g[3], out=f)
-    torch.add(e, f, out=m[1])
-    torch.sub(e, f, out=m[2])
-    torch.add(g[0], g[2], alpha=4, out=e)
-    torch.add(g[1], g[3], alpha=4, out=f)
-    torch.add(e, f, alpha=2, out=m[3])
-    torch.sub(e, f, alpha=2, out=m[4])
-    m[5].copy_(g[3])
+def _from_points(m: Sequence[Tensor], y: Sequence[Tensor], spare: Sequence[Tensor]) -> None:
+    """Take 6 points to 4 outputs, y = Aᵀ m."""
+    one, two = spare
+    torch.add(m[1], m[2], out=one)
+    torch.add(m[3], m[4], out=two)
+    torch.add(one, two, alpha=4, out=y[2])
+    torch.add(one, two, out=y[0])
+    y[0].add_(m[0])
+    torch.sub(m[1], m[2], out=one)
+    torch.sub(m[3], m[4], out=two)
+    torch.add(one, two, alpha=2, out=y[1])
+    torch.add(one, two, alpha=8, out=y[3])
+    y[3].add_(m[5])

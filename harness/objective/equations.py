@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from harness.features import onednn
+
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
     """Equation 1: L_content = ½ Σ_ij (F_ij − P_ij)².
@@ -47,17 +49,27 @@ class _Gram(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
+        features = features.contiguous(memory_format=torch.channels_last)  # which maps are already
         ctx.save_for_backward(features)
-        positions = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, M, N); a view where memory is channels-last
+        if onednn.is_for(features):
+            return onednn.by_rows(lambda of_row: onednn.gram(of_row)[None], features)
+        positions = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, M, N)
         return positions.transpose(1, 2) @ positions
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (features,) = ctx.saved_tensors
+        both = gradient + gradient.transpose(1, 2)
+        if onednn.is_for(features):
+            of_rows = zip(features.split(1), both, strict=True)
+            found = [
+                onednn.convolved(of_row, of_gram[:, :, None, None], None, padding=0) for of_row, of_gram in of_rows
+            ]
+            return found[0] if len(found) == 1 else torch.cat(found)
         positions = features.permute(0, 2, 3, 1)
-        found: Tensor = positions.flatten(1, 2) @ (gradient + gradient.transpose(1, 2))
-        return found.view(positions.shape).permute(0, 3, 1, 2)
+        product: Tensor = positions.flatten(1, 2) @ both
+        return product.view(positions.shape).permute(0, 3, 1, 2)
 
 
 def gram_per_position(features: Tensor, num_positions: int | None = None) -> Tensor:

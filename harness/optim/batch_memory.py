@@ -34,8 +34,7 @@ class BatchMemory:
         if self.box is None:
             return (slope := dots(g, direction)), torch.full_like(slope, torch.nan)
         x = self._of(images)
-        inside = direction.masked_fill(self.box.outwards(x, direction), 0.0)
-        return dots(g, inside), dots(self.vectors["gradient"], x - self.vectors["base"])
+        return dots(g, self.box.inwards(x, direction)), dots(self.vectors["gradient"], x - self.vectors["base"])
 
     def keep_low(self, grads: Tensor, rows: Tensor) -> None:
         """Keep the trial's gradient as that of the low point."""
@@ -152,4 +151,4 @@ class BatchMemory:
         """D without what is held or would leave the box at once."""
         if free is not None:
             d.mul_(free)
-        return d if self.box is None else d.masked_fill_(self.box.outwards(x, d), 0.0)
+        return d if self.box is None else self.box.inwards(x, d)

@@ -81,7 +81,10 @@ class Pairs:
         place = torch.where(self.num > 0, (self.newest + 1) % self.history, 0)
         at = torch.arange(len(s), device=s.device), place
         for ring, new in ((self.steps, s), (self.yields, y)):
-            ring[at] = new if self._is_alone else torch.where(column(accepted), new, ring[at])
+            if self._is_alone:
+                ring[0, int(place)].copy_(new[0])
+            else:
+                ring[at] = torch.where(column(accepted), new, ring[at])
         for squares, new in zip(self.squares, (ss, yy), strict=True):
             squares[at] = torch.where(accepted, new, squares[at])
         shares = _times(self.steps[:, : self.num_filled], y).double()

@@ -63,8 +63,8 @@ class RowMemory:
             assert row.direction is not None and row.base is not None and row.gradient is not None
             direction = row.direction
             if self.plan.box is not None:
-                box, x = self.plan.box.at(slot), images[slot]
-                direction = direction.masked_fill(box.outwards(x, direction), 0.0)
+                x = images[slot]
+                direction = self.plan.box.at(slot).inwards(x, direction)
                 decreases[a] = (row.gradient @ (x - row.base)).item()
             slopes[a] = (aligned(grads[slot]) @ direction).item()
         return self._scalars(slopes, images), self._scalars(decreases, images)
@@ -208,7 +208,7 @@ class RowMemory:
         box = None if plan.box is None else plan.box.at(slot)
         x = image if row.base is None else row.base
         free = None if box is None else box.free(x, g)
-        if free is not None and bool(free.all()):
+        if free is not None and bool(free.amin() > 0.0):
             free = None
         if row.pairs is not None and row.num_pairs:
             v = -g if free is None else (-g).mul_(free)
@@ -229,7 +229,7 @@ class RowMemory:
         if free is not None:
             d.mul_(free)
         if self.plan.box is not None:
-            d.masked_fill_(self.plan.box.at(slot).outwards(x, d), 0.0)
+            d = self.plan.box.at(slot).inwards(x, d)
         row.direction = d
         return (row.gradient @ d).item()
 

@@ -297,9 +297,8 @@ class BatchedOptimizer(torch.optim.Optimizer):
         def largest(rows: int | Tensor) -> Tensor:
             g = grads[rows]
             if self._box is not None:
-                g = g.masked_fill(self._box.at(rows).held(images[rows], g), 0.0)
-            low, high = torch.aminmax(g, dim=-1)  # 20 times faster than the vector norm for ∞ on the CPU
-            return torch.maximum(-low, high)
+                g = self._box.at(rows).free_gradient(images[rows], g)
+            return torch.maximum(-g.amin(-1), g.amax(-1))  # 20 times faster than the vector norm for ∞ on the CPU
 
         if self.row_by_row:
             return torch.stack([largest(slot) for slot in self.active]).double()

@@ -35,6 +35,7 @@ from harness.images.library import find_image
 from harness.images.noise import noise
 from harness.images.resize import photograph_of
 from harness.optim import BatchedLBFGS
+from harness.runs.heap import keep_freed_memory
 from harness.runs.style_transfer import StyleTransfer
 
 ALPHA = 1e-2
@@ -103,6 +104,8 @@ def tell_peak(kind: str, name: str, size_px: int) -> None:
     network = network_named(name)
     ctypes.CDLL(None).malloc_trim(0)  # what loading has freed goes back to the system
     Path("/proc/self/clear_refs").write_text("5")  # and its peak is forgotten
+    if kind == "harness":
+        keep_freed_memory()
     before = own_memory("VmRSS")
     step = steps_of(kind, network, size_px)
     for _ in range(WARM + 1):
@@ -119,6 +122,7 @@ def own_memory(which: str) -> int:
 def measure(name: str, size_px: int, threads: int, turns: int, with_memory: bool) -> str:
     """A line of the table."""
     torch.set_num_threads(threads)
+    keep_freed_memory()  # as a worker does; what the harness is compared with has the same
     network = network_named(name)
     steps = {kind: steps_of(kind, network, size_px) for kind in ("harness", "textbook", "floor")}
     for kind in ("harness", "textbook"):
