@@ -6,11 +6,14 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from optim_problems import PROBLEMS, closure_of, dixon_price, powell, quadratic, rosenbrock, run
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.optim import BatchedAdam, BatchedLBFGS
+from harness.optim.bounds import Bounds
 from harness.optim.pairs import Pairs
 from harness.optim.preconditioner import FourierFilter
 
@@ -178,6 +181,35 @@ def test_held_variables_leave_the_dense_matrix_of_the_free_ones(keep, rows) -> N
     for row in ours:
         torch.testing.assert_close(row[keep], dense, rtol=1e-10, atol=1e-12)
         assert not row[free == 0].any()
+
+
+def held_by_comparison(x: Tensor, gradient: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    return ((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([(4, 3, 2, 5), (4, 7), (4,)]), st.integers(0, 3), st.integers(0, 10**6))
+def test_bounds_are_what_comparisons_say(shape: tuple[int, ...], kind: int, seed: int) -> None:
+    """Of a number, of a channel, of each value or of each row; a channel whose bounds meet is held both ways."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def integers(*of: int) -> Tensor:
+        return torch.randint(-3, 4, of, generator=generator).double()
+
+    of_bound = ((), (*shape[:1], *shape[1:2], *[1] * (len(shape) - 2)), shape, (1, *shape[1:]))[kind]
+    ends = integers(2, *of_bound)
+    low, high = ends.amin(0), ends.amax(0)
+    images = torch.clamp(integers(*shape), low, high)
+    wide_low, wide_high = (torch.broadcast_to(bound, shape).reshape(4, -1) for bound in (low, high))
+    x, g, d = images.reshape(4, -1), integers(*shape).reshape(4, -1), integers(*shape).reshape(4, -1)
+    held = held_by_comparison(x, g, wide_low, wide_high)
+    leaving = held_by_comparison(x, -d, wide_low, wide_high)
+    box = Bounds.of((low, high), images)
+    for rows, at in ((slice(None), box.at(torch.arange(4))), (2, box.at(2))):
+        assert torch.equal(at.free(x[rows], g[rows]), (~held[rows]).double())
+        assert torch.equal(at.free_gradient(x[rows], g[rows]), g[rows].masked_fill(held[rows], 0.0))
+        assert torch.equal(at.inwards(x[rows], d[rows]), d[rows].masked_fill(leaving[rows], 0.0))
+        assert torch.equal(at.clamp_(2 * x[rows]), torch.clamp(2 * x[rows], wide_low[rows], wide_high[rows]))
 
 
 @pytest.mark.parametrize("row_by_row", [True, False])

@@ -91,7 +91,7 @@ class MaxRows:
             if is_gpu:
                 free = free_bytes(device) / sum(other.split("#")[0] == device for other in self.workers)
             else:
-                free = available_bytes() / len(self.workers)
+                free = available_bytes() / len(self.workers) - weights_bytes(job)
             if is_gpu and tile_of(job) is None:
                 needed += one_pass
             else:
@@ -125,6 +125,12 @@ def pass_bytes(job: Job) -> int:
     if isinstance(network, VGG) and (tile_px := tile_of(job)) is not None:
         return tiled_pass_bytes(network, layers, job.height, job.width, tile_px, itemsize_of(job), num_regions)
     return plain_pass_bytes(network, layers, job.height, job.width, itemsize_of(job), num_regions)
+
+
+def weights_bytes(job: Job) -> int:
+    """Memory of a network's weights, laid out for its kernels; of a plugin's network not known, so none."""
+    network, _ = network_of(job)
+    return network.laid_out_bytes(job.height, job.width) if isinstance(network, VGG) else 0
 
 
 def num_regions_of(job: Job) -> int:

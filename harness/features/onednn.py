@@ -56,7 +56,7 @@ def convolved(
 
 
 def gram(x: Tensor) -> Tensor:
-    """F Fᵀ of one (1, N, h, w) map in channels-last memory: (N, N), symmetric to the bit.
+    """F Fᵀ of one (1, N, h, w) map in channels-last memory: (N, N), symmetric but for rounding.
 
     It is the gradient of a 1 × 1 convolution's weights where the map is both input and output's gradient.
     """

@@ -223,7 +223,8 @@ def _unpooled(g: Tensor, activated: Tensor, indices: Tensor | None) -> Tensor:
         return spread
 
     def quarters(x: Tensor) -> Tensor:
-        return x[:, : 2 * height, : 2 * width, :num].unflatten(1, (height, 2)).unflatten(3, (width, 2))
+        inside: Tensor = x[:, : 2 * height, : 2 * width, :num]
+        return inside.unflatten(1, (height, 2)).unflatten(3, (width, 2))  # type: ignore[no-any-return, unused-ignore]
 
     into = quarters(found)
     of_each = (g / 4).permute(0, 2, 3, 1)[:, :, None, :, None].expand_as(into)

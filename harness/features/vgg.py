@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.features import onednn
-from harness.features.passes import Pass
+from harness.features import onednn, winograd
+from harness.features.passes import Pass, by_winograd
 
 Pooling = Literal["average", "max"]
 Padding = Literal["zeros", "reflect"]
@@ -201,6 +201,16 @@ class VGG(nn.Module):
             self._laid_out[layer] = weight, key, both
         return both
 
+    def laid_out_bytes(self, height: int, width: int) -> int:
+        """What ``both_ways`` takes for evaluations of an image of that size, in bytes."""
+        total = 0
+        for layer in self.layers:
+            weight = self.weight(layer)
+            is_wide = by_winograd(self, layer, *map_shape(layer, height, width))
+            of_each = winograd.POINTS**2 if is_wide else weight[0, 0].numel()
+            total += 2 * of_each * weight[:, :, 0, 0].numel() * weight.element_size()
+        return total
+
     def read_out(self, layer: str) -> ReadOut | None:
         """What is compared of a layer's map; None: the map itself."""
         indices, matrix = (self._buffers[f"{layer}_{kind}"] for kind in ("compared", "readout"))
@@ -238,9 +248,10 @@ class ReadOut:
 def _linear(x: Tensor, weight: Tensor) -> Tensor:
     """The products x weightᵀ of (B, …, N) and (K, N): (B, …, K)."""
     if not onednn.is_for(x):
-        found: Tensor = functional.linear(x, weight)
-        return found
-    return torch.stack([onednn.linear(of_row.flatten(0, -2), weight) for of_row in x]).unflatten(1, x.shape[1:-1])
+        of_all: Tensor = functional.linear(x, weight)
+        return of_all
+    found = torch.stack([onednn.linear(of_row.flatten(0, -2), weight) for of_row in x])
+    return found.view(*x.shape[:-1], len(weight))
 
 
 def with_all_filters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
