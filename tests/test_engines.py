@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from engine_rows import history_of, make_rows, manifest_of, pictures_of
 from harness.engines.contract import Advanced, End, Ended, Event, Finished, Measured, Noted, Task
 from harness.engines.devices import DeviceSpec, parse_device, parse_devices
 from harness.engines.local import LocalEngine, names_of
-from harness.engines.process import clean_environment, describe_exit
+from harness.engines.process import ALLOCATION, clean_environment, describe_exit
 from harness.errors import DeviceError
 from harness.runs.prepare import Row
 from harness.runs.store import RunFolder, Status
@@ -244,7 +245,44 @@ def test_worker_has_a_clean_environment_and_a_session_of_its_own(
     assert not set(strangers) & set(variables)
     told = {name: variables[name] for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "WANDB_PROJECT")}
     assert told == {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "WANDB_PROJECT": "kept"}
+    assert "GLIBC_TUNABLES" in variables  # glibc itself cuts what it has read into pieces
     assert os.getsid(pid) == pid
+
+
+def test_what_a_user_has_told_the_c_library_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
+    assert clean_environment(CPU)["GLIBC_TUNABLES"] == "glibc.malloc.check=1"
+
+
+FAULTS = """
+import resource, torch
+
+def use():
+    torch.ones(2**24).add_(1)  # 64 MiB
+
+for _ in range(4):
+    use()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(8):
+    use()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def has_large_pages() -> bool:
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    return platform.libc_ver()[0] == "glibc" and setting.exists() and "[never]" not in setting.read_text()
+
+
+@pytest.mark.skipif(not has_large_pages(), reason="another C library, or a system without large pages")
+def test_a_worker_does_not_fault_its_maps_in_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    left, kept = (
+        int(subprocess.run([sys.executable, "-c", FAULTS], env=of, check=True, capture_output=True, text=True).stdout)
+        for of in (dict(os.environ), clean_environment(CPU))
+    )
+    assert left > 8 * 16_000  # a page of 4 KiB each
+    assert kept < 8 * 1000
 
 
 def test_worker_sees_its_own_card_only(monkeypatch: pytest.MonkeyPatch) -> None:

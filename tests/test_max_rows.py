@@ -9,7 +9,15 @@ import pytest
 
 from harness.config import load_experiment
 from harness.driver import capacity, estimate
-from harness.driver.capacity import MEMORY_SHARE, MOST_ROWS, MaxRows, num_regions_of, pass_bytes, row_bytes
+from harness.driver.capacity import (
+    MEMORY_SHARE,
+    MOST_ROWS,
+    MaxRows,
+    num_regions_of,
+    pass_bytes,
+    row_bytes,
+    weights_bytes,
+)
 from harness.driver.jobs import Job, make_jobs
 from harness.engines.devices import DeviceSpec
 
@@ -56,6 +64,7 @@ def test_rows_that_go_one_by_one_share_one_pass(
     job = job_of(*words)
     enough = pass_bytes(job) + 7 * row_bytes(job) / MEMORY_SHARE
     is_gpu = worker.startswith("cuda")
+    enough += 0 if is_gpu else weights_bytes(job)
     has_free(monkeypatch, gpu=enough if is_gpu else 0, main=0 if is_gpu else enough)
     assert MaxRows([worker])(job, worker) == 7
 

@@ -1,9 +1,6 @@
-"""oneDNN's convolutions and products against torch's, and what a worker keeps of its memory."""
+"""oneDNN's convolutions and products against torch's."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -68,33 +65,3 @@ def test_rows_are_each_its_own_to_the_bit() -> None:
     grams = onednn.by_rows(lambda of_row: onednn.gram(of_row)[None], batch)
     for row, found in zip(batch.split(1), grams, strict=True):
         assert torch.equal(onednn.gram(row.clone(memory_format=torch.channels_last)), found)
-
-
-FREED = """
-import resource, sys, torch
-from harness.runs.heap import keep_freed_memory
-if sys.argv[1] == "keep":
-    keep_freed_memory()
-
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-
-def use():
-    torch.ones(2**24).add_(1)  # 64 MiB
-
-for _ in range(3):
-    use()
-before = faults()
-use()
-print(faults() - before)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
-def test_a_worker_does_not_fault_its_memory_in_anew() -> None:
-    left, kept = (
-        int(subprocess.run([sys.executable, "-c", FREED, how], check=True, capture_output=True, text=True).stdout)
-        for how in ("leave", "keep")
-    )
-    assert left > 10_000  # a page each
-    assert kept < 1_000

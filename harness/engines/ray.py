@@ -22,6 +22,7 @@ from typing import Any
 from harness.engines.contract import End, Ended, Event, Task
 from harness.engines.devices import DeviceSpec
 from harness.engines.local import names_of
+from harness.engines.process import ALLOCATION
 from harness.engines.ray_actor import Carrier, Place
 from harness.engines.ray_cluster import carried_environment, connect, specs_of
 from harness.errors import RunError
@@ -193,7 +194,7 @@ class RayEngine:
         import ray
 
         device = "cuda:0" if worker.num_gpus else "cpu"
-        variables = {"OMP_NUM_THREADS": str(worker.threads)}
+        variables = {"OMP_NUM_THREADS": str(worker.threads)} | ALLOCATION
         if device == "cpu":
             variables["CUDA_VISIBLE_DEVICES"] = ""
         options = {

@@ -25,7 +25,6 @@ from harness.runs.again import can_be_brought_up_to_date, measure_again
 from harness.runs.batch_module import BatchModule, Progress, UntilDone
 from harness.runs.checkpoint import load_checkpoint
 from harness.runs.finishing import Finishing
-from harness.runs.heap import keep_freed_memory
 from harness.runs.keeper import Keeper, Listener
 from harness.runs.measured import measured_on
 from harness.runs.module_makers import Execution, module_makers
@@ -66,7 +65,6 @@ def run_batch(
     """
     asked, listener = asked or Orders(), listener or Listener()
     torch.set_num_threads(execution.threads)
-    keep_freed_memory()
     # TF32's 10 bits of mantissa would break the promise that a row's gradient is that of its solo run to 1e-5.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     with ExitStack() as held:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import os
 import platform
 import statistics
 import subprocess
@@ -28,6 +29,7 @@ from textbook import bare_convolutions, textbook_loss, textbook_step
 from torch import Tensor
 
 from harness.distillation.on_policy import objective_of
+from harness.engines.process import ALLOCATION
 from harness.features.normalise import normalised_state
 from harness.features.vgg import VGG
 from harness.features.weights import load_state
@@ -35,11 +37,17 @@ from harness.images.library import find_image
 from harness.images.noise import noise
 from harness.images.resize import photograph_of
 from harness.optim import BatchedLBFGS
-from harness.runs.heap import keep_freed_memory
 from harness.runs.style_transfer import StyleTransfer
 
 ALPHA = 1e-2
 WARM = 21
+
+
+def as_a_worker() -> None:
+    """Begin this process again with a worker's allocation of memory; what the harness is compared with has the same."""
+    if os.environ.get("GLIBC_TUNABLES") is None:
+        os.environ.update(ALLOCATION)
+        os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
 def network_named(name: str) -> VGG:
@@ -104,8 +112,6 @@ def tell_peak(kind: str, name: str, size_px: int) -> None:
     network = network_named(name)
     ctypes.CDLL(None).malloc_trim(0)  # what loading has freed goes back to the system
     Path("/proc/self/clear_refs").write_text("5")  # and its peak is forgotten
-    if kind == "harness":
-        keep_freed_memory()
     before = own_memory("VmRSS")
     step = steps_of(kind, network, size_px)
     for _ in range(WARM + 1):
@@ -122,7 +128,6 @@ def own_memory(which: str) -> int:
 def measure(name: str, size_px: int, threads: int, turns: int, with_memory: bool) -> str:
     """A line of the table."""
     torch.set_num_threads(threads)
-    keep_freed_memory()  # as a worker does; what the harness is compared with has the same
     network = network_named(name)
     steps = {kind: steps_of(kind, network, size_px) for kind in ("harness", "textbook", "floor")}
     for kind in ("harness", "textbook"):
@@ -157,6 +162,7 @@ def main() -> None:
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--only", choices=["harness", "textbook"], help=argparse.SUPPRESS)
     given = parser.parse_args()
+    as_a_worker()
     if given.only:
         torch.set_num_threads(given.threads)
         tell_peak(given.only, given.network[0], given.size[0])

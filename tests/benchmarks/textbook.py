@@ -59,6 +59,8 @@ class TextbookVGG(nn.Module):
             x = module(x)
             if (layer := self.names.get(place)) in layers:
                 maps[layer] = self._compared(layer, x)
+                if len(maps) == len(layers):
+                    break
         return maps
 
     def _compared(self, layer: str, x: Tensor) -> Tensor:
@@ -74,17 +76,19 @@ def gram(features: Tensor) -> Tensor:
     return flat @ flat.T / flat.shape[1]
 
 
-def textbook_loss(network: VGG, content: Tensor, style: Tensor, alpha: float) -> Callable[[Tensor], Tensor]:
-    """Equation 7 in the harness's default convention, β = 1, w_l = 1/5, for (3, H, W) images, of a (1, 3, H, W) one."""
+def textbook_loss(
+    network: VGG, content: Tensor, style: Tensor, alpha: float, styles: Sequence[str] = STYLES
+) -> Callable[[Tensor], Tensor]:
+    """Equation 7 in the harness's default convention, β = 1, equal w_l, for (3, H, W) images, of a (1, 3, H, W) one."""
     textbook = TextbookVGG(network)
     with torch.no_grad():
         target = textbook(content[None], [CONTENT])[CONTENT]
-        grams = {layer: gram(features) for layer, features in textbook(style[None], STYLES).items()}
+        grams = {layer: gram(features) for layer, features in textbook(style[None], styles).items()}
 
     def loss(image: Tensor) -> Tensor:
-        maps = textbook(image, (*STYLES, CONTENT))
-        styles = [functional.mse_loss(gram(maps[layer]), grams[layer]) for layer in STYLES]
-        return alpha * functional.mse_loss(maps[CONTENT], target) + torch.stack(styles).mean()
+        maps = textbook(image, (*styles, CONTENT))
+        losses = [functional.mse_loss(gram(maps[layer]), grams[layer]) for layer in styles]
+        return alpha * functional.mse_loss(maps[CONTENT], target) + torch.stack(losses).mean()
 
     return loss
 

@@ -20,7 +20,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import torch
-from evaluation import ALPHA, harness_step, machine, network_named
+from evaluation import ALPHA, as_a_worker, harness_step, machine, network_named
 from textbook import textbook_loss, textbook_step
 from torch import Tensor
 
@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pictures", type=Path, help="a folder for the pictures, beside each other")
     given = parser.parse_args()
+    as_a_worker()
     torch.set_num_threads(given.threads)
     network = network_named(given.network)
     print(f"{machine()}\n{given.network}, {given.size} px, {given.threads} threads\n")
