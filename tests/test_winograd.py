@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Iterator
 
 import pytest
@@ -31,14 +33,30 @@ def two_threads() -> Iterator[None]:
 
 def convolved(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     out = torch.full((*x.shape[:2], len(bias)), torch.nan, dtype=x.dtype)
-    winograd.convolve(x, winograd.transformed_weights(weight), bias, out)
+    winograd.convolve(x, winograd.map_weights(weight), bias, out)
     return out
 
 
 def gradient_of(g: Tensor, activated: Tensor, weight: Tensor) -> Tensor:
     out = torch.full((*g.shape[:2], weight.shape[1]), torch.nan, dtype=g.dtype)
-    winograd.input_gradient(g, activated, winograd.transformed_weights(winograd.turned_round(weight)), out)
+    winograd.input_gradient(g, activated, winograd.gradient_weights(weight), out)
     return out
+
+
+@pytest.mark.parametrize(("num_in", "num_out", "sides"), [(64, 96, ((1, 1), (3, 70), (70, 3), (17, 18), (41, 38)))])
+def test_what_oneDNN_multiplies_is_the_convolution_and_its_gradient(num_in, num_out, sides) -> None:
+    """In single precision, in which a run goes: weights laid out, all products in one call."""
+    weight, bias = normal(num_out, num_in, 3, 3) / (9 * num_in) ** 0.5, normal(num_out, seed=1)
+    for height, width in sides:
+        x, g = normal(height, width, num_in, seed=2), normal(height, width, num_out, seed=3)
+        image = x.permute(2, 0, 1)[None].requires_grad_()
+        expected = functional.conv2d(image, weight, bias, padding=1).relu()
+        (gradient,) = torch.autograd.grad(expected, image, g.permute(2, 0, 1)[None])
+        activated = expected.detach()[0].permute(1, 2, 0)
+        found = convolved(x.float(), weight.float(), bias.float())
+        assert float((found - activated).norm() / activated.norm()) < 1e-5
+        back = gradient_of(g.float(), activated.float().contiguous(), weight.float()).permute(2, 0, 1)
+        assert float((back - gradient[0]).norm() / gradient.norm()) < 1e-5
 
 
 @settings(max_examples=40, deadline=None)
@@ -183,7 +201,7 @@ def test_what_is_measured_in_between_leaves_the_passes_usable(two_threads: None)
     with torch.inference_mode():
         assert not passes.by_winograd(network, "conv3_3", 40, 40)
         network.maps(torch.rand(1, 3, 200, 200), ["conv3_3"])
-        x, weights = torch.rand(80, 80, 96), network.both_ways("conv3_3", winograd.both_ways, False)[0]
+        x, weights = torch.rand(80, 80, 96), network.laid_out("conv3_3", winograd.map_weights, False)
         winograd.convolve(x, weights, torch.zeros(96), torch.empty(80, 80, 96))  # its memory grows
     passed(160)
     assert torch.equal(passed(64), small)
@@ -191,7 +209,56 @@ def test_what_is_measured_in_between_leaves_the_passes_usable(two_threads: None)
 
 def test_weights_that_were_written_over_are_transformed_anew() -> None:
     network = VGG({**state_of(torch.float32), "conv5_1.weight": normal(16, 24, 3, 3).float()})
-    before, _ = network.both_ways("conv5_1", winograd.both_ways, False)
+    before = network.laid_out("conv5_1", winograd.map_weights, False)
     network.weight("conv5_1").mul_(2)
-    after, _ = network.both_ways("conv5_1", winograd.both_ways, False)
+    assert network.laid_out("conv5_1", winograd.map_weights, True) is not before
+    after = network.laid_out("conv5_1", winograd.map_weights, False)
+    assert network.laid_out("conv5_1", winograd.map_weights, False) is after
     assert torch.equal(after.to_dense(), 2 * before.to_dense())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_a_picture_that_is_not_finite_has_maps_that_are_not(dtype: torch.dtype, pooling: Pooling) -> None:
+    """A run that has gone astray must see it in its loss."""
+    network, image = VGG(state_of(dtype), pooling=pooling), torch.rand(1, 3, 48, 48, dtype=dtype)
+    image[0, 1, 20, 20] = torch.nan
+    image.requires_grad_()
+    for layer, features in network.maps(image, network.layers).items():
+        assert features.isnan().any(), layer
+    with torch.inference_mode():
+        assert network.maps(image, ["conv4_2"])["conv4_2"].isnan().any()
+
+
+def test_a_network_that_has_been_used_can_be_copied_and_pickled() -> None:
+    network, image = VGG(state_of(torch.float32)), torch.rand(1, 3, 48, 48)
+    found = network.maps(image, ["conv5_1"])["conv5_1"]
+    for other in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        assert torch.equal(other.maps(image, ["conv5_1"])["conv5_1"], found)
+
+
+def test_a_network_made_in_inference_mode_serves_outside_it() -> None:
+    with torch.inference_mode():
+        network = VGG({name: tensor.clone() for name, tensor in state_of(torch.float32).items()})
+    image = torch.rand(1, 3, 48, 48).requires_grad_()
+    (gradient,) = torch.autograd.grad(network.maps(image, ["conv5_1"])["conv5_1"].sum(), image)
+    assert float(gradient.abs().max()) > 0
+
+
+def test_what_laid_out_weights_take_is_reckoned() -> None:
+    state = state_of(torch.float32)
+    for layer, num_in in (("conv3_2", 24), ("conv3_3", 96)):
+        state[f"{layer}.weight"], state[f"{layer}.bias"] = normal(96, num_in, 3, 3).float(), normal(96).float()
+    state["conv4_1.weight"] = normal(24, 96, 3, 3).float()
+    network, image = VGG(state), torch.rand(1, 3, 160, 160).requires_grad_()
+    torch.autograd.grad(network.maps(image, network.layers)["conv5_1"].sum(), image)
+    held = sum(found.numel() * found.element_size() for _, _, found in network._laid_out.values())
+    assert passes.by_winograd(network, "conv3_3", 40, 40)
+    assert held == network.laid_out_bytes(160, 160)
+
+
+def test_views_are_kept_of_so_many_shapes() -> None:
+    weights = winograd.map_weights(normal(4, 3, 3, 3))
+    for width in range(1, winograd.MOST_SHAPES + 10):
+        winograd.convolve(normal(5, width, 3), weights, torch.zeros(4, dtype=torch.float64), normal(5, width, 4))
+    assert len(winograd._memory._tiles) <= winograd.MOST_SHAPES

@@ -27,18 +27,18 @@ OF_THIS_PROCESS = ("WANDB_SERVICE", "PYTEST_CURRENT_TEST")
 """Variables that mean something in this process only; W&B's would make a worker use this process's service."""
 
 TELLING = re.compile(
-    r"HARNESS_|WANDB_(?!SILENT|ERROR_REPORTING)|XDG_|CUDA_|NVIDIA_|OMP_|MKL_|PYTHON|(HOME|TMPDIR|PATH)$|\w+_(proxy|PROXY)$|SSL_"
+    r"HARNESS_|WANDB_(?!SILENT|ERROR_REPORTING)|XDG_|CUDA_|NVIDIA_|OMP_|MKL_|GLIBC_|MALLOC_|PYTHON"
+    r"|(HOME|TMPDIR|PATH)$|\w+_(proxy|PROXY)$|SSL_"
 )
 """Variables that an idle worker must have in common with this process to be used again."""
 
 ALLOCATION = {
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"
-    f":glibc.malloc.mmap_threshold={2**25}:glibc.malloc.trim_threshold={2**28}"
+    "GLIBC_TUNABLES": f"glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold={2**25}:glibc.malloc.trim_threshold={2**28}"
 }
 """How a worker's C library deals with memory: every evaluation takes the same maps, of many megabytes, and gives them
 back. In pages of 4 KiB, given back to the system, each page costs a fault the next time: a sixth of an evaluation of
 VGG-16 at 256 px with two threads, a quarter at 512 px. So large pages, and 256 MiB that are kept. Only glibc reads it
-(from 2.35 on). tests/benchmarks/evaluation.py measures with it."""
+(large pages from 2.35 on). tests/benchmarks/evaluation.py measures with it."""
 
 LOG_BYTES = 64_000
 """How much of a dead worker's log is kept."""

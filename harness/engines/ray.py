@@ -194,7 +194,8 @@ class RayEngine:
         import ray
 
         device = "cuda:0" if worker.num_gpus else "cpu"
-        variables = {"OMP_NUM_THREADS": str(worker.threads)} | ALLOCATION
+        told = {name: value for name, value in ALLOCATION.items() if name not in os.environ}
+        variables = {"OMP_NUM_THREADS": str(worker.threads)} | told
         if device == "cpu":
             variables["CUDA_VISIBLE_DEVICES"] = ""
         options = {

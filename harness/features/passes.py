@@ -148,7 +148,7 @@ def _activated(x: Tensor, network: VGG, layer: str) -> Tensor:
     bias = network.bias(layer)
     height, width = x.shape[2:]
     if by_winograd(network, layer, height, width):
-        weights, _ = network.both_ways(layer, winograd.both_ways, winograd.is_small(height, width))
+        weights = network.laid_out(layer, winograd.map_weights, winograd.is_small(height, width))
         y = x.new_empty(len(x), height, width, len(bias))
         for of_row, out in zip(x.permute(0, 2, 3, 1), y, strict=True):
             winograd.convolve(of_row, weights, bias, out)
@@ -156,10 +156,11 @@ def _activated(x: Tensor, network: VGG, layer: str) -> Tensor:
     padding = 1 if network.padding == "zeros" else 0
     if not padding:
         x = functional.pad(x, (1, 1, 1, 1), mode="reflect")
-    is_once = torch.is_inference_mode_enabled()  # a picture is measured: nothing is laid out for it
-    weights = network.weight(layer) if is_once else network.both_ways(layer, direct_both_ways)[0]
+    if torch.is_inference_mode_enabled():  # a picture is measured: nothing is laid out for it
+        return functional.conv2d(x, network.weight(layer), bias, padding=padding).relu_()
+    weights = network.laid_out(layer, map_weights)
     if onednn.is_packed(weights):
-        return onednn.by_rows(lambda of_row: onednn.convolved(of_row, weights, bias, padding, relu=True), x)
+        return onednn.by_rows(lambda of_row: onednn.convolved(of_row, weights, bias, padding), x).relu_()
     return functional.conv2d(x, weights, bias, padding=padding).relu_()
 
 
@@ -168,13 +169,13 @@ def _input_gradient(before: _Before, network: VGG, layer: str) -> Tensor:
     weight = network.weight(layer)
     rows, _, height, width = before.activated.shape
     if by_winograd(network, layer, height, width):
-        _, weights = network.both_ways(layer, winograd.both_ways, winograd.is_small(height, width))
+        weights = network.laid_out(layer, winograd.gradient_weights, winograd.is_small(height, width))
         g, activated = (x.permute(0, 2, 3, 1) for x in (before.after, before.activated))
         found = g.new_empty(rows, height, width, weight.shape[1])
         for of_row, y, out in zip(g, activated, found, strict=True):
             winograd.input_gradient(of_row, y, weights, out)
         return found.permute(0, 3, 1, 2)
-    _, turned = network.both_ways(layer, direct_both_ways)
+    turned = network.laid_out(layer, gradient_weights)
     padding = 1 if network.padding == "zeros" else 2
     if onednn.is_packed(turned):
         taken = onednn.by_rows(lambda of_row: onednn.convolved(of_row, turned, None, padding), before.whole())
@@ -187,13 +188,16 @@ def _input_gradient(before: _Before, network: VGG, layer: str) -> Tensor:
     return unpadded
 
 
-def direct_both_ways(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, C, 3, 3) weights for the map and, turned round, for its gradient."""
-    both = weight, winograd.turned_round(weight).contiguous(memory_format=torch.channels_last)
+def map_weights(weight: Tensor) -> Tensor:
+    """(N, C, 3, 3) weights laid out for the direct kernels."""
     if not onednn.is_for(weight):
-        return both
-    of_map, of_gradient = (onednn.packed(of, (1, of.shape[1], PACKED_PX, PACKED_PX), padding=1) for of in both)
-    return of_map, of_gradient
+        return weight
+    return onednn.packed(weight, (1, weight.shape[1], PACKED_PX, PACKED_PX), padding=1)
+
+
+def gradient_weights(weight: Tensor) -> Tensor:
+    """The same for the convolution that takes an output's gradient to the input's."""
+    return map_weights(winograd.turned_round(weight).contiguous(memory_format=torch.channels_last))
 
 
 def _joined(g: Tensor | None, own: Tensor | None, like: Tensor) -> Tensor | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -121,7 +121,7 @@ class VGG(nn.Module):
         self.layers = layers_until(deepest, held) if deepest else held
         self.pooling: Pooling = pooling
         self.padding: Padding = padding
-        self._laid_out: dict[str, tuple[Tensor, tuple[object, ...], tuple[Tensor, Tensor]]] = {}
+        self._laid_out: dict[tuple[object, ...], tuple[Tensor, int, Tensor]] = {}
         for name in ("input", *self.layers):
             weight = state[f"{name}.weight"].clone(memory_format=torch.channels_last)
             self.register_buffer(f"{name}_weight", weight)
@@ -188,21 +188,22 @@ class VGG(nn.Module):
         """Whether a layer is its block's first, but for the first block."""
         return layer.endswith("_1") and block_of(layer) > 1
 
-    def both_ways(
-        self, layer: str, lay_out: Callable[..., tuple[Tensor, Tensor]], *given: bool
-    ) -> tuple[Tensor, Tensor]:
-        """A layer's weights laid out for its map and for its input's gradient; kept until others are asked for."""
+    def laid_out(self, layer: str, lay_out: Callable[..., Tensor], *given: bool) -> Tensor:
+        """A layer's weights as ``lay_out`` gives them, made once."""
         weight = self.weight(layer)
-        key = lay_out, given, weight._version  # it may have been written over
-        of, held, both = self._laid_out.get(layer, (None, key, (weight, weight)))
-        if of is not weight or held != key:  # none yet, or moved, or of another precision
-            self._laid_out.pop(layer, None)
-            both = lay_out(weight, *given)
-            self._laid_out[layer] = weight, key, both
-        return both
+        version = 0 if weight.is_inference() else weight._version  # it may have been written over
+        of, of_version, found = self._laid_out.get((layer, lay_out, given), (None, 0, weight))
+        if of is not weight or of_version != version:  # none yet, or moved, or of another precision
+            found = lay_out(weight, *given)
+            self._laid_out[layer, lay_out, given] = weight, version, found
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles lay their weights out themselves."""
+        return {**self.__dict__, "_laid_out": {}}
 
     def laid_out_bytes(self, height: int, width: int) -> int:
-        """What ``both_ways`` takes for evaluations of an image of that size, in bytes."""
+        """What ``laid_out`` takes for evaluations of an image of that size, in bytes; of several: more."""
         total = 0
         for layer in self.layers:
             weight = self.weight(layer)
@@ -250,8 +251,9 @@ def _linear(x: Tensor, weight: Tensor) -> Tensor:
     if not onednn.is_for(x):
         of_all: Tensor = functional.linear(x, weight)
         return of_all
-    found = torch.stack([onednn.linear(of_row.flatten(0, -2), weight) for of_row in x])
-    return found.view(*x.shape[:-1], len(weight))
+    return onednn.by_rows(lambda of_row: onednn.linear(of_row.flatten(0, -2), weight)[None], x).view(
+        *x.shape[:-1], len(weight)
+    )
 
 
 def with_all_filters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

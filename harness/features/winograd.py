@@ -38,6 +38,9 @@ LEAST_TILES = 64
 LEAST_SHARED = 128
 """The same for each of several threads: torch gives no second one a part of a short addition."""
 
+MOST_SHAPES = 64
+"""How many shapes' views are kept, some 50 KiB each."""
+
 PACKED_FILTERS = 64
 """How many filters' weights are transformed at a time, in double precision."""
 
@@ -62,7 +65,7 @@ def is_small(height: int, width: int) -> bool:
     return num_tiles(height, width) < LEAST_TILES
 
 
-def transformed_weights(weight: Tensor, small: bool = False) -> Tensor:
+def map_weights(weight: Tensor, small: bool = False) -> Tensor:
     """G w Gᵀ of (N, C, 3, 3) weights, computed in double precision, for ``convolve``; opaque where it is packed.
 
     Args:
@@ -81,14 +84,14 @@ def transformed_weights(weight: Tensor, small: bool = False) -> Tensor:
     return onednn.packed(of_groups, shape, padding=0, groups=POINTS**2)
 
 
+def gradient_weights(weight: Tensor, small: bool = False) -> Tensor:
+    """``map_weights`` of the weights turned round, for ``input_gradient``."""
+    return map_weights(turned_round(weight), small)
+
+
 def turned_round(weight: Tensor) -> Tensor:
     """The (C, N, 3, 3) weights of the convolution that takes an output's gradient to the input's."""
     return weight.flip(2, 3).transpose(0, 1)
-
-
-def both_ways(weight: Tensor, small: bool = False) -> tuple[Tensor, Tensor]:
-    """(N, C, 3, 3) weights for ``convolve`` and for ``input_gradient``; see ``transformed_weights``."""
-    return transformed_weights(weight, small), transformed_weights(turned_round(weight), small)
 
 
 def convolve(x: Tensor, weights: Tensor, bias: Tensor, out: Tensor) -> None:
@@ -96,7 +99,7 @@ def convolve(x: Tensor, weights: Tensor, bias: Tensor, out: Tensor) -> None:
 
     Args:
         x: (H, W, C).
-        weights: ``transformed_weights`` of (N, C, 3, 3).
+        weights: ``map_weights`` of (N, C, 3, 3).
         bias: (N,).
         out: (H, W, N), written.
     """
@@ -118,7 +121,7 @@ def input_gradient(gradient: Tensor, activated: Tensor, weights: Tensor, out: Te
     Args:
         gradient: (H, W, N).
         activated: (H, W, N), what ``convolve`` gave.
-        weights: ``transformed_weights`` of ``turned_round`` weights.
+        weights: ``gradient_weights`` of the same.
         out: (H, W, C), written.
     """
     tiles = _memory.tiles(gradient, out)
@@ -144,6 +147,8 @@ class _Memory(threading.local):
         if x.dtype != self._whole.dtype:
             self._whole, self._tiles = torch.empty(0, dtype=x.dtype), {}
         if shape not in self._tiles:
+            if len(self._tiles) >= MOST_SHAPES:
+                self._tiles.clear()
             with torch.inference_mode(False):  # they outlive the mode of whoever asks first
                 self._tiles[shape] = _Tiles(self, *shape)
         return self._tiles[shape]
@@ -152,7 +157,8 @@ class _Memory(threading.local):
         """Tensors of those shapes with anything in them, their starts aligned as torch's own are."""
         lengths = [-(-math.prod(shape) // 16) * 16 for shape in shapes]
         if sum(lengths) > len(self._whole):
-            self._whole, self._tiles = self._whole.new_empty(sum(lengths)), {}
+            self._whole, self._tiles = self._whole.new_empty(0), {}
+            self._whole = self._whole.new_empty(sum(lengths))
         pieces = self._whole[: sum(lengths)].split(lengths)
         return [piece[: math.prod(shape)].view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 

@@ -26,7 +26,7 @@ from harness.features.sources import (
     describe,
     fetch,
 )
-from harness.features.vgg import VGG, layers_in
+from harness.features.vgg import VGG, Padding, Pooling
 from harness.features.weights import load_local, require_layers
 from harness.images.colour import grey, matched_luminance, recoloured
 from harness.images.files import read_image
@@ -273,9 +273,18 @@ def load_network(transfer: Transfer, layers: Iterable[str]) -> VGG | PluginNetwo
         made = plugin_network(source.name)
         require_named_layers(made.layers, layers, describe(source))
         return made
-    state = _state_of(source, fetch(source), transfer.normalised)
-    require_layers(layers_in(state), layers, describe(source))
-    return VGG(state, pooling=transfer.pooling, padding=transfer.padding)
+    local, told = fetch(source), (transfer.normalised, transfer.pooling, transfer.padding, transfer.precision)
+    network = _network_of(source, local, *told)
+    require_layers(network.layers, layers, describe(source))
+    return network
+
+
+@lru_cache(maxsize=1)
+def _network_of(
+    source: WeightsSource, local: LocalWeights, is_normalised: bool, pooling: Pooling, padding: Padding, precision: str
+) -> VGG:
+    """The last network is kept, and with it the weights that it has laid out; it is moved, so each precision has one."""
+    return VGG(_state_of(source, local, is_normalised), pooling=pooling, padding=padding)
 
 
 @lru_cache(maxsize=1)

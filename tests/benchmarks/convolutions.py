@@ -1,4 +1,4 @@
-"""Winograd's kernels against torch's direct ones for every shape of the networks, both ways: where they win.
+"""Winograd's kernels against torch's own calls, for every shape of the networks, both ways: where they win.
 
     python tests/benchmarks/convolutions.py                   VGG-16 and the embedded network at 256 px, one thread
     python tests/benchmarks/convolutions.py --threads 2 --size 512
@@ -64,12 +64,13 @@ def main() -> None:
             x = torch.randn(1, num_in, h, w).contiguous(memory_format=torch.channels_last)
             y = torch.randn(1, num_out, h, w).contiguous(memory_format=torch.channels_last)
             of_row, g = (t[0].permute(1, 2, 0) for t in (x, y))
-            transformed, out, back = winograd.transformed_weights(weight), torch.empty_like(g), torch.empty_like(of_row)
+            out, back, small = torch.empty_like(g), torch.empty_like(of_row), winograd.is_small(h, w)
+            of_map, of_gradient = winograd.map_weights(weight, small), winograd.gradient_weights(weight, small)
             both = [
                 least_ms(direct, x, weight, bias),
-                least_ms(winograd.convolve, of_row, transformed, bias, out),
+                least_ms(winograd.convolve, of_row, of_map, bias, out),
                 least_ms(direct_back, y, x, weight),
-                least_ms(winograd.input_gradient, g, out, transformed, back),
+                least_ms(winograd.input_gradient, g, out, of_gradient, back),
             ]
             ratios = [both[1] / both[0], both[3] / both[2]]
             told = [f"{both[0]:.1f}", f"{both[1]:.1f}", f"{ratios[0]:.2f}"]
