@@ -283,7 +283,7 @@ def load_network(transfer: Transfer, layers: Iterable[str]) -> VGG | PluginNetwo
 def _network_of(
     source: WeightsSource, local: LocalWeights, is_normalised: bool, pooling: Pooling, padding: Padding, precision: str
 ) -> VGG:
-    """The last network is kept, and with it the weights that it has laid out; it is moved, so each precision has one."""
+    """The last network is kept, with the weights that it has laid out; it is moved, so that each precision has one."""
     return VGG(_state_of(source, local, is_normalised), pooling=pooling, padding=padding)
 
 
