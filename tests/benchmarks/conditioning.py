@@ -6,8 +6,8 @@
 First, where a picture stands after 120 evaluations at half the size and 20, 100, 300 at the full one: total, content's
 and style's share. Then the objective's curvature there, by spatial frequency and colour direction (those of
 photographs: green against magenta, red against blue, grey): v·Hv of white noise v, by differences of gradients. Then,
-from the picture after 20, a hundred evaluations with each variant: the loss, and the share of the picture's energy
-that is in its finest detail, of which the painting has little.
+from the picture after 20, a hundred evaluations with each variant: the loss, and how much of the picture's energy is in
+its finest detail (the measure ``finest_share``), beside the painting's.
 
 The rows' norms of the Hessian, ``measured``, are those of the same noise: ‖(Hv)_k‖ / ‖v_k‖ in a band of frequencies k.
 """
@@ -26,7 +26,7 @@ from harness.distillation.on_policy import objective_of
 from harness.features.vgg import VGG
 from harness.images.library import find_image
 from harness.images.noise import noise
-from harness.images.resize import photograph_of, resize
+from harness.images.resize import photograph_of, resize, to_array
 from harness.measures.of_pictures import finest_share
 from harness.objective.gradient import evaluate
 from harness.objective.rows import Objective
@@ -150,8 +150,8 @@ def main() -> None:
     print("\n| 100 evaluations more with | total | finest detail |\n" + "| --- " * 3 + "|")
     for name, (history, precondition) in variants.items():
         picture, total = optimised(objective, network, begun, box, 100, history, precondition)
-        print(f"| {name} | {total:.4f} | {finest_share(picture.numpy().clip(0, 1)):.3f} |", flush=True)
-    print(f"| the painting itself | | {finest_share(style.numpy()):.3f} |")
+        print(f"| {name} | {total:.4f} | {finest_share(to_array(picture)):.4f} |", flush=True)
+    print(f"| the painting itself | | {finest_share(to_array(style)):.4f} |")
 
 
 if __name__ == "__main__":
