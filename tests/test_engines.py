@@ -276,7 +276,6 @@ def has_large_pages() -> bool:
     return is_told and os.sysconf("SC_PAGE_SIZE") == 4096 and setting.exists() and "[madvise]" in setting.read_text()
 
 
-@pytest.mark.skipif(not has_large_pages(), reason="another C library, or a system without large pages on request")
 def test_a_worker_does_not_fault_its_maps_in_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     words = [sys.executable, "-c", FAULTS]
@@ -284,8 +283,9 @@ def test_a_worker_does_not_fault_its_maps_in_anew(monkeypatch: pytest.MonkeyPatc
         int(subprocess.run(words, env=of, check=True, capture_output=True, text=True).stdout) / 8
         for of in (dict(os.environ), clean_environment(CPU))
     )
-    assert left > 16_000  # a page of 4 KiB each
-    assert kept < 1000
+    if has_large_pages():  # where there are none to be asked for, it is to do no harm
+        assert left > 16_000  # a page of 4 KiB each
+        assert kept < 1000
 
 
 def test_worker_sees_its_own_card_only(monkeypatch: pytest.MonkeyPatch) -> None:

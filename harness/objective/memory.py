@@ -13,10 +13,10 @@ to conv5_1), average pooling and zeros around the maps:
     full-width VGG-19   2357                      432 px          919
     full-width VGG-16   2266                      496 px         1004
 
-``tests/benchmarks/memory.py`` measures it. What allocators and libraries keep for themselves comes on top, and so does
-what does not depend on the layers: optimiser, targets, regularisers. The choice depends on the transfer alone, never on
-the memory that is free: tiles change a picture by rounding, and a run must have the same bits wherever it is carried
-out.
+``tests/benchmarks/memory.py`` measures it. What allocators and libraries keep for themselves comes on top, and so do
+the weights as the kernels want them (``VGG.laid_out_bytes``: 305 MiB for VGG-16 from 256 px on) and what does not
+depend on the layers: optimiser, targets, regularisers. The choice depends on the transfer alone, never on the memory
+that is free: tiles change a picture by rounding, and a run must have the same bits wherever it is carried out.
 """
 
 from __future__ import annotations
