@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tiny_vgg import photograph, tiny_state
 
 from harness.errors import WeightsError
-from harness.features import means_cache
+from harness.features import means_cache, winograd
 from harness.features.normalise import (
     CALIBRATION_PHOTOGRAPHS,
     calibration_photographs,
@@ -17,6 +17,7 @@ from harness.features.normalise import (
     rescale,
     verify_unchanged,
 )
+from harness.features.passes import by_winograd
 from harness.features.published_means import published_means
 from harness.features.vgg import LAYERS, NETWORKS, VGG, VGG16
 from harness.features.weights import LoadedWeights
@@ -285,3 +286,13 @@ def test_published_means_of_vgg16_are_of_the_registrys_network_and_of_its_widths
     assert [len(means[f"conv{block}_1"]) for block in range(1, 6)] == [64, 128, 256, 512, 512]
     assert all(bool((mean > 0).all()) for mean in means.values())
     assert published_means("0" * 64) is None
+
+
+def test_networks_are_measured_by_the_direct_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Winograd's rounding is small beside a map, not beside what a filter that hardly ever fires gives."""
+    state = tiny_state(width=64)
+    network = VGG(state)
+    assert any(by_winograd(network, layer, 64, 64) for layer in network.layers)
+    monkeypatch.setattr(winograd, "convolve", lambda *given: pytest.fail("not the direct kernel"))
+    means = mean_activations(state, [photograph(64, 64)], "max", "zeros")
+    verify_unchanged(state, rescale(state, means), means, photograph(64, 64), "max", "zeros")
