@@ -36,9 +36,9 @@ ALLOCATION = {
     "GLIBC_TUNABLES": f"glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold={2**25}:glibc.malloc.trim_threshold={2**28}"
 }
 """How a worker's C library deals with memory: every evaluation takes the same maps, of many megabytes, and gives them
-back. In pages of 4 KiB, given back to the system, each page costs a fault the next time: a sixth of an evaluation of
-VGG-16 at 256 px with two threads, a quarter at 512 px. So large pages, and 256 MiB that are kept. Only glibc reads it
-(large pages from 2.35 on). tests/benchmarks/evaluation.py measures with it."""
+back. In pages of 4 KiB, given back to the system, each page costs a fault the next time. So large pages, and 256 MiB
+that are kept. Only glibc reads it (large pages from 2.35 on). tests/benchmarks/evaluation.py measures with it, and with
+``GLIBC_TUNABLES=`` before the command without it."""
 
 LOG_BYTES = 64_000
 """How much of a dead worker's log is kept."""

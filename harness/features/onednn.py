@@ -1,7 +1,7 @@
 """Convolutions and matrix products by oneDNN, in single precision on a CPU.
 
 Why not torch's own calls: a convolution of theirs lays its weights out anew each time, and their matrix products are
-MKL's, which on an AMD processor has two fifths of oneDNN's rate. ``packed`` and ``convolved`` are two operators that
+MKL's, which on an AMD processor is far from oneDNN's rate. ``packed`` and ``convolved`` are two operators that
 torch's compiler (inductor) uses; where they are missing, in other precisions and on other devices, torch's own serve.
 """
 

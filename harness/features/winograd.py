@@ -7,9 +7,9 @@ Neural Networks" (CVPR 2016), F(4 × 4, 3 × 3): tiles of 4 × 4 outputs, each f
 
 at the points 0, 1, −1, 2, −2, ∞. Bᵀ and Aᵀ are additions of whole vectors of filters, along the picture's rows and then
 its columns. The products are 36 matrix products over the filters, in one call: a grouped 1 × 1 convolution by oneDNN,
-whose weights are laid out once. (On an AMD processor ``torch.bmm`` has two fifths of its rate, on others the same.) The
-input's gradient is such a convolution too, with the weights turned round. Some rows of tiles are worked on at a time,
-so that what is between stays in the caches; views of it are made once for each shape.
+whose weights are laid out once (why not ``torch.bmm``: see ``harness.features.onednn``). The input's gradient is such a
+convolution too, with the weights turned round. Some rows of tiles are worked on at a time, so that what is between
+stays in the caches; views of it are made once for each shape.
 
 The relative error of a convolution is about 3e-6 in single precision. Shapes: one map in channels-last memory is
 (H, W, C), a convolution's output (H, W, N); T tiles at a time, in t_h rows of t_w.

@@ -7,7 +7,7 @@ step among themselves, and the step is clamped to the box.
 # Deviates from L-BFGS-B (Byrd et al. 1995): no generalised Cauchy point; the free variables are those of the iterate.
 
 Shapes: n values of a row, in C channels; every function takes one row (n,) or A rows (A, n), within the bounds.
-Nothing is compared: on the CPU a comparison takes four times as long as a sum.
+Nothing is compared: on the CPU torch's comparisons are slower than its sums.
 """
 
 from __future__ import annotations
