@@ -57,15 +57,12 @@ def clean_environment(device: DeviceSpec) -> dict[str, str]:
         visible = here[index] if here else str(index)
     root = str(Path(__file__).resolve().parents[2])  # also where the driver runs from a checkout on ``sys.path`` only
     paths = [root, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
-    return (
-        ALLOCATION
-        | environment
-        | {
-            "CUDA_VISIBLE_DEVICES": visible,
-            "OMP_NUM_THREADS": str(device.threads),
-            "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
-        }
-    )
+    own = {
+        "CUDA_VISIBLE_DEVICES": visible,
+        "OMP_NUM_THREADS": str(device.threads),
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+    }
+    return ALLOCATION | environment | own
 
 
 class WorkerProcess:

@@ -15,10 +15,10 @@ The rows' norms of the Hessian, ``measured``, are those of the same noise: ‖(H
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-from evaluation import ALPHA, as_a_worker, machine, network_named
+from evaluation import ALPHA, as_a_worker, harness_step, machine, network_named
 from to_loss import NUM_HALF
 from torch import Tensor
 
@@ -30,7 +30,6 @@ from harness.images.resize import photograph_of, resize, to_array
 from harness.measures.of_pictures import finest_share
 from harness.objective.gradient import evaluate
 from harness.objective.rows import Objective
-from harness.optim import BatchedLBFGS
 from harness.optim.preconditioner import COLOUR_COVARIANCE, FourierFilter
 
 EDGES = (0.0, 1 / 64, 1 / 32, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4, 5 / 16, 3 / 8, 1 / 2, 0.8)
@@ -78,30 +77,21 @@ def curvature(objective: Objective, network: VGG, image: Tensor) -> tuple[Tensor
 
 
 def optimised(
-    objective: Objective,
     network: VGG,
+    pair: Sequence[Tensor],
     start: Tensor,
-    box: tuple[Tensor, Tensor],
     num: int,
     history: int = 20,
     precondition: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, float]:
-    """A picture after so many evaluations, by a run's optimiser but for what is given, and its loss."""
-    images = torch.nn.Parameter(start[None].clone())
-    optimizer = BatchedLBFGS(
-        [images], line_search="backtracking", bounds=box, history=history, initial_hessian="fourier"
-    )
+    """A picture after so many evaluations, as a run has it but for what is given, and its loss."""
+    content, style = pair
+    step, module = harness_step(network, content, style, start, history)
     if precondition is not None:
-        object.__setattr__(optimizer._plan, "precondition", precondition)
-
-    def closure() -> Tensor:
-        found = evaluate(objective, network, images, [0])
-        images.grad = found.gradient
-        return found.losses.total
-
+        object.__setattr__(module.optimizer._plan, "precondition", precondition)
     for _ in range(num):
-        optimizer.step(closure)
-    return optimizer.best_images[0], float(optimizer.best_losses[0])
+        step()
+    return module.best_image(0), float(module.optimizer.best_losses[0])
 
 
 def main() -> None:
@@ -117,17 +107,16 @@ def main() -> None:
     network, size = network_named(given.network), given.size
     print(f"{machine()}\n{given.network}, {given.pair}, {size} px\n")
     content, style = (photograph_of(str(find_image(name)), (size, size)) for name in given.pair.split(":"))
-    box = style.amin((1, 2))[None, :, None, None], style.amax((1, 2))[None, :, None, None]
     half = [resize(image, size // 2, size // 2) for image in (content, style)]
     start = noise(size // 2, size // 2, 0.02, "white", torch.Generator().manual_seed(0))
-    image, _ = optimised(objective_of(network, *half, ALPHA), network, start, box, NUM_HALF)
+    image, _ = optimised(network, half, start, NUM_HALF)
     objective = objective_of(network, content, style, ALPHA)
     image = begun = resize(image, size, size)
 
     print("| evaluations | total | of it content | of it style |\n" + "| --- " * 4 + "|")
     behind = 0
     for num in (20, 100, 300):
-        image, total = optimised(objective, network, image, box, num - behind)
+        image, total = optimised(network, (content, style), image, num - behind)
         losses, behind = evaluate(objective, network, image[None], [0]).losses, num
         print(f"| {num} | {total:.4f} | {ALPHA * float(losses.content):.4f} | {float(losses.style):.4f} |", flush=True)
         begun = image if num == 20 else begun
@@ -149,7 +138,7 @@ def main() -> None:
     }
     print("\n| 100 evaluations more with | total | finest detail |\n" + "| --- " * 3 + "|")
     for name, (history, precondition) in variants.items():
-        picture, total = optimised(objective, network, begun, box, 100, history, precondition)
+        picture, total = optimised(network, (content, style), begun, 100, history, precondition)
         print(f"| {name} | {total:.4f} | {finest_share(to_array(picture)):.4f} |", flush=True)
     print(f"| the painting itself | | {finest_share(to_array(style)):.4f} |")
 

@@ -64,15 +64,17 @@ def images_of(size_px: int) -> tuple[Tensor, Tensor]:
 
 
 def harness_step(
-    network: VGG, content: Tensor, style: Tensor, start: Tensor
+    network: VGG, content: Tensor, style: Tensor, start: Tensor, history: int = 20
 ) -> tuple[Callable[[], object], StyleTransfer]:
     """One evaluation with its optimiser, as a run makes it, with the defaults of a run; and the module it is of."""
-    low, high = style.amin((1, 2))[None, :, None, None], style.amax((1, 2))[None, :, None, None]
+    box = style.amin((1, 2))[None, :, None, None], style.amax((1, 2))[None, :, None, None]
     module = StyleTransfer(
         start[None],
         objective_of(network, content, style, ALPHA),
         network,
-        lambda images: BatchedLBFGS(images, line_search="backtracking", bounds=(low, high), initial_hessian="fourier"),
+        lambda images: BatchedLBFGS(
+            images, line_search="backtracking", bounds=box, initial_hessian="fourier", history=history
+        ),
         10**6,
     )
 
