@@ -259,8 +259,6 @@ def test_what_laid_out_weights_take_is_reckoned() -> None:
 
 def test_views_are_kept_of_so_many_shapes() -> None:
     weights = winograd.map_weights(normal(4, 3, 3, 3))
-    for width in reversed(
-        range(1, winograd.MOST_SHAPES + 10)
-    ):  # memory that grows forgets them all
+    for width in reversed(range(1, winograd.MOST_SHAPES + 10)):  # memory that grows forgets them all
         winograd.convolve(normal(5, width, 3), weights, torch.zeros(4, dtype=torch.float64), normal(5, width, 4))
     assert len(winograd._memory._tiles) <= winograd.MOST_SHAPES

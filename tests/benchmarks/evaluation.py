@@ -69,7 +69,7 @@ def harness_step(
     """One evaluation with its optimiser, as a run makes it, with the defaults of a run; and the module it is of."""
     box = style.amin((1, 2))[None, :, None, None], style.amax((1, 2))[None, :, None, None]
     module = StyleTransfer(
-        start[None],
+        start[None].clone(),  # which the module moves
         objective_of(network, content, style, ALPHA),
         network,
         lambda images: BatchedLBFGS(
