@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from harness.features.vgg import ReadOut
 from harness.objective.equations import (
     content_loss,
     gram,
@@ -184,3 +185,35 @@ def test_total_variation_is_mean_squared_difference_by_double_loop(B: int, H: in
             squares += (x[c][i + 1][j] - x[c][i][j]) ** 2 if i + 1 < H else 0.0
             squares += (x[c][i][j + 1] - x[c][i][j]) ** 2 if j + 1 < W else 0.0
         assert float(measured) == pytest.approx(squares / (3 * H * W), rel=1e-9, abs=1e-14)
+
+
+@few
+@given(shapes, seeds, st.booleans())
+def test_distances_of_what_is_read_out_need_no_read_out_maps(
+    shape: tuple[int, int, int, int], seed: int, selects: bool
+) -> None:
+    """Equations 1 and 4 with a read-out are those of R F and R P, their values by double loops, and their gradients."""
+    N = shape[1]
+    num_compared = 1 + seed % (N if selects else N + 2)
+    chosen = torch.randperm(N, generator=torch.Generator().manual_seed(seed))[:num_compared]
+    R = torch.eye(N, dtype=torch.float64)[chosen] if selects else normal((num_compared, N), seed + 2)
+    read_out = ReadOut(chosen, None) if selects else ReadOut(None, R)
+    F, P = normal(shape, seed).requires_grad_(), normal(shape, seed + 1)
+
+    def read(maps: Tensor) -> Tensor:
+        return torch.einsum("kn,bnhw->bkhw", R, maps)
+
+    torch.testing.assert_close(read_out.of_map(F), read(F), rtol=1e-12, atol=1e-12)
+    for own, expected in (
+        (content_loss(F, P, read_out), content_loss(read(F), read(P))),
+        (
+            style_layer_loss(gram_per_position(F), gram_per_position(P), read_out),
+            style_layer_loss(gram_per_position(read(F)), gram_per_position(read(P))),
+        ),
+    ):
+        torch.testing.assert_close(own, expected, rtol=1e-9, atol=1e-12)
+        gradients = [torch.autograd.grad(losses.sum(), F)[0] for losses in (own, expected)]
+        torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)
+    f, p = (matrix(read(maps)[0].detach()) for maps in (F, P))
+    squares = sum((a - b) ** 2 for of_f, of_p in zip(f, p, strict=True) for a, b in zip(of_f, of_p, strict=True))
+    assert float(content_loss(F.detach(), P, read_out)[0]) == pytest.approx(squares / 2, rel=1e-9, abs=1e-12)

@@ -27,7 +27,7 @@ HELDOUT = ("conv1_2", "conv2_2", "conv3_3", "conv4_3")
 
 
 def tiny_network() -> VGG:
-    """VGG-19's layers with a handful of random filters each."""
+    """VGG-19's layers with a handful of random filters each, compared through read-outs, as the embedded network's."""
     generator = torch.Generator().manual_seed(3)
     state = {"input.weight": torch.eye(3)[:, :, None, None], "input.bias": torch.full((3,), -0.5)}
     width = 3
@@ -35,6 +35,8 @@ def tiny_network() -> VGG:
         filters = FILTERS[int(layer[4])]
         state[f"{layer}.weight"] = torch.randn(filters, width, 3, 3, generator=generator) * (2 / (9 * width)) ** 0.5
         state[f"{layer}.bias"] = torch.rand(filters, generator=generator) * 0.1
+        if layer in ("conv1_2", "conv4_2", "conv5_1"):
+            state[f"{layer}.readout"] = torch.randn(filters + 1, filters, generator=generator)
         width = filters
     return VGG(state)
 

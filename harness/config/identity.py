@@ -17,7 +17,7 @@ from harness.config.transfer import Transfer
 from harness.config.transfer_parts import StartFile, WeightsNetwork
 from harness.registries import Plugin, Registry, method, network, style_statistic, term
 
-NUMERICS = 4
+NUMERICS = 5
 """Raise by one whenever the same transfer would give another picture: another resize, another order of summation,
 another embedded start, another default inside an algorithm. Not for speed, names, logging or file formats.
 
@@ -25,6 +25,7 @@ another embedded start, another default inside an algorithm. Not for speed, name
 the photographs whose means come with the package; every field that the method uses enters the id.
 3: Winograd's convolutions, L-BFGS in its compact form, steps without a search taken back, larger tiles.
 4: oneDNN's matrix products, also for the Gram matrix; Winograd's gradient by the weights turned round.
+5: equations 1 and 4 with their gradients written out, read-outs taken of differences; γ by the free variables alone.
 """
 
 OF_A_VGG = ("pooling", "padding", "normalised")

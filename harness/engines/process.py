@@ -33,12 +33,13 @@ TELLING = re.compile(
 """Variables that an idle worker must have in common with this process to be used again."""
 
 ALLOCATION = {
-    "GLIBC_TUNABLES": f"glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold={2**25}:glibc.malloc.trim_threshold={2**28}"
+    "GLIBC_TUNABLES": f"glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.top_pad={2**28}"
+    f":glibc.malloc.trim_threshold={2**32}"
 }
 """How a worker's C library deals with memory: every evaluation takes the same maps, of many megabytes, and gives them
-back. In pages of 4 KiB, given back to the system, each page costs a fault the next time. So large pages, and 256 MiB
-that are kept. Only glibc reads it (large pages from 2.35 on). tests/benchmarks/evaluation.py measures with it, and with
-``GLIBC_TUNABLES=`` before the command without it."""
+back. In pages of 4 KiB, given back to the system, each page costs a fault the next time. So large pages, no map mapped
+by itself (which those above 32 MiB always would be), and 4 GiB that are kept. Only glibc reads it (large pages from
+2.35 on). tests/benchmarks/evaluation.py measures with it, and with ``GLIBC_TUNABLES=`` before the command without."""
 
 LOG_BYTES = 64_000
 """How much of a dead worker's log is kept."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -135,11 +136,17 @@ class VGG(nn.Module):
 
     def weight(self, layer: str) -> Tensor:
         """The (N, C, 3, 3) weights of a layer, or the (3, 3, 1, 1) of ``input``."""
-        return self.get_buffer(f"{layer}_weight")
+        return self._held(f"{layer}_weight")
 
     def bias(self, layer: str) -> Tensor:
         """The (N,) biases of a layer."""
-        return self.get_buffer(f"{layer}_bias")
+        return self._held(f"{layer}_bias")
+
+    def _held(self, name: str) -> Tensor:
+        """A buffer, without the search of ``get_buffer``: a pass asks for a hundred."""
+        found = self._buffers[name]
+        assert found is not None
+        return found
 
     def readout(self, layer: str) -> Tensor | None:
         """The (K, N) read-out of a layer, where it has one."""
@@ -222,6 +229,9 @@ class VGG(nn.Module):
 class ReadOut:
     """What is compared of a layer's N filters: K of them, or K linear combinations R F, one of the two given.
 
+    Of the first kind R selects. Squared distances need no map of K channels: ‖R D‖² = ⟨D, RᵀR D⟩, of Gram matrices
+    ‖R D Rᵀ‖² = ⟨D, RᵀR D RᵀR⟩, and what stands behind D is half of the gradient.
+
     Attributes:
         indices: (K,) of the filters.
         matrix: (K, N), R.
@@ -231,22 +241,47 @@ class ReadOut:
     matrix: Tensor | None
 
     def of_map(self, features: Tensor) -> Tensor:
-        """(B, N, h, w) to (B, K, h, w), channels-last in memory."""
+        """R F: (B, N, h, w) to (B, K, h, w), channels-last in memory."""
         positions = features.permute(0, 2, 3, 1)
         if self.matrix is not None:
-            return _linear(positions, self.matrix).permute(0, 3, 1, 2)
+            return linear(positions, self.matrix).permute(0, 3, 1, 2)
         assert self.indices is not None
         return positions.index_select(3, self.indices).permute(0, 3, 1, 2)
 
-    def of_gram(self, gram: Tensor) -> Tensor:
-        """(B, N, N) to (B, K, K): the Gram matrix of ``of_map``, R G Rᵀ."""
-        if self.matrix is not None:
-            return _linear(_linear(gram, self.matrix).mT, self.matrix)  # G = Gᵀ, so (G Rᵀ)ᵀ = R G
+    @property
+    def num_compared(self) -> int:
+        """K."""
+        compared = self.indices if self.matrix is None else self.matrix
+        assert compared is not None
+        return len(compared)
+
+    def weighed_map(self, difference: Tensor) -> Tensor:
+        """RᵀR D of two maps' difference, (B, N, h, w), channels-last in memory."""
+        if self.matrix is None:
+            return difference * self._is_compared(difference)[:, None, None]
+        return linear(difference.permute(0, 2, 3, 1), self._square).permute(0, 3, 1, 2)
+
+    def weighed_gram(self, difference: Tensor) -> Tensor:
+        """RᵀR D RᵀR of two Gram matrices' difference, (B, N, N)."""
+        if self.matrix is None:
+            is_compared = self._is_compared(difference)
+            return difference * (is_compared[:, None] * is_compared)
+        return linear(linear(difference, self._square).mT, self._square)  # D = Dᵀ, so (D RᵀR)ᵀ = RᵀR D
+
+    @cached_property
+    def _square(self) -> Tensor:
+        """RᵀR, (N, N), summed in double precision."""
+        assert self.matrix is not None
+        R = self.matrix.double()
+        return (R.T @ R).to(self.matrix.dtype)
+
+    def _is_compared(self, like: Tensor) -> Tensor:
+        """(N,) 1 for each filter compared, 0 for the others; N from (B, N, …)."""
         assert self.indices is not None
-        return gram.index_select(1, self.indices).index_select(2, self.indices)
+        return like.new_zeros(like.shape[1]).index_fill_(0, self.indices, 1.0)
 
 
-def _linear(x: Tensor, weight: Tensor) -> Tensor:
+def linear(x: Tensor, weight: Tensor) -> Tensor:
     """The products x weightᵀ of (B, …, N) and (K, N): (B, …, K)."""
     if not onednn.is_for(x):
         of_all: Tensor = functional.linear(x, weight)

@@ -1,14 +1,14 @@
 """The equations of Gatys, Ecker & Bethge (CVPR 2016), one home each, per row of a batch; and what was added to them.
 
 Legend: B rows, N = N_l filters, M = M_l positions, F a row's map after its ReLU (N × M), P the content image's map,
-G = F Fᵀ its Gram matrix, A the style image's; α, β, w_l the weights; t (M) a guidance channel. Gradients are
-autograd's, but for the Gram matrix's, which is written out: equations 2 and 6, which are gradients with respect to the
-ReLU's input, stand in the tests as the check on both.
+G = F Fᵀ its Gram matrix, A the style image's; α, β, w_l the weights; t (M) a guidance channel. The gradients of
+equations 1, 3 and 4 are written out: equations 2 and 6, which are gradients with respect to the ReLU's input, stand in
+the tests as the check on them; the others are autograd's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,19 +16,40 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from harness.features import onednn
+from harness.features.vgg import ReadOut
 
 
-def content_loss(features: Tensor, target: Tensor) -> Tensor:
+def content_loss(features: Tensor, target: Tensor, read_out: ReadOut | None = None) -> Tensor:
     """Equation 1: L_content = ½ Σ_ij (F_ij − P_ij)².
 
     Args:
         features: (B, N, h, w) maps of the pictures.
-        target: (B, N, h, w) or (1, N, h, w) maps of the photograph.
+        target: (B, N, h, w) or (1, N, h, w) maps of the photograph; it has no gradient.
+        read_out: what is compared of both; None: they are.
 
     Returns:
         (B,) losses.
     """
-    return (features - target).square().sum((1, 2, 3)) / 2
+    weigh = None if read_out is None else read_out.weighed_map
+    squares: Tensor = _SquaredDistance.apply(features, target, weigh)
+    return squares / 2
+
+
+class _SquaredDistance(torch.autograd.Function):
+    """Of each row ⟨D, W D⟩, D = X − Y, for a symmetric W; its gradient in X is 2 W D."""
+
+    @staticmethod
+    def forward(ctx: Any, X: Tensor, Y: Tensor, weigh: Callable[[Tensor], Tensor] | None) -> Tensor:
+        D = X - Y
+        WD = D if weigh is None else weigh(D)
+        ctx.save_for_backward(WD)
+        return (D * WD).sum(tuple(range(1, D.dim())))
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (WD,) = ctx.saved_tensors
+        return WD * (2 * gradient).view(-1, *[1] * (WD.dim() - 1)), None, None
 
 
 def gram(features: Tensor) -> Tensor:
@@ -96,7 +117,7 @@ def guided_gram_per_position(features: Tensor, guidance: Tensor, squares: Tensor
     return gram(features * guidance) / (guidance.square().sum() if squares is None else squares)
 
 
-def style_layer_loss(gram_per_position: Tensor, target: Tensor) -> Tensor:
+def style_layer_loss(gram_per_position: Tensor, target: Tensor, read_out: ReadOut | None = None) -> Tensor:
     """Equation 4: E_l = 1/(4 N² M²) Σ_ij (G_ij − A_ij)².
 
     # Deviates from Gatys et al. 2016, eq. 4: G is divided by its own M and A by the style image's M_s, since the style
@@ -104,13 +125,16 @@ def style_layer_loss(gram_per_position: Tensor, target: Tensor) -> Tensor:
 
     Args:
         gram_per_position: (B, N, N), G / M.
-        target: (B, N, N) or (1, N, N), A / M_s.
+        target: (B, N, N) or (1, N, N), A / M_s; it has no gradient.
+        read_out: what is compared of the maps, whose number is then N in the equation; None: they are.
 
     Returns:
         (B,) losses.
     """
-    num_filters = gram_per_position.shape[-1]
-    return (gram_per_position - target).square().sum((1, 2)) / (4 * num_filters**2)
+    num_compared = gram_per_position.shape[-1] if read_out is None else read_out.num_compared
+    weigh = None if read_out is None else read_out.weighed_gram
+    squares: Tensor = _SquaredDistance.apply(gram_per_position, target, weigh)
+    return squares / (4 * num_compared**2)
 
 
 def style_loss(layer_losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

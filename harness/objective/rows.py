@@ -185,7 +185,7 @@ class Objective(nn.Module):
 
         Args:
             plan: of the rows.
-            maps: before what is compared is read out of them.
+            maps: with all filters, before what is compared is read out of them.
             tile: whose maps they are; None: whole pictures'.
         """
         contents, styles = [], []
@@ -193,7 +193,7 @@ class Objective(nn.Module):
             features, target = term.rows.of(maps[term.layer]), self.get_buffer(term.target)
             if tile is not None:
                 features, target = tile.own_of_crop(term.layer, features), tile.own(term.layer, target)
-            contents.append(content_loss(self._compared(term.layer, features), target))
+            contents.append(content_loss(features, target, self._read_outs[term.layer]))
         for of in plan.statistics:
             features = of.rows.of(maps[of.layer])
             if tile is not None:
@@ -204,14 +204,8 @@ class Objective(nn.Module):
             else:
                 t = self.get_buffer(_mask_name(of.mask, of.layer))
                 own = t if tile is None else tile.own(of.layer, t)
-                guided = guided_gram_per_position(features, own, t.square().sum())
-                styles.append(guided if (read_out := self._read_outs[of.layer]) is None else read_out.of_gram(guided))
+                styles.append(guided_gram_per_position(features, own, t.square().sum()))
         return Statistics(contents, styles)
-
-    def _compared(self, layer: str, features: Tensor) -> Tensor:
-        """What is compared of a layer's maps."""
-        read_out = self._read_outs[layer]
-        return features if read_out is None else read_out.of_map(features)
 
     def losses(self, plan: TermPlan, statistics: Statistics, images: Tensor) -> Losses:
         """All rows' losses from the statistics of their whole pictures, and from the pictures themselves."""
@@ -226,7 +220,7 @@ class Objective(nn.Module):
         for share in plan.styles:
             own = share.within.of(statistics.styles[share.own])
             statistic = self._statistics[plan.statistics[share.own].statistic]
-            distance = statistic.distance(own, self.get_buffer(share.target))
+            distance = statistic.distance(own, self.get_buffer(share.target), self._read_outs[share.layer])
             if is_first:
                 statistic.check_distance(distance)
             loss = share.factor * distance

@@ -53,10 +53,6 @@ class Gram:
         """(b, N, N), each per position, and (1, N, N) to (b,)."""
         return style_layer_loss(own, target)
 
-    def read_out(self, statistics: Tensor, read_out: ReadOut) -> Tensor:
-        """What ``statistics`` would give of the maps read out, from what it gave of all filters: far less work."""
-        return read_out.of_gram(statistics)
-
 
 def is_additive(name: str) -> bool:
     """Whether a statistic is a sum over positions, so that it can go in tiles."""
@@ -82,6 +78,7 @@ class StyleStatistic:
             self._what: Any = held.what() if isinstance(held.what, type) else held.what
         self.is_additive = is_additive(name)
         self._is_batched = bool(getattr(self._what, "batched", False))
+        self._is_gram = isinstance(self._what, Gram)
 
     def measure(self, features: Tensor, num_positions: int, read_out: ReadOut | None = None) -> Tensor:
         """The statistics of (b, N, h, w) maps, or a tile's share of them: (b, …).
@@ -89,13 +86,13 @@ class StyleStatistic:
         Args:
             features: whole maps, or of an additive statistic the positions of a tile.
             num_positions: M of the whole map.
-            read_out: what is compared of the maps; None: they are.
+            read_out: what is compared of the maps; None: they are. A Gram matrix is that of all filters in any case:
+                ``distance`` knows its read-out, which is far less work.
 
         Raises:
             PluginError: it fails, or gives no tensor of floating-point numbers, one for each row.
         """
-        afterwards = read_out is not None and hasattr(self._what, "read_out")
-        if read_out is not None and not afterwards:
+        if read_out is not None and not self._is_gram:
             features = read_out.of_map(features)
         found = self._call("statistics", features)
         if self._plugin and not (
@@ -106,17 +103,17 @@ class StyleStatistic:
             raise self._wrong(
                 "statistics", f"gave {described(found)} for maps {given}; allowed: a floating-point tensor{each}"
             )
-        if afterwards:
-            found = self._what.read_out(found, read_out)
         statistics: Tensor = found / num_positions if self.is_additive else found
         return statistics
 
-    def distance(self, own: Tensor, target: Tensor) -> Tensor:
-        """(b,): how far (b, …) statistics are from a painting's, (1, …).
+    def distance(self, own: Tensor, target: Tensor, read_out: ReadOut | None = None) -> Tensor:
+        """(b,): how far (b, …) statistics are from a painting's, (1, …), both by ``measure`` with the same read-out.
 
         Raises:
             PluginError: it fails, or gives anything but a scalar for each row.
         """
+        if self._is_gram:
+            return style_layer_loss(own, target, read_out)
         found = self._call("distance", own, target)
         if self._plugin and not (isinstance(found, Tensor) and found.shape == own.shape[:1]):
             allowed = f"a tensor ({len(own)},)" if self._is_batched else "a scalar tensor"
@@ -127,7 +124,7 @@ class StyleStatistic:
         distances: Tensor = found
         return distances
 
-    def check(self, features: Tensor, found: Tensor, num_positions: int) -> None:
+    def check(self, features: Tensor, found: Tensor, num_positions: int, read_out: ReadOut | None = None) -> None:
         """Check a plugin's statistics of a painting's (1, N, h, w) maps, or a tile's, before they are a target.
 
         Raises:
@@ -140,7 +137,8 @@ class StyleStatistic:
         half = features.shape[3] // 2
         if not self.is_additive or not half:
             return
-        sides = [self.measure(side, num_positions) for side in (features[..., :half], features[..., half:])]
+        halves = features[..., :half], features[..., half:]
+        sides = [self.measure(side, num_positions, read_out) for side in halves]
         is_sum = sides[0].shape == sides[1].shape == found.shape
         if is_sum:
             difference = float((sides[0] + sides[1] - found).abs().max())

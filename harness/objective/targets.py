@@ -35,7 +35,7 @@ def style_name(layer: str, part: StylePart, row: RowObjective) -> str:
 
 
 def measured_maps(
-    network: Network, image: Tensor, layers: Collection[str], tile_px: int | None
+    network: Network, image: Tensor, layers: Collection[str], tile_px: int | None, all_filters: bool = False
 ) -> Iterator[tuple[Tile | None, dict[str, Tensor]]]:
     """An image's maps: at once, or each tile's own positions of them.
 
@@ -44,22 +44,24 @@ def measured_maps(
         image: (3, H, W).
         layers: which; without any there is no pass.
         tile_px: a tile's longest side; None: one pass over the whole image.
+        all_filters: the maps before what is compared is read out of them.
     """
+    maps_of = network.maps if all_filters else network
     if tile_px is None and layers:
-        yield None, network(image[None], layers)
+        yield None, maps_of(image[None], layers)
     elif tile_px is not None and layers:
         assert isinstance(network, VGG), "tiles are chosen for a VGG alone"
         for tile in tiles_of(image.shape[1], image.shape[2], tile_px, network.halo_px(deepest_of(layers))):
-            maps = network(tile.crop(image)[None], layers)
+            maps = maps_of(tile.crop(image)[None], layers)
             yield tile, {layer: tile.own_of_crop(layer, features) for layer, features in maps.items()}
 
 
 def content_targets(
     network: Network, image: Tensor, layers: Collection[str], luminance: bool, tile_px: int | None
 ) -> dict[str, Tensor]:
-    """Layer to the photograph's (1, N, h, w) map P."""
+    """Layer to the photograph's (1, N, h, w) map P, with all filters."""
     targets: dict[str, Tensor] = {}
-    for tile, maps in measured_maps(network, grey(image) if luminance else image, layers, tile_px):
+    for tile, maps in measured_maps(network, grey(image) if luminance else image, layers, tile_px, all_filters=True):
         if tile is None:
             return maps
         for layer, features in maps.items():
@@ -83,6 +85,8 @@ def style_targets(
 ) -> dict[str, Tensor]:
     """Name to the (1, …) statistic of a painting, or to the Gram matrix of a region of it, per position: A / M_s.
 
+    Gram matrices are those of all filters (see ``StyleStatistic.measure``).
+
     Args:
         network: frozen; a VGG where there are tiles.
         image: (3, H_s, W_s) the painting.
@@ -95,12 +99,13 @@ def style_targets(
     targets: dict[str, Tensor] = {}
     layers = {layer for layer, _, _ in wanted}
     named = {style_name(layer, part, row): (layer, part.own_mask, row.statistic) for layer, part, row in wanted}
-    for tile, maps in measured_maps(network, grey(image) if luminance else image, layers, tile_px):
+    for tile, maps in measured_maps(network, grey(image) if luminance else image, layers, tile_px, all_filters=True):
         for name, (layer, own_mask, statistic) in named.items():
             if own_mask is None:
                 shape = maps[layer].shape[2:] if tile is None else map_shape(layer, *image.shape[1:])
-                A = statistics[statistic].measure(maps[layer], math.prod(shape))
-                statistics[statistic].check(maps[layer], A, math.prod(shape))
+                read_out = network.read_out(layer)
+                A = statistics[statistic].measure(maps[layer], math.prod(shape), read_out)
+                statistics[statistic].check(maps[layer], A, math.prod(shape), read_out)
             else:
                 t = guidance.at(own_mask, block_of(layer))
                 own = t if tile is None else tile.own(layer, t)

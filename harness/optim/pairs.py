@@ -60,7 +60,7 @@ class Pairs:
         self.steps, self.yields = make(rows, history, n), make(rows, history, n)
         self.products = like.new_zeros(rows, history, history, dtype=torch.float64)  # s_i · y_j where s_i is older
         self.squares = like.new_zeros(2, rows, history, dtype=torch.float64)  # ‖s‖², ‖y‖²
-        self.scale = like.new_ones(rows, dtype=torch.float64)  # γ
+        self.scale = like.new_ones(rows, dtype=torch.float64)  # γ of the last product
         self.newest = torch.zeros(rows, dtype=torch.int64, device=like.device)
         self.num = torch.zeros_like(self.newest)
 
@@ -68,8 +68,6 @@ class Pairs:
 
     def push(self, s: Tensor, y: Tensor, rows: Tensor) -> None:
         """Take the pairs (A, n) of some rows (A,) where yᵀs > ε ‖y‖ ‖s‖, ε the precision's rounding.
-
-        γ = yᵀs / yᵀP y (N&W eq. 7.20).
 
         # Deviates from torch.optim.LBFGS: it asks yᵀs > 1e-10, which stops learning from small losses.
         """
@@ -90,8 +88,6 @@ class Pairs:
         shares = _times(self.steps[:, : self.num_filled], y).double()
         own = self.products[at[0], : self.num_filled, place]
         self.products[at[0], : self.num_filled, place] = torch.where(column(accepted), shares, own)
-        gamma = ys / (yy if self.precondition is None else dots(y, self.precondition(y)))
-        self.scale = torch.where(accepted, gamma, self.scale)
         self.newest = torch.where(accepted, place, self.newest)
         self.num = torch.where(accepted, (self.num + 1).clamp_max(self.history), self.num)
 
@@ -123,7 +119,7 @@ class Pairs:
             products, yy = self._among(free, products, yy)
         ys = products.diagonal(dim1=1, dim2=2)
         usable &= _is_curved(ys, yy, self.squares[0, :, :k], v.dtype)
-        scale = self.scale if free is None else self._scale_among(free, ys, usable)
+        self.scale = self._scale_among(free, ys, usable)
 
         order = age.argsort(dim=1, descending=True)
         used = usable.gather(1, order)
@@ -145,7 +141,7 @@ class Pairs:
             r = self.precondition(r if free is None else r.mul_(free))
         if free is not None:
             r.mul_(free)
-        r.mul_(column(scale).to(v.dtype))
+        r.mul_(column(self.scale).to(v.dtype))
         right = R.diagonal(dim1=1, dim2=2) * alpha - _times(yields, r).double().gather(1, order)
         r += _sum_of(steps, in_places(solved(R.mT, right, upper=False)))
         return r if free is None else r.mul_(free)
@@ -169,12 +165,13 @@ class Pairs:
             squares += y.square().sum(2)
         return found, squares
 
-    def _scale_among(self, free: Tensor, ys: Tensor, usable: Tensor) -> Tensor:
-        """γ by the newest pair's free variables; as it was where that says nothing about them."""
+    def _scale_among(self, free: Tensor | None, ys: Tensor, usable: Tensor) -> Tensor:
+        """γ = yᵀs / yᵀP y (N&W eq. 7.20) by the newest pair's free variables; as it last was where that says nothing
+        about them."""
         if not self.num_filled:
             return self.scale
-        at = torch.arange(len(free), device=free.device), self.newest
-        y = self.yields[at] * free
+        at = torch.arange(len(ys), device=ys.device), self.newest
+        y = self.yields[at] if free is None else self.yields[at] * free
         curvature = dots(y, y if self.precondition is None else self.precondition(y))
         return torch.where(usable[at], ys[at] / curvature, self.scale)
 
