@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.config.commands import RUNS
 from harness.config.given import Spec
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.reading import load_experiment, load_sweep
+from harness.config.resolving import FaultOfImage
 from harness.images.library import fault_of_image
 
 
@@ -17,7 +19,7 @@ class Request:
 
     spec: Spec
     overrides: tuple[str, ...] = ()
-    out: Path = Path("runs")
+    out: Path = RUNS
     profile: str | None = None
     devices: str = "auto"
     engine: str = "local"
@@ -28,6 +30,19 @@ class Request:
     checkpoint_every_s: float = 30.0
     name: str | None = None
 
+    @property
+    def kept_storage(self) -> str | None:
+        """The storage as it may stand in files and printed commands; None for the journal in the file's folder.
+
+        Raises:
+            UsageError: it is no storage.
+        """
+        if self.storage is None:
+            return None
+        from harness.studies.storage import address_to_keep  # optuna and SQLAlchemy come with it
+
+        return address_to_keep(self.storage)
+
 
 def load_asked(request: Request) -> LoadedExperiment:
     """The experiment of a request.
@@ -35,9 +50,17 @@ def load_asked(request: Request) -> LoadedExperiment:
     Raises:
         ConfigError: with every fault of its file and overrides.
     """
-    return load_experiment(request.spec, request.overrides, request.profile, fault_of_image, request.name, request.out)
+    return load_experiment(*_given(request))
 
 
 def load_asked_sweep(request: Request) -> LoadedSweep:
     """The sweep of a request; errors as of ``load_asked``."""
-    return load_sweep(request.spec, request.overrides, request.profile, fault_of_image, request.name, request.out)
+    return load_sweep(*_given(request))
+
+
+def _given(
+    request: Request,
+) -> tuple[Spec, tuple[str, ...], str | None, FaultOfImage, str | None, Path, str | None]:
+    """What a request says of the file, in the order of ``load_experiment``."""
+    spec, overrides, profile = request.spec, request.overrides, request.profile
+    return spec, overrides, profile, fault_of_image, request.name, request.out, request.kept_storage
