@@ -140,4 +140,6 @@ def test_dashboard_names_the_storage_that_it_was_given(folder: Path, capsys: pyt
     show_dashboard(Showing(folder / "my runs" / "search", "other.db", 18080, False, "off"), lambda: None)
     [command] = COMMAND.findall(capsys.readouterr().out)
     assert FileCommand.read(command).storage == f"sqlite:///{folder}/other.db"
+    before = runs_in(folder)
+    assert "Runs:   my runs/search" in pasted(command) and runs_in(folder) == before
     assert "2 of 2 trials are done already; 0 to go." in pasted(command)

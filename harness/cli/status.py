@@ -51,7 +51,8 @@ def show_status(paths: Sequence[Path]) -> None:
     """
     console = make_console()
     for part in _picture(paths, console, Follower())[0].renderables:
-        console.print(part, soft_wrap=isinstance(part, Text))  # sentences are never folded: their commands are copied
+        has_command = isinstance(part, Text) and "harness " in part.plain
+        console.print(part, soft_wrap=has_command)  # never folded: it is copied
 
 
 def watch_status(paths: Sequence[Path]) -> int:
