@@ -15,10 +15,11 @@ from harness.config.experiment import Experiment
 from harness.config.given import Spec, read_spec
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, mapping, varied_fields
-from harness.config.resolving import FaultOfImage, laid_over, resolve_all
+from harness.config.resolving import FaultOfFile, laid_over, resolve_all
 from harness.config.source import Source
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
+from harness.config.varied import with_varied
 from harness.errors import ConfigError, Fault
 
 
@@ -26,10 +27,11 @@ def load_experiment(
     spec: Spec,
     overrides: Sequence[str] = (),
     profile: str | None = None,
-    fault_of_image: FaultOfImage = lambda name_or_path: None,
+    fault_of_image: FaultOfFile = lambda name_or_path: None,
     name: str | None = None,
     out: Path = RUNS,
     storage: str | None = None,
+    fault_of_weights: FaultOfFile = lambda path: None,
 ) -> LoadedExperiment:
     """Read and check an experiment, or a sweep of which every searched field is pinned by overrides.
 
@@ -45,6 +47,7 @@ def load_experiment(
         name: of a mapping's runs' folder.
         out: the folder of that folder.
         storage: of the study, fit to be printed: a sentence that names another command says it too.
+        fault_of_weights: as ``fault_of_image``, of weights files.
 
     Raises:
         ConfigError: with every fault found, by line, those of overrides last.
@@ -53,7 +56,7 @@ def load_experiment(
     if source.is_sweep:
         asked = FileCommand("sweep", source.called, tuple(overrides), profile, out, storage)
         source = _pinned(replace(source, sections=SWEEP_SECTIONS + EXPERIMENT_SECTIONS), asked)
-    experiment, located, plugins = resolve_all(source, Experiment, profile, overrides, fault_of_image)
+    experiment, located, plugins = resolve_all(source, Experiment, profile, overrides, fault_of_image, fault_of_weights)
     base, fields = _file_transfer(source), varied_fields(source.data)
 
     def relative(cells: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -75,10 +78,11 @@ def load_sweep(
     spec: Spec,
     overrides: Sequence[str] = (),
     profile: str | None = None,
-    fault_of_image: FaultOfImage = lambda name_or_path: None,
+    fault_of_image: FaultOfFile = lambda name_or_path: None,
     name: str | None = None,
     out: Path = RUNS,
     storage: str | None = None,
+    fault_of_weights: FaultOfFile = lambda path: None,
 ) -> LoadedSweep:
     """Read and check a sweep; an override of a field of the transfer takes it out of ``space``.
 
@@ -93,7 +97,7 @@ def load_sweep(
         sentence = f"this is an experiment (it has no space to search); start it with: {asked}"
         raise ConfigError([*source.faults, Fault(source.located.document, "", sentence)])
     _refuse_pinned(source, asked)
-    sweep, located, plugins = resolve_all(source, Sweep, profile, overrides, fault_of_image)
+    sweep, located, plugins = resolve_all(source, Sweep, profile, overrides, fault_of_image, fault_of_weights)
     return LoadedSweep(
         sweep=sweep,
         **_origin(source),
@@ -154,6 +158,6 @@ def _known(source: Source, profile: str | None) -> str | None:
 def _file_transfer(source: Source) -> Transfer | None:
     """What the file alone says; None where that is no valid transfer."""
     try:
-        return Transfer.model_validate(source.data.get("transfer"))
+        return Transfer.model_validate(with_varied(source.data).get("transfer"))
     except ValidationError:
         return None

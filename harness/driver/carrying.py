@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job
 from harness.driver.loop import Driver, Interrupt, Settings
 from harness.driver.request import Request
-from harness.driver.telling import Telling
+from harness.driver.telling import Observer, Telling
 from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Task
 from harness.engines.devices import DeviceSpec, parse_devices
@@ -83,7 +84,9 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
         try:
             names = ", ".join(engine.workers)
             title = f"{folder.path.name} on {names if len(engine.workers) < 5 else f'{len(engine.workers)} workers'}"
-            with telling.working(title, work.num_runs) as observer:
+            # Where runs are only told (linked, or the study was deleted), nothing is announced.
+            display = telling.working(title, work.num_runs) if work.num_runs else nullcontext(Observer())
+            with display as observer:
                 driver = Driver(
                     work.session, engine, work.make_job, MaxRows(engine.workers), settings, observer, interrupt
                 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.config.commands import RUNS
 from harness.config.given import Spec
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.reading import load_experiment, load_sweep
-from harness.config.resolving import FaultOfImage
+from harness.features.sources import fault_of_weights_file
 from harness.images.library import fault_of_image
 
 
@@ -50,17 +51,17 @@ def load_asked(request: Request) -> LoadedExperiment:
     Raises:
         ConfigError: with every fault of its file and overrides.
     """
-    return load_experiment(*_given(request))
+    return load_experiment(request.spec, request.overrides, request.profile, **_surroundings(request))
 
 
 def load_asked_sweep(request: Request) -> LoadedSweep:
     """The sweep of a request; errors as of ``load_asked``."""
-    return load_sweep(*_given(request))
+    return load_sweep(request.spec, request.overrides, request.profile, **_surroundings(request))
 
 
-def _given(
-    request: Request,
-) -> tuple[Spec, tuple[str, ...], str | None, FaultOfImage, str | None, Path, str | None]:
-    """What a request says of the file, in the order of ``load_experiment``."""
-    spec, overrides, profile = request.spec, request.overrides, request.profile
-    return spec, overrides, profile, fault_of_image, request.name, request.out, request.kept_storage
+def _surroundings(request: Request) -> dict[str, Any]:
+    """What a file is read beside: its runs' folder, and who looks at the files that it names."""
+    return {
+        "fault_of_image": fault_of_image, "fault_of_weights": fault_of_weights_file, "name": request.name,
+        "out": request.out, "storage": request.kept_storage,
+    }  # fmt: skip
