@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and those that were probably meant."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,3 +37,24 @@ def write_whole(path: Path, content: bytes | Iterable[Buffer], survives_power_cu
     finally:
         with suppress(OSError):  # the folder itself may not be there
             temporary.unlink(missing_ok=True)
+
+
+def nearest_file(path: Path, suffixes: Iterable[str]) -> Path | None:
+    """The file of such a kind in the same folder that was probably meant by a path where there is none.
+
+    Args:
+        path: where there is no file.
+        suffixes: of the files that may be meant, in lower case, such as ``.png``.
+
+    Returns:
+        Its path, in the folder as it was given; None where none is alike.
+    """
+    try:
+        names = [found.name for found in path.parent.iterdir() if found.suffix.lower() in suffixes]
+    except (OSError, ValueError):  # no such folder, or one that may not be read; a null byte
+        return None
+    whole, stems = {name.lower(): name for name in sorted(names)}, {Path(name).stem.lower(): name for name in names}
+    for given, known in ((path.name.lower(), whole), (path.stem.lower(), stems)):
+        if close := get_close_matches(given, known, n=1):
+            return path.with_name(known[close[0]])
+    return None

@@ -234,7 +234,8 @@ class Lab:
         extra: Sequence[Job] = (),
     ) -> None:
         self.engine = ScriptedEngine(script, workers or ("cuda:0",))
-        settings = Settings(Task((), rungs=(10,)), self.objectives, retry_failed)
+        rungs = (10,) if len(self.objectives) == 1 else ()  # nothing is pruned by several
+        settings = Settings(Task((), rungs=rungs), self.objectives, retry_failed)
         driver = Driver(
             self.session, self.engine, self.make_job, lambda job, worker: max_rows, settings, self.notes, self.interrupt
         )

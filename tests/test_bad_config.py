@@ -319,8 +319,8 @@ def test_sweep_file_names_the_fields_to_pin(tmp_path):
     )
     faults = faults_of(tmp_path, text, "transfer.alpha=3", "transfer.sede=1")
     assert faults == [
-        "FILE:6: this is a sweep file (it has space, objectives); start it with: harness sweep FILE; "
-        "or pin what it searches: transfer.optimiser.history=…",
+        "FILE:6: this is a sweep file (it has space, objectives); start it with: "
+        "harness sweep FILE transfer.alpha=3 transfer.sede=1; or pin what it searches: transfer.optimiser.history=…",
         "override 'transfer.sede=1': transfer.sede: there is no field 'sede'; did you mean seed?",
     ]
 

@@ -113,6 +113,13 @@ def test_cases_stand_before_the_fields_that_they_change(tmp_path: Path) -> None:
     assert [row[1:3] for row in rows_of(compare(folder))] == [["A", "content"], ["B", "style"]]
 
 
+def test_one_layer_that_varies_heads_its_column_with_its_whole_name(tmp_path: Path) -> None:
+    cells = [{"label": {"style_layers.conv1_1": weight}, "metrics": metrics(1.0)} for weight in (0.25, 0.5)]
+    given = {"transfer": BASE, "axes": {"style_layers.conv1_1": [0.25, 0.5]}}
+    result = compare(make_results_folder(tmp_path / "layers", cells, given))
+    assert "style_layers.conv1_1" in result.output and " 0.25 " in result.output, result.output
+
+
 def test_layers_stand_whole_in_the_terminal_and_one_by_one_in_the_csv(tmp_path: Path) -> None:
     layers = [{"conv1_1": 1.0}, {"conv1_1": 0.5, "conv2_1": 0.5}]
     cells = [{"label": {"style_layers": some}, "metrics": metrics(1.0)} for some in layers]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.pruners import BasePruner
@@ -27,12 +28,13 @@ from scripted_engine import (
 
 from harness.config.samplers import MedianPruner
 from harness.driver import loop as driver_module
+from harness.driver.jobs import Job
 from harness.driver.loop import MAX_LOSSES, Interrupt
 from harness.engines.contract import Advanced, End, Event, Measured, Noted
 from harness.errors import HarnessError, RunError
 from harness.runs.store import Attempt, Status
 from harness.runs.trials import record_trial
-from harness.studies.session import REASON
+from harness.studies.session import REASON, Asked
 
 
 @pytest.fixture(autouse=True)
@@ -366,6 +368,40 @@ def test_pruner_is_asked_at_rungs_and_what_it_gives_up_is_pruned(tmp_path: Path)
     lab.run(measures([1.0, 5.0, None, 0.5]))
     assert lab.states == [COMPLETE, PRUNED, COMPLETE, COMPLETE] and lab.engine.pruned == ["r1"]
     assert [trial.intermediate_values for trial in lab.trials] == [{10: 1.0}, {10: 5.0}, {}, {10: 0.5}]
+
+
+def test_pruner_is_answered_before_ends_are_told_and_between_trials_that_are_taken(tmp_path: Path) -> None:
+    """Telling and taking may take a tenth of a second each, in which a row that is to go computes in vain."""
+    lab = Lab(tmp_path, range(5), (CONTENT,))
+    lab.search(2)
+    lab.session.study.pruner = Prunes(1, 3)
+    pruned_when_told: dict[int, list[str]] = {}
+    complete, make_job = lab.session.complete, lab.make_job
+
+    def told(number: int, *given: Any) -> None:
+        pruned_when_told[number] = list(lab.engine.pruned)
+        complete(number, *given)
+
+    pruned_when_made: list[list[str]] = []
+
+    def made(asked: Asked) -> Job:
+        pruned_when_made.append(list(lab.engine.pruned))
+        return make_job(asked)
+
+    def script(work: Work) -> Iterator[Event | None]:
+        work.begin()
+        for row in work.rows:
+            if row.transfer.seed % 2:  # comes in one breath with the other worker's end
+                yield Measured(row.id, 10, {CONTENT: 1.0})
+                yield work.finish(row, Status.PRUNED if row.id in work.engine.pruned else Status.DONE)
+            else:
+                yield work.finish(row)
+
+    lab.session.complete, lab.make_job = told, made  # type: ignore[method-assign]
+    lab.run(script, "cpu:0", "cpu:1")
+    assert lab.states == [COMPLETE, PRUNED, COMPLETE, PRUNED, COMPLETE]
+    assert pruned_when_told[0] == ["r1"], "asked behind the end of trial 0, answered before it was told"
+    assert ["r1"] in pruned_when_made
 
 
 class Prunes(BasePruner):

@@ -13,6 +13,7 @@ from test_figures import GREY, page_of, pdf_text, positions
 
 from harness.config import Transfer
 from harness.figures.arrange import arrange
+from harness.figures.curves import draw_curves
 from harness.figures.experiment import draw_experiment
 from harness.figures.files import figure_style
 from harness.figures.labels import label, labels, weight_caption
@@ -217,15 +218,36 @@ def test_labels_that_would_read_alike_say_the_values_themselves():
     assert labels(("style_layers",), rows[:1], {}) == ["style layer conv1_1"]
 
 
-def test_curves_are_drawn_by_evaluation_and_by_second_without_repeats(tmp_path):
+def test_curves_are_drawn_by_evaluation_and_by_second_with_every_seed_of_a_cell(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr("harness.figures.experiment.draw_curves", lambda *a: given.append(a) or draw_curves(*a))
+    twice = [{name: 2 * value for name, value in line.items() if name != "evaluation"} for line in HISTORY]
+    twice = [{**line, **own} for line, own in zip(HISTORY, twice, strict=True)]
     cells = [{"label": {"alpha": a}, "history": HISTORY} for a in RATIOS[:2]]
-    cells.append({"label": {"alpha": 1e-4, "seed": 7}, "part": "repeat", "history": HISTORY})
+    cells.append({"label": {"alpha": 1e-4, "seed": 7}, "part": "repeat", "history": twice})
+    cells.append({"label": {"alpha": 1e-4, "seed": 8}, "part": "repeat", "history": twice[:1], "status": "running"})
+    cells.append({"label": {"alpha": 1e-4}, "part": "again", "history": twice, "id": "again"})
     folder = make_results_folder(tmp_path / "a", cells, {"axes": {"alpha": RATIOS[:2]}})
     written = draw_experiment(load(folder))
     assert written == [folder / f"{name}.{ending}" for name in ("figure", "curves") for ending in ("png", "pdf")]
     assert all(path.stat().st_size for path in written)
     text = pdf_text(folder / "curves.pdf")
-    assert "evaluation" in text and "seconds" in text and "seed" not in text
+    assert "evaluation" in text and "seconds" in text and text.count("2 seeds") == 1
+    [(histories, _, _, looks, seeds)] = given
+    (name, mean), (_, alone) = histories.items()
+    assert name.endswith(", 2 seeds") and seeds[name] == [HISTORY, twice] and alone == HISTORY and len(set(looks)) == 2
+    assert [line["style"] for line in mean] == [1.5 * line["style"] for line in HISTORY]
+
+
+def test_where_nothing_but_the_seed_varies_every_seed_has_its_line(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr("harness.figures.experiment.draw_curves", lambda *a: given.append(a))
+    cells = [{"label": {"seed": k}, "history": HISTORY} for k in (0, 1)]
+    draw_experiment(load(make_results_folder(tmp_path / "a", cells, {"axes": {"seed": [0, 1]}})))
+    cells = [{"label": {"alpha": a, "seed": k}, "history": HISTORY} for a in RATIOS[:2] for k in (0, 1)]
+    draw_experiment(load(make_results_folder(tmp_path / "b", cells, {"axes": {"alpha": RATIOS[:2], "seed": [0, 1]}})))
+    assert [len(histories) for histories, *_ in given] == [2, 2]
+    assert [len(own) for own in given[1][-1].values()] == [2, 2]
 
 
 def test_without_any_history_there_are_no_curves(tmp_path):

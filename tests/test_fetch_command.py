@@ -82,7 +82,7 @@ def test_command_that_is_named_next_is_one_of_the_experiments_own(
     monkeypatch.setattr("harness.cli.fetch.fetch_images", lambda *_, **__: [Path("a.png")])
     result = CliRunner().invoke(app, ["fetch", *words])
     assert result.exit_code == 0
-    assert result.output.endswith(f"Next: harness run experiments/relative_weight.yaml --profile {profile}\n")
+    assert result.output.endswith(f"Next: harness run relative_weight --profile {profile}\n")
 
 
 def test_help_says_that_no_code_of_the_package_runs() -> None:

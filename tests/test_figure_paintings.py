@@ -104,6 +104,16 @@ def test_every_painting_of_a_blend_stands_once_at_the_left_by_name(tmp_path):
     assert "strokes0.75+mosaic0.25" in text and "mosaic" in text
 
 
+def test_paintings_that_all_pictures_blend_alike_have_their_weights_beside_them(tmp_path):
+    def captions(name, style):
+        cells = [{"label": {"alpha": a}, "transfer": {"style": style}, "image": shot(k)} for k, a in enumerate((1, 2))]
+        folder = make_results_folder(tmp_path / name, cells, {"axes": {"alpha": [1, 2]}})
+        return [tile.caption for tile in shared_sources(load(folder).runs, ("style",))["style"]]
+
+    assert captions("a", BLEND) == ["mosaic 0.25", "strokes 0.75"]
+    assert captions("b", {"strokes": 1.0, "mosaic": 1.0}) == ["mosaic", "strokes"]
+
+
 def test_masks_and_regions_are_shown_where_they_are_asked_for(tmp_path):
     style = {"strokes": {"mask": "coffee_cup"}, "mosaic": {"mask": "coffee_table", "own_mask": "ink_sky"}}
     masks = {"style.0.mask": shot(70), "style.0.own_mask": shot(71), "style.1.mask": shot(72)}

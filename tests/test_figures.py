@@ -21,7 +21,7 @@ from PIL import Image
 
 from harness.errors import StorageError
 from harness.figures.arrange import arrange
-from harness.figures.curves import LINE_STYLES, PALETTE, _curves, default_looks, draw_curves
+from harness.figures.curves import LINE_STYLES, PALETTE, _curves, default_looks, draw_curves, mean_history
 from harness.figures.files import figure_style
 from harness.figures.labels import format_value
 from harness.figures.layout import Tile, fitted
@@ -378,6 +378,20 @@ def test_curves_show_each_runs_losses_on_log_axes_with_gaps_where_there_is_nothi
         shown = ~np.isnan(expected)
         np.testing.assert_array_equal(first.get_xdata()[shown], np.array([row[along] for row in HISTORY])[shown])
         assert first.get_color() != second.get_color()
+
+
+def test_seeds_are_thin_lines_of_their_means_colour():
+    twice = [{**line, "style": 2 * line["style"]} for line in HISTORY]
+    mean = mean_history([HISTORY, twice])
+    assert [line["style"] for line in mean] == [4.5, 3.0, 1.5] and np.isnan(mean[1]["total"])
+    assert [line["evaluation"] for line in mean_history([HISTORY, twice[1:]])] == [2, 10]
+    with figure_style():
+        figure = _curves({"alone": HISTORY, "two": mean}, default_looks(2), {"two": [HISTORY, twice]})
+    first, second, alone, both = figure.axes[2].get_lines()
+    assert [line.get_ydata().tolist() for line in (first, second, both)] == [[3, 2, 1], [6, 4, 2], [4.5, 3, 1.5]]
+    assert first.get_color() == second.get_color() == both.get_color() != alone.get_color()
+    assert first.get_linewidth() < both.get_linewidth()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["alone", "two"]
 
 
 def test_28_runs_look_different():

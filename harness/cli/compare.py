@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -131,9 +132,11 @@ def _further(lines: Sequence[Line]) -> list[str]:
 
 
 def _fields(lines: Sequence[Line]) -> list[str]:
-    """What differs, layers and paintings whole."""
-    names = [name.split(".")[0] if name.split(".")[0] in WHOLE_FIELDS else name for name in differing(lines)]
-    return list(dict.fromkeys(names))
+    """What differs; layers and paintings whole, where more than one of them does."""
+    names = differing(lines)
+    num_of_head = Counter(name.split(".")[0] for name in names)
+    whole = {head for head in WHOLE_FIELDS if num_of_head[head] > 1}
+    return list(dict.fromkeys(head if (head := name.split(".")[0]) in whole else name for name in names))
 
 
 def _field(one: Line, name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.claims import COMPARABLE, LOSSES
+from harness.config.commands import harness_command
 from harness.config.fields import FIELDS, unknown_name
 from harness.config.identity import canonical_json, picture_key
 from harness.config.methods import is_used
@@ -82,9 +83,8 @@ def find_runs(paths: Sequence[Path], parts: Collection[Part]) -> tuple[list[Run]
             if is_done:
                 found.setdefault(run.folder.path.resolve(), run)
         if num_unfinished:
-            notes.append(
-                f"{num_unfinished} of {len(runs)} runs of {path} are not done and left out; see harness status {path}."
-            )
+            see = harness_command("status", path)
+            notes.append(f"{num_unfinished} of {len(runs)} runs of {path} are not done and left out; see {see}.")
     if not found:
         raise UsageError("\n".join([*notes, "There is nothing to compare yet: no run is done."]))
     return list(found.values()), notes

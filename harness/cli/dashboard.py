@@ -9,9 +9,8 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from shlex import join
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -20,12 +19,13 @@ from optuna.storages import BaseStorage
 from optuna_dashboard import wsgi
 
 from harness.cli.console import make_console
+from harness.config.commands import FileCommand, harness_command
 from harness.config.experiment import Experiment
 from harness.errors import UsageError
 from harness.results import Results, load_whole
 from harness.studies.artifacts import artifact_store, mirror_study
 from harness.studies.rebuild import rebuild, trial_records
-from harness.studies.storage import hold_study, open_storage
+from harness.studies.storage import address_to_keep, hold_study, open_storage
 from harness.tracking.mode import resolve_mode
 from harness.tracking.workspace import offline_advice, save_workspace
 
@@ -47,6 +47,11 @@ class Showing:
     port: int = 8080
     browser: bool = True
     wandb: str | None = None
+
+    @property
+    def kept_storage(self) -> str | None:
+        """The storage as printed commands may have it."""
+        return address_to_keep(self.storage) if self.storage else None
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -71,6 +76,8 @@ def show_dashboard(showing: Showing, wait: Callable[[], object] = _wait_for_ever
     console = make_console()
     results = load_whole(showing.path)
     storage = open_storage(showing.storage or results.storage, results.folder)
+    if kept := showing.kept_storage:
+        results = replace(results, command=str(replace(FileCommand.read(results.command), storage=kept)))
     notes = [bring_back(results, storage), mirror_study(results, storage)]
     with serve(storage, results.folder, showing.port) as url:
         port = int(url.rsplit(":", 1)[1])
@@ -99,8 +106,7 @@ def bring_back(results: Results, storage: BaseStorage) -> str:
         num_trials = rebuild(storage, results.study, trial_records(results.folder, results.study), parallel)
     if not num_trials:
         return ""
-    again = join(["harness", "sweep", str(results.file)])
-    waits = f" The last {parallel} count as running until `{again}` goes on with it." if parallel else ""
+    waits = f" The last {parallel} count as running until `{results.command}` goes on with it." if parallel else ""
     return f"The study was not in its storage; its {num_trials} trials were brought back from the run folders.{waits}"
 
 
@@ -135,7 +141,7 @@ def wandb_view(results: Results, showing: Showing) -> list[str]:
     mode = resolve_mode(showing.wandb, directory)
     if mode.name == "off":
         return []
-    advice = offline_advice(directory, join(["harness", "dashboard", str(showing.path)]))
+    advice = offline_advice(directory, harness_command("dashboard", showing.path, storage=showing.kept_storage))
     if mode.name == "offline":
         login = ["sign in once:                        wandb login"] if mode.note else []
         return _indented("W&B view: the runs are tracked offline.", login + advice) if advice else []

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from harness.cli.bars import downloading
 from harness.cli.console import make_console
+from harness.config.commands import harness_command
 from harness.downloads import cache_folder
 from harness.errors import DownloadError, HarnessError, UsageError
 from harness.features.registry import fetch_vgg16
@@ -65,7 +66,7 @@ def fetch_downloads(what: Literal["images", "weights", "all"], names: Sequence[s
         raise kind("\n".join(str(error) for error in failed))
     console.print(f"Everything is in {cache_folder()}.", soft_wrap=True)
     profile = "vgg16" if networks == ("vgg16",) else "paper"
-    console.print(f"Next: harness run experiments/relative_weight.yaml --profile {profile}", soft_wrap=True)
+    console.print(f"Next: {harness_command('run', 'relative_weight', profile=profile)}", soft_wrap=True)
 
 
 def _attempt(console: Console, failed: list[HarnessError], fetch_one: Callable[[_Name], str], name: _Name) -> None:

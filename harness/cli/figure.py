@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.claims import claims_table, judge, write_claims
 from harness.cli.console import make_console
 from harness.cli.tables import line, num_of, short_path
+from harness.config.commands import harness_command
 from harness.errors import StorageError, UsageError
 from harness.figures.results import draw_results
 from harness.results import Run, load_whole
@@ -27,7 +28,7 @@ def draw_again(paths: Sequence[Path]) -> None:
         if not num_done:
             raise UsageError(
                 f"No run of {results.folder} is done, so there is nothing to draw yet; "
-                f"see harness status {results.folder}."
+                f"see {harness_command('status', results.folder)}."
             )
         for drawn in draw_results(results):
             console.print(line(f"Figure: {short_path(drawn)}"))
@@ -40,7 +41,8 @@ def draw_again(paths: Sequence[Path]) -> None:
             console.print(claims_table(verdicts))
             for path in paths:
                 console.print(line(f"Claims: {short_path(path)}"))
-        console.print(line(f"Next:   harness compare {results.folder}"))
+        told = f"Next:   {harness_command('compare', results.folder)}"
+        console.print(told, soft_wrap=True, markup=False)  # never folded: commands are copied
 
 
 def _is_done(run: Run) -> bool:

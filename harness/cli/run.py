@@ -8,6 +8,7 @@ from harness.cli.estimate import estimate
 from harness.cli.measured import MeasuredRun, measured
 from harness.cli.tables import shown_label
 from harness.cli.telling import ConsoleTelling
+from harness.config.commands import harness_command
 from harness.config.loaded import LoadedExperiment
 from harness.driver.carrying import local_devices
 from harness.driver.experiment import plan_experiment, run_experiment
@@ -45,7 +46,7 @@ def command_run(request: Request, loaded: LoadedExperiment, is_dry: bool) -> int
     else:
         for job in plan.jobs:
             telling.says(f"Picture: {job.folder.image_path}")
-        telling.says(f"Next:    harness compare {done.folder.path}, with the sweep's other trials")
+        telling.says(f"Next:    {harness_command('compare', done.folder.path)}, with the sweep's other trials")
     return done.num_unfinished
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from harness.cli.console import make_console
 from harness.cli.tables import MISSING, duration, line, num_of, short_path, shown, shown_label, tables_of_width
+from harness.config.commands import harness_command
 from harness.config.experiment import Experiment
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
@@ -49,7 +50,9 @@ def show_status(paths: Sequence[Path]) -> None:
         UsageError: a path is no such folder.
     """
     console = make_console()
-    console.print(_picture(paths, console, Follower())[0])
+    for part in _picture(paths, console, Follower())[0].renderables:
+        has_command = isinstance(part, Text) and "harness " in part.plain
+        console.print(part, soft_wrap=has_command)  # never folded: it is copied
 
 
 def watch_status(paths: Sequence[Path]) -> int:
@@ -98,7 +101,7 @@ def _picture(paths: Sequence[Path], console: Console, follower: Follower) -> tup
             parts.append("")
         if not (path / CELLS).exists() and (inside := experiments_in(path)):
             table, found = _overview(inside, follower)
-            parts += [table, Text(f"Look at one: harness status {inside[0]}", overflow="fold")]
+            parts += [table, Text(f"Look at one: {harness_command('status', inside[0])}", overflow="fold")]
             overalls += found
         else:
             one = overall(follower.read(path))
@@ -271,11 +274,11 @@ def _next_step(one: Overall) -> str:
     results = one.results
     conditions = {standing.condition for standing in one.standings}
     if Condition.RUNNING in conditions or results.is_in_use():
-        return f"A process is working on it. Follow it: harness status {results.folder} --watch"
+        return f"A process is working on it. Follow it: {harness_command('status', results.folder, '--watch')}"
     if not one.is_ended:
         return f"Nothing is working on it now. Go on: {results.command}"
     if Condition.DAMAGED in conditions:
         return f"Move the damaged folder away, then: {results.command}"
     if Condition.FAILED in conditions:
         return f"Compute failed runs again: {results.command} --retry-failed"
-    return f"Compare the runs: harness compare {results.folder}"
+    return f"Compare the runs: {harness_command('compare', results.folder)}"

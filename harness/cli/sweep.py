@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from harness.cli.estimate import add_cost
 from harness.cli.tables import shown_label
 from harness.cli.telling import ConsoleTelling
+from harness.config.commands import FileCommand
 from harness.config.loaded import LoadedSweep
 from harness.driver.carrying import local_devices
 from harness.driver.request import Request
@@ -84,5 +84,5 @@ def _report(console: Console, results: Results) -> None:
         table.add_row(str(trial.number), *numbers, shown_label(label), trial.run.id)
     console.print(table)
     if best:
-        again = shlex.join(["harness", "run", str(results.file), *best[0].run.overrides])
+        again = FileCommand.read(results.command).of_cell(best[0].run.overrides)
         console.print(f"The first of them again: {again}", soft_wrap=True, markup=False)

@@ -10,6 +10,7 @@ from harness.claims import Verdict, claims_table
 from harness.cli.bars import downloading
 from harness.cli.console import make_console
 from harness.cli.progress import StudyProgress
+from harness.config.commands import harness_command
 from harness.downloads import OnBytes
 from harness.driver.carrying import Conclusion
 from harness.driver.jobs import Job
@@ -54,4 +55,4 @@ class ConsoleTelling(Telling):
         if conclusion.has_claims:
             self.says(f"Claims: {folder / 'claims.md'}")
         self.says(f"Runs:   {folder}")
-        self.says(f"Next:   harness compare {folder}, or harness dashboard {folder}")
+        self.says(f"Next:   {harness_command('compare', folder)}, or {harness_command('dashboard', folder)}")

@@ -8,6 +8,7 @@ from collections import Counter
 from harness.cli.console import make_console
 from harness.cli.measured import MeasuredRun, measured
 from harness.cli.tables import num_of
+from harness.config.commands import harness_command
 from harness.config.loaded import LoadedExperiment
 from harness.driver.request import Request
 from harness.driver.unchanged import figures_if_unchanged
@@ -44,5 +45,5 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
         told = ", ".join(f"{num} {verdict}" for verdict, num in verdicts.items())
         says(f"Claims: {folder / 'claims.md'} ({num_of(len(claims), 'claim')}: {told})")
     says(f"Runs:   {folder}")
-    says(f"Next:   harness compare {folder}, or harness dashboard {folder}")
+    says(f"Next:   {harness_command('compare', folder)}, or {harness_command('dashboard', folder)}")
     return True

@@ -12,13 +12,14 @@ from pydantic_core import PydanticCustomError
 
 from harness.config.cells import Axes, Cases, Cell, enumerate_cells
 from harness.config.claims import Claim, Repeat, matches
-from harness.config.fields import suggestion
+from harness.config.fields import misspelt, suggestion
 from harness.config.identity import picture_key
 from harness.config.methods import GATYS
 from harness.config.places import FieldPath
 from harness.config.sentences import GRID, Problem
 from harness.config.transfer import Transfer
 from harness.config.values import CROSS_FIELD, WRITTEN, Plugins, Strict, Text, Word, number
+from harness.config.varied import with_varied
 
 CASES = "cases"
 """What a figure's columns or rows are called when they are the experiment's cases."""
@@ -78,9 +79,9 @@ def grid_problems(
     found: list[Problem], axes: Axes, cases: Cases, columns: str | None, rows: str | None
 ) -> list[Problem]:
     """What was found wrong with a grid's cells, and everything wrong with the figure that shows them."""
-    if any(problem.path[0] == "axes" and len(problem.path) == 2 for problem in found):
+    if (meant := misspelt(axes)) is None:
         return found  # an axis without its right name: the figure cannot be judged
-    return found + _figure_problems(columns, rows, _varying(axes, cases))
+    return found + _figure_problems(columns, rows, (*_varying(axes, cases), *meant.values()))
 
 
 def _varying(axes: Axes, cases: Cases) -> tuple[str, ...]:
@@ -147,6 +148,12 @@ class Experiment(Strict):
         dict[Text, dict[str, Any]],
         Field(description="a mapping of names to partial experiments, such as {paper: {transfer: {size: 512}}}"),
     ] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _base_has_what_varies(cls, data: Any) -> Any:
+        """A photograph and a painting that vary need not stand in the base, too."""
+        return with_varied(data)
 
     @model_validator(mode="after")
     def _grid_is_sound(self, info: ValidationInfo) -> Experiment:

@@ -141,6 +141,14 @@ def unknown_field(dotted: str) -> str | None:
     return None
 
 
+def misspelt(axes: Iterable[str]) -> dict[str, str] | None:
+    """The axes that are no fields, with those that were probably meant; None where that cannot be told of one."""
+    unknown = {axis: axis.removeprefix("transfer.") for axis in axes if unknown_field(axis)}
+    meant = {axis: nearest(name, FIELDS) if "." not in name else None for axis, name in unknown.items()}
+    found = {axis: name for axis, name in meant.items() if name is not None}
+    return found if len(found) == len(unknown) else None
+
+
 def _unknown_painting(rest: list[str]) -> str | None:
     """What is wrong with the steps behind ``style.``: a painting's name, and perhaps one of its fields."""
     painting, *inner = rest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.config.cells import Cell, override_words
+from harness.config.commands import RUNS, FileCommand
 from harness.config.experiment import Experiment
 from harness.config.fields import set_fields
 from harness.config.places import FieldPath, Located
@@ -47,9 +47,9 @@ class LoadedFile:
         """A fault found later (an image that is not there, …) in a field of a cell's transfer: dotted, or its path."""
         return self.located.fault(cell.path(field), message)
 
-    def command(self, cell: Cell) -> str:
-        """The shell command that carries out one cell."""
-        return shlex.join(["harness", "run", self.called, *cell.overrides])
+    def command(self, cell: Cell, out: Path = RUNS, storage: str | None = None) -> str:
+        """The shell command that carries out one cell; ``out`` and ``storage`` as of ``harness_command``."""
+        return str(FileCommand("run", self.called, cell.overrides, None, out, storage))
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.config.cells import Cell, override_words
+from harness.config.commands import RUNS, FileCommand
 from harness.config.experiment import Experiment
 from harness.config.given import Spec, read_spec
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, mapping, varied_fields
-from harness.config.resolving import FaultOfImage, laid_over, resolve_all
+from harness.config.resolving import FaultOfFile, laid_over, resolve_all
 from harness.config.source import Source
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
+from harness.config.varied import with_varied
 from harness.errors import ConfigError, Fault
 
 
@@ -25,9 +27,11 @@ def load_experiment(
     spec: Spec,
     overrides: Sequence[str] = (),
     profile: str | None = None,
-    fault_of_image: FaultOfImage = lambda name_or_path: None,
+    fault_of_image: FaultOfFile = lambda name_or_path: None,
     name: str | None = None,
-    out: Path = Path("runs"),
+    out: Path = RUNS,
+    storage: str | None = None,
+    fault_of_weights: FaultOfFile = lambda path: None,
 ) -> LoadedExperiment:
     """Read and check an experiment, or a sweep of which every searched field is pinned by overrides.
 
@@ -42,14 +46,17 @@ def load_experiment(
             one report has them all (a sound experiment's images are read and hashed later).
         name: of a mapping's runs' folder.
         out: the folder of that folder.
+        storage: of the study, fit to be printed: a sentence that names another command says it too.
+        fault_of_weights: as ``fault_of_image``, of weights files.
 
     Raises:
         ConfigError: with every fault found, by line, those of overrides last.
     """
     source = replace(read_spec(spec, name, out), sections=EXPERIMENT_SECTIONS)
     if source.is_sweep:
-        source = _pinned(replace(source, sections=SWEEP_SECTIONS + EXPERIMENT_SECTIONS), overrides, profile)
-    experiment, located, plugins = resolve_all(source, Experiment, profile, overrides, fault_of_image)
+        asked = FileCommand("sweep", source.called, tuple(overrides), profile, out, storage)
+        source = _pinned(replace(source, sections=SWEEP_SECTIONS + EXPERIMENT_SECTIONS), asked)
+    experiment, located, plugins = resolve_all(source, Experiment, profile, overrides, fault_of_image, fault_of_weights)
     base, fields = _file_transfer(source), varied_fields(source.data)
 
     def relative(cells: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -71,9 +78,11 @@ def load_sweep(
     spec: Spec,
     overrides: Sequence[str] = (),
     profile: str | None = None,
-    fault_of_image: FaultOfImage = lambda name_or_path: None,
+    fault_of_image: FaultOfFile = lambda name_or_path: None,
     name: str | None = None,
-    out: Path = Path("runs"),
+    out: Path = RUNS,
+    storage: str | None = None,
+    fault_of_weights: FaultOfFile = lambda path: None,
 ) -> LoadedSweep:
     """Read and check a sweep; an override of a field of the transfer takes it out of ``space``.
 
@@ -83,11 +92,12 @@ def load_sweep(
         ConfigError: with every fault found, by line, those of overrides last.
     """
     source = replace(read_spec(spec, name, out), sections=SWEEP_SECTIONS)
+    asked = FileCommand("run", source.called, tuple(overrides), profile, out, storage)
     if not source.is_sweep and "transfer" in source.data:
-        sentence = f"this is an experiment (it has no space to search); start it with: harness run {source.called}"
+        sentence = f"this is an experiment (it has no space to search); start it with: {asked}"
         raise ConfigError([*source.faults, Fault(source.located.document, "", sentence)])
-    _refuse_pinned(source, overrides, profile)
-    sweep, located, plugins = resolve_all(source, Sweep, profile, overrides, fault_of_image)
+    _refuse_pinned(source, asked)
+    sweep, located, plugins = resolve_all(source, Sweep, profile, overrides, fault_of_image, fault_of_weights)
     return LoadedSweep(
         sweep=sweep,
         **_origin(source),
@@ -104,30 +114,34 @@ def _data(definition: Experiment | Sweep) -> dict[str, Any]:
     return definition.model_dump(mode="json", exclude={"profiles"})
 
 
-def _pinned(source: Source, words: Sequence[str], profile: str | None) -> Source:
+def _pinned(source: Source, asked: FileCommand) -> Source:
     """A sweep's source that overrides have made a single transfer.
+
+    Args:
+        source: the sweep's.
+        asked: the command that carries out the search.
 
     Raises:
         ConfigError: something is left to search.
     """
-    data, _, overrides = laid_over(source, _known(source, profile), words)
+    data, _, overrides = laid_over(source, _known(source, asked.profile), asked.overrides)
     left = data.get("space")
     if mapping(source.data.get("space")) and left == {}:
         return source
     keys = ", ".join(key for key in SWEEP_ONLY if key in source.data)
-    sentence = f"this is a sweep file (it has {keys}); start it with: harness sweep {source.called}"
+    sentence = f"this is a sweep file (it has {keys}); start it with: {asked}"
     if mapping(left):
         sentence += f"; or pin what it searches: {' '.join(f'transfer.{field}=…' for field in mapping(left))}"
     first = next(key for key in SWEEP_ONLY if key in source.data)
     raise ConfigError([Fault(source.located.where((first,)), "", sentence), *source.faults, *overrides.faults])
 
 
-def _refuse_pinned(source: Source, words: Sequence[str], profile: str | None) -> None:
-    """Refuse overrides that leave a sweep nothing to search."""
-    data, located, _ = laid_over(source, _known(source, profile), words)
-    if words and mapping(source.data.get("space")) and data.get("space", {}) == {}:
-        sentence = f"the overrides leave nothing to search; carry out this transfer with: harness run {source.called}"
-        raise ConfigError([Fault(located.where(("space",)), "", f"{sentence}, and the same words")])
+def _refuse_pinned(source: Source, asked: FileCommand) -> None:
+    """Refuse overrides that leave a sweep nothing to search; ``asked`` carries out the one transfer they leave."""
+    data, located, _ = laid_over(source, _known(source, asked.profile), asked.overrides)
+    if asked.overrides and mapping(source.data.get("space")) and data.get("space", {}) == {}:
+        sentence = f"the overrides leave nothing to search; carry out this transfer with: {asked}"
+        raise ConfigError([Fault(located.where(("space",)), "", sentence)])
 
 
 def _origin(source: Source) -> dict[str, Any]:
@@ -144,6 +158,6 @@ def _known(source: Source, profile: str | None) -> str | None:
 def _file_transfer(source: Source) -> Transfer | None:
     """What the file alone says; None where that is no valid transfer."""
     try:
-        return Transfer.model_validate(source.data.get("transfer"))
+        return Transfer.model_validate(with_varied(source.data).get("transfer"))
     except ValidationError:
         return None

@@ -22,21 +22,29 @@ from harness.config.source import Source
 from harness.config.space_checks import shape_problems
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
+from harness.config.varied import STAND_IN
 from harness.errors import ConfigError, Fault, UsageError
 from harness.registries import Plugin, each_once, use_plugins
 
 Definition = TypeVar("Definition", Experiment, Sweep)
-FaultOfImage = Callable[[str], str | None]
-
-STAND_IN = "astronaut"
-"""Takes the place of an image that is missing or faulty while the rest is checked."""
+FaultOfFile = Callable[[str], str | None]
+"""What is wrong with an image, or a weights file, as it is named; None where nothing is."""
 
 
 @dataclass(frozen=True)
 class Resolved(Generic[Definition]):
-    """What came of a source: the definition (None where there are faults), where its fields stand, faults, plugins."""
+    """What came of a source.
+
+    Attributes:
+        definition: None where there are faults.
+        data: it as plain data.
+        located: where its fields stand.
+        faults: what is wrong with it, but for files that it names.
+        plugins: those it names, loaded.
+    """
 
     definition: Definition | None
+    data: Mapping[str, Any]
     located: Located
     faults: list[Fault]
     plugins: tuple[Plugin, ...] = ()
@@ -47,11 +55,13 @@ def resolve_all(
     model: type[Definition],
     profile: str | None,
     words: Sequence[str],
-    fault_of_image: FaultOfImage,
+    fault_of_image: FaultOfFile,
+    fault_of_weights: FaultOfFile,
 ) -> tuple[Definition, Located, tuple[Plugin, ...]]:
     """The definition with one profile and the overrides; the profiles not asked for are checked as well.
 
-    Its plugins are loaded, and no others: what it names is looked up among theirs.
+    Its plugins are loaded, and no others: what it names is looked up among theirs. Where there are faults, those of its
+    images and weights files are among them.
 
     Raises:
         ConfigError: with every fault found, by line, those of overrides last.
@@ -63,7 +73,7 @@ def resolve_all(
         profile = None
     with each_once():
         others = [(other, resolve(source, model, other, ())) for other in profiles if other != profile]
-        resolved = resolve(source, model, profile, words, fault_of_image)  # the last, so that its plugins stay
+        resolved = resolve(source, model, profile, words)  # the last, so that its plugins stay
     unread = {(fault.where, fault.field) for fault in source.faults}  # values that YAML could not give
     faults += [fault for fault in resolved.faults if (fault.where, fault.field) not in unread]
     selecting = selector_faults(source.data, source.located, ("claims", "repeat"))
@@ -72,6 +82,7 @@ def resolve_all(
         places = {place for known, place in source.located.places.items() if known[:2] == ("profiles", other)}
         faults += [fault for fault in of_profile.faults if fault.where in places]
     if faults or resolved.definition is None:
+        faults += _file_faults(resolved.data, resolved.located, fault_of_image, fault_of_weights)
         own = _file_and_line(source.located.document)[0]
         faults = _without_renamed(faults)
         raise ConfigError(sorted(dict.fromkeys(faults), key=lambda fault: _rank(fault, own)))
@@ -109,7 +120,6 @@ def resolve(
     model: type[Definition],
     profile: str | None,
     words: Sequence[str],
-    fault_of_image: FaultOfImage = lambda name_or_path: None,
 ) -> Resolved[Definition]:
     """The definition with one profile and the overrides, and everything wrong with it."""
     varied_before = varies(source.data)
@@ -128,13 +138,13 @@ def resolve(
         faults += selector_faults(with_profile, profile_located, own)
     faults += selector_faults(data, located, tuple(overrides.replaced))
     try:
-        return Resolved(model.model_validate(data), located, faults, plugins)
+        return Resolved(model.model_validate(data), data, located, faults, plugins)
     except ValidationError as error:
         found = list(problems(error, model))
         if error.errors()[0]["type"] != GRID:
             found += (_hidden_in_sweep if model is Sweep else _hidden_in_experiment)(data, found)
         faults += [located.fault(problem.path, problem.message) for problem in found]
-        return Resolved(None, located, faults + _image_faults(data, located, fault_of_image))
+        return Resolved(None, data, located, faults)
 
 
 def _load(data: Mapping[str, Any], located: Located) -> tuple[tuple[Plugin, ...], list[Fault]]:
@@ -188,30 +198,46 @@ def _rank(fault: Fault, own: str) -> tuple[bool, bool, str, float]:
     return line == float("inf"), file != own, file if line < float("inf") else "", line
 
 
-def _image_faults(data: Mapping[str, Any], located: Located, fault_of_image: FaultOfImage) -> list[Fault]:
-    """What is wrong with the images that the base, the axes, the cases and the space name."""
-    named: list[tuple[FieldPath, Any]] = []
+def _file_faults(
+    data: Mapping[str, Any], located: Located, fault_of_image: FaultOfFile, fault_of_weights: FaultOfFile
+) -> list[Fault]:
+    """What is wrong with the images and weights files that the base, the axes, the cases and the space name."""
+    faults: list[Fault] = []
+    for field, value, path in _values(data):
+        named = [(place, name, fault_of_image) for place, name in _images_in(field, value, path)]
+        if field in ("weights", "weights.file"):
+            own = ((*path, "file"), mapping(value).get("file")) if field == "weights" else (path, value)
+            named.append((*own, fault_of_weights))
+        for place, name, fault_of in named:
+            if isinstance(name, str) and name and (sentence := fault_of(name)):
+                faults.append(located.fault(place, sentence))
+    return faults
+
+
+def _values(data: Mapping[str, Any]) -> Iterator[tuple[str, Any, FieldPath]]:
+    """Every value that a field of the transfer has somewhere, and where it stands."""
     for field, value in mapping(data.get("transfer")).items():
-        named += _images_in(field, value, ("transfer", field))
+        yield field, value, ("transfer", field)
     for field, values in mapping(data.get("axes")).items():
         for k, value in enumerate(values if isinstance(values, list) else []):
-            named += _images_in(field, value, ("axes", field, str(k)))
+            yield field, value, ("axes", field, str(k))
     for label, case in mapping(data.get("cases")).items():
         for field, value in mapping(case).items():
-            named += _images_in(field, value, ("cases", label, field))
+            yield field, value, ("cases", label, field)
     for field, dimension in mapping(data.get("space")).items():
         for kind in ("choice", "simplex"):
             values = mapping(dimension).get(kind)
             for k, value in enumerate(values if isinstance(values, list) else []):
-                named += _images_in(field, value, ("space", field, kind, str(k)))
-    faults = [(path, fault_of_image(value)) for path, value in named if isinstance(value, str) and value]
-    return [located.fault(path, sentence) for path, sentence in faults if sentence]
+                yield field, value, ("space", field, kind, str(k))
 
 
 def _images_in(field: str, value: Any, path: FieldPath) -> Iterator[tuple[FieldPath, Any]]:
     """Every image that a field's value names, and where it stands."""
     first, *inner = field.split(".")
-    if field in ("content", "segmentation.content", "segmentation.style") or inner[1:] in (["mask"], ["own_mask"]):
+    if field in ("content", "start.file", "segmentation.content", "segmentation.style") or inner[1:] in (
+        ["mask"],
+        ["own_mask"],
+    ):
         yield path, value
     elif field == "style" and not isinstance(value, dict):
         yield path, value
@@ -222,6 +248,8 @@ def _images_in(field: str, value: Any, path: FieldPath) -> Iterator[tuple[FieldP
     elif first == "style" and len(inner) == 1:
         yield path, inner[0]
         yield from _masks_in(value, path)
+    elif field == "start":
+        yield (*path, "file"), mapping(value).get("file")
     elif field == "segmentation":
         yield from (((*path, side), image) for side, image in mapping(value).items())
 

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 
 from harness.config.cells import combinations
 from harness.config.claims import COMPARABLE, LOSSES, matches, value_key
-from harness.config.fields import nearest, suggestion, unknown_field
+from harness.config.fields import misspelt, nearest, suggestion
 from harness.config.places import FieldPath
 from harness.config.sentences import Problem, shown
 from harness.config.styles import Painting, paintings_of
 from harness.config.transfer import Transfer
+from harness.config.varied import with_varied
 from harness.registries import asked_by, is_of_one_run, measure
 
 Parts = Mapping[str, list[Any]]
@@ -31,13 +32,18 @@ MAX_SHOWN = 8
 
 
 def label_parts(data: Mapping[str, Any]) -> Parts | None:
-    """The label parts of an experiment's grid and their values; None where its axes or cases are faulty themselves."""
+    """The label parts of an experiment's grid and their values; None where its axes or cases are faulty themselves.
+
+    A misspelt axis counts under the name that was meant, too: what names it rightly is no fault.
+    """
     axes, cases = (data.get(section) or {} for section in ("axes", "cases"))
     if not isinstance(axes, dict) or not isinstance(cases, dict):
         return None
-    if any(unknown_field(field) or not isinstance(values, list) for field, values in axes.items()):
+    if not all(isinstance(values, list) for values in axes.values()):
         return None
-    return ({"cases": list(cases)} if cases else {}) | axes
+    if (meant := misspelt(axes)) is None:
+        return None
+    return ({"cases": list(cases)} if cases else {}) | axes | {field: axes[axis] for axis, field in meant.items()}
 
 
 def selector_problems(data: Mapping[str, Any], sections: tuple[str, ...] = ("claims", "repeat")) -> list[Problem]:
@@ -74,7 +80,7 @@ def _paintings(data: Mapping[str, Any]) -> list[tuple[Painting, ...]]:
     if not isinstance(cases, dict) or not all(isinstance(case, dict) for case in cases.values()):
         return []
     try:
-        base = Transfer.model_validate(data.get("transfer")).model_dump(exclude_unset=True)
+        base = Transfer.model_validate(with_varied(data).get("transfer")).model_dump(exclude_unset=True)
     except ValidationError:
         return []
     of_style = {field: values for field, values in (data.get("axes") or {}).items() if field.split(".")[0] == "style"}

@@ -26,6 +26,7 @@ from harness.config.space_checks import read_space, value_problems
 from harness.config.transfer import Transfer
 from harness.config.transfer_parts import PyramidLevel
 from harness.config.values import WRITTEN, Plugins, Strict, Text
+from harness.config.varied import with_varied
 
 
 class Sweep(Strict):
@@ -64,6 +65,12 @@ class Sweep(Strict):
         dict[Text, dict[str, Any]],
         Field(description="a mapping of names to partial sweeps, such as {paper: {transfer: {size: 512}}}"),
     ] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _base_has_what_varies(cls, data: Any) -> Any:
+        """A photograph and a painting that vary need not stand in the base, too."""
+        return with_varied(data)
 
     @model_validator(mode="after")
     def _search_is_sound(self, info: ValidationInfo) -> Sweep:

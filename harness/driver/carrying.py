@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from optuna.storages import BaseStorage
 
 from harness.claims import judge, write_claims
+from harness.config.commands import FileCommand
 from harness.config.loaded import LoadedSweep
 from harness.driver.capacity import MaxRows
 from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job
 from harness.driver.loop import Driver, Interrupt, Settings
 from harness.driver.request import Request
-from harness.driver.telling import Telling
+from harness.driver.telling import Observer, Telling
 from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Task
 from harness.engines.devices import DeviceSpec, parse_devices
@@ -24,7 +25,6 @@ from harness.results import Results, load_whole
 from harness.runs.signals import on_signals
 from harness.studies.artifacts import mirror_study
 from harness.studies.session import Asked, StudySession
-from harness.studies.storage import address_to_keep
 from harness.tracking.mode import Mode
 from harness.tracking.summary import write_summary
 
@@ -84,7 +84,9 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
         try:
             names = ", ".join(engine.workers)
             title = f"{folder.path.name} on {names if len(engine.workers) < 5 else f'{len(engine.workers)} workers'}"
-            with telling.working(title, work.num_runs) as observer:
+            # Where runs are only told (linked, or the study was deleted), nothing is announced.
+            display = telling.working(title, work.num_runs) if work.num_runs else nullcontext(Observer())
+            with display as observer:
                 driver = Driver(
                     work.session, engine, work.make_job, MaxRows(engine.workers), settings, observer, interrupt
                 )
@@ -95,13 +97,9 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
 
 def write_cells(folder: ExperimentFolder, study: str, request: Request, jobs: Sequence[Job]) -> None:
     """Write which runs belong together, and the command that goes on with them."""
-    words = ["harness", "sweep" if isinstance(folder.loaded, LoadedSweep) else "run", folder.loaded.called]
-    words += request.overrides
-    words += ["--profile", request.profile] if request.profile else []
-    words += ["--out", str(request.out)] if request.out != Path("runs") else []
-    storage = request.storage and address_to_keep(request.storage)
-    words += ["--storage", storage] if storage else []
-    folder.write_cells(study, storage, shlex.join(words), jobs)
+    verb, storage = "sweep" if isinstance(folder.loaded, LoadedSweep) else "run", request.kept_storage
+    command = FileCommand(verb, folder.loaded.called, request.overrides, request.profile, request.out, storage)
+    folder.write_cells(study, storage, str(command), jobs)
 
 
 def draw(results: Results) -> list[Path]:

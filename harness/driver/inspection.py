@@ -16,6 +16,7 @@ from harness.config.places import FieldPath
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.transfer import Transfer
 from harness.config.transfer_parts import PyramidLevel
+from harness.config.values import ORIGINAL_PX
 from harness.downloads import OnBytes
 from harness.driver.sizes import (
     Reach,
@@ -99,8 +100,8 @@ class Inspection:
         self._check_shapes_of_masks()
         self._check_segmentations()
         self.weights = self._identify_weights(on_bytes) if self._has_network else None
-        self._raise_faults()
         self.size = self._check_sizes()
+        self._check_levels()
         self._raise_faults()
         self.transfer = self.transfer.model_copy(update={"pyramid": self._resolve_pyramid()})
         self._raise_faults()
@@ -199,33 +200,60 @@ class Inspection:
         return weights
 
     def _check_sizes(self) -> tuple[int, int]:
-        """Height and width of the picture; photograph and paintings must be large enough for its layers or blocks."""
+        """Height and width of the picture; photograph and paintings must be large enough for its layers or blocks.
+
+        What is there is checked, also where other images or the weights are not; with a plugin's network, only where
+        that can be had.
+        """
+        if not self._can_be_sized():
+            return 0, 0
         photograph, has_windows = self.images["content"].shape, needs_windows(self.transfer)
         size = self._attempt("size", check_content, photograph, self.transfer.size, self._reach, has_windows)
         if size is None:
             return 0, 0
-        if self.transfer.method == QUILTING:
+        if self.transfer.method == QUILTING and "style" in self.images:
+            num_before = len(self._faults)
             self._attempt("quilting.block", check_blocks, self.images["style"].shape, size, self.transfer)
-        for painting in paintings_of(self.transfer) if not self._faults else ():
+            if len(self._faults) > num_before:
+                return size
+        for painting in paintings_of(self.transfer):
+            if painting.slot not in self.images:
+                continue
             place = ("style_scale",) if painting.slot == "style" else path_of_slot(self.transfer, painting.slot)
             shape = self.images[painting.slot].shape
             self._attempt(place, check_style, shape, size[0] * size[1], painting.scale, self._reach)
         return size
 
     def _resolve_pyramid(self) -> tuple[PyramidLevel, ...]:
-        """The smaller sizes, the smallest of which must be large enough."""
+        """The smaller sizes: those that were given, or those that ``auto`` is."""
         given, photograph = self.transfer.pyramid, self.images["content"].shape
         if not self._has_network:
             return () if isinstance(given, str) else given
-        paintings = tuple((self.images[each.slot].shape, each.scale) for each in paintings_of(self.transfer))
-        if isinstance(given, str):
-            masked = self.files if self._is_masked() else {}
-            found = self._attempt("pyramid", resolve_pyramid, self.transfer, photograph, paintings, self._reach, masked)
-            return found or ()
-        if given:
-            has_windows = needs_windows(self.transfer)
+        if not isinstance(given, str):
+            return given
+        masked = self.files if self._is_masked() else {}
+        found = self._attempt(
+            "pyramid", resolve_pyramid, self.transfer, photograph, self._paintings(), self._reach, masked
+        )
+        return found or ()
+
+    def _can_be_sized(self) -> bool:
+        """Whether the picture's size is known, and a plugin's network, without which nothing is, can be had."""
+        is_known = "content" in self.images and self.transfer.size != ORIGINAL_PX
+        return is_known and not (self._reach.network and self._faults)
+
+    def _check_levels(self) -> None:
+        """The smallest of the sizes that were given must be large enough."""
+        given = self.transfer.pyramid
+        if self._has_network and given and not isinstance(given, str) and self._can_be_sized():
+            photograph, has_windows = self.images["content"].shape, needs_windows(self.transfer)
+            paintings = self._paintings()
             self._attempt("pyramid", check_level, photograph, given[0].size, paintings, self._reach, has_windows)
-        return given
+
+    def _paintings(self) -> tuple[tuple[tuple[int, int], float], ...]:
+        """Shape and scale of every painting that was found."""
+        found = [each for each in paintings_of(self.transfer) if each.slot in self.images]
+        return tuple((self.images[each.slot].shape, each.scale) for each in found)
 
     def _check_masks(self) -> None:
         """Masks and regions must leave something at the smallest size."""

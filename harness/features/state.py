@@ -73,7 +73,8 @@ def vgg_state(tensors: Mapping[str, Tensor], network_input: NetworkInput | None,
             or an input that is not known.
     """
     what = what[:1].upper() + what[1:]
-    if any(key.endswith("running_mean") for key in tensors):
+    is_vgg = any(_NAMED.fullmatch(key) or _NUMBERED.fullmatch(key) for key in tensors)
+    if is_vgg and any(key.endswith("running_mean") for key in tensors):
         raise WeightsError(
             f"{what} looks like a VGG with batch normalisation (such as torchvision's vgg19_bn): "
             f"it has running_mean. {_NEEDED}"
@@ -145,7 +146,10 @@ def _named_parts(tensors: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
     convolutions = tuple(sorted(at for (at, part), tensor in numbered.items() if part == "weight" and tensor.ndim == 4))
     if not convolutions:
         keys = ", ".join(list(tensors)[:3]) or "none"
-        raise WeightsError(f"{what} holds no convolution of a VGG (its keys: {keys}, …). {_NEEDED}")
+        raise WeightsError(
+            f"{what} holds no convolution of a VGG (its keys: {keys}, …). {_NEEDED} Any other network, such as a "
+            "ResNet, is named by a plugin: weights: {network: NAME}."
+        )
     is_padded = convolutions[0] == 0 and numbered[0, "weight"].shape == (3, 3, 1, 1)
     names = _names(convolutions, is_padded, what)
     return named | {f"{names[at]}.{part}": tensor for (at, part), tensor in numbered.items() if at in names}

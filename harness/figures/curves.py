@@ -1,4 +1,6 @@
-"""Loss curves: total, content and style against evaluations and against seconds, a line per run, logarithmic axes.
+"""Loss curves: total, content and style against evaluations and against seconds, a line per cell, logarithmic axes.
+
+Of a cell with several seeds the line is their mean, and each seed a thin one of the same colour.
 
 Colours are Okabe & Ito's, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2008); line styles tell the
 rounds of the palette apart.
@@ -10,6 +12,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,14 @@ from harness.figures.text import DPI, fit, font
 
 ALONG = ("evaluation", "seconds")
 """The horizontal axes, a row of panels for each."""
+
+OF_A_SEED = {"linewidth": 0.6, "alpha": 0.5}
+"""How the line of one seed is drawn, under the mean of all."""
+
+History = Sequence[Mapping[str, float]]
+"""The lines of a run's history.csv."""
+
+NO_SEEDS: Mapping[str, Sequence[History]] = MappingProxyType({})
 
 Look = tuple[int, int]
 """Numbers of a line's colour and of its line style."""
@@ -41,10 +52,11 @@ HANDLE, SPACING = 2.4, 1.6
 
 
 def draw_curves(
-    histories: Mapping[str, Sequence[Mapping[str, float]]],
+    histories: Mapping[str, History],
     path_png: Path,
     path_pdf: Path,
     looks: Sequence[Look] | None = None,
+    seeds: Mapping[str, Sequence[History]] = NO_SEEDS,
 ) -> None:
     """Draw the losses of some runs and write PNG and PDF; the same arguments give the same bytes.
 
@@ -56,6 +68,7 @@ def draw_curves(
         path_png: where the PNG goes.
         path_pdf: where the PDF goes.
         looks: of each run; by default each has its own colour and, where there are more runs than colours, line style.
+        seeds: label to the histories of several seeds, of which the run's own is the mean: thin lines of its colour.
 
     Raises:
         ValueError: no runs.
@@ -64,7 +77,7 @@ def draw_curves(
     if not histories:
         raise ValueError("Curves need at least one run.")
     with figure_style():
-        save(_curves(histories, looks or default_looks(len(histories))), path_png, path_pdf)
+        save(_curves(histories, looks or default_looks(len(histories)), seeds), path_png, path_pdf)
 
 
 def default_looks(num_runs: int) -> list[Look]:
@@ -72,7 +85,17 @@ def default_looks(num_runs: int) -> list[Look]:
     return [(k % len(PALETTE), k // len(PALETTE) % len(LINE_STYLES)) for k in range(num_runs)]
 
 
-def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]], looks: Sequence[Look]) -> Figure:
+def mean_history(histories: Sequence[History]) -> list[dict[str, float]]:
+    """The mean of several runs at every evaluation that all of them have; NaN where one was not measured."""
+    lines = [{line["evaluation"]: line for line in history} for history in histories]
+    common = [number for number in lines[0] if all(number in own for own in lines)]
+    names = [name for name in histories[0][0] if all(name in history[0] for history in histories)]
+    return [{name: math.fsum(own[number][name] for own in lines) / len(lines) for name in names} for number in common]
+
+
+def _curves(
+    histories: Mapping[str, History], looks: Sequence[Look], seeds: Mapping[str, Sequence[History]] = NO_SEEDS
+) -> Figure:
     blocks = fit(list(histories), [WIDTH_PX - 6 * SIZE_PX] * len(histories), SIZE_PX, max_lines=1)
     labels = [" ".join(block.lines) for block in blocks]
     entry_px = max(block.width_px for block in blocks) + (HANDLE + SPACING + 0.8) * SIZE_PX
@@ -83,6 +106,9 @@ def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]], looks: Seque
     )
     panels = figure.subplots(len(ALONG), len(LOSSES))
     for (along, loss), axes in zip(itertools.product(ALONG, LOSSES), panels.flat, strict=True):
+        for label, look in zip(histories, looks, strict=True):
+            for history in seeds.get(label, ()):
+                _draw_line(axes, history, along, loss, look, **OF_A_SEED)
         drawn = [
             _draw_line(axes, history, along, loss, look)
             for history, look in zip(histories.values(), looks, strict=True)
@@ -99,12 +125,13 @@ def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]], looks: Seque
     return figure
 
 
-def _draw_line(axes: Axes, history: Sequence[Mapping[str, float]], along: str, loss: str, look: Look) -> bool:
+def _draw_line(axes: Axes, history: History, along: str, loss: str, look: Look, **more: Any) -> bool:
     """Draw one run; False where it has nothing that a logarithmic axis can show."""
     x = np.array([row.get(along, np.nan) for row in history], dtype=np.float64)
     y = np.array([row.get(loss, np.nan) for row in history], dtype=np.float64)
     shown = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
-    axes.plot(np.where(shown, x, np.nan), np.where(shown, y, np.nan), linewidth=1.4, **_style(look))
+    style = {"linewidth": 1.4, **_style(look), **more}
+    axes.plot(np.where(shown, x, np.nan), np.where(shown, y, np.nan), **style)
     return bool(shown.any())
 
 

@@ -12,9 +12,9 @@ from harness.config.levels import sizes_of
 from harness.config.styles import image_slots, paintings_of
 from harness.config.transfer import Transfer
 from harness.errors import ImageError
-from harness.figures.curves import LINE_STYLES, PALETTE, Look, default_looks, draw_curves
+from harness.figures.curves import LINE_STYLES, PALETTE, History, Look, default_looks, draw_curves, mean_history
 from harness.figures.files import both
-from harness.figures.labels import escape, image_name, labels, weight_caption
+from harness.figures.labels import escape, format_value, image_name, labels, weight_caption
 from harness.figures.layout import Tile, Tiles
 from harness.figures.panels import draw_grid
 from harness.results import Results, Run
@@ -87,7 +87,8 @@ def shared_sources(runs: Sequence[Run], show: Sequence[Side]) -> dict[Side, list
         if side == "masks":
             found[side] = _distinct_tiles(runs, _mask_images)
         elif side == "style" and any(len(paintings_of(run.transfer)) > 1 for run in runs):
-            found[side] = _distinct_tiles(runs, _painting_images)
+            is_same = len({_image(run, side) for run in runs}) == 1
+            found[side] = _distinct_tiles(runs, _weighed_images if is_same else _painting_images)
         elif len({_image(run, side) for run in runs}) == 1:
             found[side] = [source_tile(runs[0], side, side)]
     return found
@@ -107,6 +108,14 @@ def _painting_images(run: Run) -> Iterator[tuple[str, str, str]]:
     """What tells a run's paintings apart, their keys among its sources, and captions."""
     for painting in paintings_of(run.transfer):
         yield painting.image, painting.slot, image_name(painting.image)
+
+
+def _weighed_images(run: Run) -> Iterator[tuple[str, str, str]]:
+    """The same with the weights in the captions, unless all are 1: where all runs have them, no label says them."""
+    paintings = paintings_of(run.transfer)
+    is_weighed = any(painting.weight != 1 for painting in paintings)
+    for painting, (what, key, caption) in zip(paintings, _painting_images(run), strict=True):
+        yield what, key, f"{caption} {format_value(painting.weight)}" if is_weighed else caption
 
 
 def _mask_images(run: Run) -> Iterator[tuple[str, str, str]]:
@@ -171,17 +180,36 @@ def _by_rows_and_columns(
 
 
 def _draw_curves(results: Results, experiment: Experiment) -> list[Path]:
-    texts = _labels(results, experiment, experiment.varies(), results.runs)
-    texts = [text or run.id for run, text in zip(results.runs, texts, strict=True)]
-    histories = {text: run.history() for run, text in zip(results.runs, texts, strict=True)}
-    histories = {text: history for text, history in histories.items() if history}
-    looks = _looks(results.runs, experiment)
-    shown = {text: looks[number] for number, text in enumerate(texts)}
+    cells = _by_seeds(results)
+    firsts = [runs[0] for runs in cells]
+    parts = [part for part in experiment.varies() if part != "seed"] or experiment.varies()
+    texts = [text or run.id for run, text in zip(firsts, _labels(results, experiment, parts, firsts), strict=True)]
+    histories: dict[str, History] = {}
+    seeds: dict[str, list[History]] = {}
+    looks: list[Look] = []
+    for runs, text, look in zip(cells, texts, _looks(firsts, experiment), strict=True):
+        done = [run for run in runs if run.status is Status.DONE] or runs[:1]  # of others the mean would end early
+        if not (own := [history for run in done if (history := run.history())]):
+            continue
+        text = f"{text}, {len(own)} seeds" if len(own) > 1 else text
+        histories[text] = mean_history(own) if len(own) > 1 else own[0]
+        seeds[text] = own if len(own) > 1 else []
+        looks.append(look)
     if not histories:
         return []
     png, pdf = both(results.folder, "curves")
-    draw_curves(histories, png, pdf, [shown[text] for text in histories])
+    draw_curves(histories, png, pdf, looks, seeds)
     return [png, pdf]
+
+
+def _by_seeds(results: Results) -> list[list[Run]]:
+    """The runs of each cell, one for each seed; a seed alone makes no cell, unless nothing else varies."""
+    cells: dict[str, list[Run]] = {}
+    for run in results.all_runs:
+        label = {part: value for part, value in run.label.items() if part != "seed"}
+        if run.part != "again":
+            cells.setdefault(canonical_json(label or dict(run.label)), []).append(run)
+    return list(cells.values())
 
 
 def _looks(runs: Sequence[Run], experiment: Experiment) -> list[Look]:

@@ -9,10 +9,14 @@ from pathlib import Path
 
 from harness.downloads import cache_folder, download, has_hash
 from harness.errors import ImageError
+from harness.files import nearest_file
 from harness.images.catalogue import DRAWN, MASKS, PAPER, PHOTOGRAPHS, TEXTURES, NamedImage
 from harness.images.files import read_image
 
 _BY_NAME = {image.name: image for image in (*PHOTOGRAPHS, *TEXTURES, *DRAWN, *MASKS, *PAPER)}
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+"""Of files that may have been meant; whatever Pillow reads is an image."""
+
 _OWN = ("drawn", "mask")  # the kinds whose files lie in drawn/
 
 
@@ -116,8 +120,10 @@ def _unknown(given: str, places: list[Path]) -> str:
     shown = repr(given if len(given) <= 200 else given[:200] + "…")
     is_folder = bool(given) and any(_is(Path.is_dir, place) for place in places)
     what = f"{shown} is a folder, not an image" if is_folder else f"There is no image {shown}"
+    beside = next(filter(None, (nearest_file(place, SUFFIXES) for place in places)), None)
     nearest = difflib.get_close_matches(Path(given).stem.lower().replace("-", "_").replace(" ", "_"), names, n=1)
-    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    meant = beside or next(iter(nearest), None)
+    hint = f" Did you mean {meant}?" if meant else ""
     folders = " or ".join(str(place.absolute().parent) for place in places)
     return f"{what} (looked in {folders}).{hint} Allowed are the path of an image file or one of: {', '.join(names)}."
 

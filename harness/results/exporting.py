@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.config.commands import harness_command
 from harness.config.methods import is_used
 from harness.config.styles import image_slots
 from harness.config.transfer_parts import WeightsPath
@@ -165,7 +166,8 @@ def _export(run: Run, manifest: Manifest, folder: Path) -> str:
             shutil.copyfile(file.source, folder / file.name)
     named = {"plugins": [file.name for file in plugins]} if plugins else {}
     transfer = {name: value for name, value in run.transfer.plain().items() if is_used(run.transfer.method, name)}
-    head = f"# Run {run.id}. In this folder: harness run {stem}.yaml\n"
+    again = harness_command("run", f"{stem}.yaml")
+    head = f"# Run {run.id}. In this folder: {again}\n"
     (folder / f"{stem}.yaml").write_text(head + dump_yaml({**named, "transfer": _renamed(transfer, names)}))
     kept = json.loads(replace(manifest, label=label, tracking={}, trials=()).to_json())
     text = json.dumps(kept, indent=2, ensure_ascii=False)
@@ -174,7 +176,7 @@ def _export(run: Run, manifest: Manifest, folder: Path) -> str:
     if run.folder.history_path.exists():
         shutil.copyfile(run.folder.history_path, folder / f"{stem}.csv")
     about = _about(run, manifest, names, [file.about for file in (*images, *plugins) if file.about])
-    return "\n".join([f"{stem}.png", *(f"    {line}" for line in about), f"    harness run {stem}.yaml", ""])
+    return "\n".join([f"{stem}.png", *(f"    {line}" for line in about), f"    {again}", ""])
 
 
 def _about(run: Run, manifest: Manifest, names: Mapping[str, str], files: Sequence[str]) -> Iterator[str]:

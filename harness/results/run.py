@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Any, Literal
 import yaml
 
 from harness.config.claims import COMPARABLE
+from harness.config.commands import FileCommand
 from harness.config.levels import num_evaluations
 from harness.config.methods import has_network
 from harness.config.transfer import Transfer
@@ -205,7 +205,8 @@ def run_alone(path: Path) -> Run:
         transfer = folder.transfer()
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{path / 'transfer.yaml'} cannot be read ({error}); compute the run again.") from error
-    words = tuple(shlex.split(manifest.tracking.get("command", ""))[3:])  # behind `harness run FILE`
+    command = manifest.tracking.get("command")
+    words = FileCommand.read(command).overrides if command else ()
     return Run(manifest.id, manifest.label, "grid", transfer, words, folder, {})
 
 

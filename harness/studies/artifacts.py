@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 from optuna_dashboard.artifact import get_artifact_path
 
+from harness.config.commands import FileCommand
 from harness.config.experiment import Experiment
 from harness.results import Results, Run
 from harness.runs.store import Status
@@ -75,11 +75,11 @@ def mirror_study(results: Results, storage: BaseStorage) -> str:
             if number in ids:
                 if run.folder.image_path.exists():
                     _attach(study, _prefix(ids[number]), f"trial {number}", run.folder.image_path, results.folder)
-                save_note(study, ids[number], describe_trial(run, results.file))
+                save_note(study, ids[number], describe_trial(run, results.command))
         note_figure(study, results.folder, figure_of(results.folder), describe(results))
     except KeyError:
-        again = shlex.join(["harness", "sweep" if results.is_sweep else "run", str(results.file)])
-        sentence = f"The study {results.study} is not in its storage; `{again}` brings it back from the run folders."
+        told = f"`{results.command}` brings it back from the run folders."
+        sentence = f"The study {results.study} is not in its storage; {told}"
         logger.warning(sentence)
         return sentence
     except Exception as error:  # any kind: files, databases and networks of three storages
@@ -121,16 +121,16 @@ def describe(results: Results) -> str:
     return "\n\n".join(lines)
 
 
-def describe_trial(run: Run, file: Path) -> str:
+def describe_trial(run: Run, command: str) -> str:
     """What a trial was and the command that repeats it, as Markdown.
 
     Args:
         run: the trial's run.
-        file: the YAML that its overrides are relative to.
+        command: what carried out the experiment or the sweep.
     """
     lines = [
         f"**{run.name}** {run.status.value}." + (f" {run.reason}" if run.reason else ""),
-        f"```\n{shlex.join(['harness', 'run', str(file), *run.overrides])}\n```",
+        f"```\n{FileCommand.read(command).of_cell(run.overrides)}\n```",
         f"Run folder: `{run.folder.path.name}`",
     ]
     return "\n\n".join(lines)

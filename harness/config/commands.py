@@ -1,0 +1,74 @@
+"""The ``harness …`` commands that are printed and kept: pasted in the same directory, they find the same runs.
+
+They are made here alone, of what was given: the file as it was named, overrides, ``--profile``, ``--out``,
+``--storage``. What only says how to compute (``--devices``, ``--engine`` …) is left out.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+RUNS = Path("runs")
+"""The folder of all runs' folders, where ``--out`` does not say another."""
+
+
+def harness_command(
+    verb: str, *words: str | Path, profile: str | None = None, out: Path = RUNS, storage: str | None = None
+) -> str:
+    """A command as it is typed into a shell: ``harness compare 'my runs/a'``.
+
+    Args:
+        verb: ``run``, ``compare``, …
+        words: what stands behind it: a file and overrides, or folders.
+        profile: of the file; None for none.
+        out: the folder of all runs' folders.
+        storage: of the study, fit to be printed (see ``harness.studies.storage.address_to_keep``); None for the
+            journal in the folder.
+    """
+    given = {"--profile": profile, "--out": None if out == RUNS else str(out), "--storage": storage}
+    options = [word for option, value in given.items() if value is not None for word in (option, value)]
+    return shlex.join(["harness", verb, *map(str, words), *options])
+
+
+@dataclass(frozen=True)
+class FileCommand:
+    """``harness run`` or ``harness sweep`` of a file; ``str()`` of it is what is typed.
+
+    Attributes:
+        verb: ``run`` or ``sweep``.
+        file: as it was named.
+        overrides: ``key=value`` words.
+        profile: one of the file's; None for none.
+        out: the folder of all runs' folders.
+        storage: of the study, fit to be printed; None for the journal in the folder.
+    """
+
+    verb: str
+    file: str
+    overrides: tuple[str, ...] = ()
+    profile: str | None = None
+    out: Path = RUNS
+    storage: str | None = None
+
+    def __str__(self) -> str:
+        return harness_command(
+            self.verb, self.file, *self.overrides, profile=self.profile, out=self.out, storage=self.storage
+        )
+
+    @classmethod
+    def read(cls, text: str) -> FileCommand:
+        """What ``str()`` gave, read back."""
+        _, verb, file, *words = shlex.split(text)
+        num = next((k for k, word in enumerate(words) if word.startswith("--")), len(words))
+        options = dict(zip(words[num::2], words[num + 1 :: 2], strict=True))
+        return cls(
+            verb, file, tuple(words[:num]), options.get("--profile"), Path(options.get("--out", RUNS)),
+            options.get("--storage"),
+        )  # fmt: skip
+
+    def of_cell(self, overrides: Sequence[str]) -> FileCommand:
+        """That of one cell, whose overrides are relative to the file alone: without these overrides and profile."""
+        return replace(self, verb="run", overrides=tuple(overrides), profile=None)
