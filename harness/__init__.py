@@ -66,8 +66,9 @@ def run(
             directory comes first), a mapping as its YAML would be, or an ``Experiment`` of ``harness.config``, whose
             docstring says where its parts are.
         overrides: ``key=value``, each as behind ``harness run``.
-        name: of a mapping or an ``Experiment``: its runs' folder. The mapping may say it itself, by a key ``name``.
-        out: folder of all runs; the file's lie in a folder named after it.
+        name: what the runs' folder, the study and the W&B group are called; by default the file's name. A mapping may
+            say it itself, by a key ``name``.
+        out: folder of all runs; the file's lie in a folder named after it, or as ``name`` says.
         profile: one of the file's profiles.
         devices: ``auto``, ``cpu``, ``cpu:N`` (N workers), ``cuda``, ``cuda:0,1`` …
         engine: ``local``, ``ray``, or a Ray cluster's ``ray://HOST:PORT``.

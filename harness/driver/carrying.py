@@ -95,7 +95,8 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
 def write_cells(folder: ExperimentFolder, study: str, request: Request, jobs: Sequence[Job]) -> None:
     """Write which runs belong together, and the command that goes on with them."""
     verb, storage = "sweep" if isinstance(folder.loaded, LoadedSweep) else "run", request.kept_storage
-    command = FileCommand(verb, folder.loaded.called, request.overrides, request.profile, request.out, storage)
+    loaded, out = folder.loaded, request.out
+    command = FileCommand(verb, loaded.called, request.overrides, request.profile, out, storage, loaded.own_name)
     folder.write_cells(study, storage, str(command), jobs)
 
 

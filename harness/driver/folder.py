@@ -63,7 +63,7 @@ class ExperimentFolder:
             now = given if self.loaded.given is None else "the mapping of that name"
             raise UsageError(
                 f"{self.path} holds the runs of {owner}, not of {now}; choose another folder with --out, or another "
-                "name."
+                "name with --name."
             )
 
     @property
