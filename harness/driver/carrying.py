@@ -9,7 +9,7 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 
 from harness.claims import judge, write_claims
-from harness.config.commands import FileCommand
+from harness.config.commands import FileCommand, harness_command
 from harness.config.loaded import LoadedSweep
 from harness.driver.capacity import MaxRows
 from harness.driver.folder import ExperimentFolder
@@ -98,6 +98,15 @@ def write_cells(folder: ExperimentFolder, study: str, request: Request, jobs: Se
     loaded, out = folder.loaded, request.out
     command = FileCommand(verb, loaded.called, request.overrides, request.profile, out, storage, loaded.own_name)
     folder.write_cells(study, storage, str(command), jobs)
+
+
+def another(what: str, kept: str, earlier: Path, folder: Path) -> str:
+    """What is said where another grid or search is asked for than last time."""
+    status = harness_command("status", folder)
+    return (
+        f"This is another {what} than last time; {kept} kept in {earlier}, its runs stay ({status} has both; --name "
+        "keeps two questions apart)."
+    )
 
 
 def draw(results: Results) -> list[Path]:
