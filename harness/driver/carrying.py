@@ -24,6 +24,7 @@ from harness.results import Results, load_whole
 from harness.runs.signals import on_signals
 from harness.studies.artifacts import mirror_study
 from harness.studies.session import Asked, StudySession
+from harness.tracking.linked import mirror_linked, unmirrored
 from harness.tracking.mode import Mode
 from harness.tracking.summary import write_summary
 
@@ -140,8 +141,10 @@ def conclude(telling: Telling, folder: Path, storage: BaseStorage, mode: Mode, h
         write_claims(results, verdicts)
         telling.judged(verdicts)
     notes = [mirror_study(results, storage)]
-    if has_changed:
-        notes += [mode.note, write_summary(results, mode.name, folder / "wandb")]
+    linked = unmirrored(results, folder / "wandb") if mode.name != "off" else []
+    if has_changed or linked:
+        notes += [mode.note, mirror_linked(linked, mode, folder / "wandb") if linked else ""]
+        notes.append(write_summary(results, mode.name, folder / "wandb"))
     for note in filter(None, notes):
         telling.says(note)
     return Conclusion(results, drawn, bool(verdicts))
