@@ -66,8 +66,9 @@ def run(
             directory comes first), a mapping as its YAML would be, or an ``Experiment`` of ``harness.config``, whose
             docstring says where its parts are.
         overrides: ``key=value``, each as behind ``harness run``.
-        name: of a mapping or an ``Experiment``: its runs' folder. The mapping may say it itself, by a key ``name``.
-        out: folder of all runs; the file's lie in a folder named after it.
+        name: what the runs' folder, the study and the W&B group are called; by default the file's name. A mapping may
+            say it itself, by a key ``name``.
+        out: folder of all runs; the file's lie in a folder named after it, or as ``name`` says.
         profile: one of the file's profiles.
         devices: ``auto``, ``cpu``, ``cpu:N`` (N workers), ``cuda``, ``cuda:0,1`` …
         engine: ``local``, ``ray``, or a Ray cluster's ``ray://HOST:PORT``.
@@ -168,6 +169,9 @@ def load(path: Path | str) -> Results:
             print(run.name, run.metrics.get("ssim"), run.history()[-1]["total"])
         pandas.DataFrame(results.table())
 
+    They are those of what was asked for last. ``results.earlier`` has what was asked for before in the same folder,
+    ``results.with_earlier()`` all runs of it together.
+
     Args:
         path: the experiment's or sweep's folder (``runs/NAME``), one run's (``runs/NAME/ID``), or an earlier grid's
             (``runs/NAME/earlier/…``).
@@ -201,6 +205,8 @@ def export(what: Results | Path | str | Sequence[Results | Path | str], folder: 
 
         harness.export(harness.load("runs/relative_weight").select(alpha=0.01), "for_anna")
 
+    Of an experiment's folder that is what was asked for last; ``earlier`` and ``with_earlier`` have the rest.
+
     Args:
         what: results, whole or what ``select`` leaves of them, or folders as of ``load``; one or several.
         folder: is made.
@@ -218,7 +224,7 @@ def export(what: Results | Path | str | Sequence[Results | Path | str], folder: 
 
 
 def remove(what: Results | Path | str | Sequence[Results | Path | str], keep_studies: bool = False) -> None:
-    """Remove experiments or sweeps with their studies, or the runs that ``select`` leaves, and what links to them.
+    """Remove experiments or sweeps with their studies, earlier grids, or what ``select`` leaves, and the links to them.
 
     Nobody is asked; ``harness remove`` does.
 
@@ -227,7 +233,7 @@ def remove(what: Results | Path | str | Sequence[Results | Path | str], keep_stu
         keep_studies: leave studies in a database alone.
 
     Raises:
-        UsageError: it is an earlier grid as a whole, whose runs may be of today's too.
+        UsageError: in an experiment's folder lies a file of yours.
         StorageError: something of it is in use, or cannot be removed.
     """
     from harness.driver import removing

@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 import harness
 from harness.cli.app import app
 from harness.config import load_experiment
-from harness.driver.folder import FROM_PYTHON
+from harness.driver.earlier import FROM_PYTHON
 from harness.driver.jobs import make_jobs
 from harness.errors import StorageError, UsageError
 from harness.images.files import image_hash, write_png
@@ -372,21 +372,26 @@ def test_nothing_goes_while_something_of_it_is_in_use_or_nobody_said_yes(tmp_pat
     assert invoke("remove", first.folder / "sources", "--yes").exit_code == 2
 
 
-def test_an_earlier_grid_goes_with_its_experiment_or_run_by_run(
+def test_an_earlier_grid_goes_with_the_runs_that_no_other_grid_has(
     experiment: Path, tmp_path: Path, undrawn: None
 ) -> None:
-    words = ("--out", tmp_path / "runs")
-    assert harness_run(experiment, "transfer.steps=2", "transfer.seed=0", *words).exit_code == 0
-    assert harness_run(experiment, "transfer.steps=3", "transfer.seed=0", *words).exit_code == 0
-    (earlier,) = (tmp_path / "runs" / "tiny" / "earlier").iterdir()
-    with pytest.raises(UsageError, match="earlier grid"):
-        harness.remove(harness.load(earlier))
+    words, folder = ("transfer.steps=2", "transfer.seed=0", "--out", tmp_path / "runs"), tmp_path / "runs" / "tiny"
+    for alphas in ("[1e-3, 1e-2]", "[1e-2, 1e-1]", "[1e-1, 1]"):
+        assert harness_run(experiment, f"axes.alpha={alphas}", *words).exit_code == 0
+    last, middle, first = harness.load(folder), *harness.load(folder).earlier
+    old = first.run(alpha=1e-3).folder.path
+    assert invoke("remove", old, "--yes").exit_code == 0, "a single run of it"
+    assert not old.exists() and all(run.status.name == "DONE" for run in (*last.runs, *middle.runs))
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(earlier)
-        assert "earlier grid" in invoke("remove", ".", "--yes").output
-    old = harness.load(earlier).runs[0].folder.path
-    assert invoke("remove", old, "--yes").exit_code == 0
-    assert not old.exists() and all(run.status.name == "DONE" for run in harness.load(tmp_path / "runs" / "tiny").runs)
+        patch.chdir(first.folder)
+        result = invoke("remove", ".", "--yes")
+    assert result.exit_code == 0 and "an earlier grid or search\n0 runs" in result.output, result.output
+    assert not first.folder.exists() and all(run.status.name == "DONE" for run in middle.runs)
+    with hold_study(folder), pytest.raises(StorageError, match="in use"):
+        harness.remove(middle)
+    harness.remove(middle)
+    assert len(runs_of(folder)) == 2 and not (folder / "earlier").exists()
+    assert [run.status.name for run in harness.load(folder).runs] == ["DONE", "DONE"]
 
 
 def test_a_sweeps_removed_trial_is_computed_again_under_its_number(tmp_path: Path, undrawn: None) -> None:

@@ -191,8 +191,8 @@ def test_mapping_that_holds_itself_is_a_fault() -> None:
 def test_neither_of_them_is_refused() -> None:
     with pytest.raises(UsageError, match="got list"):
         load_experiment([1])  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="name='a' is for a mapping"):
-        load_experiment("single", name="a")
+    with pytest.raises(UsageError, match="name 'a/b': it names the folder of the runs; letters"):
+        load_experiment("single", name="a/b")
 
 
 def test_file_in_the_working_directory_comes_before_the_shipped_one(

@@ -24,7 +24,11 @@ Overrides = Annotated[
     typer.Argument(metavar="[key=value]...", help="Override any field: transfer.size=384 'axes.alpha=[1e-3,1e-2]'"),
 ]
 Profile = Annotated[str | None, typer.Option(help="One of the file's profiles, such as paper.")]
-Out = Annotated[Path, typer.Option(help="Folder of all runs; the file's lie in a folder named after it.")]
+Name = Annotated[
+    str | None,
+    typer.Option(help="What the runs' folder, the study and the W&B group are called.", show_default="the file's name"),
+]
+Out = Annotated[Path, typer.Option(help="Folder of all runs; the file's lie in a folder named after it, or by --name.")]
 Devices = Annotated[
     str,
     typer.Option(help="auto, cpu, cpu:N (N workers), cuda, cuda:0,1 … (a worker each; cuda:0,cuda:0 puts two on one)."),
@@ -58,6 +62,7 @@ def _computing(carry_out: Callable[[Request, bool], int]) -> Callable[..., None]
     def command(
         file: File,
         overrides: Overrides = None,
+        name: Name = None,
         out: Out = Path("runs"),
         profile: Profile = None,
         devices: Devices = "auto",
@@ -75,7 +80,7 @@ def _computing(carry_out: Callable[[Request, bool], int]) -> Callable[..., None]
             num_unfinished = carry_out(
                 Request(
                     file, tuple(overrides or ()), out, profile, devices, engine, storage,
-                    wandb.value if wandb else None, retry_failed, fresh, checkpoint_every,
+                    wandb.value if wandb else None, retry_failed, fresh, checkpoint_every, name,
                 ),
                 dry_run,
             )  # fmt: skip
@@ -118,6 +123,8 @@ app.command(
     harness run mine.yaml
 
     harness run experiments/single.yaml transfer.content=photo.jpg transfer.style=painting.jpg transfer.size=384
+
+    harness run experiments/single.yaml transfer.content=anna.jpg --name anna       in a folder of its own
 
     harness run experiments/relative_weight.yaml --dry-run
 

@@ -38,7 +38,7 @@ WHOLE_FIELDS = ("content_layers", "style_layers", "style")
 """A terminal shows these mappings whole; a CSV file has a column for each layer or painting, to be plotted."""
 
 
-NAMES = ("experiment", "cases", "trial", "seeds")
+NAMES = ("experiment", "earlier", "cases", "trial", "seeds")
 """What a run is called by; beside the numbers they stand alone where everything that differs is too wide."""
 
 WIDEST_FIELDS = 2 / 3

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from harness.errors import StorageError, UsageError
 from harness.measures.names import HELDOUT_STYLE_OPTIMISED, METRICS
 from harness.results import CELLS, Part, Run, load_whole
 from harness.results.alike import MeasuredAlike
+from harness.results.results import REPEATS
 from harness.results.run import run_alone
 from harness.runs.store import Status
 
@@ -33,8 +36,8 @@ class Line:
 
     Attributes:
         runs: one or several, all done.
-        fields: the experiment's name if there are several; ``cases`` and ``trial`` of the label; ``part``; the
-            transfer's fields.
+        fields: the experiment's name if there are several; ``earlier``: which grid asked for it, if not the last;
+            ``cases`` and ``trial`` of the label; ``part``; the transfer's fields.
         numbers: the comparable ones, the losses, and further measures that were asked for, means over the runs; None
             where a run has none.
         spreads: largest less smallest value; empty for a single run.
@@ -58,10 +61,10 @@ class Line:
 
 
 def find_runs(paths: Sequence[Path], parts: Collection[Part]) -> tuple[list[Run], list[str]]:
-    """The finished runs of some folders, each once, and a sentence for what was left out.
+    """The finished runs of some folders, each once, and a sentence for what was left out, or is not of today's grid.
 
     Args:
-        paths: folders of experiments, sweeps or single runs.
+        paths: folders of experiments or sweeps, whose earlier grids are theirs too, of earlier grids, or single runs.
         parts: which of an experiment's runs are wanted.
 
     Raises:
@@ -71,20 +74,28 @@ def find_runs(paths: Sequence[Path], parts: Collection[Part]) -> tuple[list[Run]
     notes: list[str] = []
     for path in paths:
         is_run = (path / "manifest.json").exists() and not (path / CELLS).exists()
-        runs = [run_alone(path)] if is_run else [run for run in load_whole(path).all_runs if run.part in parts]
-        num_unfinished = 0
+        whole = () if is_run else load_whole(path).with_earlier().all_runs
+        runs = [run_alone(path)] if is_run else [run for run in whole if run.part in parts]
+        num_unfinished, gone = 0, Counter[str]()
         for run in runs:
             try:
                 is_done = run.status is Status.DONE
             except StorageError as error:
                 notes.append(str(error))
                 continue
+            if run.status is Status.GONE:
+                gone[run.reason] += 1
             num_unfinished += not is_done
             if is_done:
                 found.setdefault(run.folder.path.resolve(), run)
         if num_unfinished:
             see = harness_command("status", path)
             notes.append(f"{num_unfinished} of {len(runs)} runs of {path} are not done and left out; see {see}.")
+        notes += [f"{num} runs of {path} are gone, each {why}." for why, num in gone.items() if num > 1]
+        notes += [f"A run of {path} is gone: {why}." for why, num in gone.items() if num == 1]
+        if num_earlier := sum(bool(run.earlier) for run in runs):
+            see = harness_command("status", path)
+            notes.append(f"{num_earlier} of {len(runs)} runs of {path} were asked for earlier, not last; see {see}.")
     if not found:
         raise UsageError("\n".join([*notes, "There is nothing to compare yet: no run is done."]))
     return list(found.values()), notes
@@ -115,7 +126,8 @@ def lines_over_seeds(runs: Sequence[Run]) -> list[Line]:
 def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike) -> Line:
     run = runs[0]
     fields: dict[str, Any] = {"experiment": _experiment(run)} if several_experiments else {}
-    fields |= {part: value for part, value in run.label.items() if part in ("cases", "trial")} | {"part": run.part}
+    fields |= {"earlier": run.earlier or None} | {k: v for k, v in run.label.items() if k in ("cases", "trial")}
+    fields["part"] = run.part
     numbers: dict[str, float | None] = {}
     spreads: dict[str, float] = {}
     further = [name for name in dict.fromkeys(name for run in runs for name in run.metrics) if name not in KNOWN]
@@ -132,7 +144,9 @@ def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike
 
 
 def _experiment(run: Run) -> str:
-    return run.manifest.experiment if run.manifest else ""
+    """In whose folder it lies; a linked one's manifest names another."""
+    folder = Path(os.path.abspath(run.folder.path)).parent
+    return (folder.parent if folder.name == REPEATS else folder).name
 
 
 def differing(lines: Sequence[Line]) -> list[str]:

@@ -75,11 +75,11 @@ def show_dashboard(showing: Showing, wait: Callable[[], object] = _wait_for_ever
     """
     console = make_console()
     results = load_whole(showing.path)
-    storage = open_storage(showing.storage or results.storage, results.folder)
+    storage = open_storage(showing.storage or results.storage, results.home)
     if kept := showing.kept_storage:
         results = replace(results, command=str(replace(FileCommand.read(results.command), storage=kept)))
     notes = [bring_back(results, storage), mirror_study(results, storage)]
-    with serve(storage, results.folder, showing.port) as url:
+    with serve(storage, results.home, showing.port) as url:
         port = int(url.rsplit(":", 1)[1])
         lines = [f"Port {showing.port} is in use; this is the next free one."] if port != showing.port else []
         address = f"{url}/dashboard{_page(results, storage)}"
@@ -102,8 +102,8 @@ def bring_back(results: Results, storage: BaseStorage) -> str:
     if any(study.study_name == results.study for study in storage.get_all_studies()):
         return ""
     parallel = None if isinstance(results.definition, Experiment) else results.definition.budget.parallel
-    with hold_study(results.folder):
-        num_trials = rebuild(storage, results.study, trial_records(results.folder, results.study), parallel)
+    with hold_study(results.home):
+        num_trials = rebuild(storage, results.study, trial_records(results.home, results.study), parallel)
     if not num_trials:
         return ""
     waits = f" The last {parallel} count as running until `{results.command}` goes on with it." if parallel else ""
@@ -137,7 +137,7 @@ def serve(storage: BaseStorage, folder: Path, port: int) -> Iterator[str]:
 
 def wandb_view(results: Results, showing: Showing) -> list[str]:
     """Build the W&B view when online; otherwise what to do, as lines for the terminal."""
-    directory = results.folder / "wandb"
+    directory = results.home / "wandb"
     mode = resolve_mode(showing.wandb, directory)
     if mode.name == "off":
         return []

@@ -15,14 +15,16 @@ from harness.driver.estimate import batch_bytes, disk_bytes, num_behind, seconds
 from harness.driver.jobs import Job
 from harness.driver.plan import Plan
 from harness.engines.devices import DeviceSpec
+from harness.results.linking import told_sources
 
 
 def estimate(plan: Plan, folder: Path, devices: Sequence[DeviceSpec]) -> Table:
     """The answer to ``--dry-run``; nothing is written."""
     table = Table(box=None, pad_edge=False, show_header=False)
     repeats = len(plan.jobs) - len(plan.grid)
+    linked = told_sources(run.parent for run in plan.linked.values())
     table.add_row("cells", str(len(plan.grid)) + (f", and {repeats} repeats for the claims" if repeats else ""))
-    table.add_row("done", f"{len(plan.done)}" + (f", {len(plan.linked)} of them elsewhere" if plan.linked else ""))
+    table.add_row("done", f"{len(plan.done)}" + (f", {linked}" if linked else ""))
     if plan.outdated:
         table.add_row("done, to be measured again", str(len(plan.outdated)))
     table.add_row(

@@ -49,7 +49,7 @@ def remove_folders(paths: Sequence[Path], is_sure: bool, keeps_studies: bool) ->
         if folder.exists():
             left = ", ".join(sorted(path.name for path in folder.iterdir()))
             console.print(line(f"{short_path(folder)} still holds what is not the harness's: {left}"))
-    if not removal.experiments:
+    if not removal.experiments and not removal.earlier:
         console.print(line("Next:    the same harness run or harness sweep computes them again"))
 
 
@@ -57,6 +57,7 @@ def _sentences(removal: Removal) -> list[str]:
     own = sum(not path.is_symlink() for path in removal.runs)
     linked = len(removal.runs) - own
     told = [f"{short_path(folder)}: the whole experiment or sweep" for folder in removal.experiments]
+    told += [f"{short_path(folder)}: an earlier grid or search" for folder in removal.earlier]
     links = f" and {num_of(linked, 'link')} to runs" if linked else ""
     told.append(f"{num_of(own, 'run')}{links}, {removal.num_bytes / 2**20:.1f} MiB")
     if removal.links:

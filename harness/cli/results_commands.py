@@ -54,6 +54,8 @@ def status(
 
     harness compare runs/a/98f30cfb3a16 runs/b/5de0a1b2c3d4   two runs
 
+    harness compare runs/single/earlier/1f0c93aa              what was asked for earlier, alone
+
 What differs between the runs stands before the numbers. Numbers compare at one size only: each size has its own table.
 """
 )
@@ -147,6 +149,8 @@ def dashboard(
 
     harness export runs/single/98f30cfb3a16 one_picture
 
+    harness export runs/single runs/single/earlier/* all       what was asked for earlier, too
+
 Each picture's file NAME.yaml repeats it: `cd for_anna && harness run NAME.yaml` is a run of the same id.
 """
 )
@@ -165,6 +169,8 @@ def export(
     epilog="""**Examples**
 
     harness remove runs/relative_weight                        everything of the experiment
+
+    harness remove runs/relative_weight/earlier/1f0c93aa       an earlier grid, with the runs that no other has
 
     harness remove runs/relative_weight/98f30cfb3a16 --yes     one run; the next harness run computes it again
 """

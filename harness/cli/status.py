@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.console import make_console
+from harness.cli.earlier import earlier_lines, num_earlier
 from harness.cli.tables import MISSING, duration, line, num_of, short_path, shown, shown_label, tables_of_width
 from harness.config.commands import harness_command
 from harness.config.experiment import Experiment
@@ -24,6 +25,7 @@ from harness.errors import HarnessError
 from harness.figures.outcomes import non_dominated
 from harness.results import CELLS, experiments_in
 from harness.results.following import Follower
+from harness.results.linking import told_sources
 from harness.results.standing import Condition, Overall, Standing, counted, overall
 
 REFRESH_S = 2.0
@@ -38,6 +40,7 @@ SIGNS = {
     Condition.FAILED: ("✗", "red"),
     Condition.PRUNED: ("✂", "magenta"),
     Condition.WAITING: ("·", "dim"),
+    Condition.GONE: ("?", "yellow"),
     Condition.DAMAGED: ("!", "red"),
 }
 """What stands in a cell, and its colour on a terminal; also readable without."""
@@ -105,7 +108,7 @@ def _picture(paths: Sequence[Path], console: Console, follower: Follower) -> tup
             overalls += found
         else:
             one = overall(follower.read(path))
-            parts += _experiment(one, console)
+            parts += _experiment(one, console, earlier_lines(one.results, follower))
             overalls.append(one)
     return Group(*parts), overalls
 
@@ -113,8 +116,8 @@ def _picture(paths: Sequence[Path], console: Console, follower: Follower) -> tup
 def _overview(folders: Sequence[Path], follower: Follower) -> tuple[Table, list[Overall]]:
     """A line for each experiment and sweep in a folder."""
     table = Table(box=None, pad_edge=False)
-    counted_ones = [condition for condition in Condition if condition is not Condition.DAMAGED]
-    for header in ("", "", "runs", *(condition.value for condition in counted_ones), "claims"):
+    counted_ones = [one for one in Condition if one not in (Condition.DAMAGED, Condition.GONE)]
+    for header in ("", "", "runs", *(condition.value for condition in counted_ones), "claims", ""):
         table.add_column(header, justify="left" if header in ("", "claims") else "right", overflow="fold")
     overalls = []
     for folder in folders:
@@ -126,23 +129,26 @@ def _overview(folders: Sequence[Path], follower: Follower) -> tuple[Table, list[
         counts = Counter(standing.condition for standing in one.standings)
         numbers = [str(counts[condition] or "") for condition in counted_ones]
         kind = "sweep" if one.results.is_sweep else "experiment"
-        table.add_row(folder.name, kind, str(len(one.standings)), *numbers, _claims(folder))
+        more = [f"{num_of(counts[Condition.GONE], 'run')} gone"] if counts[Condition.GONE] else []
+        more += [f"{num} more asked for earlier"] if (num := num_earlier(one.results, follower)) else []
+        table.add_row(folder.name, kind, str(len(one.standings)), *numbers, _claims(folder), ", ".join(more))
         overalls.append(one)
     return table, overalls
 
 
-def _experiment(one: Overall, console: Console) -> list[RenderableType]:
+def _experiment(one: Overall, console: Console, earlier: Sequence[RenderableType]) -> list[RenderableType]:
     results, folder = one.results, one.results.folder
     kind = "sweep" if results.is_sweep else "experiment"
+    kind = f"earlier {kind}" if results.home != folder else kind
     of = f" of {one.num_planned}" if one.num_planned > len(one.grid) else ""
     parts: list[RenderableType] = [
         line(f"{results.name}, {kind} of {short_path(results.file)}, study {results.study}", "bold"),
-        line(f"{num_of(len(one.grid), 'trial' if results.is_sweep else 'run')}{of}: {counted(one.grid)}"),
+        line(f"{num_of(len(one.grid), 'trial' if results.is_sweep else 'run')}{of}: {_counted(one.grid)}"),
     ]
     for part, what in (("repeat", "other seeds, for the claims"), ("again", "the same a second time")):
         some = [standing for standing in one.standings if standing.run.part == part]
         if some:
-            parts.append(line(f"{num_of(len(some), 'run')} more ({what}): {counted(some)}"))
+            parts.append(line(f"{num_of(len(some), 'run')} more ({what}): {_counted(some)}"))
     parts.append("")
     if isinstance(results.definition, Sweep):
         parts += _trials(one, results.definition)
@@ -152,7 +158,13 @@ def _experiment(one: Overall, console: Console) -> list[RenderableType]:
     if claims := _claims(folder):
         parts.append(line(f"Claims: {claims}; see {folder / 'claims.md'}"))
     parts.append(line(_next_step(one)))
-    return parts
+    return [*parts, "", *earlier] if earlier else parts
+
+
+def _counted(standings: Sequence[Standing]) -> str:
+    """``3 done, 1 failed; 2 of them linked from runs/first``."""
+    linked = told_sources(s.run.taken_from for s in standings if s.condition is not Condition.GONE)
+    return counted(standings) + (f"; {linked}" if linked else "")
 
 
 def _grid(one: Overall, definition: Experiment, console: Console) -> list[RenderableType]:
@@ -249,9 +261,10 @@ def _details(one: Overall) -> list[RenderableType]:
         left = "" if standing.left_s is None else f", about {duration(standing.left_s)} left"
         at = f"evaluation {standing.num_evaluations} of {standing.steps}"
         parts.append(line(f"{_named(standing)} is being computed: {at}{age}{left}"))
-    told = [s for s in one.standings if s.condition in (Condition.FAILED, Condition.DAMAGED)]
+    verbs = {Condition.FAILED: "failed", Condition.DAMAGED: "is damaged", Condition.GONE: "is gone"}
+    told = [s for s in one.standings if s.condition in verbs]
     for standing in told[:NUM_REASONS]:
-        verb = "failed" if standing.condition is Condition.FAILED else "is damaged"
+        verb = verbs[standing.condition]
         parts.append(line(f"{_named(standing)} {verb}: {standing.why or 'no reason was kept'}"))
     if len(told) > NUM_REASONS:
         parts.append(line(f"… and {len(told) - NUM_REASONS} more"))

@@ -12,6 +12,7 @@ from harness.config.commands import harness_command
 from harness.config.loaded import LoadedExperiment
 from harness.driver.request import Request
 from harness.driver.unchanged import figures_if_unchanged
+from harness.results.linking import taken_from, told_sources
 from harness.runs.store import RunFolder, Status
 
 
@@ -26,7 +27,9 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
         return False
     console, folder = make_console(), request.out / loaded.name
     runs = []
-    for cell in json.loads((folder / "cells.json").read_text())["cells"]:
+    cells = json.loads((folder / "cells.json").read_text())["cells"]
+    linked = told_sources(taken_from(folder / cell["folder"]) for cell in cells)
+    for cell in cells:
         manifest = RunFolder(folder / cell["folder"]).manifest()
         metrics, status = (manifest.metrics, manifest.status) if manifest else ({}, Status.WAITING)
         runs.append(MeasuredRun(cell["id"], cell["label"], cell["part"], status, metrics))
@@ -34,7 +37,8 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
     def says(sentence: str) -> None:
         console.print(sentence, soft_wrap=True, markup=False)
 
-    says(f"{len(runs)} of {len(runs)} runs are done already; 0 to compute. Nothing has changed since.")
+    told = f" ({linked})" if linked else ""
+    says(f"{len(runs)} of {len(runs)} runs are done already{told}; 0 to compute. Nothing has changed since.")
     console.print(*measured(runs))
     for path in drawn:
         if path.suffix == ".png":

@@ -1,6 +1,6 @@
 """The ``harness …`` commands that are printed and kept: pasted in the same directory, they find the same runs.
 
-They are made here alone, of what was given: the file as it was named, overrides, ``--profile``, ``--out``,
+They are made here alone, of what was given: the file as it was named, overrides, ``--name``, ``--profile``, ``--out``,
 ``--storage``. What only says how to compute (``--devices``, ``--engine`` …) is left out.
 """
 
@@ -16,19 +16,27 @@ RUNS = Path("runs")
 
 
 def harness_command(
-    verb: str, *words: str | Path, profile: str | None = None, out: Path = RUNS, storage: str | None = None
+    verb: str,
+    *words: str | Path,
+    name: str | None = None,
+    profile: str | None = None,
+    out: Path = RUNS,
+    storage: str | None = None,
 ) -> str:
     """A command as it is typed into a shell: ``harness compare 'my runs/a'``.
 
     Args:
         verb: ``run``, ``compare``, …
         words: what stands behind it: a file and overrides, or folders.
+        name: of the runs' folder; None where it is the file's.
         profile: of the file; None for none.
         out: the folder of all runs' folders.
         storage: of the study, fit to be printed (see ``harness.studies.storage.address_to_keep``); None for the
             journal in the folder.
     """
-    given = {"--profile": profile, "--out": None if out == RUNS else str(out), "--storage": storage}
+    given = {
+        "--name": name, "--profile": profile, "--out": None if out == RUNS else str(out), "--storage": storage,
+    }  # fmt: skip
     options = [word for option, value in given.items() if value is not None for word in (option, value)]
     return shlex.join(["harness", verb, *map(str, words), *options])
 
@@ -44,6 +52,7 @@ class FileCommand:
         profile: one of the file's; None for none.
         out: the folder of all runs' folders.
         storage: of the study, fit to be printed; None for the journal in the folder.
+        name: of the runs' folder; None where it is the file's.
     """
 
     verb: str
@@ -52,11 +61,13 @@ class FileCommand:
     profile: str | None = None
     out: Path = RUNS
     storage: str | None = None
+    name: str | None = None
 
     def __str__(self) -> str:
         return harness_command(
-            self.verb, self.file, *self.overrides, profile=self.profile, out=self.out, storage=self.storage
-        )
+            self.verb, self.file, *self.overrides,
+            name=self.name, profile=self.profile, out=self.out, storage=self.storage,
+        )  # fmt: skip
 
     @classmethod
     def read(cls, text: str) -> FileCommand:
@@ -66,7 +77,7 @@ class FileCommand:
         options = dict(zip(words[num::2], words[num + 1 :: 2], strict=True))
         return cls(
             verb, file, tuple(words[:num]), options.get("--profile"), Path(options.get("--out", RUNS)),
-            options.get("--storage"),
+            options.get("--storage"), options.get("--name"),
         )  # fmt: skip
 
     def of_cell(self, overrides: Sequence[str]) -> FileCommand:

@@ -31,12 +31,12 @@ def read_spec(spec: Spec, name: str | None = None, out: Path = Path("runs")) -> 
 
     Args:
         spec: what was given.
-        name: of a mapping or a definition: its runs' folder; None for the mapping's key ``name``.
+        name: of the runs' folder; None for the file's, or the mapping's key ``name``.
         out: the folder of all runs' folders, in which a mapping is kept as ``NAME/NAME.yaml``.
 
     Raises:
         ConfigError: it is no such thing, or cannot be read.
-        UsageError: it is none of these, or a file and ``name`` were given.
+        UsageError: it is none of these, or ``name`` is none of a folder.
     """
     if isinstance(spec, Experiment | Sweep):
         spec = spec.model_dump(mode="json", exclude_none=True)
@@ -47,11 +47,11 @@ def read_spec(spec: Spec, name: str | None = None, out: Path = Path("runs")) -> 
             f"An experiment or a sweep is a file, the name of one that comes with the harness, a mapping, or an "
             f"Experiment or Sweep of harness.config; got {type(spec).__name__}."
         )
-    if name is not None:
-        raise UsageError(f"name={name!r} is for a mapping: the runs of the file {spec} lie in a folder named after it.")
+    if name is not None and not (isinstance(name, str) and re.fullmatch(NAME, name)):
+        raise UsageError(f"name {name!r}: it names the folder of the runs; letters, digits, _ and - are allowed.")
     path = find_file(spec)
     is_named = path != Path(spec) and path == shipped().get(str(spec))
-    return replace(read_source(path), called=str(spec if is_named else path))
+    return replace(read_source(path), called=str(spec if is_named else path), name=name or "")
 
 
 def _read_mapping(spec: Mapping[str, Any], name: str | None, out: Path) -> Source:

@@ -26,7 +26,7 @@ class LoadedFile:
     """A file, or what was given in place of one.
 
     Attributes:
-        name: the file's stem; its runs lie in ``<out>/<name>``.
+        name: the file's stem, or what ``--name`` says; its runs lie in ``<out>/<name>``.
         source: the file.
         called: how a command names it: its path, or the name of one that comes with the harness.
         given: of a mapping, what ``source`` is to say once there are runs; None of a file, which is there.
@@ -49,7 +49,12 @@ class LoadedFile:
 
     def command(self, cell: Cell, out: Path = RUNS, storage: str | None = None) -> str:
         """The shell command that carries out one cell; ``out`` and ``storage`` as of ``harness_command``."""
-        return str(FileCommand("run", self.called, cell.overrides, None, out, storage))
+        return str(FileCommand("run", self.called, cell.overrides, None, out, storage, self.own_name))
+
+    @property
+    def own_name(self) -> str | None:
+        """Its name where that is not the file's."""
+        return None if self.name == self.source.stem else self.name
 
 
 @dataclass(frozen=True)

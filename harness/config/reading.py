@@ -44,7 +44,7 @@ def load_experiment(
         profile: one of the file's profiles.
         fault_of_image: what is wrong with an image, if anything; asked only where there are other faults, so that
             one report has them all (a sound experiment's images are read and hashed later).
-        name: of a mapping's runs' folder.
+        name: of the runs' folder; by default the file's, or what a mapping says.
         out: the folder of that folder.
         storage: of the study, fit to be printed: a sentence that names another command says it too.
         fault_of_weights: as ``fault_of_image``, of weights files.
@@ -54,7 +54,7 @@ def load_experiment(
     """
     source = replace(read_spec(spec, name, out), sections=EXPERIMENT_SECTIONS)
     if source.is_sweep:
-        asked = FileCommand("sweep", source.called, tuple(overrides), profile, out, storage)
+        asked = FileCommand("sweep", source.called, tuple(overrides), profile, out, storage, source.name or None)
         source = _pinned(replace(source, sections=SWEEP_SECTIONS + EXPERIMENT_SECTIONS), asked)
     experiment, located, plugins = resolve_all(source, Experiment, profile, overrides, fault_of_image, fault_of_weights)
     base, fields = _file_transfer(source), varied_fields(source.data)
@@ -92,7 +92,7 @@ def load_sweep(
         ConfigError: with every fault found, by line, those of overrides last.
     """
     source = replace(read_spec(spec, name, out), sections=SWEEP_SECTIONS)
-    asked = FileCommand("run", source.called, tuple(overrides), profile, out, storage)
+    asked = FileCommand("run", source.called, tuple(overrides), profile, out, storage, source.name or None)
     if not source.is_sweep and "transfer" in source.data:
         sentence = f"this is an experiment (it has no space to search); start it with: {asked}"
         raise ConfigError([*source.faults, Fault(source.located.document, "", sentence)])
@@ -147,7 +147,7 @@ def _refuse_pinned(source: Source, asked: FileCommand) -> None:
 def _origin(source: Source) -> dict[str, Any]:
     """Where what was loaded comes from."""
     given = source.data if source.is_given else None
-    return {"name": source.path.stem, "source": source.path, "called": source.called, "given": given}
+    return {"name": source.name or source.path.stem, "source": source.path, "called": source.called, "given": given}
 
 
 def _known(source: Source, profile: str | None) -> str | None:

@@ -49,6 +49,7 @@ class Source:
         sections: those that overrides may change.
         called: how a command names it.
         is_given: whether it is no file yet, but a mapping.
+        name: of its runs' folder; empty where that is the file's.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Source:
     sections: tuple[str, ...] = EXPERIMENT_SECTIONS
     called: str = ""
     is_given: bool = False
+    name: str = ""
 
     @property
     def is_sweep(self) -> bool:

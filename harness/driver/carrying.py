@@ -10,7 +10,7 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 
 from harness.claims import judge, write_claims
-from harness.config.commands import FileCommand
+from harness.config.commands import FileCommand, harness_command
 from harness.config.loaded import LoadedSweep
 from harness.driver.capacity import MaxRows
 from harness.driver.folder import ExperimentFolder
@@ -25,6 +25,7 @@ from harness.results import Results, load_whole
 from harness.runs.signals import on_signals
 from harness.studies.artifacts import mirror_study
 from harness.studies.session import Asked, StudySession
+from harness.tracking.linked import mirror_linked, unmirrored
 from harness.tracking.mode import Mode
 from harness.tracking.summary import write_summary
 
@@ -98,8 +99,18 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
 def write_cells(folder: ExperimentFolder, study: str, request: Request, jobs: Sequence[Job]) -> None:
     """Write which runs belong together, and the command that goes on with them."""
     verb, storage = "sweep" if isinstance(folder.loaded, LoadedSweep) else "run", request.kept_storage
-    command = FileCommand(verb, folder.loaded.called, request.overrides, request.profile, request.out, storage)
+    loaded, out = folder.loaded, request.out
+    command = FileCommand(verb, loaded.called, request.overrides, request.profile, out, storage, loaded.own_name)
     folder.write_cells(study, storage, str(command), jobs)
+
+
+def another(what: str, kept: str, earlier: Path, folder: Path) -> str:
+    """What is said where another grid or search is asked for than last time."""
+    status = harness_command("status", folder)
+    return (
+        f"This is another {what} than last time; {kept} kept in {earlier}, its runs stay ({status} has both; --name "
+        "keeps two questions apart)."
+    )
 
 
 def draw(results: Results) -> list[Path]:
@@ -133,8 +144,10 @@ def conclude(telling: Telling, folder: Path, storage: BaseStorage, mode: Mode, h
         write_claims(results, verdicts)
         telling.judged(verdicts)
     notes = [mirror_study(results, storage)]
-    if has_changed:
-        notes += [mode.note, write_summary(results, mode.name, folder / "wandb")]
+    linked = unmirrored(results, folder / "wandb") if mode.name != "off" else []
+    if has_changed or linked:
+        notes += [mode.note, mirror_linked(linked, mode, folder / "wandb") if linked else ""]
+        notes.append(write_summary(results, mode.name, folder / "wandb"))
     for note in filter(None, notes):
         telling.says(note)
     return Conclusion(results, drawn, bool(verdicts))

@@ -11,13 +11,14 @@ from optuna.trial import TrialState
 
 from harness.config.identity import canonical_json
 from harness.config.loaded import LoadedExperiment
-from harness.driver.carrying import Conclusion, Work, carry_out, conclude, local_devices, write_cells
+from harness.driver.carrying import Conclusion, Work, another, carry_out, conclude, local_devices, write_cells
 from harness.driver.folder import ExperimentFolder, forget, link_finished
 from harness.driver.jobs import Job
 from harness.driver.plan import Plan, make_plan
 from harness.driver.request import Request
 from harness.driver.telling import Telling
 from harness.results import Results
+from harness.results.linking import taken_from, told_sources
 from harness.runs.measured import measured_on_for
 from harness.runs.store import Status
 from harness.studies.grid import GridSession, open_grid
@@ -78,24 +79,22 @@ def run_experiment(request: Request, loaded: LoadedExperiment, plan: Plan, telli
             _repeat_trial(telling, request, plan, mode, folder)
             telling.computed(plan.jobs)
             return ExperimentRun(plan, folder, None)
+        storage = open_storage(request.storage, folder.path)
         earlier = folder.open()
+        write_cells(folder, _name_of_study(plan, folder), request, plan.jobs)
         if earlier is not None:
-            telling.says(f"This is another grid than last time; its figure is kept in {earlier}.")
+            telling.says(another("grid", "its figure is", earlier, folder.path))
         link_finished(plan.jobs, plan.linked)
         if request.fresh:
             forget([job.row.folder for job in plan.jobs])
-        if plan.done:
-            linked = f" ({len(plan.linked)} of them linked from other experiments)" if plan.linked else ""
-            telling.says(
-                f"{len(plan.done)} of {len(plan.jobs)} runs are done already{linked}; {len(plan.left)} to compute."
-            )
+        _say_done(telling, plan)
         _say_outdated(telling, plan)
-        storage = open_storage(request.storage, folder.path)
         work = _work(plan, request, storage, folder)
         if plan.left or plan.outdated or not work.session.is_finished:
             carry_out(telling, request, work, mode, folder)
         telling.computed(plan.jobs)
-        conclusion = conclude(telling, folder.path, storage, mode, has_changed=bool(plan.left or plan.outdated))
+        has_changed = bool(plan.left or plan.outdated or plan.linked)
+        conclusion = conclude(telling, folder.path, storage, mode, has_changed)
         return ExperimentRun(plan, folder, conclusion)
 
 
@@ -111,19 +110,17 @@ def _repeat_trial(telling: Telling, request: Request, plan: Plan, mode: Mode, fo
         work = Work(session, lambda asked: left[asked.cell or 0], num, num, (), OBJECTIVES)
         carry_out(telling, request, work, mode, folder)
     else:
-        telling.says(f"{len(plan.done)} of {len(plan.jobs)} runs are done already; 0 to compute.")
+        _say_done(telling, plan)
 
 
 def _work(plan: Plan, request: Request, storage: BaseStorage, folder: ExperimentFolder) -> Work:
     """The experiment's study: a trial for every run of the plan."""
     cells = [_params(job) for job in plan.jobs]
-    base = {"runs": [job.row.id for job in plan.jobs], "measured_on": measured_on_for(OBJECTIVES)}
-    name = study_name(folder.path.name, base, {"cells": cells}, OBJECTIVES)
+    name = _name_of_study(plan, folder)
     if request.fresh:
         forget_study(storage, name)
     rebuild(storage, name, trial_records(folder.path, name))
     session = open_grid(storage, name, cells, OBJECTIVES, request.retry_failed)
-    write_cells(folder, name, request, plan.jobs)
 
     def make_job(asked: Asked) -> Job:
         assert asked.cell is not None
@@ -135,6 +132,21 @@ def _work(plan: Plan, request: Request, storage: BaseStorage, folder: Experiment
     left = [*plan.left, *plan.outdated]
     extra = [job for job in left if canonical_json(_params(job)) in told]
     return Work(session, make_job, len(left), len(left), extra, OBJECTIVES, wanted=plan.wanted)
+
+
+def _name_of_study(plan: Plan, folder: ExperimentFolder) -> str:
+    base = {"runs": [job.row.id for job in plan.jobs], "measured_on": measured_on_for(OBJECTIVES)}
+    return study_name(folder.path.name, base, {"cells": [_params(job) for job in plan.jobs]}, OBJECTIVES)
+
+
+def _say_done(telling: Telling, plan: Plan) -> None:
+    """How much there is, and from which other experiments."""
+    linked = told_sources(taken_from(job.row.folder) for job in plan.jobs)
+    if plan.done:
+        told = f" ({linked})" if linked else ""
+        telling.says(f"{len(plan.done)} of {len(plan.jobs)} runs are done already{told}; {len(plan.left)} to compute.")
+    elif linked:
+        telling.says(f"{len(plan.jobs)} runs, {linked}.")
 
 
 def _say_outdated(telling: Telling, plan: Plan) -> None:

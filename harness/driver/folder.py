@@ -4,7 +4,7 @@ runs/<experiment>/   experiment.yaml   the resolved experiment or sweep last ask
 <experiment>.yaml what was given from Python in place of a file; a file like others
 cells.json        its runs: id, label, folder, transfer, evaluations, sources
 sources/          photographs, paintings and masks at the sizes of the pictures
-earlier/<hash>/   figure, claims and experiment.yaml of what was asked for before
+earlier/<hash>/   figure, claims and experiment.yaml of what was asked for before (``harness.driver.earlier``)
 """
 
 from __future__ import annotations
@@ -22,17 +22,14 @@ import yaml
 
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.yaml_source import dump_yaml
+from harness.driver.earlier import FROM_PYTHON, forget_same, is_same, move_away, read_yaml
 from harness.driver.jobs import Job
 from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
-from harness.images.files import image_hash
 from harness.results import Results
-from harness.results.results import CELLS, EARLIER, OF_ONE_GRID
+from harness.results.results import CELLS
 from harness.results.run import run_of
 from harness.runs.store import RunFolder, Status, write_durably
-
-FROM_PYTHON = "# What harness was given from Python."
-"""The first line of a file that stands for a mapping."""
 
 
 class ExperimentFolder:
@@ -54,22 +51,24 @@ class ExperimentFolder:
         Raises:
             UsageError: it does.
         """
-        data = _read(self.path / "experiment.yaml")
+        data = read_yaml(self.path / "experiment.yaml")
         if not isinstance(data, dict) or "file" not in data:
             return
         owner = Path(data["file"])
         given = self.loaded.source.resolve()
-        if owner.exists() and owner.resolve() != given:
+        inside = self.path.resolve()
+        is_own = inside in owner.resolve().parents and inside in given.parents  # mappings, kept as files there
+        if owner.exists() and owner.resolve() != given and not is_own:
             now = given if self.loaded.given is None else "the mapping of that name"
             raise UsageError(
                 f"{self.path} holds the runs of {owner}, not of {now}; choose another folder with --out, or another "
-                "name."
+                "name with --name."
             )
 
     @property
     def is_a_sweeps(self) -> bool:
         """Whether the folder holds a sweep while an experiment is loaded: one of its trials, pinned by overrides."""
-        data = _read(self.path / "experiment.yaml")
+        data = read_yaml(self.path / "experiment.yaml")
         return isinstance(data, dict) and "space" in data and "space" not in self.loaded.data
 
     def make(self) -> None:
@@ -95,13 +94,8 @@ class ExperimentFolder:
         """
         path = self.path / "experiment.yaml"
         data = json.loads(json.dumps({"file": str(self.loaded.source.resolve()), **self.loaded.data}))
-        earlier = None
-        if path.exists() and not _is_same(_read(path), data):
-            earlier = self.path / EARLIER / image_hash(path)[:8]
-            earlier.mkdir(parents=True, exist_ok=True)
-            for name in OF_ONE_GRID:
-                if (self.path / name).exists():
-                    (self.path / name).replace(earlier / name)
+        earlier = move_away(self.path) if path.exists() and not is_same(read_yaml(path), data) else None
+        forget_same(self.path, data)
         write_durably(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
         if self.loaded.given is not None:
             write_durably(self.loaded.source, f"{FROM_PYTHON}\n{dump_yaml(self.loaded.given)}")
@@ -140,19 +134,6 @@ class ExperimentFolder:
             "evaluations": job.num_evaluations,
             "sources": self._sources.write(job),
         }
-
-
-def _is_same(before: Any, now: Mapping[str, Any]) -> bool:
-    """Whether two experiment.yaml ask for the same runs, or for more trials of the same study."""
-    return isinstance(before, dict) and {**before, "budget": None} == {**now, "budget": None}
-
-
-def _read(path: Path) -> Any:
-    """A YAML file's data; None where it is damaged."""
-    try:
-        return yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return None
 
 
 def link_finished(jobs: Sequence[Job], linked: Mapping[str, Path]) -> None:

@@ -10,10 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.driver.folder import FROM_PYTHON, hold_runs, remove_runs
+from harness.driver.earlier import is_from_python
+from harness.driver.folder import hold_runs, remove_runs
+from harness.driver.unchanged import STAMP
 from harness.errors import HarnessError, StorageError, UsageError
 from harness.results import CELLS, DRIVER_LOCK, Results
-from harness.results.results import EARLIER, OF_ONE_GRID, REPEATS, folders_of, grid_above, storage_of
+from harness.results.results import EARLIER, OF_ONE_GRID, REPEATS, earlier_grids, folders_of, grid_above, storage_of
 from harness.runs.store import RunFolder
 from harness.studies.artifacts import ARTIFACTS
 from harness.studies.storage import JOURNAL, forget_study, hold_study, is_gone, open_storage
@@ -21,7 +23,7 @@ from harness.studies.storage import JOURNAL, forget_study, hold_study, is_gone, 
 RUN = re.compile("[0-9a-f]{12}")
 """What a run's folder, or a link in its place, is called."""
 
-OF_AN_EXPERIMENT = (*OF_ONE_GRID, JOURNAL, "wandb")
+OF_AN_EXPERIMENT = (*OF_ONE_GRID, JOURNAL, STAMP, "wandb")
 """What the harness writes into an experiment's folder beside its runs."""
 
 INSIDE = {"sources": r"[0-9a-f]{8,}(-.*)?\.png", ARTIFACTS: "[0-9a-f]{32}", "logs": r".*\.log"}
@@ -36,6 +38,7 @@ class Removal:
         runs: folders of runs, and links in place of such folders.
         links: in other experiments' folders, to these runs.
         experiments: folders of those that go whole.
+        earlier: folders of earlier grids that go, with the runs that no other grid has.
         files: what else goes of them.
         studies: outside these folders: the storage, and the names in it.
         num_bytes: of all files.
@@ -44,45 +47,48 @@ class Removal:
     runs: tuple[Path, ...]
     links: tuple[Path, ...]
     experiments: tuple[Path, ...]
+    earlier: tuple[Path, ...]
     files: tuple[Path, ...]
     studies: Mapping[str, Sequence[str]]
     num_bytes: int
 
 
 def plan_removal(given: Sequence[Results], keeps_studies: bool = False) -> Removal:
-    """Find what goes with these results: of a whole one everything, else its runs; nothing is changed.
+    """Find what goes with these results; nothing is changed.
+
+    Of a whole experiment that is everything, of an earlier grid its files and the runs that no other grid of its folder
+    has, else the runs.
 
     Args:
         given: whole, or what ``select`` leaves of them.
         keeps_studies: leave studies in a database alone.
 
     Raises:
-        UsageError: it is an earlier grid, whose runs may be today's too, or a folder in which the user's own file lies.
+        UsageError: it is a folder in which the user's own file lies.
     """
-    whole = {results.folder.resolve(): results for results in given if not results.is_part}
+    every = {results.folder.resolve(): results for results in given if not results.is_part}
+    whole = {folder: results for folder, results in every.items() if not grid_above(folder)}
+    earlier = tuple(folder for folder in every if folder not in whole and folder.parents[1] not in whole)
     for folder, results in whole.items():
-        if above := grid_above(folder):
-            raise UsageError(
-                f"{results.folder} is an earlier grid, whose runs may be of today's grid too; remove its experiment, "
-                f"{above}, or single runs."
-            )
-        if results.file.exists() and _place(results.file).parent == folder and not _is_from_python(results.file):
+        if results.file.exists() and _place(results.file).parent == folder and not is_from_python(results.file):
             raise UsageError(
                 f"{results.folder} holds your own {results.file.name} beside the runs; remove single runs, or what "
                 "you do not need by hand."
             )
     parts = [run.folder.path for results in given if results.is_part for run in results.all_runs]
-    found = [*(path for folder in whole for path in _runs_in(folder)), *map(_place, parts)]
+    found = [*(path for folder in whole for path in _runs_in(folder)), *_runs_of(earlier), *map(_place, parts)]
     runs = tuple(path for path in dict.fromkeys(found) if path.exists() or path.is_symlink())
     real = {path for path in runs if not path.is_symlink()}
     linking = (link for out in sorted({_experiment_of(path).parent for path in real}) for link in _links_in(out))
     links = tuple(link for link in linking if link.resolve() in real and link not in runs)
-    files = tuple(path for folder in whole for path in _files_in(folder))
+    files = tuple(path for folder in whole for path in _files_in(folder)) + tuple(
+        path for folder in earlier for path in _files_of_grid(folder)
+    )
     studies: dict[str, tuple[str, ...]] = {}
     for folder in whole if not keeps_studies else ():
         for storage, names in _studies_of(folder).items():
             studies[storage] = (*studies.get(storage, ()), *names)
-    return Removal(runs, links, tuple(whole), files, studies, _num_bytes([*real, *files]))
+    return Removal(runs, links, tuple(whole), earlier, files, studies, _num_bytes([*real, *files]))
 
 
 def remove(removal: Removal) -> None:
@@ -97,7 +103,8 @@ def remove(removal: Removal) -> None:
     """
     try:
         with ExitStack() as held:
-            for folder in dict.fromkeys([*removal.experiments, *map(_experiment_of, removal.links)]):
+            above = [folder.parents[1] for folder in removal.earlier]
+            for folder in dict.fromkeys([*removal.experiments, *above, *map(_experiment_of, removal.links)]):
                 held.enter_context(hold_study(folder))
             held.enter_context(hold_runs(removal.runs))
             _forget_studies(removal.studies)
@@ -109,6 +116,10 @@ def remove(removal: Removal) -> None:
                     shutil.rmtree(path)
                 else:
                     path.unlink(missing_ok=True)
+            for folder in removal.earlier:
+                for empty in (folder, folder.parent):
+                    if empty.is_dir() and not any(empty.iterdir()):
+                        empty.rmdir()
             for folder in removal.experiments:
                 (folder / DRIVER_LOCK).unlink(missing_ok=True)  # held, so it is there
                 inner = [folder / name for name in (EARLIER, REPEATS, *INSIDE)]
@@ -147,10 +158,26 @@ def _files_in(folder: Path) -> list[Path]:
     found = [folder / name for name in OF_AN_EXPERIMENT]
     found += [path for name, called in INSIDE.items() for path in folder.glob(f"{name}/*") if _is(called, path)]
     grids = [path for path in folder.glob(f"{EARLIER}/*") if _is("[0-9a-f]{8}", path)]
-    found += [grid / name for grid in grids for name in OF_ONE_GRID]
-    found += [path] if _is_from_python(path := folder / f"{folder.name}.yaml") else []
+    found += [path for grid in grids for path in _files_of_grid(grid)]
+    found += [path] if is_from_python(path := folder / f"{folder.name}.yaml") else []
     last = (folder / "experiment.yaml", folder / CELLS)
     return [path for path in (*(path for path in found if path not in last), *last) if path.exists()]
+
+
+def _files_of_grid(folder: Path) -> list[Path]:
+    """What the harness keeps of an earlier grid."""
+    mappings = [path for path in folder.glob("*.yaml") if is_from_python(path)]
+    return [*mappings, *(path for name in OF_ONE_GRID if (path := folder / name).exists())]
+
+
+def _runs_of(earlier: Sequence[Path]) -> list[Path]:
+    """The runs of earlier grids that no other grid of their folders has."""
+    found = []
+    for home in dict.fromkeys(folder.parents[1] for folder in earlier):
+        kept = {cell for grid in (home, *earlier_grids(home)) if grid not in earlier for cell in folders_of(grid)}
+        going = [cell for grid in earlier if grid.parents[1] == home for cell in folders_of(grid)]
+        found += [home / cell for cell in dict.fromkeys(going) if cell not in kept]
+    return found
 
 
 def _is(called: str, path: Path) -> bool:
@@ -189,14 +216,6 @@ def _studies_of(folder: Path) -> dict[str, tuple[str, ...]]:
     own = f"{re.escape(folder.name)}-[0-9a-f]{{8}}"  # a copied folder's are the original's
     names = dict.fromkeys(study for study in asking if re.fullmatch(own, study))
     return {storage: tuple(names) for storage in dict.fromkeys(storage for _, storage in of_grids) if storage}
-
-
-def _is_from_python(path: Path) -> bool:
-    """Whether a YAML beside runs is one that the harness wrote for a mapping."""
-    try:
-        return path.read_text().startswith(FROM_PYTHON)
-    except (OSError, UnicodeDecodeError):
-        return False
 
 
 def _num_bytes(paths: Sequence[Path]) -> int:

@@ -16,7 +16,7 @@ from harness.config.dimensions import Choice, Simplex
 from harness.config.loaded import LoadedSweep
 from harness.config.space import fields_of
 from harness.downloads import OnBytes
-from harness.driver.carrying import Conclusion, Work, carry_out, conclude, local_devices, write_cells
+from harness.driver.carrying import Conclusion, Work, another, carry_out, conclude, local_devices, write_cells
 from harness.driver.folder import ExperimentFolder, finished_elsewhere, forget, link_finished
 from harness.driver.jobs import Job, JobMaker
 from harness.driver.request import Request
@@ -24,6 +24,7 @@ from harness.driver.telling import Telling
 from harness.errors import HarnessError
 from harness.features.registry import fetch_vgg16
 from harness.measures.names import ON_VGG16
+from harness.results.linking import taken_from, told_sources
 from harness.runs.measured import is_outdated, measured_on_for
 from harness.runs.store import RunFolder, Status
 from harness.studies.naming import study_name
@@ -99,12 +100,13 @@ def run_sweep(request: Request, plan: SweepPlan, telling: Telling) -> SweepRun:
     mode = resolve_mode(request.wandb, folder.path / "wandb")
     folder.make()
     with hold_study(folder.path):
+        storage = open_storage(request.storage, folder.path)
         earlier = folder.open()
         if earlier is not None:
-            telling.says(f"This is another search than last time; its figures are kept in {earlier}.")
-        storage = open_storage(request.storage, folder.path)
+            telling.says(another("search", "its figures are", earlier, folder.path))
         session = _open_session(plan, request, storage)
         trials = Trials(plan, request, session)
+        trials.write()
         counts = session.counts()
         num_left, num_told = counts.open + counts.left, counts.complete + counts.pruned + counts.failed
         if num_told:
@@ -117,6 +119,8 @@ def run_sweep(request: Request, plan: SweepPlan, telling: Telling) -> SweepRun:
         if num_left or extra:
             carry_out(telling, request, work, mode, folder)
         trials.write()
+        if linked := told_sources(taken_from(path) for path in {job.row.folder: None for job in trials.jobs.values()}):
+            telling.says(f"{len(trials.jobs)} trials have runs; {linked}, not computed here.")
         conclusion = conclude(telling, folder.path, storage, mode, has_changed=bool(num_left or extra))
     counts = session.counts()
     return SweepRun(conclusion, _num_failed(session) + counts.open + counts.left)

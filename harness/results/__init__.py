@@ -3,6 +3,7 @@
 run          one run: its picture, history and numbers
 results      an experiment's runs: what ``harness.load`` gives
 pictures     8-bit pictures, read when they are asked for
+linking      runs that another experiment has computed
 standing     how far runs have come
 alike        numbers of runs that were measured alike
 following    folders read again and again

@@ -4,6 +4,7 @@
     for run in results.runs:
         print(run.name, run.metrics.get("ssim"), run.history()[-1]["total"])
     pandas.DataFrame(results.table())
+    pandas.DataFrame(results.with_earlier().table())    # what was asked for before, too
 
 Nothing is computed and no network is loaded; ``cells.json``, which the driver writes, says which runs belong together.
 """
@@ -11,9 +12,11 @@ Nothing is computed and no network is loaded; ``cells.json``, which the driver w
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from harness.config.values import WRITTEN
 from harness.config.yaml_source import flow
 from harness.errors import UsageError
 from harness.results.alike import MeasuredAlike, measured_by
+from harness.results.linking import is_gone, told_gone
 from harness.results.run import Run, is_locked, label_name, run_of
 from harness.runs.store import Status
 
@@ -46,13 +50,15 @@ OF_ONE_GRID = (
 )  # fmt: skip
 """Files of an experiment's folder that another grid would replace."""
 
+logger = logging.getLogger("harness")
+
 
 @dataclass(frozen=True)
 class Results:
     """An experiment's or a sweep's runs.
 
     Attributes:
-        folder: of the experiment.
+        folder: of the experiment; of an earlier grid its own, in ``earlier`` there.
         name: its name.
         definition: the resolved experiment or sweep.
         study: the name of its Optuna study.
@@ -79,6 +85,40 @@ class Results:
         return tuple(run for run in self.all_runs if run.part == "grid")
 
     @property
+    def home(self) -> Path:
+        """The experiment's folder: ``folder``, or of an earlier grid the one in which it is kept."""
+        return grid_above(self.folder) or self.folder
+
+    @cached_property
+    def earlier(self) -> tuple[Results, ...]:
+        """What was asked for before in the same folder, the last first, each as ``load`` of its own folder gives it.
+
+        None of a selection or an earlier grid. What cannot be read is logged, and left out.
+        """
+        found = []
+        for path in () if self.is_part else earlier_grids(self.folder):
+            try:
+                found.append(load_whole(path))
+            except UsageError as error:
+                logger.warning(str(error))
+        return tuple(found)
+
+    def with_earlier(self) -> Results:
+        """These results with the runs that only earlier grids have, each once, behind them: all runs of the folder.
+
+            results.with_earlier().select(content="photo.jpg")
+
+        ``Run.earlier``, and a column of ``table``, say which grid asked for them. It draws and judges no figure or
+        claim: each of ``earlier`` does.
+        """
+        runs = {run.key: run for run in self.all_runs}
+        for grid in self.earlier:
+            for run in grid.all_runs:
+                runs.setdefault(run.key, replace(run, earlier=grid.folder.name))
+        has_more = len(runs) > len(self.all_runs)
+        return replace(self, all_runs=tuple(runs.values()), is_part=self.is_part or has_more)
+
+    @property
     def is_sweep(self) -> bool:
         """Whether Optuna chose what was computed."""
         return isinstance(self.definition, Sweep)
@@ -93,7 +133,9 @@ class Results:
         some = [f"  {run!r}" for run in self.runs[:10]]
         more = [f"  … and {len(self.runs) - 10} more"] if len(self.runs) > 10 else []
         head = f"<Results of the {kind} {self.name}: {num_done} of {len(self.runs)} runs are done"
-        return "\n".join([head, *some, *more]) + ">"
+        num_earlier = 0 if self.is_part else len(self.with_earlier().runs) - len(self.runs)
+        asked = [f"  {num_earlier} more asked for earlier: .earlier, .with_earlier()"] if num_earlier else []
+        return "\n".join([head, *some, *more, *asked]) + ">"
 
     def run(self, which: str | Mapping[str, Any] | None = None, **label: Any) -> Run:
         """The one run that is meant; of several that fit, the one that has a panel.
@@ -113,6 +155,7 @@ class Results:
             return found[0]
         given = ", ".join([*([] if name is None else [name]), *([label_name(wanted)] if wanted else [])])
         what = f"{len(found)} runs of {self.name} fit" if found else f"No run of {self.name} fits"
+        what += " (with_earlier() has those asked for before)" if self.earlier and not found else ""
         possible = "; ".join(f"{run.id} ({run.name})" for run in (found or self.runs)[:20])
         raise UsageError(f"{what} {given!r}; give an id, or enough of a label to single one out: {possible}.")
 
@@ -141,9 +184,10 @@ class Results:
         """Every run as a plain mapping, all with the same keys, for ``pandas.DataFrame(results.table())``.
 
         Keys: ``id``, ``part`` (``grid``; repeats have ``repeat`` or ``again``), ``status`` (``done``, ``failed``, …),
-        ``reason``; what the labels say beside fields (``cases``, ``trial``) or of several at once (``style_layers``, as
-        text, to group by); each dotted field of the transfer in which runs differ; the comparable numbers; the
-        run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, as in W&B. What is not there is None.
+        ``reason``; ``earlier`` of ``with_earlier``; what the labels say beside fields (``cases``, ``trial``) or of
+        several at once (``style_layers``, as text, to group by); each dotted field of the transfer in which runs
+        differ; the comparable numbers; the run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, as in
+        W&B. What is not there is None.
         Where runs were measured on different embedded networks, ``measured_on`` says which, and of these numbers only
         those of the installed one are there; of a plugin's measure, none where its content was not always the same.
 
@@ -155,10 +199,12 @@ class Results:
         grouped = [part for part in parts if any(isinstance(run.label.get(part), Mapping) for run in self.all_runs)]
         metrics = dict.fromkeys(f"loss/{key}" if key in LOSSES else key for run in self.all_runs for key in run.metrics)
         alike = MeasuredAlike(self.all_runs)
+        has_earlier = any(run.earlier for run in self.all_runs)
         rows: list[dict[str, Any]] = []
         for run in self.all_runs:
             status = run.status.name.lower()
             row: dict[str, Any] = {"id": run.id, "part": run.part, "status": status, "reason": run.reason}
+            row |= {"earlier": run.earlier or None} if has_earlier else {}
             row |= {part: run.label.get(part) for part in parts if part.split(".")[0] not in run.whole_fields}
             row |= {part: flow(run.label[part]) if part in run.label else None for part in grouped}
             row |= {name: run.fields.get(name) for name in fields}
@@ -218,7 +264,7 @@ def _of_one_run(folder: Path) -> Results | None:
     """The results of the experiment whose run's folder, or a link to one, this is or was, with that run alone."""
     here = os.path.abspath(folder)  # links are not followed: they are runs of their own experiment
     for parent in Path(here).parents[:2]:  # a run computed again lies in ``repeats``
-        for grid in (parent, *sorted((parent / EARLIER).glob("*"))):
+        for grid in (parent, *earlier_grids(parent)):
             if os.path.relpath(here, parent) not in folders_of(grid):
                 continue
             results = load_whole(grid)
@@ -231,7 +277,14 @@ def _of_one_run(folder: Path) -> Results | None:
 def grid_above(folder: Path) -> Path | None:
     """The experiment's folder in which an earlier grid's lies, and all runs of both; None of any other folder."""
     above = folder.resolve().parent
-    return above.parent if above.name == EARLIER and (above.parent / CELLS).exists() else None
+    is_experiments = any((above.parent / name).exists() for name in (CELLS, "experiment.yaml", DRIVER_LOCK))
+    return above.parent if above.name == EARLIER and is_experiments else None
+
+
+def earlier_grids(folder: Path) -> list[Path]:
+    """The folders of what was asked for before in an experiment's, the last first."""
+    found = {path.parent: path.stat().st_mtime_ns for path in (folder / EARLIER).glob(f"*/{CELLS}")}
+    return sorted(found, key=lambda path: (found[path], path.name), reverse=True)
 
 
 def folders_of(folder: Path) -> list[str]:
@@ -257,6 +310,8 @@ def experiments_in(folder: Path) -> list[Path]:
 
 
 def _not_a_folder(folder: Path) -> str:
+    if is_gone(folder):
+        return f"{folder} is {told_gone(folder)}; the command of its experiment computes it again."
     if not folder.exists():
         return f"There is no folder {folder}; harness run and harness sweep make one below --out (runs/ by default)."
     if (folder / "manifest.json").exists():

@@ -19,6 +19,7 @@ from harness.config.transfer import Transfer
 from harness.config.values import WRITTEN
 from harness.config.yaml_source import flow
 from harness.errors import ImageError, UsageError
+from harness.results.linking import is_gone, taken_from, told_gone
 from harness.results.pictures import Iterates, Pixels, read_pixels
 from harness.runs.store import Manifest, Metrics, RunFolder, Status
 
@@ -42,6 +43,8 @@ class Run:
             the keys stand in ``harness.driver.source_images``.
         evaluations: how many the whole run has, where that was kept; see ``num_evaluations``.
         plugins: as its experiment names them.
+        earlier: of ``Results.with_earlier`` alone: which grid asked for it, where that is not today's; the name of its
+            folder in ``earlier``.
     """
 
     id: str
@@ -53,14 +56,20 @@ class Run:
     sources: Mapping[str, Path]
     evaluations: int | None = None
     plugins: tuple[str, ...] = ()
+    earlier: str = ""
 
     def __repr__(self) -> str:
-        return f"<Run {self.id} ({self.name}): {self.status.value}>"
+        return f"<Run {self.id} ({self.name}): {self.reason if self.status is Status.GONE else self.status.value}>"
 
     @property
     def name(self) -> str:
         """The label on one line, such as ``A, alpha=0.01``."""
         return label_name(self.label)
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        """Equal of two that are one run of an experiment's folder: its id, and whether it is computed a second time."""
+        return self.id, self.part == "again"
 
     @cached_property
     def manifest(self) -> Manifest | None:
@@ -74,11 +83,20 @@ class Run:
     @property
     def status(self) -> Status:
         """What became of it."""
-        return self.manifest.status if self.manifest else Status.WAITING
+        if self.manifest:
+            return self.manifest.status
+        return Status.GONE if is_gone(self.folder.path) else Status.WAITING
+
+    @property
+    def taken_from(self) -> Path | None:
+        """The folder of the experiment that has computed it, where that is another one: its folder is a link there."""
+        return taken_from(self.folder.path)
 
     @property
     def reason(self) -> str:
-        """Why it failed or ended early, or could not be measured; empty otherwise."""
+        """Why it failed or ended early, could not be measured, or is gone; empty otherwise."""
+        if self.status is Status.GONE:
+            return f"{told_gone(self.folder.path)}; the same command computes it again"
         return " ".join([self.manifest.reason, *self.manifest.unmeasured.values()]).strip() if self.manifest else ""
 
     @property

@@ -30,6 +30,7 @@ class Condition(enum.Enum):
     FAILED = "failed"
     PRUNED = "pruned"
     WAITING = "not begun"
+    GONE = "gone with another experiment"
     DAMAGED = "unreadable"
 
 
@@ -43,7 +44,7 @@ class Standing:
     Attributes:
         run: the run.
         condition: what it is about right now.
-        why: the reason of a failure or of an early end; empty otherwise.
+        why: the reason of a failure, an early end or a loss; empty otherwise.
         num_evaluations: loss evaluations behind it.
         steps: all it is to do, over all sizes and stages.
         used_s: seconds computed, interruptions left out.
@@ -84,7 +85,7 @@ def _condition(run: Run) -> tuple[Condition, str]:
         status, why = run.status, run.reason
     except StorageError as error:
         return Condition.DAMAGED, str(error)
-    if status in (Status.DONE, Status.FAILED, Status.PRUNED):
+    if status in (Status.DONE, Status.FAILED, Status.PRUNED, Status.GONE):
         return Condition[status.name], why
     if run.is_in_use():
         return Condition.RUNNING, ""

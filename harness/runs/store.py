@@ -50,6 +50,7 @@ class Status(enum.Enum):
     DONE = "is done"
     FAILED = "failed"
     PRUNED = "was pruned: its sweep gave it up before its last evaluation"
+    GONE = "was taken from another experiment, where it is gone"  # of a link in its folder's place; in no manifest
 
 
 Metrics = Mapping[str, float | None]

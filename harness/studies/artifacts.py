@@ -74,9 +74,9 @@ def mirror_study(results: Results, storage: BaseStorage) -> str:
         for number, run in _runs_of_trials(results):
             if number in ids:
                 if run.folder.image_path.exists():
-                    _attach(study, _prefix(ids[number]), f"trial {number}", run.folder.image_path, results.folder)
+                    _attach(study, _prefix(ids[number]), f"trial {number}", run.folder.image_path, results.home)
                 save_note(study, ids[number], describe_trial(run, results.command))
-        note_figure(study, results.folder, figure_of(results.folder), describe(results))
+        note_figure(study, results.home, figure_of(results.folder), describe(results))
     except KeyError:
         told = f"`{results.command}` brings it back from the run folders."
         sentence = f"The study {results.study} is not in its storage; {told}"

@@ -218,7 +218,12 @@ def remove_folders(directory: Path, identity: str, own: Path | None) -> None:
         identity: a W&B id.
         own: the folder to keep.
     """
-    name = re.compile(rf"(offline-)?run-\d{{8}}_\d{{6}}-{re.escape(identity)}(-\d+)?")
-    for path in wandb_folder(directory).glob(f"*run-*-{identity}*"):
-        if name.fullmatch(path.name) and (own is None or path.name != own.name):
+    for path in wandb_folders(directory, identity):
+        if own is None or path.name != own.name:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def wandb_folders(directory: Path, identity: str) -> list[Path]:
+    """The W&B folders of an id in an experiment's ``wandb`` folder."""
+    name = re.compile(rf"(offline-)?run-\d{{8}}_\d{{6}}-{re.escape(identity)}(-\d+)?")
+    return [path for path in wandb_folder(directory).glob(f"*run-*-{identity}*") if name.fullmatch(path.name)]

@@ -1,0 +1,53 @@
+"""What was asked for earlier in an experiment's folder, as ``harness status`` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+
+from harness.cli.tables import line, num_of, short_path
+from harness.errors import UsageError
+from harness.results import Results, Run
+from harness.results.following import Follower
+from harness.results.results import earlier_grids
+from harness.results.standing import counted, standing
+
+
+def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
+    """A line for every earlier grid or search that has runs of its own, with the command that brings it back."""
+    told: list[RenderableType] = []
+    num_same = 0
+    for grid, own in _grids(results, follower):
+        if isinstance(grid, str):
+            told.append(line(f"  {grid}"))
+        elif own:
+            num_shared = len(grid.all_runs) - len(own)
+            shared = f" (and {num_shared} that a later one has too)" if num_shared else ""
+            state = f"{num_of(len(own), 'run')}{shared}: {counted(standing(run) for run in own)}"
+            told.append(line(f"  {short_path(grid.folder)}: {state}. Back to it: {grid.command}"))
+        else:
+            num_same += 1
+    if num_same and told:
+        told.append(
+            line(f"  and {num_same} more in {short_path(results.folder / 'earlier')} without runs of their own")
+        )
+    return [line("Asked for earlier:"), *told] if told else []
+
+
+def num_earlier(results: Results, follower: Follower) -> int:
+    """How many runs only earlier grids or searches have."""
+    return sum(len(own) for _, own in _grids(results, follower))
+
+
+def _grids(results: Results, follower: Follower) -> Iterator[tuple[Results | str, list[Run]]]:
+    """Every earlier one, the last first, with the runs that none after it has; or why it cannot be read."""
+    seen = {run.key for run in results.all_runs}
+    for path in earlier_grids(results.folder):
+        try:
+            grid = follower.read(path)
+        except UsageError as error:
+            yield str(error), []
+            continue
+        yield grid, [run for run in grid.all_runs if run.key not in seen]
+        seen |= {run.key for run in grid.all_runs}

@@ -1,0 +1,89 @@
+"""What was asked for before in an experiment's folder: moved away when another grid is asked for, and back.
+
+earlier/<hash>/   the files of one grid (``OF_ONE_GRID``); of one given from Python also the YAML that it was
+
+The runs stay where they are, since several grids may have one. A grid that is asked for again is no earlier one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.config.commands import FileCommand
+from harness.images.files import image_hash
+from harness.results.results import CELLS, EARLIER, OF_ONE_GRID
+from harness.runs.store import write_durably
+
+FROM_PYTHON = "# What harness was given from Python."
+"""The first line of a file that stands for a mapping."""
+
+
+def is_same(before: Any, now: Mapping[str, Any]) -> bool:
+    """Whether two experiment.yaml ask for the same runs, or for more trials of the same study."""
+    return isinstance(before, dict) and {**before, "budget": None} == {**now, "budget": None}
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file's data; None where it is damaged."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+
+
+def is_from_python(path: Path) -> bool:
+    """Whether a YAML beside runs is one that the harness wrote for a mapping."""
+    try:
+        return path.read_text().startswith(FROM_PYTHON)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def move_away(folder: Path) -> Path:
+    """Move what belongs to the last grid into a folder of its own, in ``earlier``.
+
+    Returns:
+        That folder.
+    """
+    earlier = folder / EARLIER / image_hash(folder / "experiment.yaml")[:8]
+    earlier.mkdir(parents=True, exist_ok=True)
+    _keep_mapping(folder, earlier)
+    for name in OF_ONE_GRID:
+        if (folder / name).exists():
+            (folder / name).replace(earlier / name)
+    return earlier
+
+
+def forget_same(folder: Path, now: Mapping[str, Any]) -> None:
+    """What is asked for now is no earlier grid: of one that asked for the same the files are taken away."""
+    for path in sorted((folder / EARLIER).glob("*/experiment.yaml")):
+        before = read_yaml(path)
+        if isinstance(before, dict) and is_same({**before, "file": now["file"]}, now):
+            mappings = (other for other in path.parent.glob("*.yaml") if is_from_python(other))
+            unneeded = [other for other in mappings if str(other.resolve()) != now["file"]]
+            for each in (*unneeded, *(path.parent / name for name in OF_ONE_GRID)):
+                each.unlink(missing_ok=True)
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
+
+
+def _keep_mapping(folder: Path, earlier: Path) -> None:
+    """Of a grid given from Python keep the YAML, which the next mapping replaces, and name it in the grid's command."""
+    data = read_yaml(folder / "experiment.yaml")
+    given = Path(data["file"]) if isinstance(data, dict) and "file" in data else Path()
+    if folder.resolve() not in given.resolve().parents or not is_from_python(given):
+        return
+    kept = earlier / given.name
+    write_durably(kept, given.read_text())
+    named = {**data, "file": str(kept.resolve())}
+    write_durably(folder / "experiment.yaml", yaml.safe_dump(named, sort_keys=False, allow_unicode=True))
+    if (folder / CELLS).exists():
+        cells = json.loads((folder / CELLS).read_text())
+        cells["command"] = str(replace(FileCommand.read(cells["command"]), file=str(kept)))
+        write_durably(folder / CELLS, json.dumps(cells, indent=1, ensure_ascii=False) + "\n")
