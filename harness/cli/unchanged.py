@@ -11,7 +11,7 @@ from harness.cli.tables import num_of
 from harness.config.loaded import LoadedExperiment
 from harness.driver.request import Request
 from harness.driver.unchanged import figures_if_unchanged
-from harness.runs.store import RunFolder, Status
+from harness.results.run import run_of
 
 
 def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
@@ -26,9 +26,8 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
     console, folder = make_console(), request.out / loaded.name
     runs = []
     for cell in json.loads((folder / "cells.json").read_text())["cells"]:
-        manifest = RunFolder(folder / cell["folder"]).manifest()
-        metrics, status = (manifest.metrics, manifest.status) if manifest else ({}, Status.WAITING)
-        runs.append(MeasuredRun(cell["id"], cell["label"], cell["part"], status, metrics))
+        run = run_of(folder, cell, ())
+        runs.append(MeasuredRun(run.id, run.label, run.part, run.status, run.metrics, run.settled))
 
     def says(sentence: str) -> None:
         console.print(sentence, soft_wrap=True, markup=False)
