@@ -38,13 +38,16 @@ def test_reports_say_everything_and_have_the_same_bytes_for_the_same_runs(tmp_pa
     data, text = json.loads(texts[0][0]), texts[0][1].decode()
     assert str(tmp_path) not in text and str(tmp_path) not in texts[0][0].decode()
     assert "2026-01-02 on x86_64" in text and "16 px" in text and "embedded" in text and "seeds 0, 1" in text
-    assert "| SSIM rises. | fig. 4 | 0.15 ± 0.05 → 0.367 ± 0.0333 (by 0.217) |" in text
+    assert "| SSIM rises. | fig. 4 | 0.15 ± 0.0707 → 0.367 ± 0.0471, n = 2 (by 0.217) |" in text
+    assert "± is the standard deviation over n seeds (of a sample: n − 1)." in text
     assert "Changed on 2026-01-03; was: by 0.1; why: The first | bound had a slip." in text
     assert text.count("Reason of the bound: Set before the first run.") == 3
     assert [each["verdict"] for each in data["claims"]] == ["holds", "does not hold", "not measured"]
     first = data["claims"][0]
     assert first["by"] == 0.05 and first["changed"][0]["why"].startswith("The first")
-    assert first["findings"][0]["of"][1]["values"] == [0.33333, 0.4]
+    number = first["findings"][0]["of"][1]
+    assert (number["values"], number["num_seeds"]) == ([0.33333, 0.4], 2) and "spread" not in number
+    assert number["sd"] == pytest.approx(0.06667 / 2**0.5)
     assert first["findings"][0]["of"][1]["runs"] == [run.id for run in results.all_runs[2:]]
     assert first["margin"] == pytest.approx(0.366665 - 0.15 - 0.05)
 
@@ -74,4 +77,5 @@ def test_table_shows_every_word_at_100_columns(tmp_path: Path) -> None:
     assert max(map(len, printed.splitlines())) <= 100
     words = {word for row in rows_for_table(verdicts) for word in " ".join(row).split()}
     assert "1, 2, 3: Noise is the start" in printed
+    assert "± is the standard deviation over n seeds (of a sample: n − 1)." in printed
     assert not [word for word in words if word not in printed]

@@ -62,13 +62,29 @@ def test_steps_that_are_no_numbers_follow_the_claim_or_the_experiment(tmp_path: 
     assert [verdict.state for verdict in verdicts] == [State.HOLDS, State.DOES_NOT_HOLD, State.HOLDS]
 
 
-def test_seeds_of_a_cell_are_one_measurement_with_mean_and_spread(tmp_path: Path) -> None:
+def test_seeds_of_a_cell_are_one_measurement_with_mean_and_standard_deviation(tmp_path: Path) -> None:
+    """Of 0.1, 0.5 and 0.3: √((0.2² + 0.2²) / (3 − 1)) = 0.2, half of what lies between the smallest and the largest."""
     verdict = verdict_along(tmp_path, {0.1: [0.1, 0.5, 0.3], 1.0: [0.4, 0.4, 0.4]})
     assert verdict.state is State.HOLDS  # by the means; single runs cross
     first, second = verdict.worst.of
-    assert (first.mean, first.spread, first.num_seeds) == (pytest.approx(0.3), pytest.approx(0.4), 3)
-    assert second.spread == 0
-    assert rows_for_table([verdict])[0][2] == "0.3 ± 0.2 → 0.4 ± 0 (by 0.1); the smallest step"
+    assert (first.mean, first.sd, first.num_seeds) == (pytest.approx(0.3), pytest.approx(0.2), 3)
+    assert second.sd == 0
+    assert rows_for_table([verdict])[0][2] == "0.3 ± 0.2 → 0.4 ± 0, n = 3 (by 0.1); the smallest step"
+
+
+def test_standard_deviation_is_of_a_sample_and_its_n_stands_beside_it(tmp_path: Path) -> None:
+    """Of 1 and 2 it is √½, not ½, the half of their distance; one value has none."""
+    verdict = verdict_along(tmp_path / "a", {0.1: [1, 2], 1.0: 3})
+    first, second = verdict.worst.of
+    assert (first.sd, second.sd) == (pytest.approx(0.5**0.5), None)
+    assert rows_for_table([verdict])[0][2].startswith("1.5 ± 0.707 → 3, n = 1 … 2 (by 1.5)")
+    cells = by_alpha({0.1: [4, 5, 6, 7], 1.0: [1, 2, 3, 4]}, start="content")
+    sides = {"of": {"alpha": 0.1}, "than": {"alpha": 1.0}, "by": 1}
+    stated_claim = claim(measure="ssim", expect="greater_than", **sides)
+    (against,) = judge(results_of(tmp_path / "b", cells, stated_claim, axes={"alpha": [0.1, 1.0]}))
+    assert rows_for_table([against])[0][2] == "5.5 ± 1.29 against 2.5 ± 1.29, n = 4 (by 3)"
+    alone = verdict_along(tmp_path / "c", {0.1: 1, 1.0: 3})
+    assert rows_for_table([alone])[0][2] == "1 → 3 (by 2); the smallest step"
 
 
 def test_noise_from_fewer_than_three_seeds_is_noted(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ GRID = {"transfer": BASE, "axes": {"alpha": [0.01, 1.0]}}
 
 
 def metrics(number: float, **more: Any) -> dict[str, Any]:
-    """Every comparable number, all of them told apart."""
-    return {name: number + k for k, name in enumerate(COLUMNS)} | {"heldout_style_optimised": False} | more
+    """Every comparable number, all of them told apart, of a run that had settled."""
+    of_the_end = {"evaluations": 109, "kept_evaluation": 109, "still_falling": 0.01}
+    return {name: number + k for k, name in enumerate(COLUMNS)} | of_the_end | {"heldout_style_optimised": False} | more
 
 
 @pytest.fixture(autouse=True)
@@ -58,17 +59,18 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_columns_are_the_comparable_numbers_of_the_metrics() -> None:
-    from harness.measures.names import HELDOUT_STYLE_OPTIMISED, KEPT_EVALUATION, METRICS
+    from harness.measures.names import HELDOUT_STYLE_OPTIMISED, METRICS
 
-    assert [name for name in METRICS if name not in (HELDOUT_STYLE_OPTIMISED, KEPT_EVALUATION)] == list(COLUMNS)
+    assert [name for name in METRICS if name != HELDOUT_STYLE_OPTIMISED] == list(COLUMNS)
 
 
 def test_table_has_the_panels_runs_with_what_differs_and_every_number(folder: Path) -> None:
     result = compare(folder)
-    expected = ["100", "101", "102*", "103", "104", "105", "106", "107", "108", "109", "1:50"]
+    expected = ["100", "101", "102*", "103", "104", "105", "106", "107", "108"]
+    end = ["109", "of", "109", "0.01"]
     assert rows_of(result) == [
-        ["aaaaaaaaaaaa", "0.01", *expected],
-        ["bbbbbbbbbbbb", "1", "50", "51", "52", "53", "54", "55", "56", "57", "58", "59", "1:00"],
+        ["aaaaaaaaaaaa", "0.01", *expected, *end, "1:52"],
+        ["bbbbbbbbbbbb", "1", "50", "51", "52", "53", "54", "55", "56", "57", "58", *end, "1:02"],
     ]
     assert "2 runs at 64 px" in result.output and "not held out" in result.output
     assert "1 of 3 runs of" in result.output and "are not done and left out" in result.output
@@ -85,12 +87,25 @@ def test_all_includes_repeats_and_second_computations(folder: Path) -> None:
     ]  # fmt: skip
 
 
-def test_over_seeds_gives_mean_and_half_spread_of_the_seeds(folder: Path) -> None:
+def test_over_seeds_gives_mean_and_standard_deviation_of_the_seeds(folder: Path) -> None:
+    """Of 100 and 103: √((1.5² + 1.5²) / (2 − 1)) = 2.12."""
     result = compare(folder, "--over-seeds")
     rows = rows_of(result)
     assert [row[:3] for row in rows] == [["aaaaaaaaaaaa", "0.01", "2"], ["bbbbbbbbbbbb", "1", "1"]]
-    assert rows[0][3:6] == ["101.5", "±", "1.5"] and rows[1][3] == "50"
-    assert "half the spread" in result.output
+    assert rows[0][3:6] == ["101.5", "±", "2.1"] and rows[1][3] == "50"
+    assert "± is the standard deviation over n seeds (of a sample: n − 1), n in the column seeds." in result.output
+    both = compare(folder, "--over-seeds", "--all")
+    assert both.output == result.output, "a second computation of the same transfer is no further seed"
+
+
+def test_over_seeds_says_how_many_they_are_also_where_all_have_as_many(folder: Path, tmp_path: Path) -> None:
+    cells = [
+        {"label": {"alpha": alpha, **({"seed": seed} if seed else {})}, "part": part, "metrics": metrics(100.0 + seed)}
+        for alpha in (0.01, 1.0) for seed, part in ((0, "grid"), (1, "repeat"), (2, "repeat"))
+    ]  # fmt: skip
+    result = compare(make_results_folder(tmp_path / "three", cells, GRID), "--over-seeds", "--csv", tmp_path / "t.csv")
+    assert [row[1:6] for row in rows_of(result)] == [["0.01", "3", "101", "±", "1"], ["1", "3", "101", "±", "1"]]
+    assert [(row["seeds"], row["ssim_sd"]) for row in read(tmp_path / "t.csv")] == [("3", "1.0")] * 2
 
 
 @pytest.mark.parametrize(
@@ -140,18 +155,18 @@ def test_csv_has_every_number_in_full(folder: Path, tmp_path: Path) -> None:
     assert f"Written: {path}" in result.output.replace("\n", "")
     first, second = read(path)
     assert list(first) == [
-        "id", "alpha", *COLUMNS, "loss/total", "loss/content", "loss/style", "heldout_style_optimised",
+        "id", "alpha", *COLUMNS, "loss/total", "loss/content", "loss/style", "settled", "heldout_style_optimised",
     ]  # fmt: skip
     assert (first["id"], float(first["ssim"]), float(first["loss/total"])) == ("aaaaaaaaaaaa", 1 / 3, 2 / 3)
     assert (first["heldout_style_optimised"], second["heldout_style_optimised"]) == ("True", "False")
     assert second["loss/total"] == ""
 
 
-def test_csv_over_seeds_has_a_spread_beside_every_number(folder: Path, tmp_path: Path) -> None:
+def test_csv_over_seeds_has_the_printed_standard_deviation_beside_every_number(folder: Path, tmp_path: Path) -> None:
     compare(folder, "--over-seeds", "--csv", tmp_path / "table.csv")
     first, second = read(tmp_path / "table.csv")
     assert (first["id"], first["seeds"]) == ("aaaaaaaaaaaa cccccccccccc", "2")
-    assert (float(first["ssim"]), float(first["ssim_spread"]), second["ssim_spread"]) == (104.5, 3.0, "")
+    assert (float(first["ssim"]), float(first["ssim_sd"]), second["ssim_sd"]) == (104.5, pytest.approx(4.5**0.5), "")
 
 
 def test_sizes_have_tables_of_their_own_and_a_column_in_the_csv(folder: Path, tmp_path: Path) -> None:
@@ -188,7 +203,10 @@ def test_narrow_terminal_gets_the_numbers_in_several_tables(folder: Path, monkey
         "107",
         "108",
         "109",
-        "1:50",
+        "of",
+        "109",
+        "0.01",
+        "1:52",
     ]
 
 
@@ -285,7 +303,7 @@ def test_methods_stand_in_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     table, words = tmp_path / "table.csv", []
     result = compare(folder, "--csv", table)
     for line in rows_of(result):
-        words.append(line[1 : -len(COLUMNS)])
+        words.append(line[1 : -len(COLUMNS) - 1])  # "109 of 109" are three words of two numbers
     header = next(line for line in result.output.splitlines() if line.startswith("run ") or " method " in line)
     fields = ["method", "style", "colours", "alpha", "photorealism.weight", "smoothing", "convention"]
     assert [name for name in header.split() if name in fields][: len(fields)] == fields

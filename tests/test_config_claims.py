@@ -53,6 +53,7 @@ def test_measures_are_the_comparable_numbers_the_losses_and_what_pictures_show()
         "heldout_style_optimised",
         "evaluations",
         "kept_evaluation",
+        "still_falling",
         "seconds",
     }
     assert LOSSES == ("total", "content", "style")

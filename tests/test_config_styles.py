@@ -159,7 +159,7 @@ def test_simplex_of_paintings_is_one_of_layers_weights(tmp_path_factory, draws):
     path.write_text(SWEEP % "ink")
     loaded = load_sweep(path)
     space = loaded.sweep.space
-    assert list(parameters(space)) == ["style.strokes", "style.mosaic", "style.ink"]
+    assert list(parameters(space)) == ["u(style.strokes)", "u(style.mosaic)", "u(style.ink)"]
     fields = fields_of(space, dict(zip(parameters(space), draws, strict=True)))
     assert math.isclose(sum(fields["style"].values()), 1)
     assert all(weight > 0 for weight in fields["style"].values())

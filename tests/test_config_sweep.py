@@ -11,7 +11,7 @@ from harness.config import Sweep, load_experiment, load_sweep
 from harness.config.dimensions import Log, Simplex, Uniform
 from harness.config.identity import canonical_json
 from harness.config.layers import LAYERS
-from harness.config.space import choice_names, fields_of, parameters
+from harness.config.space import choice_names, fields_of, parameters, weights_of
 from harness.config.yaml_source import dump_yaml
 from harness.errors import ConfigError
 
@@ -37,7 +37,7 @@ ONE = (
 ALPHA = "{alpha: {log: [1e-5, 1e-1]}}"
 PARAMS = {
     "alpha": 1e-05, "optimiser.history": 7, "noise_sigma": 0.25, "content_layers": '{"conv2_2":1}',
-    "style_layers.conv1_1": 0.5, "style_layers.conv2_1": 0.25, "style_layers.conv3_1": 0.5,
+    "u(style_layers.conv1_1)": 0.5, "u(style_layers.conv2_1)": 0.25, "u(style_layers.conv3_1)": 0.5,
     "start": '{"file":"my photo.png"}',
 }  # fmt: skip
 
@@ -69,7 +69,7 @@ def test_parameters_are_one_a_field_and_one_a_layer_of_a_simplex(path):
     found = parameters(load_sweep(path).sweep.space)
     assert list(found) == [*list(PARAMS)[:-1], "start"]
     assert found["alpha"] == Log(log=(1e-5, 1e-1)) and found["alpha"].low == 1e-5
-    unit = found["style_layers.conv2_1"]
+    unit = found["u(style_layers.conv2_1)"]
     assert isinstance(unit, Uniform) and 0 < unit.low < 1e-6 and 1 - 1e-6 < unit.high < 1
     assert choice_names(found["start"]) == ('"content"', '"noise"', '{"file":"my photo.png"}')
 
@@ -79,6 +79,19 @@ def test_fields_of_a_trial_are_worked_out_by_hand(path):
     assert fields["style_layers"] == pytest.approx({"conv1_1": 0.25, "conv2_1": 0.5, "conv3_1": 0.25})  # ln ½ = ½ ln ¼
     assert fields["start"] == {"file": "my photo.png"} and fields["content_layers"] == {"conv2_2": 1}
     assert (fields["alpha"], fields["optimiser.history"]) == (1e-05, 7)
+    weights = weights_of(load_sweep(path).sweep.space, fields)
+    assert weights == {f"style_layers.{layer}": weight for layer, weight in fields["style_layers"].items()}
+
+
+def test_no_parameter_is_called_as_a_field_with_another_value(path):
+    """A parameter that bears a field's name holds that field's value, or the JSON of it."""
+    space = load_sweep(path).sweep.space
+    fields = fields_of(space, PARAMS)
+    values = {**fields, **weights_of(space, fields)}
+    shared = {name for name in PARAMS if name in values}
+    assert shared == {"alpha", "optimiser.history", "noise_sigma", "content_layers", "start"}
+    for name in shared:
+        assert PARAMS[name] in (values[name], canonical_json(values[name]))
 
 
 def test_simplex_is_uniform():
@@ -104,9 +117,9 @@ params_of_a_trial = st.fixed_dictionaries(
         "optimiser.history": st.integers(1, 40),
         "noise_sigma": st.floats(0.1, 0.5),
         "content_layers": st.sampled_from(['{"conv2_2":1}', '{"conv4_2":1}']),
-        "style_layers.conv1_1": units,
-        "style_layers.conv2_1": units,
-        "style_layers.conv3_1": units,
+        "u(style_layers.conv1_1)": units,
+        "u(style_layers.conv2_1)": units,
+        "u(style_layers.conv3_1)": units,
         "start": st.sampled_from(['"content"', '"noise"', '{"file":"my photo.png"}']),
     }
 )

@@ -76,7 +76,7 @@ def test_every_manifest_notes_the_network_that_measured(tmp_path: Path) -> None:
     (manifest,) = run_batch([row], Execution())
     assert manifest.measured_on == measured_on() and len(measured_on()["embedded"]) == 64
     assert not is_outdated(manifest)
-    of_the_run = {"evaluations", "kept_evaluation", "seconds", "total", "content", "style"}
+    of_the_run = {"evaluations", "kept_evaluation", "still_falling", "seconds", "total", "content", "style"}
     assert set(manifest.metrics) == {*MEASURED, *of_the_run}, "no VGG-16 here"
 
 

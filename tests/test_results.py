@@ -130,6 +130,7 @@ def test_table_has_the_same_keys_for_every_run_and_only_the_fields_that_differ(f
         "id",
         "part",
         "status",
+        "settled",
         "reason",
         "start",
         "seed",
@@ -140,8 +141,10 @@ def test_table_has_the_same_keys_for_every_run_and_only_the_fields_that_differ(f
         "loss/style",
     ]
     assert all(list(row) == keys for row in rows)
-    assert list(rows[0].values()) == ["aaaaaaaaaaaa", "grid", "done", "", "noise", 0, 0.01, 0.5, 1.0, 2.0, 3.0]
-    assert list(rows[2].values()) == ["cccccccccccc", "grid", "failed", "it is NaN", "content", 0, 0.01] + [None] * 4
+    assert list(rows[0].values()) == ["aaaaaaaaaaaa", "grid", "done", None, "", "noise", 0, 0.01, 0.5, 1.0, 2.0, 3.0]
+    assert (
+        list(rows[2].values()) == ["cccccccccccc", "grid", "failed", None, "it is NaN", "content", 0, 0.01] + [None] * 4
+    )
     assert rows[3]["status"] == "waiting" and rows[1]["loss/style"] is None
 
 

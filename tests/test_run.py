@@ -99,8 +99,8 @@ def test_manifest_has_the_comparable_numbers_attempts_and_provenance(finished: t
         assert manifest["status"] == "done" and manifest["attempts"] == [{"from": 1, "to": 24}]
         names = {
             "reference_content", "reference_style", "heldout_style", "heldout_style_optimised", "ssim",
-            "pixel_distance", "colour_distance", "total_variation", "evaluations", "kept_evaluation", "seconds",
-            "total", "content", "style",
+            "pixel_distance", "colour_distance", "total_variation", "evaluations", "kept_evaluation",
+            "still_falling", "seconds", "total", "content", "style",
         }  # fmt: skip
         assert names == set(manifest["metrics"])
         assert manifest["metrics"]["evaluations"] == 24

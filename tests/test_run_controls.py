@@ -13,7 +13,6 @@ import torch
 from engine_rows import counted, history_of, make_rows, manifest_of, pictures_of
 from PIL import Image
 
-from harness.cli.progress import early_picture
 from harness.config import Transfer
 from harness.config.levels import levels_of, num_evaluations
 from harness.images.colour import with_colours_of
@@ -23,6 +22,7 @@ from harness.runs.batch import Execution, run_batch
 from harness.runs.checkpoint import load_checkpoint
 from harness.runs.keeper import Listener
 from harness.runs.prepare import Row, prepare_images
+from harness.runs.settled import early_picture, settled
 from harness.runs.signals import Orders
 from harness.runs.store import RunFolder, Status
 
@@ -377,5 +377,6 @@ def test_run_that_keeps_an_early_picture_says_so(tmp_path: Path, rate: float, is
     totals = [float(line["total"]) for line in history_of(row.folder)]
     kept = 1 + totals.index(min(totals))
     assert manifest.metrics["kept_evaluation"] == kept and (kept < 18) == is_early
-    told = early_picture(manifest.metrics, row.transfer.steps)
+    told = early_picture(manifest, row.transfer)
     assert told.startswith(f"its picture is that of evaluation {kept} of 24") if is_early else not told
+    assert not is_early or (settled(manifest, row.transfer) is False and manifest.metrics["still_falling"] == 0)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import random
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from postgres import postgres_url  # noqa: F401
 from study_driver import OBJECTIVES, SAMPLERS, SPACE, Drivers, carry_out, objective
 
@@ -27,6 +29,7 @@ from harness.studies.rebuild import make_record, rebuild, trial_records
 from harness.studies.search import SearchSession, open_search
 from harness.studies.storage import JOURNAL, open_storage
 
+LAYERS = ("conv1_1", "conv2_1", "conv3_1")
 CELLS = [
     {"alpha": 1e-3, "start": "content"},
     {"alpha": 1e-3, "start": {"file": "a"}},
@@ -68,6 +71,16 @@ def search(storage: BaseStorage, name: str, sampler: str = "tpe", trials: int = 
 
 def asked_params(session: SearchSession | GridSession) -> list[dict[str, Any]]:
     return [dict(sorted(trial.params.items())) for trial in session.study.get_trials(deepcopy=False)]
+
+
+def assert_weights_are_told(session: SearchSession) -> None:
+    """Every trial has its weights, worked out from what was drawn, as float user attributes of their own names."""
+    for trial in session.study.get_trials(deepcopy=False):
+        logs = {layer: -math.log(trial.params[f"u(style_layers.{layer})"]) for layer in LAYERS}
+        weights = {name: value for name, value in trial.user_attrs.items() if name.startswith("style_layers.")}
+        assert weights == pytest.approx({f"style_layers.{k}": log / sum(logs.values()) for k, log in logs.items()})
+        assert all(type(weight) is float for weight in weights.values())
+        assert not set(weights) & set(trial.params), "what is called as a weight is one"
 
 
 @functools.cache
@@ -117,6 +130,7 @@ def test_journal_cut_at_any_byte_asks_the_same_trials(sampler: str, tmp_path: Pa
         carry_out(session, workers=2, order=cut)
         assert asked_params(session) == uninterrupted(sampler), f"cut at byte {cut}"
         assert session.counts().complete == 14
+        assert_weights_are_told(session)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -169,7 +183,7 @@ def test_failed_trials_are_repeated_only_on_request_and_beyond_the_budget(storag
             session.fail(asked.number, "it was too hot")
         else:
             session.complete(asked.number, objective(asked))
-    assert session.is_finished and session.study.trials[1].user_attrs == {"reason": "it was too hot"}
+    assert session.is_finished and session.study.trials[1].user_attrs["reason"] == "it was too hot"
     assert search(storage, name, trials=6).is_finished
 
     again = search(storage, name, trials=6, retry_failed=True)
@@ -182,13 +196,16 @@ def test_failed_trials_are_repeated_only_on_request_and_beyond_the_budget(storag
     assert again.is_finished and again.counts().failed == 3
     once_more = search(storage, name, trials=6, retry_failed=True)
     (last,) = iter(once_more.ask, None)
-    assert last.user_attrs == {"retry_of": 7}, "the trial that was repeated with success is left alone"
+    assert last.user_attrs["retry_of"] == 7, "the trial that was repeated with success is left alone"
+    assert_weights_are_told(once_more)
 
 
 def test_simplex_gives_weights_that_sum_to_one(memory: BaseStorage) -> None:
     session = search(memory, "simplex", "random", trials=4)
     for asked in iter(session.ask, None):
+        assert_weights_are_told(session)  # as soon as it is asked
         weights = asked.fields["style_layers"]
+        assert asked.user_attrs == {f"style_layers.{layer}": weight for layer, weight in weights.items()}
         assert set(weights) == {"conv1_1", "conv2_1", "conv3_1"} and sum(weights.values()) == pytest.approx(1)
         assert min(weights.values()) > 0
         assert set(asked.fields) == set(SPACE)
@@ -226,6 +243,24 @@ def test_trial_of_another_space_is_refused(memory: BaseStorage) -> None:
     session.study.enqueue_trial({"alpha": 7.0})
     with pytest.raises(StorageError, match="was queued by hand"):
         search(memory, "tampered")
+
+
+@pytest.mark.parametrize(
+    ("params", "what"),
+    [
+        ({"style_layers.conv1_1": 0.5}, "has a parameter style_layers.conv1_1 = 0.5 that is not of this space"),
+        ({}, "has no parameter alpha"),
+    ],
+)
+def test_trial_of_another_space_that_has_ended_is_refused_too(
+    params: dict[str, float], what: str, memory: BaseStorage
+) -> None:
+    """Such as one whose parameters are called as weights: it is refused as it is read, not met as a KeyError."""
+    study = search(memory, "ended").study
+    distributions = dict.fromkeys(params, FloatDistribution(1e-9, 1 - 1e-9))
+    study.add_trial(create_trial(values=[1.0, 1.0], params=params, distributions=distributions))
+    with pytest.raises(StorageError, match=re.escape(what) + ".*or give another --storage"):
+        search(memory, "ended")
 
 
 def test_second_driver_on_one_study_is_noticed(memory: BaseStorage) -> None:
@@ -373,6 +408,7 @@ def delete_and_rebuild(storage: BaseStorage, sampler: str, tmp_path: Path) -> Se
         old = before[trial.number]
         assert (trial.state, trial.values, trial.params, trial.distributions, trial.user_attrs) == (
             old.state, old.values, old.params, old.distributions, old.user_attrs)  # fmt: skip
+    assert_weights_are_told(again)
     return again
 
 

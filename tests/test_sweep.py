@@ -85,6 +85,9 @@ def test_every_trial_is_one_done_folder_and_its_values_are_the_metrics(swept: tu
         assert trial.state.name == record["state"] == "COMPLETE" and by_number[trial.number]["status"] == "done"
         assert trial.values == record["values"] == [metrics["reference_content"], metrics["reference_style"]]
         assert trial.params == record["params"]
+        weights = harness.load(folder).run(trial=trial.number).transfer.style_layers
+        assert trial.user_attrs == record["user_attrs"] == {f"style_layers.{k}": w for k, w in weights.items()}
+        assert set(trial.params) == {"alpha", "start", "u(style_layers.conv1_1)", "u(style_layers.conv2_1)"}
     assert (folder / "front.png").stat().st_size > 0 and (folder / "front.pdf").stat().st_size > 0
 
 
@@ -254,7 +257,7 @@ def test_name_of_a_plain_sweep_is_pinned(tmp_path: Path) -> None:
     """Whoever changes a default, the embedded network or what is hashed sees here that every study begins anew."""
     loaded = load_sweep(write_sweep(tmp_path))
     example = JobMaker(loaded, tmp_path).make(example_cells(loaded)[0])
-    assert name_of_study(loaded, example) == "tiny_sweep-67e7d785"
+    assert name_of_study(loaded, example) == "tiny_sweep-e2e71917"
 
 
 def test_second_driver_is_refused_with_a_sentence(swept: tuple[Path, Path]) -> None:

@@ -94,12 +94,12 @@ def test_table_has_a_row_for_every_run_with_what_sets_it_apart(tmp_path: Path) -
     results = make_study(tmp_path)
     columns, rows = table_of_runs(results)
     assert columns == [
-        "run", "part", "alpha", "alpha_over_beta", "status", "ssim", "reference_style", "reason", "image"
+        "run", "part", "alpha", "alpha_over_beta", "status", "settled", "ssim", "reference_style", "reason", "image"
     ]  # fmt: skip
     done, images = results.runs[0], [str(run.folder.image_path) for run in results.runs]
-    assert rows[0] == [done.id, "grid", 1e-3, 1e-3, "done", 0.25, 1e-9, "", images[0]]
+    assert rows[0] == [done.id, "grid", 1e-3, 1e-3, "done", None, 0.25, 1e-9, "", images[0]]
     assert [row[4] for row in rows] == ["done", "done", "pruned", "failed", "waiting"]
-    assert rows[2][5:] == [None, None, "worse than the median", None]
+    assert rows[2][5:] == [None, None, None, "worse than the median", None]
     assert [row[-1] for row in rows] == [images[0], images[1], None, None, None]
 
 
@@ -128,6 +128,7 @@ def test_summary_run_holds_table_figure_and_claims(tmp_path: Path) -> None:
     assert figure.read_bytes() == (results.folder / "figure.png").read_bytes()
     summary = mirrored_summary(path)
     assert [summary[f"num_{status}"] for status in ("done", "pruned", "failed", "waiting")] == [2, 1, 1, 1]
+    assert summary["num_unsettled"] == 0
     assert exit_code(path) == 0
 
 

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from harness.config.claims import Claim
+from harness.results.spread import standard_deviation
 
 
 class State(enum.Enum):
@@ -39,9 +40,9 @@ class Number:
         return fmean(self.values)
 
     @property
-    def spread(self) -> float:
-        """Largest less smallest value over the seeds; 0 where there is one."""
-        return max(self.values) - min(self.values)
+    def sd(self) -> float | None:
+        """Standard deviation over the seeds (``harness.results.spread``); None where there is one."""
+        return standard_deviation(self.values)
 
     @property
     def num_seeds(self) -> int:

@@ -21,6 +21,7 @@ from harness.config.styles import paintings_of
 from harness.config.transfer_parts import Weights, WeightsNetwork, WeightsPath
 from harness.config.yaml_source import flow
 from harness.results import Results, label_name
+from harness.results.spread import EXPLAINED
 from harness.runs.store import write_durably
 
 JSON_NAME = "claims.json"
@@ -62,13 +63,16 @@ def claims_table(verdicts: Sequence[Verdict]) -> Table:
     for number, verdict in enumerate(verdicts, 1):
         for note in verdict.notes:
             numbers.setdefault(note, []).append(str(number))
-    caption = "\n".join(f"{', '.join(claims)}: {note}" for note, claims in numbers.items())
+    rows = rows_for_table(verdicts)
+    notes = [f"{', '.join(claims)}: {note}" for note, claims in numbers.items()]
+    notes += [f"{EXPLAINED}."] if any("±" in measured for _, _, measured, *_ in rows) else []
+    caption = "\n".join(notes)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, leading=1, caption=Text(caption), caption_justify="left")
     table.add_column("", justify="right")
     for column in COLUMNS[:-1]:
         table.add_column(column, overflow="fold")
     table.add_column(COLUMNS[-1], no_wrap=True)
-    for number, (*texts, verdict_text) in enumerate(rows_for_table(verdicts), 1):
+    for number, (*texts, verdict_text) in enumerate(rows, 1):
         table.add_row(str(number), *map(Text, texts), Text(verdict_text, style=STYLES[verdict_text]))
     return table
 
@@ -95,15 +99,16 @@ def _finding_text(claim: Claim, finding: Finding) -> str:
     quantity = short(finding.quantity) if finding.quantity is not None else "∞"
     ratio_or_difference = f" (× {quantity})" if claim.factor is not None else f" (by {quantity})"
     if claim.expect in ("rises", "falls"):
-        return " → ".join(map(_number_text, finding.of)) + ratio_or_difference
+        return " → ".join(map(_number_text, finding.of)) + _seeds_text(finding.of) + ratio_or_difference
     values = [value for number in finding.of for value in number.values]
     if claim.expect == "within":
         return f"{quantity} ({short(min(values))} … {short(max(values))})"
     if claim.expect == "equal":
         return f"{quantity} apart at most" if finding.than else f"{quantity} at most"
+    seeds = _seeds_text([number for side in (finding.of, finding.than) if len(side) == 1 for number in side])
     if claim.than is None:
-        return _side_text(finding.of)
-    return f"{_side_text(finding.of)} against {_side_text(finding.than)}{ratio_or_difference}"
+        return f"{_side_text(finding.of)}{seeds}"
+    return f"{_side_text(finding.of)} against {_side_text(finding.than)}{seeds}{ratio_or_difference}"
 
 
 def _side_text(numbers: Sequence[Number]) -> str:
@@ -113,8 +118,16 @@ def _side_text(numbers: Sequence[Number]) -> str:
 
 
 def _number_text(number: Number) -> str:
-    """``mean ± half the spread`` where several seeds were measured."""
-    return f"{short(number.mean)} ± {short(number.spread / 2)}" if len(number.values) > 1 else short(number.mean)
+    """``mean ± standard deviation`` where several seeds were measured."""
+    return short(number.mean) if number.sd is None else f"{short(number.mean)} ± {short(number.sd)}"
+
+
+def _seeds_text(numbers: Sequence[Number]) -> str:
+    """``, n = 3`` behind numbers of which one has a standard deviation; ``, n = 2 … 3`` where they differ."""
+    counts = [len(number.values) for number in numbers]
+    if max(counts, default=1) == 1:
+        return ""
+    return f", n = {' … '.join(str(count) for count in dict.fromkeys((min(counts), max(counts))))}"
 
 
 def claims_data(results: Results, verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -152,7 +165,7 @@ def _number_data(number: Number) -> dict[str, Any]:
     return {
         "label": dict(number.label),
         "mean": number.mean,
-        "spread": number.spread,
+        "sd": number.sd,
         "num_seeds": number.num_seeds,
         "values": list(number.values),
         "runs": list(number.run_ids),
@@ -213,7 +226,7 @@ def claims_markdown(results: Results, verdicts: Sequence[Verdict]) -> str:
         f"- Versions: {'; '.join(f'{name} {_listed(found)}' for name, found in versions.items()) or 'none yet'}"
         + (f"; commit {_listed(commit[:12] for commit in facts['commits'])}" if facts["commits"] else ""),
         "",
-        "Numbers are means over seeds ± half their spread. A claim must hold in every group; the worst one is shown.",
+        f"Numbers are means; {EXPLAINED}. A claim must hold in every group; the worst one is shown.",
         "",
         _line(COLUMNS),
         _line(["---"] * len(COLUMNS)),

@@ -194,13 +194,13 @@ def _is_of_a_set(claim: Claim) -> bool:
 
 
 def _told_apart(outcome: Decision, of: Sequence[Number], than: Sequence[Number] | None) -> Decision:
-    """Without a bound the spread is one: every single value must be the greater, or the means differ by chance."""
+    """Without a bound the seeds are one: every single value must be the greater, or the means differ by chance."""
     if than is None or not outcome.holds:
         return outcome
     gap = min(value for number in of for value in number.values) - max(v for number in than for v in number.values)
     if gap > 0:
         return outcome
-    return replace(outcome, holds=False, margin=gap, remark="their spreads overlap")
+    return replace(outcome, holds=False, margin=gap, remark="their values overlap")
 
 
 def _mean(numbers: Sequence[Number]) -> float:
@@ -245,7 +245,7 @@ def _what_is_random(run: Run) -> str:
 
 
 def _notes(claim: Claim, runs: Sequence[Run]) -> Iterable[str]:
-    """What weakens a verdict: few seeds, different sizes, numbers that were optimised, runs that ended early."""
+    """What weakens a verdict: few seeds, sizes that differ, optimised numbers, runs not settled or ended early."""
     seeds: dict[str, dict[str, set[int]]] = {}
     for run in runs:
         if chance := _what_is_random(run):
@@ -258,6 +258,11 @@ def _notes(claim: Claim, runs: Sequence[Run]) -> Iterable[str]:
         yield "The pictures have different sizes, on which sums over positions and distances in pixels depend."
     if claim.measure == "heldout_style" and any(run.metrics.get("heldout_style_optimised") for run in runs):
         yield "heldout_style was not held out: a run optimised one of its layers."
+    unsettled = list({run.id: run for run in runs if run.unsettled}.values())
+    if unsettled:
+        num = len({run.id for run in runs})
+        first = f"{unsettled[0].name}: {unsettled[0].unsettled}"
+        yield f"{len(unsettled)} of the {num} runs had not settled ({first}); more steps may change what was measured."
     for run in {run.id: run for run in runs if run.status is Status.DONE}.values():
         if run.manifest and run.manifest.reason:
             yield f"{run.name} ended early: {run.manifest.reason}"

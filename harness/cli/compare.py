@@ -16,6 +16,7 @@ from rich.text import Text
 
 from harness.cli.compare_lines import (
     COLUMNS,
+    SEEDS,
     Line,
     by_size,
     differing,
@@ -29,17 +30,22 @@ from harness.cli.tables import MISSING, duration, line, num_of, shown, tables_of
 from harness.config.claims import LOSSES
 from harness.config.identity import canonical_json
 from harness.errors import UsageError
-from harness.measures.names import HELDOUT_STYLE_OPTIMISED, ON_VGG16
+from harness.measures.names import EVALUATIONS, HELDOUT_STYLE_OPTIMISED, KEPT_EVALUATION, ON_VGG16, SECONDS
 from harness.results import Part
 from harness.results.alike import MeasuredAlike
+from harness.results.spread import EXPLAINED as SD_EXPLAINED
+from harness.runs.settled import EXPLAINED, MARK
 from harness.runs.store import write_durably
 
 WHOLE_FIELDS = ("content_layers", "style_layers", "style")
 """A terminal shows these mappings whole; a CSV file has a column for each layer or painting, to be plotted."""
 
 
-NAMES = ("experiment", "earlier", "cases", "trial", "seeds")
+NAMES = ("experiment", "earlier", "cases", "trial", SEEDS)
 """What a run is called by; beside the numbers they stand alone where everything that differs is too wide."""
+
+KEPT_OF = "kept of\nevaluations"
+"""The header of ``kept_evaluation`` and ``evaluations``, in one column: 28 of 30."""
 
 WIDEST_FIELDS = 2 / 3
 """Of the terminal; where they are wider, they have a table of their own before the numbers."""
@@ -60,18 +66,16 @@ def compare_runs(
         csv_path: also written there.
         sort: a number or a field, with ``-`` in front from the largest.
         all_runs: also the repeats, which have no panel.
-        over_seeds: one line for the runs that differ in nothing but their seed.
+        over_seeds: one line for the runs that differ in nothing but their seed, second computations left out.
 
     Raises:
         UsageError: a path is no such folder, nothing is done, or there is no such number to sort by.
         StorageError: the CSV file cannot be written.
     """
     console = make_console()
-    parts: tuple[Part, ...] = ("grid",)
+    parts: tuple[Part, ...] = ("grid", "repeat", "again") if all_runs else ("grid",)
     if over_seeds:
         parts = ("grid", "repeat")  # a second computation of the same transfer is no further seed
-    if all_runs:
-        parts = ("grid", "repeat", "again")
     runs, notes = find_runs(paths, parts)
     lines = lines_over_seeds(runs) if over_seeds else make_lines(runs)
     if sort is not None:
@@ -101,8 +105,10 @@ def compare_runs(
 def _explain(console: Console, lines: Sequence[Line], notes: Sequence[str]) -> None:
     if any(one.is_optimised for one in lines):
         console.print(line("* the run optimised one of these layers: not held out."))
-    if any(one.spreads for one in lines):
-        console.print(line("± half the spread (largest less smallest) over the seeds."))
+    if any(one.settled is False for one in lines):
+        console.print(line(f"{MARK} {EXPLAINED}"))
+    if any(one.sds for one in lines):
+        console.print(line(f"{SD_EXPLAINED}, n in the column seeds."))
     for note in notes:
         console.print(line(note))
 
@@ -112,7 +118,8 @@ def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str])
     for header in ("run", *fields):
         table.add_column(Text(header), overflow="fold")
     for name in columns:
-        table.add_column(Text(name.replace("_", "\n", 1)), justify="right", no_wrap=True, vertical="bottom")
+        header = KEPT_OF if name == KEPT_EVALUATION else name.replace("_", "\n", 1)
+        table.add_column(Text(header), justify="right", no_wrap=True, vertical="bottom")
     for one in lines:
         values = [Text(_field(one, name)) for name in fields]
         table.add_row(one.runs[0].id, *values, *(_number(one, name) for name in columns))
@@ -120,9 +127,13 @@ def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str])
 
 
 def _columns(lines: Sequence[Line]) -> list[str]:
-    """The numbers; those of VGG-16 where a run has them, since without it all lack them; further measures."""
-    kept = [name for name in COLUMNS if name not in ON_VGG16 or any(one.numbers[name] is not None for one in lines)]
-    return [*kept, *_further(lines)]
+    """The numbers; those of VGG-16 where a run has them, since without it all lack them; further measures.
+
+    The evaluations stand beside the one that was kept.
+    """
+    own = [name for name in COLUMNS if name != EVALUATIONS]
+    known = [name for name in own if name not in ON_VGG16 or any(one.numbers[name] is not None for one in lines)]
+    return [*known, *_further(lines)]
 
 
 def _further(lines: Sequence[Line]) -> list[str]:
@@ -150,15 +161,18 @@ def _number(one: Line, name: str) -> str:
     if value is None:
         return MISSING
     text = f"{value:.4g}"
-    if name in one.spreads:
-        text += f" ± {one.spreads[name] / 2:.2g}"
-    elif name == "seconds":
+    if name in one.sds:
+        text += f" ± {one.sds[name]:.2g}"
+    elif name == SECONDS:
         text = duration(value)
+    if name == KEPT_EVALUATION:
+        mark = MARK if one.settled is False else ""
+        return f"{text}{mark} of {_number(one, EVALUATIONS)}"
     return f"{text}*" if name == "heldout_style" and one.is_optimised else text
 
 
 def _write_csv(path: Path, lines: Sequence[Line]) -> None:
-    """Every line with all its numbers; what a run does not have is blank."""
+    """Every line with all its numbers, and their standard deviations; what a run does not have is blank."""
     if not path.absolute().parent.is_dir():
         raise UsageError(f"--csv {path}: there is no folder {path.parent}; make it, or choose another.")
     fields = [*differing(lines), *(["size"] if len(by_size(lines)) > 1 else [])]
@@ -169,9 +183,9 @@ def _write_csv(path: Path, lines: Sequence[Line]) -> None:
         row |= {name: _plain(one.fields.get(name)) if one.uses(name) else None for name in fields}
         for name in numbers:
             row[name] = one.numbers.get(name)
-            if any(other.spreads for other in lines):
-                row[f"{name}_spread"] = one.spreads.get(name)
-        rows.append(row | {HELDOUT_STYLE_OPTIMISED: one.is_optimised})
+            if any(other.sds for other in lines):
+                row[f"{name}_sd"] = one.sds.get(name)
+        rows.append(row | {"settled": one.settled, HELDOUT_STYLE_OPTIMISED: one.is_optimised})
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

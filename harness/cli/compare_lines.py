@@ -16,15 +16,26 @@ from harness.config.fields import FIELDS, unknown_name
 from harness.config.identity import canonical_json, picture_key
 from harness.config.methods import is_used
 from harness.errors import StorageError, UsageError
-from harness.measures.names import HELDOUT_STYLE_OPTIMISED, METRICS
+from harness.measures.names import (
+    EVALUATIONS,
+    HELDOUT_STYLE_OPTIMISED,
+    KEPT_EVALUATION,
+    METRICS,
+    SECONDS,
+    STILL_FALLING,
+)
 from harness.results import CELLS, Part, Run, load_whole
 from harness.results.alike import MeasuredAlike
 from harness.results.results import REPEATS
 from harness.results.run import run_alone
+from harness.results.spread import standard_deviation
 from harness.runs.store import Status
 
-COLUMNS: tuple[str, ...] = (*COMPARABLE, "evaluations", "seconds")
+COLUMNS: tuple[str, ...] = (*COMPARABLE, EVALUATIONS, KEPT_EVALUATION, STILL_FALLING, SECONDS)
 """The comparable numbers, in the order of the tables."""
+
+SEEDS = "seeds"
+"""Over how many a line is, among its fields."""
 
 KNOWN = (*METRICS, *LOSSES)
 """What every run's manifest may have; whatever else stands there is a measure that was asked for."""
@@ -40,14 +51,14 @@ class Line:
             ``cases`` and ``trial`` of the label; ``part``; the transfer's fields.
         numbers: the comparable ones, the losses, and further measures that were asked for, means over the runs; None
             where a run has none.
-        spreads: largest less smallest value; empty for a single run.
+        sds: their standard deviations over the runs (``harness.results.spread``); empty for a single run.
         is_optimised: whether a run optimised the layers of ``heldout_style``, which are then not held out.
     """
 
     runs: tuple[Run, ...]
     fields: Mapping[str, Any]
     numbers: Mapping[str, float | None]
-    spreads: Mapping[str, float]
+    sds: Mapping[str, float]
     is_optimised: bool
 
     def uses(self, name: str) -> bool:
@@ -58,6 +69,12 @@ class Line:
     def size_px(self) -> int:
         """The longer side of its pictures."""
         return self.runs[0].transfer.size
+
+    @property
+    def settled(self) -> bool | None:
+        """Whether every run's loss had settled when it was done; None where of some nothing can be said."""
+        told = {run.settled for run in self.runs}
+        return False if False in told else None if None in told else True
 
 
 def find_runs(paths: Sequence[Path], parts: Collection[Part]) -> tuple[list[Run], list[str]]:
@@ -118,7 +135,7 @@ def lines_over_seeds(runs: Sequence[Run]) -> list[Line]:
     alike = MeasuredAlike(runs)
     lines = [_line(tuple(group), several, alike) for group in groups.values()]
     return [
-        replace(line, fields={k: v for k, v in line.fields.items() if k != "seed"} | {"seeds": len(line.runs)})
+        replace(line, fields={k: v for k, v in line.fields.items() if k != "seed"} | {SEEDS: len(line.runs)})
         for line in lines
     ]
 
@@ -129,7 +146,7 @@ def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike
     fields |= {"earlier": run.earlier or None} | {k: v for k, v in run.label.items() if k in ("cases", "trial")}
     fields["part"] = run.part
     numbers: dict[str, float | None] = {}
-    spreads: dict[str, float] = {}
+    sds: dict[str, float] = {}
     further = [name for name in dict.fromkeys(name for run in runs for name in run.metrics) if name not in KNOWN]
     for name in (*COLUMNS, *(f"loss/{loss}" for loss in LOSSES), *further):
         values = [alike.metrics(run).get(name.removeprefix("loss/")) for run in runs]
@@ -137,9 +154,10 @@ def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike
         numbers[name] = None
         if len(known) == len(values):
             numbers[name] = values[0] if len(values) == 1 else statistics.fmean(known)
-            spreads |= {name: max(known) - min(known)} if len(known) > 1 else {}
+            sd = standard_deviation(known)
+            sds |= {} if sd is None else {name: sd}
     return Line(
-        runs, {**fields, **run.fields}, numbers, spreads, any(run.metrics.get(HELDOUT_STYLE_OPTIMISED) for run in runs)
+        runs, {**fields, **run.fields}, numbers, sds, any(run.metrics.get(HELDOUT_STYLE_OPTIMISED) for run in runs)
     )
 
 
@@ -152,6 +170,8 @@ def _experiment(run: Run) -> str:
 def differing(lines: Sequence[Line]) -> list[str]:
     """The fields in which lines differ, the label's first, then the transfer's; never ``size``: see ``by_size``.
 
+    Of lines over seeds also how many those are, be it always as many.
+
     What only some methods use is compared among those.
     """
     names = dict.fromkeys(name for line in lines for name in line.fields if name != "size")
@@ -160,7 +180,7 @@ def differing(lines: Sequence[Line]) -> list[str]:
     return [
         name
         for name in ordered
-        if len({canonical_json([line.fields.get(name)]) for line in lines if line.uses(name)}) > 1
+        if name == SEEDS or len({canonical_json([line.fields.get(name)]) for line in lines if line.uses(name)}) > 1
     ]
 
 

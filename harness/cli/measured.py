@@ -8,21 +8,23 @@ from typing import Any, NamedTuple
 from rich.console import RenderableType
 from rich.table import Table
 
-from harness.cli.tables import MISSING, duration, shown, shown_label
+from harness.cli.tables import MISSING, duration, line, num_of, shown, shown_label
 from harness.measures.names import ON_VGG16
+from harness.runs.settled import EXPLAINED
 from harness.runs.store import Metrics, Status
 
 COLUMNS = ("total", "content", "style", "ssim", "reference_content", "reference_style", "heldout_style", "seconds")
 
 
 class MeasuredRun(NamedTuple):
-    """A run as the table has it: id, label, part of the experiment, and what its manifest says."""
+    """A run as the table has it: id, label, part of the experiment, what its manifest says, whether it had settled."""
 
     id: str
     label: Mapping[str, Any]
     part: str
     status: Status
     metrics: Metrics
+    settled: bool | None
 
 
 def measured(runs: Iterable[MeasuredRun]) -> Iterator[RenderableType]:
@@ -38,6 +40,9 @@ def measured(runs: Iterable[MeasuredRun]) -> Iterator[RenderableType]:
     for run in grid:
         table.add_row(run.id, shown_label(run.label), *(_number(column, run.metrics.get(column)) for column in columns))
     yield table
+    if num_unsettled := sum(run.settled is False for run in grid):
+        is_or_are = "is" if num_unsettled == 1 else "are"
+        yield line(f"{num_unsettled} of {num_of(len(grid), 'run')} {is_or_are} {EXPLAINED}")
     others = [run for run in all_runs if run.part != "grid"]
     if others:
         done = sum(run.status is Status.DONE for run in others)

@@ -19,13 +19,11 @@ from harness.cli.tables import duration, shown_label
 from harness.driver.jobs import AGAIN, Job
 from harness.driver.telling import Observer
 from harness.engines.contract import Advanced
-from harness.runs.store import Manifest, Metrics, Status
+from harness.runs.settled import early_picture
+from harness.runs.store import Manifest, Status
 
 MAX_LINES = 16
 """Rows shown at a time; a GPU may have hundreds."""
-
-KEPT_LATE = 0.25
-"""Which part of its evaluations at full size a run may have been above its lowest loss without a word."""
 
 
 class StudyProgress(Observer):
@@ -91,8 +89,8 @@ class StudyProgress(Observer):
         self._num_ended += 1
         if self._live is None and manifest.status is not Status.DONE:
             self.noted(f"{job.row.id} ({shown_label(job.cell.label)}) {manifest.status.value}: {manifest.reason}")
-        if sentence := early_picture(manifest.metrics, job.transfer.steps):
-            self.noted(f"{job.row.id} ({shown_label(job.cell.label)}): {sentence}")
+        if sentence := early_picture(manifest, job.transfer):
+            self.noted(f"{job.row.id} ({shown_label(job.cell.label)}): {sentence}.")
 
     def noted(self, sentence: str) -> None:
         """Say something above the display."""
@@ -141,11 +139,3 @@ class StudyProgress(Observer):
             table.add_row("", f"… and {len(self._latest) - MAX_LINES} more")
         whole = ProgressBar(total=max(1, self.num_runs), completed=self._num_ended, width=60)
         return Group(table, whole, Text(self._summary(), style="dim"))
-
-
-def early_picture(metrics: Metrics, steps: int) -> str:
-    """A sentence where a run's lowest loss was long before its end: it diverged, and what it kept is not done."""
-    kept, last = metrics.get("kept_evaluation"), metrics.get("evaluations")
-    if kept is None or last is None or last - kept <= KEPT_LATE * steps:
-        return ""
-    return f"its picture is that of evaluation {kept:.0f} of {last:.0f}; the loss never was as low again."

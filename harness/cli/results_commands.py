@@ -68,7 +68,7 @@ def compare(
     all_runs: Annotated[bool, typer.Option("--all", help="Also the repeats, which have no panel.")] = False,
     over_seeds: Annotated[
         bool,
-        typer.Option("--over-seeds", help="One line for runs that differ in their seed alone: mean ± half spread."),
+        typer.Option("--over-seeds", help="One line for runs that differ in their seed alone: mean ± sd (n − 1)."),
     ] = False,
 ) -> None:
     """A table of finished runs over the comparable numbers, with what differs between them."""

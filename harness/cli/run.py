@@ -16,6 +16,7 @@ from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job
 from harness.driver.request import Request
 from harness.driver.unchanged import what_is_asked, write_stamp
+from harness.runs.settled import settled
 from harness.runs.store import Status
 
 
@@ -67,4 +68,5 @@ class RunTelling(ConsoleTelling):
 
 def _measured_run(job: Job) -> MeasuredRun:
     manifest = job.folder.manifest()
-    return MeasuredRun(job.row.id, job.cell.label, job.part, job.status, manifest.metrics if manifest else {})
+    metrics, is_settled = (manifest.metrics, settled(manifest, job.transfer)) if manifest else ({}, None)
+    return MeasuredRun(job.row.id, job.cell.label, job.part, job.status, metrics, is_settled)

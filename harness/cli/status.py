@@ -27,10 +27,11 @@ from harness.results import CELLS, experiments_in
 from harness.results.following import Follower
 from harness.results.linking import told_sources
 from harness.results.standing import Condition, Overall, Standing, counted, overall
+from harness.runs.settled import EXPLAINED, MARK
 
 REFRESH_S = 2.0
 NUM_REASONS = 20
-"""So many failed or running ones are named; of the others there is the count."""
+"""So many failed, running or unsettled ones are named; of the others there is the count."""
 NUM_LAST_TRIALS = 8
 
 SIGNS = {
@@ -104,7 +105,9 @@ def _picture(paths: Sequence[Path], console: Console, follower: Follower) -> tup
             parts.append("")
         if not (path / CELLS).exists() and (inside := experiments_in(path)):
             table, found = _overview(inside, follower)
-            parts += [table, Text(f"Look at one: {harness_command('status', inside[0])}", overflow="fold")]
+            parts.append(table)
+            parts += _explained([standing for one in found for standing in one.standings])
+            parts.append(Text(f"Look at one: {harness_command('status', inside[0])}", overflow="fold"))
             overalls += found
         else:
             one = overall(follower.read(path))
@@ -128,6 +131,8 @@ def _overview(folders: Sequence[Path], follower: Follower) -> tuple[Table, list[
             continue
         counts = Counter(standing.condition for standing in one.standings)
         numbers = [str(counts[condition] or "") for condition in counted_ones]
+        if any(standing.is_unsettled for standing in one.standings):
+            numbers[counted_ones.index(Condition.DONE)] += MARK
         kind = "sweep" if one.results.is_sweep else "experiment"
         more = [f"{num_of(counts[Condition.GONE], 'run')} gone"] if counts[Condition.GONE] else []
         more += [f"{num} more asked for earlier"] if (num := num_earlier(one.results, follower)) else []
@@ -185,8 +190,8 @@ def _grid(one: Overall, definition: Experiment, console: Console) -> list[Render
         return table
 
     there = {standing.condition for standing in one.grid}
-    legend = "   ".join(f"{SIGNS[condition][0]} {condition.value}" for condition in Condition if condition in there)
-    return [*tables_of_width(console, list(column_heads), make_table), line(legend, "dim")]
+    told = [f"{SIGNS[condition][0]} {condition.value}" for condition in Condition if condition in there]
+    return [*tables_of_width(console, list(column_heads), make_table), line("   ".join(told), "dim")]
 
 
 def _trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
@@ -197,12 +202,17 @@ def _trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
         parts.append(line("No trial has a value yet."))
     elif len(sweep.objectives) == 1:
         best, values = min(valued, key=lambda pair: pair[1])
-        parts.append(line(f"Best {sweep.objectives[0]} so far: {shown(values[0])}, {_named(best)}"))
+        not_settled = ", not settled" if best.is_unsettled else ""
+        parts.append(line(f"Best {sweep.objectives[0]} so far: {shown(values[0])}, {_named(best)}{not_settled}"))
     else:
         all_values = [values for _, values in valued]
-        front = [all_values[index] for index in non_dominated(all_values)]
+        on_front = non_dominated(all_values)
+        front = [all_values[index] for index in on_front]
+        num_unsettled = sum(valued[index][0].is_unsettled for index in on_front)
+        not_settled = f" ({num_unsettled} not settled)" if num_unsettled else ""
         least = ", ".join(f"{name} {shown(min(v[k] for v in front))}" for k, name in enumerate(sweep.objectives))
-        parts.append(line(f"Front so far: {num_of(len(front), 'trial')} of {len(valued)}; least {least}"))
+        num = f"{num_of(len(front), 'trial')} of {len(valued)}{not_settled}"
+        parts.append(line(f"Front so far: {num}; least {least}"))
     table = Table(box=None, pad_edge=False)
     for header in ("last trials", "", *sweep.objectives, "fields"):
         table.add_column(header, justify="right" if header in sweep.objectives else "left", overflow="fold")
@@ -232,7 +242,7 @@ def _cell(standing: Standing | None) -> Text:
         return Text("")
     sign, style = SIGNS[standing.condition]
     text = {
-        Condition.DONE: duration(standing.used_s),
+        Condition.DONE: duration(standing.used_s) + MARK * standing.is_unsettled,
         Condition.RUNNING: f"{standing.num_evaluations}/{standing.steps}",
         Condition.INTERRUPTED: f"{standing.num_evaluations}/{standing.steps}",
         Condition.PRUNED: f"at {standing.num_evaluations}",
@@ -254,7 +264,7 @@ def _key(standing: Standing, parts: Sequence[str]) -> str:
 
 
 def _details(one: Overall) -> list[RenderableType]:
-    """Those being computed, those that failed and why, and the time."""
+    """Those being computed, those that failed or have not settled and why, and the time."""
     parts: list[RenderableType] = []
     for standing in [s for s in one.standings if s.condition is Condition.RUNNING][:NUM_REASONS]:
         age = "" if standing.age_s is None else f", last heard of {duration(standing.age_s)} ago"
@@ -268,10 +278,22 @@ def _details(one: Overall) -> list[RenderableType]:
         parts.append(line(f"{_named(standing)} {verb}: {standing.why or 'no reason was kept'}"))
     if len(told) > NUM_REASONS:
         parts.append(line(f"… and {len(told) - NUM_REASONS} more"))
+    unsettled = [standing for standing in one.standings if standing.is_unsettled]
+    parts += [
+        line(f"{_named(standing)} is done, but {standing.run.unsettled}.") for standing in unsettled[:NUM_REASONS]
+    ]
+    if len(unsettled) > NUM_REASONS:
+        parts.append(line(f"… and {len(unsettled) - NUM_REASONS} more"))
+    parts += _explained(unsettled)
     if one.used_s:
         left = f"; about {duration(one.left_s)} left at the present speed" if one.left_s is not None else ""
         parts.append(line(f"Time: about {duration(one.used_s)} computed{left}."))
     return parts
+
+
+def _explained(standings: Sequence[Standing]) -> list[RenderableType]:
+    """What the mark means, where one stands."""
+    return [line(f"{MARK} {EXPLAINED}")] if any(standing.is_unsettled for standing in standings) else []
 
 
 def _claims(folder: Path) -> str:

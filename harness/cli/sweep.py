@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.cli.estimate import add_cost
-from harness.cli.tables import shown_label
+from harness.cli.tables import line, shown_label
 from harness.cli.telling import ConsoleTelling
 from harness.config.commands import FileCommand
 from harness.config.loaded import LoadedSweep
@@ -19,6 +19,7 @@ from harness.driver.sweep import SweepPlan, plan_sweep, run_sweep
 from harness.engines.devices import DeviceSpec
 from harness.figures.outcomes import non_dominated, objectives_of, outcomes
 from harness.results import Results
+from harness.runs.settled import EXPLAINED, MARK
 
 NUM_SHOWN = 12
 """Trials in the table at the end."""
@@ -78,11 +79,14 @@ def _report(console: Console, results: Results) -> None:
     for column in (*objectives, "what it is", "run"):
         table.add_column(column, justify="right" if column in objectives else "left")
     step = max(1, len(best) // NUM_SHOWN) if len(objectives) > 1 else 1
-    for trial in best[::step][:NUM_SHOWN]:
+    shown = best[::step][:NUM_SHOWN]
+    for trial in shown:
         label: dict[str, Any] = {key: value for key, value in trial.run.label.items() if key != "trial"}
         numbers = [f"{value:.4g}" for value in trial.values]
-        table.add_row(str(trial.number), *numbers, shown_label(label), trial.run.id)
+        table.add_row(f"{trial.number}{MARK * (not trial.is_settled)}", *numbers, shown_label(label), trial.run.id)
     console.print(table)
+    if not all(trial.is_settled for trial in shown):
+        console.print(line(f"{MARK} {EXPLAINED}"))
     if best:
         again = FileCommand.read(results.command).of_cell(best[0].run.overrides)
         console.print(f"The first of them again: {again}", soft_wrap=True, markup=False)

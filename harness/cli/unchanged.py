@@ -13,7 +13,7 @@ from harness.config.loaded import LoadedExperiment
 from harness.driver.request import Request
 from harness.driver.unchanged import figures_if_unchanged
 from harness.results.linking import taken_from, told_sources
-from harness.runs.store import RunFolder, Status
+from harness.results.run import run_of
 
 
 def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
@@ -30,9 +30,8 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
     cells = json.loads((folder / "cells.json").read_text())["cells"]
     linked = told_sources(taken_from(folder / cell["folder"]) for cell in cells)
     for cell in cells:
-        manifest = RunFolder(folder / cell["folder"]).manifest()
-        metrics, status = (manifest.metrics, manifest.status) if manifest else ({}, Status.WAITING)
-        runs.append(MeasuredRun(cell["id"], cell["label"], cell["part"], status, metrics))
+        run = run_of(folder, cell, ())
+        runs.append(MeasuredRun(run.id, run.label, run.part, run.status, run.metrics, run.settled))
 
     def says(sentence: str) -> None:
         console.print(sentence, soft_wrap=True, markup=False)

@@ -5,7 +5,7 @@ alpha: {log: [1e-5, 1e-1]}                 # a float, uniform in its logarithm
 noise_sigma: {uniform: [0.05, 0.5]}        # a float, uniform
 steps: {integer: [100, 400]}               # an integer, both ends included
 start: {choice: [content, noise]}          # one of a list, of anything the field may be
-style_layers: {simplex: [conv1_1, conv3_1]}   # weights ≥ 0 that sum to 1, uniform on the simplex
+style_layers: {simplex: [conv1_1, conv3_1]}   # weights > 0 that sum to 1, uniform on the simplex
 style: {simplex: [strokes, mosaic]}        # the same of paintings
 """
 
@@ -65,6 +65,8 @@ class Simplex(Strict):
     """Weights > 0 that sum to 1, of two layers or more, or of two paintings or more.
 
     The field is ``content_layers``, ``style_layers`` or ``style``.
+    In Optuna the weights are a trial's user attributes, ``style_layers.conv1_1`` …; its parameters
+    ``u(style_layers.conv1_1)`` … are what they are drawn by (``harness.config.space``).
     """
 
     simplex: Annotated[tuple[Text, ...], Field(min_length=2)]

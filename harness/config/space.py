@@ -1,8 +1,9 @@
 """Between a search space's fields and Optuna's parameters; pure Python, nothing of Optuna.
 
 Every field is one parameter of its name, but for a simplex over k layers (or paintings), which is k parameters
-``style_layers.conv1_1`` … u_i in (0, 1): with w_i = −ln u_i / Σ_j −ln u_j the weights are uniform on the simplex
-(normalised exponential variables: Devroye 1986, Non-Uniform Random Variate Generation, ch. V, theorem 4.1).
+``u(style_layers.conv1_1)`` … u_i in (0, 1): with w_i = −ln u_i / Σ_j −ln u_j the weights are uniform on the simplex
+(normalised exponential variables: Devroye 1986, Non-Uniform Random Variate Generation, ch. V, theorem 4.1). No
+parameter is called as a weight: the weights themselves are every trial's user attributes, ``style_layers.conv1_1`` ….
 """
 
 from __future__ import annotations
@@ -30,10 +31,15 @@ def parameters(space: Mapping[str, Dimension]) -> dict[str, Dimension]:
     found: dict[str, Dimension] = {}
     for field, dimension in space.items():
         if isinstance(dimension, Simplex):
-            found.update({f"{field}.{layer}": UNIT for layer in dimension.simplex})
+            found.update({_parameter(field, layer): UNIT for layer in dimension.simplex})
         else:
             found[field] = dimension
     return found
+
+
+def _parameter(field: str, layer: str) -> str:
+    """The name of the u_i of a simplex's layer, or painting."""
+    return f"u({field}.{layer})"
 
 
 def choice_names(dimension: Choice) -> tuple[str, ...]:
@@ -54,7 +60,7 @@ def fields_of(space: Mapping[str, Dimension], params: Mapping[str, Any]) -> dict
     fields: dict[str, Any] = {}
     for field, dimension in space.items():
         if isinstance(dimension, Simplex):
-            shares = {layer: -math.log(params[f"{field}.{layer}"]) for layer in dimension.simplex}
+            shares = {layer: -math.log(params[_parameter(field, layer)]) for layer in dimension.simplex}
             total = math.fsum(shares.values())
             fields[field] = {layer: float(f"{share / total:.{WEIGHT_DIGITS}g}") for layer, share in shares.items()}
         elif isinstance(dimension, Choice):
@@ -62,3 +68,13 @@ def fields_of(space: Mapping[str, Dimension], params: Mapping[str, Any]) -> dict
         else:
             fields[field] = params[field]
     return fields
+
+
+def weights_of(space: Mapping[str, Dimension], fields: Mapping[str, Any]) -> dict[str, float]:
+    """The weights of a space's simplexes, of what ``fields_of`` gives, by dotted names: ``style_layers.conv1_1`` …."""
+    return {
+        f"{field}.{layer}": weight
+        for field, dimension in space.items()
+        if isinstance(dimension, Simplex)
+        for layer, weight in fields[field].items()
+    }

@@ -14,7 +14,7 @@ from harness.config.cells import Cell
 from harness.config.claims import COMPARABLE
 from harness.config.dimensions import Choice, Simplex
 from harness.config.loaded import LoadedSweep
-from harness.config.space import fields_of
+from harness.config.space import fields_of, parameters
 from harness.downloads import OnBytes
 from harness.driver.carrying import Conclusion, Work, another, carry_out, conclude, local_devices, write_cells
 from harness.driver.folder import ExperimentFolder, finished_elsewhere, forget, link_finished
@@ -172,7 +172,8 @@ def name_of_study(loaded: LoadedSweep, example: Job) -> str:
     data = loaded.data
     measured_on = measured_on_for(data["objectives"])
     base = {**data["transfer"], "files": hashes, "measured_on": measured_on}
-    return study_name(loaded.name, base, data["space"], data["objectives"], data["sampler"], data["pruner"])
+    varied = {name: dimension.model_dump(mode="json") for name, dimension in parameters(loaded.sweep.space).items()}
+    return study_name(loaded.name, base, varied, data["objectives"], data["sampler"], data["pruner"])
 
 
 def _is_of(path: Path, study: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
@@ -75,3 +75,9 @@ def _tick(value: float) -> str:
     value = float(f"{value:.6g}")
     plain = value == 0 or 1e-3 <= abs(value) < 1e6
     return f"{value:,g}".replace("-", "\N{MINUS SIGN}") if plain else format_value(value)
+
+
+def dot(colour: str, size: float, is_settled: bool = True) -> dict[str, Any]:
+    """How a trial's dot is drawn, as keywords of ``Axes.plot``: hollow where its run had not settled."""
+    fill = {"markeredgewidth": 0.0} if is_settled else {"markeredgewidth": 1.6, "markerfacecolor": "white"}
+    return {"color": colour, "marker": "o", "linestyle": "none", "markersize": size, **fill}

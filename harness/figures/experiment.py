@@ -189,7 +189,8 @@ def _draw_curves(results: Results, experiment: Experiment) -> list[Path]:
     looks: list[Look] = []
     for runs, text, look in zip(cells, texts, _looks(firsts, experiment), strict=True):
         done = [run for run in runs if run.status is Status.DONE] or runs[:1]  # of others the mean would end early
-        if not (own := [history for run in done if (history := run.history())]):
+        own: list[History] = [history for run in done if (history := run.history())]
+        if not own:
             continue
         text = f"{text}, {len(own)} seeds" if len(own) > 1 else text
         histories[text] = mean_history(own) if len(own) > 1 else own[0]

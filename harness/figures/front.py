@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 
 from harness.errors import ImageError
 from harness.figures.arrange import size_within
-from harness.figures.axes import SOFT_INK, say_instead, scale_for, set_scale
+from harness.figures.axes import SOFT_INK, dot, say_instead, scale_for, set_scale
 from harness.figures.curves import PALETTE
 from harness.figures.experiment import shared_sources
 from harness.figures.files import both, figure_style
@@ -88,7 +88,8 @@ class _Thumbnails:
 def draw_front(results: Results) -> list[Path]:
     """Draw ``front`` as PNG and PDF: a sweep's complete trials over its first two objectives.
 
-    The trials that no other beats in all objectives are joined by a line and shown by their pictures, with a thin line
+    A trial that had not settled (``harness.runs.settled``) is a hollow dot: more steps may move it. The trials that no
+    other beats in all objectives are joined by a line and shown by their pictures, with a thin line
     to the exact point; where there are too many of them, those that lie far from one another.
 
     Args:
@@ -237,20 +238,30 @@ def _image(trial: TrialOutcome) -> Pixels | None:
 
 
 def _plot(axes: Axes, complete: Sequence[TrialOutcome], on_front: Sequence[TrialOutcome], legend_top: float) -> None:
-    """The dots, and the line through those that are not dominated."""
+    """The dots, hollow for what had not settled, and the line through those that are not dominated."""
     beaten = [trial for trial in complete if trial not in on_front]
+    handles = []
     for trials, colour, size, name in ((beaten, BEATEN, 7, "beaten by another"), (on_front, FRONT, 9, "on the front")):
-        if trials:
-            x, y = zip(*(trial.values[:2] for trial in trials), strict=True)
-            axes.plot(x, y, "o", color=colour, markersize=size, markeredgewidth=0, label=name, zorder=3)
+        for is_settled in (True, False):
+            some = [trial for trial in trials if trial.is_settled is is_settled]
+            axes.plot(*_columns(some), **dot(colour, size, is_settled), zorder=3)
+        handles += [Line2D([], [], **dot(colour, size), label=name)] if trials else []
+    if not all(trial.is_settled for trial in complete):
+        handles.append(Line2D([], [], **dot(SOFT_INK, 8, is_settled=False), label="not settled"))
     if on_front and len(on_front[0].values) == 2:
         x, y = zip(*(trial.values for trial in on_front), strict=True)
         axes.step(x, y, where="post", color=FRONT, linewidth=1.3, zorder=2)
     if complete:
         place_of_legend = (1 + 22 / PLOT.width, 1 - (legend_top - PLOT.top) / PLOT.height)
-        axes.legend(loc="upper left", prop=font(SMALL_PX), frameon=False, bbox_to_anchor=place_of_legend)
+        axes.legend(
+            handles=handles, loc="upper left", prop=font(SMALL_PX), frameon=False, bbox_to_anchor=place_of_legend
+        )
     else:
         say_instead(axes, "no trial is complete", SIZE_PX)
+
+
+def _columns(trials: Sequence[TrialOutcome]) -> tuple[list[float], list[float]]:
+    return [trial.values[0] for trial in trials], [trial.values[1] for trial in trials]
 
 
 def _join(figure: Figure, point: Points, picture: Box) -> None:

@@ -39,6 +39,11 @@ class TrialOutcome:
     values: tuple[float, ...] = ()
     intermediate: Mapping[int, float] = field(default_factory=dict)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing tells that it is complete and yet had not settled (``harness.runs.settled``)."""
+        return self.state != "complete" or self.run.settled is not False
+
 
 def outcomes(results: Results) -> list[TrialOutcome]:
     """A sweep's trials by number.

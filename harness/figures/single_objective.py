@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.figures.arrange import arrange
-from harness.figures.axes import say_instead, scale_for, set_scale
+from harness.figures.axes import dot, say_instead, scale_for, set_scale
 from harness.figures.curves import PALETTE
 from harness.figures.experiment import shared_sources, tile
 from harness.figures.files import both, figure_style
@@ -39,6 +39,10 @@ PLOT_FONTS = 21.0
 """Height of the plots, in font sizes."""
 
 
+LEGEND_FONTS = 11.4
+"""Width of an entry of the legend, in font sizes."""
+
+
 def draw_search(results: Results) -> list[Path]:
     """Draw ``search`` as PNG and PDF: values by trial number and by evaluation, the best and the first picture.
 
@@ -63,17 +67,24 @@ def draw_search(results: Results) -> list[Path]:
         by_number, by_evaluation = _axes(figure, layout)
         _plot_numbers(by_number, trials, objectives[0], layout.font_px)
         _plot_evaluations(by_evaluation, trials, layout.font_px)
-        handles = [
-            Line2D([], [], color=BEST, linewidth=2.0, label="best"),
-            Line2D([], [], color=OTHERS, marker="o", linewidth=1.0, markersize=5, label="complete"),
-            Line2D([], [], color=PRUNED, marker="x", linewidth=1.0, markersize=6, label="pruned"),
-        ]
         figure.legend(
-            handles=handles, loc="upper right", ncols=3, frameon=False, prop=font(0.9 * layout.font_px),
+            handles=_handles(trials), loc="upper right", ncols=4, frameon=False, prop=font(0.9 * layout.font_px),
             bbox_to_anchor=(1 - layout.font_px / layout.width, 1.0),
         )  # fmt: skip
         save_drawn(figure, images, png, pdf)
     return [png, pdf]
+
+
+def _handles(trials: Sequence[TrialOutcome]) -> list[Line2D]:
+    """The entries of the legend."""
+    handles = [
+        Line2D([], [], color=BEST, linewidth=2.0, label="best"),
+        Line2D([], [], color=OTHERS, marker="o", linewidth=1.0, markersize=5, label="complete"),
+        Line2D([], [], color=PRUNED, marker="x", linewidth=1.0, markersize=6, label="pruned"),
+    ]
+    if not all(trial.is_settled for trial in trials):
+        handles.append(Line2D([], [], **dot(OTHERS, 6, is_settled=False), label="not settled"))
+    return handles
 
 
 def _layout(results: Results, trials: Sequence[TrialOutcome]) -> Layout:
@@ -95,7 +106,8 @@ def _layout(results: Results, trials: Sequence[TrialOutcome]) -> Layout:
     layout.labels = [_moved_label(text, widened // 2, height) for text in layout.labels]
     layout.width, layout.height = layout.width + widened, layout.height + height
     title = f"{escape(results.name)} \N{EM DASH} {counted(trials)}"
-    (block,) = fit([title], [layout.width - 34 * size_px], size_px, 2)
+    legend_px = LEGEND_FONTS * len(_handles(trials)) * size_px
+    (block,) = fit([title], [layout.width - legend_px], size_px, 2)
     layout.labels.append(Label(block, size_px + block.width_px / 2, 0.4 * size_px))
     return layout
 
@@ -133,10 +145,13 @@ def _axes(figure: Figure, layout: Layout) -> tuple[Axes, Axes]:
 
 
 def _plot_numbers(axes: Axes, trials: Sequence[TrialOutcome], objective: str, size_px: float) -> None:
-    """Values by trial number, and the best of the complete ones so far."""
-    complete = [(trial.number, trial.values[0]) for trial in trials if trial.state == "complete"]
+    """Values by trial number, hollow for what had not settled, and the best of the complete ones so far."""
+    ended = [trial for trial in trials if trial.state == "complete"]
+    complete = [(trial.number, trial.values[0]) for trial in ended]
+    for is_settled in (True, False):
+        some = [point for point, trial in zip(complete, ended, strict=True) if trial.is_settled is is_settled]
+        axes.plot(*_columns(some), **dot(OTHERS, 5, is_settled))
     pruned = [(t.number, list(t.intermediate.values())[-1]) for t in trials if t.state == "pruned" and t.intermediate]
-    axes.plot(*_columns(complete), "o", color=OTHERS, markersize=5, markeredgewidth=0)
     axes.plot(*_columns(pruned), "x", color=PRUNED, markersize=6)
     if complete:
         numbers, best = _columns(complete)
@@ -161,9 +176,9 @@ def _plot_evaluations(axes: Axes, trials: Sequence[TrialOutcome], size_px: float
         colour = BEST if trial is best else PRUNED if trial.state == "pruned" else OTHERS
         width, order = (2.0, 4) if trial is best else (1.0, 3 if trial.state == "pruned" else 2)
         axes.plot(*_columns(way), color=colour, linewidth=width, zorder=order)
-        axes.plot(
-            *_columns(way[-1:]), "x" if trial.state == "pruned" else "o", color=colour, markersize=5, zorder=order
-        )
+        cross = {"color": colour, "marker": "x", "markersize": 5}
+        end = cross if trial.state == "pruned" else dot(colour, 5, trial.is_settled)
+        axes.plot(*_columns(way[-1:]), **end, zorder=order)
     axes.set_xlabel("evaluation", fontproperties=font(size_px))
     if not any(way for _, way in ways):
         axes.set_xticks([])

@@ -14,6 +14,7 @@ LPIPS = "lpips"
 STYLE_SWD = "style_swd"
 EVALUATIONS = "evaluations"
 KEPT_EVALUATION = "kept_evaluation"
+STILL_FALLING = "still_falling"
 SECONDS = "seconds"
 
 MEASURED: tuple[str, ...] = (
@@ -28,6 +29,7 @@ ON_EMBEDDED: tuple[str, ...] = (REFERENCE_CONTENT, REFERENCE_STYLE, HELDOUT_STYL
 ON_VGG16: tuple[str, ...] = (LPIPS, STYLE_SWD)
 """What ``Perceptual.measure`` returns: a run has it where ``weights: vgg16`` was on the machine, and not elsewhere."""
 
-METRICS: tuple[str, ...] = (*MEASURED, *ON_VGG16, EVALUATIONS, KEPT_EVALUATION, SECONDS)
-"""Every comparable number; the last three are counted by the run itself. ``kept_evaluation`` is the one whose picture
-was kept: where the loss of the final size was lowest."""
+METRICS: tuple[str, ...] = (*MEASURED, *ON_VGG16, EVALUATIONS, KEPT_EVALUATION, STILL_FALLING, SECONDS)
+"""Every comparable number; the last four are counted by the run itself. ``kept_evaluation`` is the one whose picture
+was kept: where the loss of the final size was lowest; ``still_falling`` is by which part of itself that loss fell over
+the last tenth of the evaluations there (``harness.runs.settled``)."""

@@ -166,8 +166,7 @@ class Pairs:
         return found, squares
 
     def _scale_among(self, free: Tensor | None, ys: Tensor, usable: Tensor) -> Tensor:
-        """γ = yᵀs / yᵀP y (N&W eq. 7.20) by the newest pair's free variables; as it last was where that says nothing
-        about them."""
+        """γ = yᵀs / yᵀP y (N&W eq. 7.20) by the newest pair's free variables; if it says nothing, as it last was."""
         if not self.num_filled:
             return self.scale
         at = torch.arange(len(ys), device=ys.device), self.newest

@@ -60,6 +60,7 @@ WRITTEN_BY_THE_RUN = (
     "style",
     "evaluations",
     "kept_evaluation",
+    "still_falling",
     "seconds",
     "heldout_style_optimised",
 )

@@ -7,6 +7,7 @@ linking      runs that another experiment has computed
 standing     how far runs have come
 alike        numbers of runs that were measured alike
 following    folders read again and again
+spread       the spread of a number over seeds
 exporting    runs as a folder to send to a colleague
 """
 

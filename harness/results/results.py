@@ -184,10 +184,11 @@ class Results:
         """Every run as a plain mapping, all with the same keys, for ``pandas.DataFrame(results.table())``.
 
         Keys: ``id``, ``part`` (``grid``; repeats have ``repeat`` or ``again``), ``status`` (``done``, ``failed``, …),
-        ``reason``; ``earlier`` of ``with_earlier``; what the labels say beside fields (``cases``, ``trial``) or of
-        several at once (``style_layers``, as text, to group by); each dotted field of the transfer in which runs
-        differ; the comparable numbers; the run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, as in
-        W&B. What is not there is None.
+        ``settled`` (whether its loss had settled when it was done; None: nothing can be said) and ``reason``;
+        ``earlier`` of ``with_earlier``; what the labels say beside fields (``cases``, ``trial``) or of several at once
+        (``style_layers``, as text, to group by); each dotted field of the transfer in which runs differ; the comparable
+        numbers; the run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, as in W&B. What is not there
+        is None.
         Where runs were measured on different embedded networks, ``measured_on`` says which, and of these numbers only
         those of the installed one are there; of a plugin's measure, none where its content was not always the same.
 
@@ -203,7 +204,8 @@ class Results:
         rows: list[dict[str, Any]] = []
         for run in self.all_runs:
             status = run.status.name.lower()
-            row: dict[str, Any] = {"id": run.id, "part": run.part, "status": status, "reason": run.reason}
+            row: dict[str, Any] = {"id": run.id, "part": run.part, "status": status, "settled": run.settled}
+            row |= {"reason": run.reason}
             row |= {"earlier": run.earlier or None} if has_earlier else {}
             row |= {part: run.label.get(part) for part in parts if part.split(".")[0] not in run.whole_fields}
             row |= {part: flow(run.label[part]) if part in run.label else None for part in grouped}

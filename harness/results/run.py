@@ -21,6 +21,7 @@ from harness.config.yaml_source import flow
 from harness.errors import ImageError, UsageError
 from harness.results.linking import is_gone, taken_from, told_gone
 from harness.results.pictures import Iterates, Pixels, read_pixels
+from harness.runs.settled import settled, why_unsettled
 from harness.runs.store import Manifest, Metrics, RunFolder, Status
 
 Part = Literal["grid", "repeat", "again"]
@@ -103,6 +104,16 @@ class Run:
     def metrics(self) -> Metrics:
         """The comparable numbers; empty until it is done."""
         return self.manifest.metrics if self.manifest else {}
+
+    @property
+    def unsettled(self) -> str:
+        """What tells that it is done and yet had not settled; empty where it had, or nothing can be said."""
+        return (why_unsettled(self.manifest, self.transfer) if self.manifest else None) or ""
+
+    @property
+    def settled(self) -> bool | None:
+        """Whether its loss had settled when it was done (``harness.runs.settled``); None where nothing can be said."""
+        return settled(self.manifest, self.transfer) if self.manifest else None
 
     def image(self) -> Pixels:
         """The finished picture, (H, W, 3) uint8.

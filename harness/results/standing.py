@@ -68,6 +68,11 @@ class Standing:
         """Seconds left at the present speed."""
         return None if self.speed_s is None else (self.steps - self.num_evaluations) * self.speed_s
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether it is done, and its loss had not settled (``harness.runs.settled``)."""
+        return self.condition is Condition.DONE and self.run.settled is False
+
 
 def standing(run: Run) -> Standing:
     """Look at one run's folder."""
@@ -174,7 +179,10 @@ def overall(results: Results) -> Overall:
 
 
 def counted(standings: Iterable[Standing]) -> str:
-    """``2 done, 1 failed``."""
-    counts = Counter(standing.condition for standing in standings)
-    told = [f"{counts[condition]} {condition.value}" for condition in Condition if counts[condition]]
-    return ", ".join(told) or "none yet"
+    """``2 done (1 not settled), 1 failed``."""
+    some = list(standings)
+    counts = Counter(standing.condition for standing in some)
+    told = {condition: f"{counts[condition]} {condition.value}" for condition in Condition if counts[condition]}
+    if num_unsettled := sum(standing.is_unsettled for standing in some):
+        told[Condition.DONE] += f" ({num_unsettled} not settled)"
+    return ", ".join(told.values()) or "none yet"

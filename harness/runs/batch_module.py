@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from harness.optim import RowStatus
+from harness.runs.settled import still_falling
 
 SHARE = "gradient_share/content"
 """Column of the content term's share of the gradient, ‖∇αC‖ / (‖∇αC‖ + ‖∇ the rest‖)."""
@@ -135,6 +136,10 @@ class BatchModule(pl.LightningModule):
         """Of the lines of the last level: evaluation and losses of the best picture, where the total was lowest."""
         return min(lines, key=lambda line: (math.isnan(line["total"]), line["total"]))
 
+    def still_falling(self, lines: Sequence[Mapping[str, float]]) -> float:
+        """Of the lines of the last level: by which part of itself the loss still fell; NaN: nothing can be said."""
+        return still_falling([line["total"] for line in lines])
+
     def take_records(self) -> list[Record]:
         """What was measured since the last call."""
         records, self.records = self.records, []
@@ -170,6 +175,10 @@ class UnoptimisedRows(BatchModule):
     def columns_of(self, row: int) -> tuple[str, ...]:
         """The usual ones."""
         return ("total", "content", "style")
+
+    def still_falling(self, lines: Sequence[Mapping[str, float]]) -> float:
+        """No loss is minimised, so that there is nothing to say."""
+        return math.nan
 
     def configure_optimizers(self) -> None:
         """There is nothing to optimise."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from harness.images.files import read_image, write_png
 from harness.images.resize import to_array, to_tensor
 from harness.measures.comparable import Numbers
+from harness.measures.names import EVALUATIONS, KEPT_EVALUATION, SECONDS, STILL_FALLING
 from harness.optim import RowStatus
 from harness.runs.batch_module import SHARE, BatchModule, Progress, Record
 from harness.runs.checkpoint import Checkpoint, save_checkpoint
@@ -245,9 +246,10 @@ class Keeper(pl.Callback):
         metrics = {
             **numbers.metrics,
             **{name: best[name] for name in ("total", "content", "style")},
-            "evaluations": module.evaluation[row],
-            "kept_evaluation": int(best["evaluation"]),
-            "seconds": history[-1]["seconds"],
+            EVALUATIONS: module.evaluation[row],
+            KEPT_EVALUATION: int(best["evaluation"]),
+            STILL_FALLING: module.still_falling(lines),
+            SECONDS: history[-1]["seconds"],
         }
         metrics = {name: None if value != value else value for name, value in metrics.items()}  # NaN: not measured
         return Numbers(metrics, numbers.unmeasured)

@@ -21,6 +21,7 @@ from optuna.storages import BaseStorage
 from optuna_dashboard.artifact import get_artifact_path
 
 from harness.config.commands import FileCommand
+from harness.config.dimensions import Simplex
 from harness.config.experiment import Experiment
 from harness.results import Results, Run
 from harness.runs.store import Status
@@ -110,6 +111,11 @@ def describe(results: Results) -> str:
     else:
         objectives = ", ".join(definition.objectives)
         what = f"A sweep over {', '.join(definition.space)}; minimised: {objectives}."
+        if on_simplex := [field for field, dimension in definition.space.items() if isinstance(dimension, Simplex)]:
+            what += (
+                f" The weights of {' and '.join(on_simplex)} are user attributes; a parameter u is what a weight was "
+                "drawn by, w = ln u / Σ ln u."
+            )
     counts = {status: sum(run.status is status for run in results.all_runs) for status in Status}
     lines = [f"# {results.name}", what]
     lines += [definition.tracking.notes] if definition.tracking.notes else []
@@ -128,8 +134,9 @@ def describe_trial(run: Run, command: str) -> str:
         run: the trial's run.
         command: what carried out the experiment or the sweep.
     """
+    unsettled = f"But {run.unsettled}." if run.unsettled else ""
     lines = [
-        f"**{run.name}** {run.status.value}." + (f" {run.reason}" if run.reason else ""),
+        " ".join(filter(None, (f"**{run.name}** {run.status.value}.", run.reason, unsettled))),
         f"```\n{FileCommand.read(command).of_cell(run.overrides)}\n```",
         f"Run folder: `{run.folder.path.name}`",
     ]

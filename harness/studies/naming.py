@@ -24,7 +24,7 @@ def study_name(
     Args:
         stem: of the file, e.g. ``pareto``.
         base: the base transfer as plain data, with the hashes of its files where names stand for files.
-        varied: all that makes the trials out of the base: axes and cases (and repeats), or the space.
+        varied: all that makes the trials out of the base: axes and cases (and repeats), or the space's parameters.
         objectives: what is minimised.
         sampler: as plain data, with its seed; None for a grid.
         pruner: as plain data; None for a grid or where there is none.

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.config.dimensions import Dimension
 from harness.config.samplers import Budget, NoPruner, Pruner, Sampler
-from harness.config.space import fields_of
+from harness.config.space import fields_of, weights_of
 from harness.studies.internals import id_of, stored
 from harness.studies.sampling import distributions_of, draw, make_pruner, make_sampler
 from harness.studies.session import LOST, RETRY_OF, Asked, StudySession, as_json, open_study
@@ -47,6 +47,9 @@ class SearchSession(StudySession):
             if retry_failed and trial.state is TrialState.FAIL and trial.params and trial.number not in retried
         )
         super().__init__(study, objectives)
+        for trial in trials:
+            if trial.state.is_finished() and LOST not in trial.user_attrs:
+                self._check_is_of_this_space(trial)
         self._settle()
 
     def _num_left(self) -> int:
@@ -70,17 +73,29 @@ class SearchSession(StudySession):
             self._fill()
 
     def _asked(self, trial: FrozenTrial) -> Asked:
-        for name, distribution in trial.distributions.items():
-            if self._distributions.get(name) != distribution:
-                raise self._foreign(trial, f"has a parameter {name} = {trial.params[name]!r} that is not of this space")
+        self._check_is_of_this_space(trial)
         if len(trial.params) < len(self._distributions):
             draw(self._open[trial.number], self._sampler, self._distributions, self._budget.parallel)
             trial = stored(self.study, id_of(trial))
         params = {name: trial.params[name] for name in self._distributions}
         fields = fields_of(self._space, params)
+        user_attrs = {**trial.user_attrs, **weights_of(self._space, fields)}
+        for name, value in user_attrs.items():
+            if trial.user_attrs.get(name) != value:
+                self._open[trial.number].set_user_attr(name, value)
         # TPE's are copies of the parameters, there only while a trial is open.
         attributes = {key: value for key, value in trial.system_attrs.items() if not key.startswith("tpe:")}
-        return Asked(trial.number, params, as_json(trial), fields, None, trial.user_attrs, attributes)
+        return Asked(trial.number, params, as_json(trial), fields, None, user_attrs, attributes)
+
+    def _check_is_of_this_space(self, trial: FrozenTrial) -> None:
+        """Refuse a trial with other parameters, or one that has ended without all of them."""
+        for name, distribution in trial.distributions.items():
+            if self._distributions.get(name) != distribution:
+                raise self._foreign(trial, f"has a parameter {name} = {trial.params[name]!r} that is not of this space")
+        if trial.state.is_finished() and (
+            lacking := [name for name in self._distributions if name not in trial.params]
+        ):
+            raise self._foreign(trial, f"has no parameter {lacking[0]}")
 
 
 def open_search(

@@ -52,7 +52,7 @@ class Asked:
         distributions: of each, as Optuna's JSON.
         fields: of a search: the value of each dotted field of the transfer. Empty for a grid.
         cell: of a grid: which of its cells. None for a search.
-        user_attrs: of the trial.
+        user_attrs: of the trial; the weights of a simplex are among them.
         system_attrs: of the trial: what its sampler has to find again, should the study be rebuilt.
     """
 

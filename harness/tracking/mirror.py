@@ -176,7 +176,7 @@ class Mirror:
         config = run_config(self._transfer, manifest)
         if config != self._config:
             self._run.config.update(config, allow_val_change=True)
-        self._run.summary.update(summary_record(manifest))
+        self._run.summary.update(summary_record(self._transfer, manifest))
 
     def finish(self) -> None:
         """End the summarised W&B run: finished, failed, or killed where the run will be resumed.

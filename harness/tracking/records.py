@@ -18,6 +18,7 @@ from harness.config.levels import sizes_of
 from harness.config.methods import QUILTING, has_network, is_used
 from harness.config.styles import shortest
 from harness.config.transfer import Transfer
+from harness.runs.settled import settled
 from harness.runs.store import Manifest, Status
 
 EVALUATION = "evaluation"
@@ -165,7 +166,9 @@ def history_record(row: Mapping[str, float], transfer: Transfer) -> dict[str, fl
     return record
 
 
-def summary_record(manifest: Manifest) -> dict[str, Any]:
-    """The run's summary: its comparable numbers, what became of it, and why."""
+def summary_record(transfer: Transfer, manifest: Manifest) -> dict[str, Any]:
+    """The run's summary: its comparable numbers, what became of it, whether it had settled, and why it ended."""
     reason = {"reason": manifest.reason} if manifest.reason else {}
-    return {**manifest.metrics, "status": manifest.status.name.lower(), **reason}
+    is_settled = settled(manifest, transfer)
+    told = {} if is_settled is None else {"settled": is_settled}
+    return {**manifest.metrics, "status": manifest.status.name.lower(), **told, **reason}

@@ -61,7 +61,7 @@ def write_summary(results: Results, mode: ModeName, directory: Path) -> str:
 
 
 def table_of_runs(results: Results) -> tuple[list[str], list[list[Any]]]:
-    """The columns and rows of the table of runs: what sets them apart, status, numbers; a row per run.
+    """The columns and rows of the table of runs: what sets them apart, status, numbers, settled or not; a row per run.
 
     The last column is the final image's path, None where there is none.
     """
@@ -80,12 +80,13 @@ def table_of_runs(results: Results) -> tuple[list[str], list[list[Any]]]:
                 *(plain_field(name, run.label.get(name)) for name in labels),
                 *(compared.get(name) for name in ratio),
                 run.status.name.lower(),
+                run.settled,
                 *(alike.metrics(run).get(name) for name in numbers),
                 run.reason,
                 str(image) if image.exists() else None,
             ]
         )
-    return ["run", "part", *labels, *ratio, "status", *numbers, "reason", "image"], rows
+    return ["run", "part", *labels, *ratio, "status", "settled", *numbers, "reason", "image"], rows
 
 
 def _union(mappings: Any) -> list[str]:
@@ -120,4 +121,5 @@ def _write(results: Results, mode: Literal["online", "offline"], directory: Path
 
 
 def _counts(results: Results) -> dict[str, int]:
-    return {f"num_{status.name.lower()}": sum(run.status is status for run in results.all_runs) for status in Status}
+    counts = {f"num_{status.name.lower()}": sum(run.status is status for run in results.all_runs) for status in Status}
+    return counts | {"num_unsettled": sum(run.settled is False for run in results.all_runs)}
