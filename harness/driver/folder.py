@@ -27,7 +27,7 @@ from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
 from harness.images.files import image_hash
 from harness.results import Results
-from harness.results.results import CELLS, EARLIER, OF_ONE_GRID
+from harness.results.results import CELLS, EARLIER, EXPLORER, OF_ONE_GRID
 from harness.results.run import run_of
 from harness.runs.store import RunFolder, Status, write_durably
 
@@ -102,6 +102,8 @@ class ExperimentFolder:
             for name in OF_ONE_GRID:
                 if (self.path / name).exists():
                     (self.path / name).replace(earlier / name)
+            # It would look for the pictures there; harness figure writes it anew.
+            (earlier / EXPLORER).unlink(missing_ok=True)
         write_durably(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
         if self.loaded.given is not None:
             write_durably(self.loaded.source, f"{FROM_PYTHON}\n{dump_yaml(self.loaded.given)}")
