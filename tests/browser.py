@@ -31,7 +31,14 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     options = Options()
     options.binary_location = program
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for word in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "no-first-run", "hide-scrollbars"):
+    for word in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-dev-shm-usage",
+        "no-first-run",
+        "hide-scrollbars",
+    ):
         options.add_argument(f"--{word}")
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
     browser = webdriver.Chrome(options=options, service=Service(driver))

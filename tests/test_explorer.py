@@ -9,12 +9,11 @@ import sys
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from browser import OpenPage, chromium, open_page  # noqa: F401
 from results_folder import make_results_folder, picture
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.action_chains import ActionChains
@@ -31,14 +30,19 @@ from harness.figures.explorer import export_explorer, write_explorer
 from harness.results import load
 from harness.studies.storage import open_storage
 
+if TYPE_CHECKING:
+    from browser import OpenPage
+
+pytest_plugins = ("browser",)
+
 ALPHAS = (1e-4, 1e-2, 1.0)
 EVALUATIONS = (1, 10, 100)
 
 
-def history(scale: float) -> list[dict[str, float]]:
+def history(scale: float, num: int = 100) -> list[dict[str, float]]:
     return [
         {"evaluation": k, "seconds": k / 10, "total": 3 * scale / k, "content": scale / k, "style": 2 * scale / k}
-        for k in range(1, 101)
+        for k in range(1, num + 1)
     ]
 
 
@@ -160,6 +164,7 @@ def test_two_runs_are_compared_at_the_same_evaluation(folder: Path, open_page: O
     assert shown(page, "other") == "000000000000/iterates/000001.png"
     first = page.find_element(By.CSS_SELECTOR, "#numbers tbody.loss tr").text
     assert first == "total loss here 63 3", "21 times three, and three"
+    WebDriverWait(page, 10).until(lambda page: "with=000000000000" in page.current_url)
     page.refresh()
     assert shown(page, "other") == "000000000000/iterates/000001.png", "loading again shows the same"
 
@@ -246,7 +251,9 @@ def test_a_click_in_the_plots_chooses(folder: Path, open_page: OpenPage) -> None
     click_at(page, pixel(page, "scatter", 0.2, 20.1))
     assert shown(page) == "000000000020/image.png"
     click_at(page, pixel(page, "curves", 9, 1))
-    assert shown(page) == "000000000020/iterates/000010.png", "the picture kept nearest to where the curves were clicked"
+    assert shown(page) == "000000000020/iterates/000010.png", (
+        "the picture kept nearest to where the curves were clicked"
+    )
 
 
 HOSTILE = '<img src=x onerror="document.title=1"></script><script>document.title=2</script>\n&amp; "\' `${1}` {{ 7*7 }}'
@@ -262,7 +269,10 @@ def test_whatever_is_shown_is_shown_as_it_is(tmp_path: Path, open_page: OpenPage
     page = open_page(write_explorer(load(folder)))
     one_line = " ".join(HOSTILE.split())
     assert page.find_element(By.CSS_SELECTOR, "header p").text.endswith(one_line)
-    assert [row.text for row in page.find_elements(By.CSS_SELECTOR, "#table tbody td:first-child")] == [one_line, "plain"]
+    assert [row.text for row in page.find_elements(By.CSS_SELECTOR, "#table tbody td:first-child")] == [
+        one_line,
+        "plain",
+    ]
     assert " ".join(page.find_element(By.CSS_SELECTOR, "#pictures em").text.split()) == f"failed: {one_line}"
     at = pixel(page, "scatter", 1.0, 1.0)
     actions = ActionChains(page)
@@ -275,7 +285,9 @@ def test_whatever_is_shown_is_shown_as_it_is(tmp_path: Path, open_page: OpenPage
 
 
 TOOLTIP = """
-const inside = (node) => [node.textContent, ...[...node.querySelectorAll("*")].map((each) => each.shadowRoot ? inside(each.shadowRoot) : "")];
+const inside = (node) => [
+  node.textContent, ...[...node.querySelectorAll("*")].map((each) => each.shadowRoot ? inside(each.shadowRoot) : ""),
+];
 return inside(document.body).flat(9).join(" ");
 """
 
@@ -295,14 +307,14 @@ def many_trials(path: Path, num: int) -> Path:
     """A sweep of two fields, every value its own; half of the trials on the front."""
     cells = [
         {
-            "label": {"trial": k, "alpha": 1.01 ** (k - num), "noise_sigma": 0.001 * (k % 7)},
-            "metrics": {"reference_content": (1 + k % 2) * 1.01**-k, "reference_style": (1 + k % 2) * 1.01**k, "ssim": 0.5},
-            "history": history(1.0 + k) * 5, "iterates": {e: picture(k) for e in EVALUATIONS},
+            "label": {"trial": k, "alpha": 1.01 ** (k - num), "noise_sigma": 0.001 * (1 + k % 7)},
+            "metrics": {"reference_content": (1 + k % 2) * 1.01**-k, "reference_style": (1 + k % 2) * 1.01**k},
+            "history": history(1.0 + k, 500), "iterates": {e: picture(k) for e in EVALUATIONS},
         }
         for k in range(num)
     ]  # fmt: skip
     sweep = {
-        "space": {"alpha": {"log": [1e-5, 1.0]}, "noise_sigma": {"uniform": [0.0, 0.1]}},
+        "space": {"alpha": {"log": [1e-5, 1.0]}, "noise_sigma": {"uniform": [0.001, 0.1]}},
         "objectives": ["reference_content", "reference_style"],
         "budget": {"trials": num, "parallel": 1},
     }
@@ -313,12 +325,12 @@ def test_a_sweeps_front_stands_out_and_every_field_has_a_slider(tmp_path: Path, 
     results = load(many_trials(tmp_path / "pareto", 12))
     page = open_page(write_explorer(results))
     labels = [label.text for label in page.find_elements(By.CSS_SELECTOR, "#axes label, #axes legend")]
-    assert labels[:2] == ["trial", "alpha"] and "noise_sigma" in labels
+    assert {"trial", "alpha", "noise_sigma"} < set(labels)
     told = json.loads(page.execute_script("return document.getElementById('data').textContent"))
     assert [run["front"] for run in told["runs"]] == [True, False] * 6
     assert (told["x"], told["y"]) == ("reference_content", "reference_style")
     assert Select(page.find_element(By.ID, "x")).first_selected_option.text == "reference_content"
-    alpha = page.find_element(By.ID, "axis-1")
+    alpha = page.find_element(By.XPATH, "//label[.='alpha']/following-sibling::input")
     alpha.send_keys(Keys.END)
     assert caption(page).startswith("trial 11,")
     alpha.send_keys(Keys.ARROW_LEFT)
@@ -338,14 +350,13 @@ def test_two_hundred_runs_are_written_within_a_second_and_followed_without_a_lag
     assert written.stat().st_size < 2.5e6, "no picture is inside"
     page = open_page(written)
     assert len(rows(page)) == 200
+    loaded = "return [...document.querySelectorAll('#pictures img')].filter((image) => image.naturalWidth).length"
+    assert page.execute_script(loaded) < 120, "pictures far below are not read yet"
     steps_ms = page.execute_script(
         "return explorer.runs.map((_, run) => { const begun = performance.now(); explorer.choose({ run });"
         " document.body.offsetHeight; return performance.now() - begun; }).sort((a, b) => a - b)"
     )
     assert steps_ms[100] < 50, "the median, layout included"
-    loaded = "return [...document.querySelectorAll('#pictures img')].filter((image) => image.naturalWidth).length"
-    page.execute_script("window.scrollTo(0, 0)")
-    assert page.execute_script(loaded) < 200, "pictures far below are not read yet"
 
 
 def test_the_page_names_files_that_are_there_also_of_links_and_repeats(tmp_path: Path) -> None:
@@ -385,10 +396,12 @@ def test_a_run_that_cannot_be_read_is_shown_with_the_reason(folder: Path, open_p
     page = open_page(write_explorer(load(folder)))
     told = page.find_element(By.CSS_SELECTOR, "header p").text
     assert told.startswith("6 runs: 3 done, 1 failed, 1 not begun, 1 unreadable")
-    assert "cannot be read as a manifest" in page.find_elements(By.CSS_SELECTOR, "#table tbody tr")[1].get_attribute("title")
+    assert "cannot be read as a manifest" in page.find_elements(By.CSS_SELECTOR, "#table tbody tr")[1].get_attribute(
+        "title"
+    )
 
 
-def test_a_picture_that_was_deleted_meanwhile_is_said_to_be_missing(folder: Path, chromium: WebDriver) -> None:  # noqa: F811
+def test_a_picture_that_was_deleted_meanwhile_is_said_to_be_missing(folder: Path, chromium: WebDriver) -> None:
     (folder / "000000000000" / "image.png").unlink()
     chromium.get((folder / "explore.html").as_uri())
     first = chromium.find_element(By.ID, "first")
@@ -446,7 +459,15 @@ def test_dashboard_serves_the_page_with_its_pictures_and_nothing_else(folder: Pa
         page = open_page(f"{url}/explore/explore.html")
         seen = "return document.querySelector('#first img').naturalWidth"
         WebDriverWait(page, 10).until(lambda page: page.execute_script(seen) == 16)
-        for path in ("secret.txt", "study.journal", "../outside.png", "%2e%2e/outside.png", "/etc/passwd", "none.png", ""):
+        for path in (
+            "secret.txt",
+            "study.journal",
+            "../outside.png",
+            "%2e%2e/outside.png",
+            "/etc/passwd",
+            "none.png",
+            "",
+        ):
             with pytest.raises(HTTPError, match="404"):
                 urlopen(f"{url}/explore/{path}", timeout=10)
         assert urlopen(f"{url}/api/studies", timeout=10).status == 200, "the rest is Optuna Dashboard's"

@@ -108,7 +108,7 @@ const explorer = (() => {
     drawNumbers();
     markChosen();
     tell("chosen");
-    remember();
+    remembering ??= setTimeout(remember, 300);
   }
 
   // The run with this value of an axis that is most like the present one in the others.
@@ -405,8 +405,13 @@ const explorer = (() => {
     byId("plot").hidden = !numbers.length;
   }
 
+  let remembering = null;
+  addEventListener("pagehide", () => remembering && remember());
+
   // What is shown stands behind the address's #, so that a link, or loading again, shows it again.
   function remember() {
+    clearTimeout(remembering); // browsers take a few a second
+    remembering = null;
     const words = new URLSearchParams({ run: runs[state.run].id });
     if (state.at !== finished) words.set("at", state.at);
     if (state.second !== null) {

@@ -81,12 +81,11 @@
     const made = figure({ x_axis_type: scaleFor(xs), y_axis_type: scaleFor(ys), x_axis_label: state.x, y_axis_label: state.y });
     if (data.front && state.x === data.x && state.y === data.y) {
       const front = of.filter((k) => runs[k].front).sort((a, b) => x[a] - x[b]);
-      made.step(front.map((k) => x[k]), front.map((k) => y[k]), { mode: "after", line_color: colour("mark"), line_width: 1.5 });
+      made.step(front.map((k) => x[k]), front.map((k) => y[k]), "after", { line_color: colour("mark"), line_width: 1.5 });
     }
     const drawn = made.scatter({ field: "x" }, { field: "y" }, {
       source, size: { field: "size" }, fill_color: { field: "fill" }, fill_alpha: { field: "alpha" }, line_color: { field: "edge" }, line_width: 2,
     });
-    drawn.setv({ nonselection_glyph: null, selection_glyph: null });
     made.add_tools(new Bokeh.HoverTool({ renderers: [drawn], tooltips: [["", "@name"], [state.x, "@across"], [state.y, "@up"]] }));
     source.selected.properties.indices.change.connect(() => {
       const [place] = source.selected.indices;
@@ -127,8 +126,7 @@
     });
     const here = new Bokeh.Span({ location: 1, dimension: "height", line_color: colour("mark"), line_width: 2 });
     made.add_layout(here);
-    made.js_event_callbacks = {};
-    made.on_event?.("tap", tapped);
+    made.on_event("tap", tapped);
     curves = { own, other, here };
     show(made, "curves");
     followRun();
