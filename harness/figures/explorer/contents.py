@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.claims import LOSSES
+from harness.config.dimensions import Simplex
 from harness.config.experiment import CASES, Experiment
 from harness.config.identity import canonical_json
+from harness.config.sweep import Sweep
 from harness.config.yaml_source import flow
 from harness.figures.labels import format_value
 from harness.figures.outcomes import non_dominated, objectives_of, outcomes
@@ -29,7 +31,7 @@ NUM_POINTS = 60
 
 SOURCE_NAMES = {"content": "photograph", "style": "painting"}
 
-TRIAL, SEED, COMPUTED = "trial", "seed", "computed"
+TRIAL, COMPUTED = "trial", "computed"
 
 Href = Callable[[Path], str]
 """From a file or folder to how the page names it."""
@@ -133,14 +135,16 @@ def _name(results: Results, run: Run) -> str:
 
 
 def _axes(results: Results, differing: Sequence[str]) -> Iterator[_Axis]:
-    """What sets runs apart: an experiment's cases, axes and seeds; a sweep's trials and the fields that differ.
+    """What sets runs apart: the parts of their labels, an experiment's seeds among them, and whether it was again.
 
-    Numbers rise along an axis; other values stand in the order of the runs.
+    Weights that a sweep draws together are an axis each. Numbers rise along an axis; other values stand in the order of
+    the runs.
     """
-    runs = results.all_runs
-    fields = [name for name in differing if name != SEED] if results.is_sweep else []
-    for name in dict.fromkeys([part for run in runs for part in run.label if not fields or part == TRIAL] + fields):
-        yield _axis(name, [_value(run, name) for run in runs])
+    runs, space = results.all_runs, results.definition.space if isinstance(results.definition, Sweep) else {}
+    for part in dict.fromkeys(part for run in runs for part in run.label):
+        is_drawn = isinstance(space.get(part), Simplex)
+        for name in [name for name in differing if name.startswith(f"{part}.")] if is_drawn else [part]:
+            yield _axis(name, [_value(run, name) for run in runs])
     if any(run.part == "again" for run in runs):
         yield _axis(COMPUTED, ["again" if run.part == "again" else "once" for run in runs])
 

@@ -211,7 +211,7 @@ const explorer = (() => {
       image.draggable = false;
     }
     byId("first").firstElementChild.addEventListener("load", ({ target }) => {
-      stage.style.setProperty("--ratio", target.naturalWidth / target.naturalHeight);
+      byId("stage").style.setProperty("--ratio", target.naturalWidth / target.naturalHeight);
     });
   }
 
@@ -237,7 +237,8 @@ const explorer = (() => {
     return Object.fromEntries(["total", "content", "style"].map((name) => [name, place < 0 ? null : (run.losses[name]?.[place] ?? null)]));
   }
 
-  const said = new Set(["part", "evaluations", "kept_evaluation", ...axes.map((axis) => axis.name)]); // elsewhere
+  const elsewhere = ["part", "evaluations", "kept_evaluation", ...axes.map((axis) => axis.name)];
+  const isSaid = (key) => elsewhere.some((name) => key === name || key.startsWith(`${name}.`) || key.startsWith("loss/"));
 
   function drawNumbers() {
     const both = [runs[state.run], ...(state.second?.run === undefined ? [] : [runs[state.second.run]])];
@@ -247,7 +248,7 @@ const explorer = (() => {
     const of = Object.keys(losses[0]).map((name) => line(`${name} loss here`, losses.map((each) => each[name])));
     const metrics = columns
       .map((column, k) => [column.key, both.map((run) => run.row[k])])
-      .filter(([key, values]) => !said.has(key) && !key.startsWith("loss/") && values.some((value) => value !== null));
+      .filter(([key, values]) => !isSaid(key) && values.some((value) => value !== null));
     const table = byId("numbers").querySelector("table");
     for (const body of [...table.tBodies]) body.remove();
     table.append(

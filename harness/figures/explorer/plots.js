@@ -27,6 +27,8 @@
         axis_line_color: line, major_tick_line_color: line, minor_tick_line_color: null, major_label_text_color: ink,
         axis_label_text_color: ink, axis_label_text_font_style: "normal", axis_label_text_font_size: "13px",
       });
+      if (axis.formatter.type === "BasicTickFormatter") axis.formatter.setv({ power_limit_high: 6 });
+      axis.ticker.desired_num_ticks = 5;
     }
     for (const grid of made.grids) grid.setv({ grid_line_color: line, grid_line_alpha: 0.5 });
     return made;
@@ -121,8 +123,15 @@
       made.line({ field: "evaluation" }, { field: name }, { source: own, ...look, legend_label: name });
     }
     made.legend.setv({
-      background_fill_color: null, border_line_color: null, label_text_color: colour("soft"), location: "bottom_left",
-      orientation: "horizontal", padding: 2, margin: 2, label_text_font_size: "12px",
+      background_fill_color: colour("ground"), background_fill_alpha: 0.7, border_line_color: null, location: "top_right",
+      label_text_color: colour("soft"), label_text_font_size: "12px", padding: 2, margin: 2, spacing: 0, glyph_width: 14,
+      label_height: 14, glyph_height: 14,
+    });
+    const last = Math.max(1, ...runs.map((run) => run.losses.evaluation?.at(-1) ?? 1));
+    const powers = [1, 10, 100, 1e3, 1e4, 1e5, 1e6];
+    const ticks = (last < 200 ? powers.flatMap((power) => [power, 2 * power, 5 * power]) : powers).filter((tick) => tick <= last);
+    made.xaxes[0].setv({
+      ticker: new Bokeh.FixedTicker({ ticks }), formatter: new Bokeh.BasicTickFormatter({ power_limit_high: 7 }),
     });
     const here = new Bokeh.Span({ location: 1, dimension: "height", line_color: colour("mark"), line_width: 2 });
     made.add_layout(here);
