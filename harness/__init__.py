@@ -186,10 +186,10 @@ def load(path: Path | str) -> Results:
 
 
 def draw(results: Results) -> list[Path]:
-    """Draw an experiment's figure and curves, or a sweep's front, into its folder.
+    """Draw an experiment's figure and curves, or a sweep's front, into its folder, and write its page ``explore.html``.
 
     Returns:
-        The files, PNG and PDF.
+        The files: PNG, PDF, and the page.
 
     Raises:
         UsageError: some of its runs were left out, by ``select`` or as one run's folder.
@@ -204,20 +204,25 @@ def export(what: Results | Path | str | Sequence[Results | Path | str], folder: 
     """Copy pictures, what they were made from, and the commands into a new folder, as ``harness export`` does.
 
         harness.export(harness.load("runs/relative_weight").select(alpha=0.01), "for_anna")
+        harness.export("runs/relative_weight", "for_anna.zip")        # its page, with all the pictures, in one file
 
     Of an experiment's folder that is what was asked for last; ``earlier`` and ``with_earlier`` have the rest.
 
     Args:
         what: results, whole or what ``select`` leaves of them, or folders as of ``load``; one or several.
-        folder: is made.
+        folder: is made; or, where it ends in ``.zip``, a file.
 
     Returns:
-        The folder.
+        The folder, or the file.
 
     Raises:
-        UsageError: the folder is there already, or no run has a picture.
+        UsageError: it is there already, or no run has a picture.
         StorageError: something cannot be read or written.
     """
+    if Path(folder).suffix == ".zip":
+        from harness.figures.explorer import export_explorer
+
+        return export_explorer(_results(what), folder)
     from harness.results.exporting import export_runs
 
     return export_runs(_results(what), folder)

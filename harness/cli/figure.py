@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.claims import claims_table, judge, write_claims
 from harness.cli.console import make_console
-from harness.cli.tables import line, num_of, short_path
+from harness.cli.tables import line, num_of, short_path, written_line
 from harness.config.commands import harness_command
 from harness.errors import StorageError, UsageError
 from harness.figures.results import draw_results
@@ -31,7 +31,7 @@ def draw_again(paths: Sequence[Path]) -> None:
                 f"see {harness_command('status', results.folder)}."
             )
         for drawn in draw_results(results):
-            console.print(line(f"Figure: {short_path(drawn)}"))
+            console.print(line(written_line(Path(short_path(drawn)))))
         if num_done < len(results.runs) and not results.is_sweep:
             left = len(results.runs) - num_done
             console.print(line(f"{num_of(left, 'run')} of {len(results.runs)} drawn as missing, with the reason."))

@@ -87,7 +87,7 @@ def compare(
 def figure(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments or sweeps.")],
 ) -> None:
-    """Draw the figures and judge the claims again, from the run folders alone."""
+    """Draw the figures, write the page and judge the claims again, from the run folders alone."""
     with reporting():
         from harness.cli.figure import draw_again
 
@@ -135,7 +135,7 @@ def dashboard(
         typer.Option(help="The W&B view: built when online, explained when offline.", show_default=False),
     ] = None,
 ) -> None:
-    """Optuna Dashboard on an experiment's study, with its images and figure; and how to open the W&B view."""
+    """The page of an experiment's pictures, Optuna Dashboard on its study, and how to open the W&B view."""
     with reporting():
         from harness.cli.dashboard import Showing, show_dashboard
 
@@ -150,13 +150,16 @@ def dashboard(
     harness export runs/single/98f30cfb3a16 one_picture
 
     harness export runs/single runs/single/earlier/* all       what was asked for earlier, too
+    harness export runs/relative_weight for_anna.zip           the page explore.html with all it shows, in one file
 
 Each picture's file NAME.yaml repeats it: `cd for_anna && harness run NAME.yaml` is a run of the same id.
 """
 )
 def export(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments, sweeps or runs.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR|FILE.zip", help="A folder, or a ZIP file, that is not there yet.")
+    ],
 ) -> None:
     """A folder to send to a colleague: pictures, the images they were made from, hashes, and the commands."""
     with reporting():

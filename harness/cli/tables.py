@@ -16,6 +16,7 @@ from rich.text import Text
 from harness.config.layers import LAYERS
 from harness.config.styles import shortest
 from harness.config.yaml_source import flow
+from harness.results.results import EXPLORER
 
 Column = TypeVar("Column")
 
@@ -68,6 +69,11 @@ def short_path(path: Path) -> str:
     """Relative to the working directory where it lies below."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
+
+
+def written_line(path: Path) -> str:
+    """What was drawn, and where: ``Figure: runs/relative_weight/figure.png``."""
+    return f"Page:   {path}, for a browser" if path.name == EXPLORER else f"Figure: {path}"
 
 
 def line(text: str, style: str = "") -> Text:

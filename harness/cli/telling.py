@@ -10,6 +10,7 @@ from harness.claims import Verdict, claims_table
 from harness.cli.bars import downloading
 from harness.cli.console import make_console
 from harness.cli.progress import StudyProgress
+from harness.cli.tables import written_line
 from harness.config.commands import harness_command
 from harness.downloads import OnBytes
 from harness.driver.carrying import Conclusion
@@ -50,8 +51,8 @@ class ConsoleTelling(Telling):
         """Print what was drawn and where, and what to do next."""
         folder = conclusion.results.folder
         for path in conclusion.drawn:
-            if path.suffix == ".png":
-                self.says(f"Figure: {path}")
+            if path.suffix != ".pdf":
+                self.says(written_line(path))
         if conclusion.has_claims:
             self.says(f"Claims: {folder / 'claims.md'}")
         self.says(f"Runs:   {folder}")

@@ -7,7 +7,7 @@ from collections import Counter
 
 from harness.cli.console import make_console
 from harness.cli.measured import MeasuredRun, measured
-from harness.cli.tables import num_of
+from harness.cli.tables import num_of, written_line
 from harness.config.commands import harness_command
 from harness.config.loaded import LoadedExperiment
 from harness.driver.request import Request
@@ -40,8 +40,8 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
     says(f"{len(runs)} of {len(runs)} runs are done already{told}; 0 to compute. Nothing has changed since.")
     console.print(*measured(runs))
     for path in drawn:
-        if path.suffix == ".png":
-            says(f"Figure: {path}")
+        if path.suffix != ".pdf":
+            says(written_line(path))
     if (folder / "claims.json").exists():
         claims = json.loads((folder / "claims.json").read_text())["claims"]
         verdicts = Counter(claim["verdict"] for claim in claims)

@@ -1,6 +1,7 @@
 """Figures for papers: labelled grids of pictures, loss curves, fronts. PNG and PDF, the same bytes every time.
 
     results     draw_results(results): everything there is to draw of an experiment or a sweep
+    explorer    write_explorer(results): a page of the pictures for a browser
     experiment  draw_experiment(results): figure, curves
     front       draw_front(results): a sweep with several objectives
     single_objective  draw_search(results): a sweep with one

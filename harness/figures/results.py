@@ -1,4 +1,4 @@
-"""The figures of an experiment or a sweep, whichever it is."""
+"""The figures and the explorer of an experiment or a sweep, whichever it is."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from pathlib import Path
 from harness.config.sweep import Sweep
 from harness.errors import UsageError
 from harness.figures.experiment import draw_experiment
+from harness.figures.explorer import write_explorer
 from harness.figures.front import draw_front
 from harness.figures.single_objective import draw_search
 from harness.results import Results
 
 
 def draw_results(results: Results) -> list[Path]:
-    """Draw what there is to draw, as PNG and PDF, into the results' folder; nothing is computed.
+    """Draw what there is to draw into the results' folder, and write the explorer; nothing is computed.
 
-    An experiment's pictures and loss curves; a sweep's front where it has several objectives, else its search.
+    An experiment's pictures and loss curves; a sweep's front where it has several objectives, else its search: each as
+    PNG and PDF.
 
     Args:
         results: as ``harness.results.load`` gives them.
 
     Returns:
-        The files written.
+        The files written, the explorer's page last.
 
     Raises:
         UsageError: some of the runs were left out: the figure of all would be lost.
@@ -33,5 +35,7 @@ def draw_results(results: Results) -> list[Path]:
             f"draw harness.load({str(results.folder)!r})."
         )
     if not isinstance(results.definition, Sweep):
-        return draw_experiment(results)
-    return draw_front(results) if len(results.definition.objectives) > 1 else draw_search(results)
+        drawn = draw_experiment(results)
+    else:
+        drawn = draw_front(results) if len(results.definition.objectives) > 1 else draw_search(results)
+    return [*drawn, write_explorer(results)]
