@@ -26,6 +26,9 @@ from harness.runs.store import write_durably
 JSON_NAME = "claims.json"
 MARKDOWN_NAME = "claims.md"
 COLUMNS = ("claim", "paper", "measured", "bound", "verdict")
+OF_NUMBERS = (
+    "Numbers are means over seeds ± half their spread. A claim must hold in every group; the worst one is shown."
+)
 STYLES = {State.HOLDS.value: "green", State.DOES_NOT_HOLD.value: "bold red", State.NOT_MEASURED.value: "yellow"}
 PACKAGES = ("harness", "python", "torch", "numpy", "pillow")
 """Whose versions stand in the head of ``claims.md``; the manifests have all of them."""
@@ -213,7 +216,7 @@ def claims_markdown(results: Results, verdicts: Sequence[Verdict]) -> str:
         f"- Versions: {'; '.join(f'{name} {_listed(found)}' for name, found in versions.items()) or 'none yet'}"
         + (f"; commit {_listed(commit[:12] for commit in facts['commits'])}" if facts["commits"] else ""),
         "",
-        "Numbers are means over seeds ± half their spread. A claim must hold in every group; the worst one is shown.",
+        OF_NUMBERS,
         "",
         _line(COLUMNS),
         _line(["---"] * len(COLUMNS)),

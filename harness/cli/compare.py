@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness import latex
 from harness.cli.compare_lines import (
     COLUMNS,
     Line,
@@ -24,10 +25,9 @@ from harness.cli.compare_lines import (
     sort_lines,
 )  # fmt: skip
 from harness.cli.console import make_console
-from harness.cli.tables import MISSING, duration, line, num_of, shown, tables_of_width, width_of
+from harness.cli.tables import MISSING, check_folder_of, duration, line, num_of, shown, tables_of_width, width_of
 from harness.config.claims import LOSSES
 from harness.config.identity import canonical_json
-from harness.errors import UsageError
 from harness.measures.names import HELDOUT_STYLE_OPTIMISED, ON_VGG16
 from harness.results import Part
 from harness.results.alike import MeasuredAlike
@@ -51,8 +51,9 @@ def compare_runs(
     sort: str | None,
     all_runs: bool,
     over_seeds: bool,
+    latex_path: Path | None = None,
 ) -> None:
-    """Print the table, one for each size of pictures, and write it as CSV where that is asked for.
+    """Print the table, one for each size of pictures, and write it as CSV or for LaTeX where that is asked for.
 
     Args:
         paths: folders of experiments, sweeps or single runs.
@@ -60,10 +61,11 @@ def compare_runs(
         sort: a number or a field, with ``-`` in front from the largest.
         all_runs: also the repeats, which have no panel.
         over_seeds: one line for the runs that differ in nothing but their seed.
+        latex_path: also written there, for LaTeX.
 
     Raises:
         UsageError: a path is no such folder, nothing is done, or there is no such number to sort by.
-        StorageError: the CSV file cannot be written.
+        StorageError: a file cannot be written.
     """
     console = make_console()
     parts: tuple[Part, ...] = ("grid",)
@@ -95,15 +97,41 @@ def compare_runs(
         _write_csv(csv_path, [one for some in tables.values() for one in some])
         size_note = " (all sizes, in the column size: compare within one only)" if len(tables) > 1 else ""
         console.print(line(f"Written: {csv_path}{size_note}"))
+    if latex_path is not None:
+        check_folder_of(latex_path, "--latex")
+        written = [_latex(some, size, "lines" if over_seeds else "runs") for size, some in tables.items()]
+        write_durably(latex_path, latex.PACKAGES + "\n".join(written))
+        console.print(line(f"Written: {latex_path}"))
 
 
 def _explain(console: Console, lines: Sequence[Line], notes: Sequence[str]) -> None:
-    if any(one.is_optimised for one in lines):
-        console.print(line("* the run optimised one of these layers: not held out."))
-    if any(one.spreads for one in lines):
-        console.print(line("± half the spread (largest less smallest) over the seeds."))
-    for note in notes:
+    for note in (*_remarks(lines), *notes):
         console.print(line(note))
+
+
+def _remarks(lines: Sequence[Line]) -> Iterator[str]:
+    """What the signs beside numbers mean."""
+    if any(one.is_optimised for one in lines):
+        yield "* the run optimised one of these layers: not held out."
+    if any(one.spreads for one in lines):
+        yield "± half the spread (largest less smallest) over the seeds."
+
+
+def _latex(lines: Sequence[Line], size_px: int, noun: str) -> str:
+    """The lines of one size as a table for LaTeX, without the runs' ids where something else tells them apart."""
+    fields, numbers = _fields(lines), _columns(lines)
+    names = [name.replace("_", " ") for name in fields] or ["run"]
+    words = [name.split("_", 1) for name in numbers]
+    head = [[""] * len(names) + [of_name[0] if len(of_name) > 1 else "" for of_name in words]]
+    head += [[latex.escape(name) for name in names] + [latex.escape(of_name[-1]) for of_name in words]]
+    rows = [
+        [latex.of_numbers(text) for text in ([_field(one, name) for name in fields] or [one.runs[0].id])]
+        + [latex.of_numbers(_number(one, name)) for name in numbers]
+        for one in lines
+    ]
+    told = " ".join([f"{len(lines)} {noun} at {size_px} px.", *_remarks(lines)])
+    columns = "l" * len(names) + "r" * len(numbers)
+    return latex.table(columns, head, rows, latex.escape(told))
 
 
 def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str]) -> Table:
@@ -156,8 +184,7 @@ def _number(one: Line, name: str) -> str:
 
 def _write_csv(path: Path, lines: Sequence[Line]) -> None:
     """Every line with all its numbers; what a run does not have is blank."""
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"--csv {path}: there is no folder {path.parent}; make it, or choose another.")
+    check_folder_of(path, "--csv")
     fields = [*differing(lines), *(["size"] if len(by_size(lines)) > 1 else [])]
     numbers = [*COLUMNS, *(f"loss/{loss}" for loss in LOSSES), *_further(lines)]
     rows: list[dict[str, Any]] = []

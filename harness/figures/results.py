@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from harness.config.experiment import Experiment
+from harness.config.overrides import figure_over
 from harness.config.sweep import Sweep
 from harness.errors import UsageError
 from harness.figures.experiment import draw_experiment
@@ -35,3 +40,25 @@ def draw_results(results: Results) -> list[Path]:
     if not isinstance(results.definition, Sweep):
         return draw_experiment(results)
     return draw_front(results) if len(results.definition.objectives) > 1 else draw_search(results)
+
+
+def with_figure(results: Results, overrides: Sequence[str]) -> Results:
+    """Results that are drawn another way, for this once.
+
+    Args:
+        results: as ``harness.results.load`` gives them.
+        overrides: words such as ``figure.width=column``.
+
+    Raises:
+        UsageError: a sweep's results.
+        ConfigError: the figure has no such fields, or not for this experiment.
+    """
+    if not overrides:
+        return results
+    if not isinstance(results.definition, Experiment):
+        raise UsageError(
+            f"{results.name} is a sweep, whose front is drawn in one way; leave {shlex.join(overrides)} out."
+        )
+    figure = figure_over(results.definition, overrides)
+    command = shlex.join([*shlex.split(results.command), *overrides])
+    return replace(results, definition=results.definition.model_copy(update={"figure": figure}), command=command)

@@ -41,7 +41,7 @@ REPEATS = "repeats"
 """Folder of runs that were computed a second time."""
 
 OF_ONE_GRID = (
-    "figure.png", "figure.pdf", "curves.png", "curves.pdf",
+    "figure.png", "figure.pdf", "figure.tex", "curves.png", "curves.pdf",
     "front.png", "front.pdf", "search.png", "search.pdf", "claims.json", "claims.md", "experiment.yaml", CELLS,
 )  # fmt: skip
 """Files of an experiment's folder that another grid would replace."""
