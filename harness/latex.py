@@ -22,6 +22,9 @@ _SPECIAL = {
 }  # fmt: skip
 """What is not a letter or a digit to LaTeX, or not in its fonts."""
 
+MAX_PLAIN_POWER = 5
+"""Numbers below a million are written out."""
+
 _NUMBER = re.compile(r"(?<![\w.])(-?)(\d+(?:\.\d+)?)(?:e([+-]?)0*(\d+))?(?![\w.]\w)")
 _MATHEMATICS = re.compile(r"((?<!\\)\$(?:\\.|[^$\\])+\$)")
 _MAX_LETTER = 0x17F
@@ -51,6 +54,8 @@ def of_numbers(text: str) -> str:
         sign, digits, power_sign, power = match.groups()
         if power is None:
             return rf"${sign}{digits}$" if sign else digits
+        if 0 <= int(f"{power_sign}{power}") <= MAX_PLAIN_POWER:
+            return f"${sign}$" * bool(sign) + f"{float(match[0].lstrip('-')):.10g}"
         factor = "" if digits == "1" else rf"{digits}\cdot "
         return rf"${sign}{factor}10^{{{power_sign.strip('+')}{power}}}$"
 
@@ -69,31 +74,35 @@ def command(text: str) -> str:
     return rf"\texttt{{{broken}}}"
 
 
-def table(
-    columns: str, head: Sequence[Sequence[str]], rows: Sequence[Sequence[str] | str], caption: str, is_wide: bool = True
-) -> str:
-    """A table in the manner of booktabs.
+def tabular(columns: str, head: Sequence[Sequence[str]], rows: Sequence[Sequence[str] | str]) -> str:
+    """Rows in the manner of booktabs.
 
     Args:
         columns: LaTeX's letters for them, such as ``lrr``.
         head: lines of the head, a cell for each column.
-        rows: cells, or a line of its own over all columns.
-        caption: above it.
-        is_wide: over both columns of a page.
-
-    Returns:
-        An environment that needs the packages booktabs and array.
+        rows: cells, or a text of its own over all columns.
     """
-    name, num = "table*" if is_wide else "table", len(head[0])
-    lines = [rf"\begin{{{name}}}", r"  \centering\small\setlength{\tabcolsep}{3pt}", rf"  \caption{{{caption}}}"]
-    lines += [rf"  \begin{{tabular}}{{{columns}}}", r"    \toprule"]
+    lines = [rf"  \begin{{tabular}}{{{columns}}}", r"    \toprule"]
     lines += [rf"    {' & '.join(cells)} \\" for cells in head]
     lines += [r"    \midrule"]
     for k, row in enumerate(rows):
         if isinstance(row, str):
             lines += [r"    \addlinespace"] if k else []
-            lines += [rf"    \multicolumn{{{num}}}{{l}}{{\emph{{{row}}}}} \\"]
+            lines += [rf"    \multicolumn{{{len(head[0])}}}{{l}}{{\emph{{{row}}}}} \\"]
         else:
             lines += [rf"    {' & '.join(row)} \\"]
-    lines += [r"    \bottomrule", r"  \end{tabular}", rf"\end{{{name}}}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}"])
+
+
+def table(tabulars: Sequence[str], caption: str, is_wide: bool) -> str:
+    """An environment of one ``tabular`` or of several below one another, which needs the packages booktabs and array.
+
+    Args:
+        tabulars: as ``tabular`` gives them.
+        caption: above them.
+        is_wide: over both columns of a page.
+    """
+    name = "table*" if is_wide else "table"
+    head = rf"\begin{{{name}}}" + "\n" + r"  \centering\small\setlength{\tabcolsep}{3pt}"
+    body = "\n\n  \\medskip\n".join(tabulars)
+    return f"{head}\n  \\caption{{{caption}}}\n{body}\n\\end{{{name}}}\n"

@@ -60,4 +60,4 @@ def _latex(judged: Sequence[tuple[str, Sequence[Verdict]]]) -> str:
     for name, verdicts in judged:
         rows += [latex.escape(name)] if len(judged) > 1 else []
         rows += [[latex.of_numbers(text) for text in row] for row in rows_for_table(verdicts)]
-    return latex.table("".join(columns) + "l", [COLUMNS], rows, latex.escape(OF_NUMBERS))
+    return latex.table([latex.tabular("".join(columns) + "l", [COLUMNS], rows)], latex.escape(OF_NUMBERS), is_wide=True)

@@ -44,6 +44,10 @@ WIDEST_FIELDS = 2 / 3
 """Of the terminal; where they are wider, they have a table of their own before the numbers."""
 
 
+PAGE_PT, COLUMN_PT, LETTER_PT = 496, 234, 4.6
+"""Of a page and a column of CVPR, and of a letter in small type."""
+
+
 def compare_runs(
     paths: Sequence[Path],
     csv_path: Path | None,
@@ -119,19 +123,29 @@ def _remarks(lines: Sequence[Line]) -> Iterator[str]:
 
 def _latex(lines: Sequence[Line], size_px: int, noun: str) -> str:
     """The lines of one size as a table for LaTeX, without the runs' ids where something else tells them apart."""
-    fields, numbers = _fields(lines), _columns(lines)
-    names = [name.replace("_", " ") for name in fields] or ["run"]
-    words = [name.split("_", 1) for name in numbers]
-    head = [[""] * len(names) + [of_name[0] if len(of_name) > 1 else "" for of_name in words]]
-    head += [[latex.escape(name) for name in names] + [latex.escape(of_name[-1]) for of_name in words]]
-    rows = [
-        [latex.of_numbers(text) for text in ([_field(one, name) for name in fields] or [one.runs[0].id])]
-        + [latex.of_numbers(_number(one, name)) for name in numbers]
-        for one in lines
-    ]
+    fields = _fields(lines)
+    beside = [["", name.replace("_", " "), *(_field(one, name) for one in lines)] for name in fields]
+    beside = beside or [["", "run", *(one.runs[0].id for one in lines)]]
+    numbers = [[*_two_lines(name), *(_number(one, name) for one in lines)] for name in _columns(lines)]
+    rest, tabulars = numbers, []
+    while rest:
+        num = next((n for n in range(len(rest), 1, -1) if _width_pt(beside + rest[:n]) <= PAGE_PT), 1)
+        rows = [[latex.of_numbers(text) for text in row] for row in zip(*beside, *rest[:num], strict=True)]
+        tabulars.append(latex.tabular("l" * len(beside) + "r" * num, rows[:2], rows[2:]))
+        rest = rest[num:]
     told = " ".join([f"{len(lines)} {noun} at {size_px} px.", *_remarks(lines)])
-    columns = "l" * len(names) + "r" * len(numbers)
-    return latex.table(columns, head, rows, latex.escape(told))
+    return latex.table(tabulars, latex.escape(told), is_wide=_width_pt(beside + numbers) > COLUMN_PT)
+
+
+def _two_lines(name: str) -> list[str]:
+    """A number's name as two lines of a table's head."""
+    first, _, second = name.partition("_")
+    return [first, second.replace("_", " ")] if second else ["", first]
+
+
+def _width_pt(columns: Sequence[Sequence[str]]) -> float:
+    """About how wide columns of text are in LaTeX's small type."""
+    return sum(LETTER_PT * max(map(len, column)) + 6 for column in columns)
 
 
 def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str]) -> Table:

@@ -68,8 +68,8 @@ def arrange(
         return _for_paper(lay, sizes, paper) if paper else lay(sizes)
 
     whole = scale
-    if paper and (dpi := laid_out(scale).width / paper.width_in) < PRINTED_DPI:
-        whole *= math.ceil(PRINTED_DPI / dpi)
+    while paper and (dpi := laid_out(whole).width / paper.width_in) < PRINTED_DPI:
+        whole = max(whole + scale, scale * math.floor(whole / scale * PRINTED_DPI / dpi))
     part = 1
     while True:
         layout = laid_out(whole / part)
