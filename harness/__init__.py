@@ -185,19 +185,26 @@ def load(path: Path | str) -> Results:
     return load_results(path)
 
 
-def draw(results: Results) -> list[Path]:
+def draw(results: Results, *overrides: str) -> list[Path]:
     """Draw an experiment's figure and curves, or a sweep's front, into its folder, and write its page ``explore.html``.
 
+        harness.draw(harness.load("runs/relative_weight"), "figure.width=column", "figure.font=times")
+
+    Args:
+        results: an experiment's or a sweep's.
+        overrides: of an experiment's figure, each as behind ``harness figure``; for this once.
+
     Returns:
-        The files: PNG, PDF, and the page.
+        The files: PNG, PDF and, where a width is given, ``figure.tex``; and the page.
 
     Raises:
         UsageError: some of its runs were left out, by ``select`` or as one run's folder.
+        ConfigError: the figure has no such fields.
         StorageError: they cannot be written.
     """
-    from harness.figures.results import draw_results
+    from harness.figures.results import draw_results, with_figure
 
-    return draw_results(results)
+    return draw_results(with_figure(results, overrides))
 
 
 def export(what: Results | Path | str | Sequence[Results | Path | str], folder: Path | str) -> Path:

@@ -341,3 +341,32 @@ def test_quilted_runs_are_told_apart_by_their_blocks(tmp_path: Path) -> None:
     result = compare(make_results_folder(tmp_path / "all", cells, {"transfer": BASE}))
     assert "quilting.block" in result.output
     assert [line[1] for line in rows_of(result)] == ["20", "36"]
+
+
+def test_latex_has_the_table_of_each_size_with_its_signs_explained(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "table.tex"
+    result = compare(folder, "--over-seeds", "--latex", path)
+    assert result.exit_code == 0 and f"Written: {path}" in result.output.replace("\n", "")
+    text = path.read_text()
+    assert text.startswith("% \\usepackage{booktabs,array}\n") and text.count(r"\begin{tabular}") == 2, "two blocks"
+    assert "2 lines at 64 px. * the run optimised one of these layers: not held out." in text
+    assert r"$\pm$ is the standard deviation over n seeds" in text
+    rows = [[cell.strip(" \\") for cell in line.split("&")] for line in text.splitlines() if "&" in line]
+    first, second, small, large = rows[:4]
+    assert (first[2], second[2]) == ("reference", "content") and second[:2] == ["alpha", "seeds"]
+    assert small[:3] == ["0.01", "2", r"101.5 $\pm$ 2.1"] and large[:3] == ["1", "1", "50"]
+    assert r"103.5 $\pm$ 2.1*" in small
+    names = [f"{a} {b}".strip().replace(" ", "_") for k in (0, 4) for a, b in zip(*rows[k : k + 2], strict=True)]
+    told = ["kept_of_evaluations" if name == "kept_evaluation" else name for name in COLUMNS if name != "evaluations"]
+    assert [name for name in names if name in told] == told
+    assert all(len(row) == len(rows[0]) for row in rows[:4])
+
+
+def test_latex_into_no_folder_is_a_sentence(folder: Path, tmp_path: Path) -> None:
+    result = compare(folder, "--latex", tmp_path / "nowhere" / "table.tex")
+    assert result.exit_code == 2 and "there is no folder" in result.output and "--latex" in result.output
+
+
+def test_latex_of_one_run_names_it(folder: Path, tmp_path: Path) -> None:
+    compare(folder / "bbbbbbbbbbbb", "--latex", tmp_path / "table.tex")
+    assert "bbbbbbbbbbbb & 50 & 51" in (tmp_path / "table.tex").read_text()

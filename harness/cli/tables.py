@@ -16,6 +16,7 @@ from rich.text import Text
 from harness.config.layers import LAYERS
 from harness.config.styles import shortest
 from harness.config.yaml_source import flow
+from harness.errors import UsageError
 from harness.results.results import EXPLORER
 
 Column = TypeVar("Column")
@@ -63,6 +64,16 @@ def duration(seconds: float) -> str:
 def num_of(num: int, noun: str) -> str:
     """``1 run``, ``2 runs``."""
     return f"{num} {noun}" if num == 1 else f"{num} {noun}s"
+
+
+def check_folder_of(path: Path, option: str) -> None:
+    """Refuse a file in a folder that is not there.
+
+    Raises:
+        UsageError: so it is.
+    """
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {path.parent}; make it, or choose another.")
 
 
 def short_path(path: Path) -> str:

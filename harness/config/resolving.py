@@ -298,11 +298,10 @@ def _hidden_in_experiment(data: Mapping[str, Any], found: Sequence[Problem]) -> 
     cases = {label: case for label, case in mapping(data.get("cases")).items() if isinstance(case, dict)}
     unsound = {problem.path[0] for problem in found} & {"axes", "cases"}  # then the figure cannot be judged
     figure = {} if unsound else mapping(data.get("figure"))
-    columns, rows = (name if isinstance(name := figure.get(side), str) else None for side in ("columns", "rows"))
     faulty -= set(axes)
     return hidden + [
         problem
-        for problem in grid_problems(enumerate_cells(base, axes, cases)[1], axes, cases, columns, rows)
+        for problem in grid_problems(enumerate_cells(base, axes, cases)[1], axes, cases, figure)
         if not faulty.intersection(problem.involved)
     ]
 

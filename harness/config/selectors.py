@@ -63,7 +63,7 @@ def selector_problems(data: Mapping[str, Any], sections: tuple[str, ...] = ("cla
     found: list[Problem] = []
     for index, entry in enumerate(_list(data.get("repeat"))):
         if "repeat" in sections and isinstance(entry, dict):
-            found += _selector(entry.get("where"), parts, ("repeat", str(index), "where"))
+            found += of_selector(entry.get("where"), parts, ("repeat", str(index), "where"))
     for index, entry in enumerate(_list(data.get("claims"))):
         if "claims" in sections and isinstance(entry, dict):
             found += _claim(entry, parts, of_runs, repeats, ("claims", str(index)))
@@ -109,7 +109,7 @@ def _claim(
     claim: Mapping[str, Any], parts: Parts, of_runs: Parts, repeats: list[dict[str, Any]], path: FieldPath
 ) -> Iterator[Problem]:
     along, of = claim.get("along"), claim.get("of")
-    faults = [*_selector(of, of_runs, (*path, "of")), *_selector(claim.get("than"), of_runs, (*path, "than"))]
+    faults = [*of_selector(of, of_runs, (*path, "of")), *of_selector(claim.get("than"), of_runs, (*path, "than"))]
     yield from faults
     if isinstance(along, str) and along not in parts:
         yield Problem((*path, "along"), f"nothing varies {along!r}; {suggestion(along, parts, NO_PARTS)}")
@@ -157,7 +157,7 @@ def _meant(name: str, possible: list[str]) -> str:
     return f"; did you mean {close}?" if close else "; one of your own is found where plugins: [FILE.py] names its file"
 
 
-def _selector(selector: Any, parts: Parts, path: FieldPath) -> Iterator[Problem]:
+def of_selector(selector: Any, parts: Parts, path: FieldPath) -> Iterator[Problem]:
     """What one selector names and no cell has."""
     for part, selected in selector.items() if isinstance(selector, dict) else ():
         if part not in parts:

@@ -9,7 +9,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.config.dimensions import Choice, Dimension, Integer
-from harness.config.experiment import Figure, Tracking
+from harness.config.experiment import Tracking
+from harness.config.figure import OF_A_GRID, Figure
 from harness.config.levels import AUTO
 from harness.config.samplers import (
     Budget,
@@ -115,8 +116,8 @@ class Sweep(Strict):
                 yield Problem(("objectives", str(index)), f"ssim {sentence}", ("objectives",))
             if name in self.objectives[:index]:
                 yield Problem(("objectives", str(index)), f"{name} stands there twice; keep one", ("objectives",))
-        for side in ("columns", "rows", "wrap"):
-            if getattr(self.figure, side) is not None:
+        for side in OF_A_GRID:
+            if getattr(self.figure, side) != Figure.model_fields[side].default:
                 yield Problem(
                     ("figure", side), "a sweep's figure is its front, not a grid; drop this line", ("figure",)
                 )

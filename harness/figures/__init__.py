@@ -11,7 +11,10 @@
     curves      draw_curves(histories, path_png, path_pdf, looks)
     axes        scales and the numbers along them
     labels      values, layers, starts and cases as they stand in a figure
-    layout      Tile(image, caption, reason, above), labels, in whole pixels; arrange: where they go in a grid
+    layout      Tile(image, caption, reason, above), labels, in whole pixels; Paper(width_in, size_pt)
+    arrange     where they go in a grid; sizes: how large they are
+    regions     parts of pictures, cut out or enlarged
+    captions    what stands once; figure.tex
     text        wrapping and shrinking text to a width
     files       one style whatever the user's matplotlibrc, and the saving of both files
 

@@ -15,13 +15,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from harness.errors import ImageError
-from harness.figures.arrange import size_within
 from harness.figures.axes import SOFT_INK, dot, say_instead, scale_for, set_scale
 from harness.figures.curves import PALETTE
 from harness.figures.experiment import shared_sources
 from harness.figures.files import both, figure_style
 from harness.figures.labels import escape
-from harness.figures.layout import Box, Label, Layout, Tile
+from harness.figures.layout import Box, Label, Layout, Tile, size_within
 from harness.figures.outcomes import (
     TrialOutcome,
     caption_lines,

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from harness.config.commands import FileCommand
+from harness.config.experiment import Experiment
+from harness.config.overrides import figure_over
 from harness.config.sweep import Sweep
 from harness.errors import UsageError
 from harness.figures.experiment import draw_experiment
@@ -35,7 +41,36 @@ def draw_results(results: Results) -> list[Path]:
             f"draw harness.load({str(results.folder)!r})."
         )
     if not isinstance(results.definition, Sweep):
-        drawn = draw_experiment(results)
+        draw = draw_experiment
     else:
-        drawn = draw_front(results) if len(results.definition.objectives) > 1 else draw_search(results)
-    return [*drawn, write_explorer(results)]
+        draw = draw_front if len(results.definition.objectives) > 1 else draw_search
+    try:
+        drawn = draw(results)
+    finally:  # the page shows what is too much for a figure
+        page = write_explorer(results)
+    return [*drawn, page]
+
+
+def with_figure(results: Results, overrides: Sequence[str]) -> Results:
+    """Results that are drawn another way, for this once.
+
+    Args:
+        results: as ``harness.results.load`` gives them.
+        overrides: words such as ``figure.width=column``.
+
+    Raises:
+        UsageError: a sweep's results.
+        ConfigError: the figure has no such fields, or not for this experiment.
+    """
+    if not overrides:
+        return results
+    if not isinstance(results.definition, Experiment):
+        raise UsageError(
+            f"{results.name} is a sweep, whose front is drawn in one way; leave {shlex.join(overrides)} out."
+        )
+    figure = figure_over(results.definition, overrides)
+    command = results.command
+    if command:
+        made = FileCommand.read(command)
+        command = str(replace(made, overrides=(*made.overrides, *overrides)))
+    return replace(results, definition=results.definition.model_copy(update={"figure": figure}), command=command)

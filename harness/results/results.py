@@ -48,7 +48,7 @@ REPEATS = "repeats"
 """Folder of runs that were computed a second time."""
 
 OF_ONE_GRID = (
-    "figure.png", "figure.pdf", "curves.png", "curves.pdf", EXPLORER,
+    "figure.png", "figure.pdf", "figure.tex", "curves.png", "curves.pdf", EXPLORER,
     "front.png", "front.pdf", "search.png", "search.pdf", "claims.json", "claims.md", "experiment.yaml", CELLS,
 )  # fmt: skip
 """Files of an experiment's folder that another grid would replace."""
