@@ -25,7 +25,7 @@ from harness.cli.compare_lines import (
     sort_lines,
 )  # fmt: skip
 from harness.cli.console import make_console
-from harness.cli.tables import MISSING, duration, line, num_of, shown, tables_of_width, width_of
+from harness.cli.tables import MISSING, line, num_of, shown, tables_of_width, width_of
 from harness.config.claims import LOSSES
 from harness.config.identity import canonical_json
 from harness.errors import UsageError
@@ -40,6 +40,9 @@ WHOLE_FIELDS = ("content_layers", "style_layers", "style")
 
 NAMES = ("experiment", "cases", "trial", "seeds")
 """What a run is called by; beside the numbers they stand alone where everything that differs is too wide."""
+
+NARROWER = (40, 28, 20, 14, 10)
+"""To how many characters what differs is folded, so that every run keeps its line beside its numbers."""
 
 WIDEST_FIELDS = 2 / 3
 """Of the terminal; where they are wider, they have a table of their own before the numbers."""
@@ -83,6 +86,10 @@ def compare_runs(
     for size, some in tables.items():
         console.print(line(f"{num_of(len(some), 'line' if over_seeds else 'run')} at {size} px"))
         fields = _fields(some)
+        if (whole := _in_one_line(console, some, fields)) is not None:
+            console.print(whole)
+            console.print()
+            continue
         if width_of(console, _table(some, (), fields)) > WIDEST_FIELDS * console.width:
             for table in tables_of_width(console, fields, partial(_table, some, ())):
                 console.print(table)
@@ -107,10 +114,19 @@ def _explain(console: Console, lines: Sequence[Line], notes: Sequence[str]) -> N
         console.print(line(note))
 
 
-def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str]) -> Table:
+def _in_one_line(console: Console, lines: Sequence[Line], fields: Sequence[str]) -> Table | None:
+    """The whole table, what differs folded as far as the terminal asks for it; None where it is too narrow for that."""
+    for widest in (None, *NARROWER):
+        table = _table(lines, _columns(lines), fields, widest)
+        if width_of(console, table) <= console.width:
+            return table
+    return None
+
+
+def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str], widest: int | None = None) -> Table:
     table = Table(box=None, pad_edge=False)
     for header in ("run", *fields):
-        table.add_column(Text(header), overflow="fold")
+        table.add_column(Text(header), overflow="fold", max_width=None if header == "run" else widest)
     for name in columns:
         table.add_column(Text(name.replace("_", "\n", 1)), justify="right", no_wrap=True, vertical="bottom")
     for one in lines:
@@ -152,8 +168,6 @@ def _number(one: Line, name: str) -> str:
     text = f"{value:.4g}"
     if name in one.spreads:
         text += f" ± {one.spreads[name] / 2:.2g}"
-    elif name == "seconds":
-        text = duration(value)
     return f"{text}*" if name == "heldout_style" and one.is_optimised else text
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.claims import claims_table, judge, write_claims
 from harness.cli.console import make_console
+from harness.cli.opening import open_picture
 from harness.cli.tables import line, num_of, short_path
 from harness.config.commands import harness_command
 from harness.errors import StorageError, UsageError
@@ -15,8 +16,12 @@ from harness.results import Run, load_whole
 from harness.runs.store import Status
 
 
-def draw_again(paths: Sequence[Path]) -> None:
+def draw_again(paths: Sequence[Path], opens: bool = False) -> None:
     """Draw and judge experiments and sweeps as far as they have come.
+
+    Args:
+        paths: their folders.
+        opens: open each figure, too.
 
     Raises:
         UsageError: a path is no such folder, or none of its runs is done.
@@ -30,8 +35,11 @@ def draw_again(paths: Sequence[Path]) -> None:
                 f"No run of {results.folder} is done, so there is nothing to draw yet; "
                 f"see {harness_command('status', results.folder)}."
             )
-        for drawn in draw_results(results):
+        figures = draw_results(results)
+        for drawn in figures:
             console.print(line(f"Figure: {short_path(drawn)}"))
+        if opens:
+            console.print(line(open_picture(next(path for path in figures if path.suffix == ".png"))))
         if num_done < len(results.runs) and not results.is_sweep:
             left = len(results.runs) - num_done
             console.print(line(f"{num_of(left, 'run')} of {len(results.runs)} drawn as missing, with the reason."))

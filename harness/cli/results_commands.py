@@ -84,12 +84,13 @@ def compare(
 )
 def figure(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments or sweeps.")],
+    opens: Annotated[bool, typer.Option("--open", help="Open the figure in the desktop's viewer.")] = False,
 ) -> None:
     """Draw the figures and judge the claims again, from the run folders alone."""
     with reporting():
         from harness.cli.figure import draw_again
 
-        draw_again(paths)
+        draw_again(paths, opens)
 
 
 @app.command(

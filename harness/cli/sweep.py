@@ -24,13 +24,14 @@ NUM_SHOWN = 12
 """Trials in the table at the end."""
 
 
-def command_sweep(request: Request, loaded: LoadedSweep, is_dry: bool) -> int:
+def command_sweep(request: Request, loaded: LoadedSweep, is_dry: bool, opens: bool = False) -> int:
     """Carry out a search.
 
     Args:
         request: the command line.
         loaded: its sweep.
         is_dry: only say what would be done.
+        opens: open the figure at the end.
 
     Returns:
         How many of its trials failed or are not told.
@@ -42,7 +43,7 @@ def command_sweep(request: Request, loaded: LoadedSweep, is_dry: bool) -> int:
         telling.console.print(_estimate(plan, local_devices(request, min(budget.parallel, budget.trials))))
         return 0
     done = run_sweep(request, plan, telling)
-    telling.concluded(done.conclusion)
+    telling.concluded(done.conclusion, opens)
     _report(telling.console, done.conclusion.results)
     return done.num_unfinished
 

@@ -7,6 +7,7 @@ from collections import Counter
 
 from harness.cli.console import make_console
 from harness.cli.measured import MeasuredRun, measured
+from harness.cli.opening import open_picture
 from harness.cli.tables import num_of
 from harness.config.commands import harness_command
 from harness.config.loaded import LoadedExperiment
@@ -15,8 +16,13 @@ from harness.driver.unchanged import figures_if_unchanged
 from harness.runs.store import RunFolder, Status
 
 
-def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
+def tell_unchanged(request: Request, loaded: LoadedExperiment, opens: bool = False) -> bool:
     """Say what there is of an experiment of which everything is done and stands as it was left.
+
+    Args:
+        request: the command line.
+        loaded: its experiment.
+        opens: open the figure.
 
     Returns:
         Whether that is so; else nothing was printed.
@@ -25,9 +31,11 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
     if drawn is None:
         return False
     console, folder = make_console(), request.out / loaded.name
-    runs = []
+    runs, pictures = [], []
     for cell in json.loads((folder / "cells.json").read_text())["cells"]:
-        manifest = RunFolder(folder / cell["folder"]).manifest()
+        run = RunFolder(folder / cell["folder"])
+        manifest = run.manifest()
+        pictures.append(run.image_path)
         metrics, status = (manifest.metrics, manifest.status) if manifest else ({}, Status.WAITING)
         runs.append(MeasuredRun(cell["id"], cell["label"], cell["part"], status, metrics))
 
@@ -39,6 +47,8 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
     for path in drawn:
         if path.suffix == ".png":
             says(f"Figure: {path}")
+    if len(pictures) == 1:
+        says(f"Picture: {pictures[0]}")
     if (folder / "claims.json").exists():
         claims = json.loads((folder / "claims.json").read_text())["claims"]
         verdicts = Counter(claim["verdict"] for claim in claims)
@@ -46,4 +56,7 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
         says(f"Claims: {folder / 'claims.md'} ({num_of(len(claims), 'claim')}: {told})")
     says(f"Runs:   {folder}")
     says(f"Next:   {harness_command('compare', folder)}, or {harness_command('dashboard', folder)}")
+    figures = [path for path in drawn if path.suffix == ".png"]
+    if opens and figures:
+        says(open_picture(figures[0]))
     return True
