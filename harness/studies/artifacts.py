@@ -108,8 +108,10 @@ def describe(results: Results) -> str:
             f"An experiment: {len(results.runs)} cells, varied: {varied}. Its trials are the grid; nothing is searched."
         )
     else:
-        objectives = ", ".join(definition.objectives)
-        what = f"A sweep over {', '.join(definition.space)}; minimised: {objectives}."
+        minimised = [name for name in definition.objective_names if name not in definition.maximised]
+        told = {"minimised": minimised, "maximised": definition.maximised}
+        objectives = "; ".join(f"{what}: {', '.join(names)}" for what, names in told.items() if names)
+        what = f"A sweep over {', '.join(definition.space)}; {objectives}."
     counts = {status: sum(run.status is status for run in results.all_runs) for status in Status}
     lines = [f"# {results.name}", what]
     lines += [definition.tracking.notes] if definition.tracking.notes else []
