@@ -94,6 +94,7 @@ def record(study_name: str, number: int, alpha: float, failed: bool) -> dict[str
         "params": {"alpha": alpha},
         "distributions": {"alpha": distribution},
         "objectives": ["reference_style"],
+        "maximised": [],
         "user_attrs": {},
         "state": "FAIL" if failed else "COMPLETE",
         "values": None if failed else [2 * alpha],

@@ -27,10 +27,10 @@ from harness.cli.compare_lines import (
     sort_lines,
 )  # fmt: skip
 from harness.cli.console import make_console
-from harness.cli.tables import MISSING, check_folder_of, duration, line, num_of, shown, tables_of_width, width_of
+from harness.cli.tables import MISSING, check_folder_of, line, num_of, shown, tables_of_width, width_of
 from harness.config.claims import LOSSES
 from harness.config.identity import canonical_json
-from harness.measures.names import EVALUATIONS, HELDOUT_STYLE_OPTIMISED, KEPT_EVALUATION, ON_VGG16, SECONDS
+from harness.measures.names import EVALUATIONS, HELDOUT_STYLE_OPTIMISED, KEPT_EVALUATION, ON_VGG16
 from harness.results import Part
 from harness.results.alike import MeasuredAlike
 from harness.results.spread import EXPLAINED as SD_EXPLAINED
@@ -46,6 +46,9 @@ NAMES = ("experiment", "earlier", "cases", "trial", SEEDS)
 
 KEPT_OF = "kept of\nevaluations"
 """The header of ``kept_evaluation`` and ``evaluations``, in one column: 28 of 30."""
+
+NARROWER = (40, 28, 20, 14, 10)
+"""To how many characters what differs is folded, so that every run keeps its line beside its numbers."""
 
 WIDEST_FIELDS = 2 / 3
 """Of the terminal; where they are wider, they have a table of their own before the numbers."""
@@ -93,6 +96,10 @@ def compare_runs(
     for size, some in tables.items():
         console.print(line(f"{num_of(len(some), 'line' if over_seeds else 'run')} at {size} px"))
         fields = _fields(some)
+        if (whole := _in_one_line(console, some, fields)) is not None:
+            console.print(whole)
+            console.print()
+            continue
         if width_of(console, _table(some, (), fields)) > WIDEST_FIELDS * console.width:
             for table in tables_of_width(console, fields, partial(_table, some, ())):
                 console.print(table)
@@ -160,10 +167,19 @@ def _width_pt(columns: Sequence[Sequence[str]]) -> float:
     return sum(LETTER_PT * max(map(len, column)) + 6 for column in columns)
 
 
-def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str]) -> Table:
+def _in_one_line(console: Console, lines: Sequence[Line], fields: Sequence[str]) -> Table | None:
+    """The whole table, what differs folded as far as the terminal asks for it; None where it is too narrow for that."""
+    for widest in (None, *NARROWER):
+        table = _table(lines, _columns(lines), fields, widest)
+        if width_of(console, table) <= console.width:
+            return table
+    return None
+
+
+def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str], widest: int | None = None) -> Table:
     table = Table(box=None, pad_edge=False)
     for header in ("run", *fields):
-        table.add_column(Text(header), overflow="fold")
+        table.add_column(Text(header), overflow="fold", max_width=None if header == "run" else widest)
     for name in columns:
         table.add_column(Text(_header(name)), justify="right", no_wrap=True, vertical="bottom")
     for one in lines:
@@ -209,8 +225,6 @@ def _number(one: Line, name: str) -> str:
     text = f"{value:.4g}"
     if name in one.sds:
         text += f" ± {one.sds[name]:.2g}"
-    elif name == SECONDS:
-        text = duration(value)
     if name == KEPT_EVALUATION:
         mark = MARK if one.settled is False else ""
         return f"{text}{mark} of {_number(one, EVALUATIONS)}"

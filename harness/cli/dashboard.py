@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from optuna.storages import BaseStorage
 from optuna_dashboard import wsgi
 
 from harness.cli.console import make_console
+from harness.cli.opening import has_display
 from harness.config.commands import FileCommand, harness_command
 from harness.config.experiment import Experiment
 from harness.errors import StorageError, UsageError
@@ -99,7 +99,7 @@ def show_dashboard(showing: Showing, wait: Callable[[], object] = _wait_for_ever
         lines += [f"Optuna Dashboard: {url}/dashboard{_page(results, storage)}", *_what_to_look_at(results)]
         for line in (*filter(None, notes), *lines):
             console.print(line, soft_wrap=True, markup=False)
-        if showing.browser and _has_display():
+        if showing.browser and has_display():
             webbrowser.open(address)
         console.print("Ctrl-C ends it; the runs stay as they are.")
         try:
@@ -240,8 +240,3 @@ def _what_to_look_at(results: Results) -> list[str]:
     if results.is_sweep:
         pages.append("the front or the search's course, and what matters most, under Analytics")
     return [f"  {page}" for page in pages]
-
-
-def _has_display() -> bool:
-    """Whether a browser has somewhere to open; without a display Python would start one in the terminal."""
-    return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

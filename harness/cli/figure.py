@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.claims import claims_table, judge, write_claims
 from harness.cli.console import make_console
+from harness.cli.opening import open_picture
 from harness.cli.tables import line, num_of, short_path, written_line
 from harness.config.commands import harness_command
 from harness.errors import StorageError, UsageError
@@ -15,11 +16,12 @@ from harness.results import Run, load_whole
 from harness.runs.store import Status
 
 
-def draw_again(words: Sequence[str]) -> None:
+def draw_again(words: Sequence[str], opens: bool = False) -> None:
     """Draw and judge experiments and sweeps as far as they have come.
 
     Args:
         words: their folders, and ``figure.…=value`` for how they are drawn this once.
+        opens: open each figure, too.
 
     Raises:
         UsageError: a path is no such folder, or none of its runs is done.
@@ -42,8 +44,11 @@ def draw_again(words: Sequence[str]) -> None:
             )
         fault: Exception | None = None
         try:
-            for drawn in draw_results(results):
+            figures = draw_results(results)
+            for drawn in figures:
                 console.print(line(written_line(Path(short_path(drawn)))))
+            if opens:
+                console.print(line(open_picture(next(path for path in figures if path.suffix == ".png"))))
         except Exception as error:  # any kind: the claims do not need it
             fault = error
         if num_done < len(results.runs) and not results.is_sweep:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rich.console import RenderableType
 from rich.table import Table
 
-from harness.cli.tables import MISSING, duration, line, num_of, shown, shown_label
+from harness.cli.tables import MISSING, line, num_of, shown, shown_label
 from harness.measures.names import ON_VGG16
 from harness.runs.settled import EXPLAINED
 from harness.runs.store import Metrics, Status
@@ -38,7 +38,7 @@ def measured(runs: Iterable[MeasuredRun]) -> Iterator[RenderableType]:
     for column in ("", *columns):
         table.add_column(column, justify="right" if column else "left")
     for run in grid:
-        table.add_row(run.id, shown_label(run.label), *(_number(column, run.metrics.get(column)) for column in columns))
+        table.add_row(run.id, shown_label(run.label), *(_number(run.metrics.get(column)) for column in columns))
     yield table
     if num_unsettled := sum(run.settled is False for run in grid):
         is_or_are = "is" if num_unsettled == 1 else "are"
@@ -49,7 +49,5 @@ def measured(runs: Iterable[MeasuredRun]) -> Iterator[RenderableType]:
         yield f"and {done} of {len(others)} repeats of these, for the claims' spread"
 
 
-def _number(column: str, value: float | None) -> str:
-    if value is None:
-        return MISSING
-    return duration(value) if column == "seconds" else shown(float(value))
+def _number(value: float | None) -> str:
+    return MISSING if value is None else shown(float(value))

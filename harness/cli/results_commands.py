@@ -102,12 +102,13 @@ def figure(
             metavar="PATH... [figure.FIELD=VALUE]...", help="Folders of experiments or sweeps; how to draw them."
         ),
     ],
+    opens: Annotated[bool, typer.Option("--open", help="Open the figure in the desktop's viewer.")] = False,
 ) -> None:
     """Draw the figures, write the page and judge the claims again, from the run folders alone."""
     with reporting():
         from harness.cli.figure import draw_again
 
-        draw_again(words)
+        draw_again(words, opens)
 
 
 @app.command(

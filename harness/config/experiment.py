@@ -78,7 +78,8 @@ class Experiment(Strict):
 
     Attributes:
         transfer: the base, valid by itself also where axes replace its fields.
-        axes: values of any dotted fields of the transfer; the grid is their product.
+        axes: values of any dotted fields of the transfer; the grid is their product. ``content`` and ``style`` may be a
+            folder or a pattern, ``photos/*.jpg``: its image files, sorted.
         cases: named combinations of fields; each is carried out for every cell of the axes.
         figure: the layout of the picture grid.
         claims: the sentences it must bear out.

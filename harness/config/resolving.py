@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from harness.config.cells import enumerate_cells
 from harness.config.experiment import Experiment, grid_problems
 from harness.config.fields import unknown_name
+from harness.config.image_files import expand_axes
 from harness.config.overrides import SWEEP_ONLY, Overrides, forget_gone, lay_over, mapping, varies
 from harness.config.places import FieldPath, Located
 from harness.config.selectors import measure_problems, selector_problems
@@ -112,6 +113,7 @@ def _laid_over(source: Source, profile: str | None, words: Sequence[str]) -> tup
     for word in words:
         overrides.apply(word)
     overrides.finish()
+    overrides.faults += expand_axes(data, located)
     return data, located, overrides
 
 

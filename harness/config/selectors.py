@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from harness.config.cells import combinations
 from harness.config.claims import COMPARABLE, LOSSES, matches, value_key
 from harness.config.fields import misspelt, nearest, suggestion
+from harness.config.objectives import measure_of
 from harness.config.places import FieldPath
 from harness.config.sentences import Problem, shown
 from harness.config.styles import Painting, paintings_of
@@ -124,7 +125,8 @@ def _claim(
 
 def measure_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     """Measures of claims and objectives that nobody has registered, or that cannot be asked for there."""
-    for index, name in enumerate(_list(data.get("objectives"))):
+    for index, objective in enumerate(_list(data.get("objectives"))):
+        name = measure_of(objective)
         possible = [held for held in dict.fromkeys((*COMPARABLE, *measure)) if is_of_one_run(held)]
         if isinstance(name, str) and name and name not in possible:
             path, expected = ("objectives", str(index)), f"a list of one or more of {', '.join(possible)}"

@@ -17,7 +17,7 @@ from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
 from harness.config.yaml_source import flow
 from harness.figures.labels import format_value
-from harness.figures.outcomes import non_dominated, objectives_of, outcomes
+from harness.figures.outcomes import non_dominated, outcomes, sweep_of
 from harness.results import Results, Run
 from harness.results.alike import MeasuredAlike
 from harness.results.results import differing_fields
@@ -57,7 +57,8 @@ def contents(results: Results, href: Href) -> dict[str, Any]:
     Returns:
         Plain data for JSON: ``name``, ``summary``, ``notes``, ``sentence``, ``files``; ``axes`` (name, values);
         ``columns`` (key, whether of numbers) of ``runs``' ``row``; ``x`` and ``y``, the columns of the first scatter;
-        ``front``, whether these two are all that a sweep minimises; ``sources`` (key, name); ``runs``.
+        ``front``, where these two are all that a sweep is after, whether it steps ``after`` or ``before`` a trial,
+        else empty; ``sources`` (key, name); ``runs``.
     """
     told = [standing(run) for run in results.all_runs]
     is_read = [each.condition is not Condition.DAMAGED for each in told]
@@ -69,11 +70,12 @@ def contents(results: Results, href: Href) -> dict[str, Any]:
         _row(run, fields, alike if is_so else None) | ({"part": run.part} if has_repeats else {})
         for run, is_so in zip(results.all_runs, is_read, strict=True)
     ]
-    objectives = list(objectives_of(results)) if results.is_sweep else []
+    sweep = sweep_of(results) if results.is_sweep else None
+    objectives = sweep.objective_names if sweep else ()
     on_front = set[str]()
     if objectives:
         complete = [each for each in outcomes(replace(results, all_runs=tuple(readable))) if each.state == "complete"]
-        on_front = {complete[k].run.id for k in non_dominated([each.values for each in complete])}
+        on_front = {complete[k].run.id for k in non_dominated([each.costs for each in complete])}
         values = {each.run.id: dict(zip(objectives, each.values, strict=True)) for each in complete}
         for run, row in zip(results.all_runs, rows, strict=True):
             row.update(values.get(run.id, {}))
@@ -113,7 +115,7 @@ def contents(results: Results, href: Href) -> dict[str, Any]:
         "columns": columns,
         "x": x,
         "y": y,
-        "front": len(objectives) == 2,
+        "front": ("before" if objectives[0] in sweep.maximised else "after") if sweep and len(objectives) == 2 else "",
         "sources": [{"key": key, "name": SOURCE_NAMES.get(key, key)} for key in keys],
         "runs": runs,
     }

@@ -83,7 +83,7 @@
     const made = figure({ x_axis_type: scaleFor(xs), y_axis_type: scaleFor(ys), x_axis_label: state.x, y_axis_label: state.y });
     if (data.front && state.x === data.x && state.y === data.y) {
       const front = of.filter((k) => runs[k].front).sort((a, b) => x[a] - x[b]);
-      made.step(front.map((k) => x[k]), front.map((k) => y[k]), "after", { line_color: colour("mark"), line_width: 1.5 });
+      made.step(front.map((k) => x[k]), front.map((k) => y[k]), data.front, { line_color: colour("mark"), line_width: 1.5 });
     }
     const drawn = made.scatter({ field: "x" }, { field: "y" }, {
       source, size: { field: "size" }, fill_color: { field: "fill" }, fill_alpha: { field: "alpha" }, line_color: { field: "edge" }, line_width: 2,
