@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import re
@@ -13,11 +14,13 @@ import numpy as np
 import pytest
 from engine_rows import history_of, make_rows
 from results_folder import make_results_folder, picture
+from rich.console import Console
 from test_figures import page_of, pdf_text
 from typer.testing import CliRunner
 
 from harness.claims import judge, write_claims
 from harness.cli.app import app
+from harness.cli.measured import MeasuredRun, measured
 from harness.config import Transfer
 from harness.figures.results import draw_results
 from harness.results import Results, load
@@ -160,6 +163,15 @@ def test_compare_marks_the_kept_evaluation_and_explains_the_mark(results: Result
     assert [row["kept_evaluation"] for row in read] == ["5", "30", "29"]
     assert [row["still_falling"] for row in read] == ["0.0", "0.125", "0.02"]
     assert "†" not in command("compare", results.folder / "cccccccccccc")
+
+
+def test_table_at_the_end_of_a_run_says_how_many_had_not_settled(results: Results) -> None:
+    runs = [MeasuredRun(run.id, run.label, run.part, run.status, run.metrics, run.settled) for run in results.runs]
+    console = Console(file=io.StringIO(), width=200)
+    console.print(measured([*runs, runs[0]._replace(part="repeat")]))
+    assert isinstance(console.file, io.StringIO)
+    *_, sentence, rest, repeats = map(str.strip, console.file.getvalue().splitlines())
+    assert f"{sentence} {rest}" == f"2 of 3 runs are {EXPLAINED}" and repeats.startswith("and 1 of 1 repeats")
 
 
 def test_table_says_what_had_settled(results: Results) -> None:

@@ -33,7 +33,7 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment) -> bool:
         console.print(sentence, soft_wrap=True, markup=False)
 
     says(f"{len(runs)} of {len(runs)} runs are done already; 0 to compute. Nothing has changed since.")
-    console.print(*measured(runs))
+    console.print(measured(runs))
     for path in drawn:
         if path.suffix == ".png":
             says(f"Figure: {path}")
