@@ -245,7 +245,7 @@ def test_figure_of_a_sweep_has_hollow_dots_and_a_line_in_the_legend(tmp_path: Pa
         pages.append(page_of(png).astype(int))
         texts.append(re.sub(r"\s|\xa0", "", pdf_text(pdf)))
     assert ["notsettled" in text for text in texts] == [False, True]
-    plot = np.s_[:, :1300] if len(objectives) > 1 else np.s_[35:205]
+    plot = np.s_[70:, :1300] if len(objectives) > 1 else np.s_[35:205]
     changed = (pages[0] != pages[1]).any(axis=-1)[plot]
     hollowed = changed & (pages[1] == 255).all(axis=-1)[plot]
     assert hollowed.sum() > 20, "the middle of two dots is white now"
