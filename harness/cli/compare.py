@@ -227,7 +227,7 @@ def _number(one: Line, name: str) -> str:
         text += f" ± {one.sds[name]:.2g}"
     if name == KEPT_EVALUATION:
         mark = MARK if one.settled is False else ""
-        return f"{text}{mark} of {_number(one, EVALUATIONS)}"
+        return f"{text}{mark} of {one.numbers[EVALUATIONS] or 0:.4g}"
     return f"{text}*" if name == "heldout_style" and one.is_optimised else text
 
 
