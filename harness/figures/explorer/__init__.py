@@ -5,7 +5,8 @@
     archive     export_explorer(results, "for_anna.zip"): the page with its pictures, in one file
 
     page.html   a grid of pictures with captions, which is the page where no script runs
-    page.js     what takes the grid over: sliders, comparing, the table, the plots
+    page.js     what takes it over: sliders, pictures beside each other, numbers
+    table.js    the table of all runs; sorting and filtering, also of the grid
     plots.js    the two plots, by Bokeh's own JavaScript, which lies in its Python package
     page.css    light and dark
 

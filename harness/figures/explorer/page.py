@@ -21,6 +21,8 @@ from harness.runs.store import write_durably
 
 HERE = Path(__file__).parent
 
+OWN = ("page.css", "page.js", "table.js", "plots.js")
+
 LIBRARY = ("bokeh.min.js", "bokeh-api.min.js")
 """Of the charting library, as its Python package has them: 1.4 MB. plotly's one file has 4.8 MB, which would be more
 than most experiments' pictures."""
@@ -64,7 +66,7 @@ def page(data: Mapping[str, Any]) -> str:
         loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False, "separators": (",", ":")}
-    own = {name.replace(".", "_"): Markup((HERE / name).read_text()) for name in ("page.css", "page.js", "plots.js")}
+    own = {name.replace(".", "_"): Markup((HERE / name).read_text()) for name in OWN}
     return environment.get_template("page.html").render(data=data, library=_library(), **own)
 
 

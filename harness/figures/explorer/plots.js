@@ -62,7 +62,7 @@
       fill: of.map((k) => (k === state.run || runs[k].front ? mark : soft)),
       edge: of.map((k) => (k === state.run ? colour("ink") : k === state.second?.run ? colour("warn") : "transparent")),
       size: of.map((k) => (k === state.run ? 14 : runs[k].front ? 10 : 8)),
-      alpha: of.map((k) => (explorer.isShown(k) ? (runs[k].front || k === state.run ? 1 : 0.7) : 0.1)),
+      alpha: of.map((k) => (explorer.shown[k] ? (runs[k].front || k === state.run ? 1 : 0.7) : 0.1)),
     };
   }
 
