@@ -91,6 +91,6 @@ def test_claims_for_latex_are_the_rows_of_the_table(tmp_path: Path) -> None:
     assert rf"{measured} & rises at every step, in all by $\ge$ 0.05 & holds \\" in text
     assert text.count(r"fig. 4") == 3 and "multicolumn" not in text and "over seeds" in text
     CliRunner().invoke(app, ["claims", str(results.folder), str(results.folder), "--latex", str(path)])
-    assert path.read_text().count(r"\multicolumn{5}{l}{\emph{a\_b}}") == 2
+    assert path.read_text().count(rf"\multicolumn{{5}}{{l}}{{\emph{{{results.name}}}}}") == 2
     told = CliRunner().invoke(app, ["claims", str(results.folder), "--latex", str(tmp_path / "no" / "x.tex")])
     assert told.exit_code == 2 and "there is no folder" in told.output

@@ -325,7 +325,7 @@ def test_latex_has_the_table_of_each_size_with_its_signs_explained(folder: Path,
     text = path.read_text()
     assert text.startswith("% \\usepackage{booktabs,array}\n") and text.count(r"\begin{tabular}") == 2, "two blocks"
     assert "2 lines at 64 px. * the run optimised one of these layers: not held out." in text and r"$\pm$ half" in text
-    rows = [line.strip(" \\").split(" & ") for line in text.splitlines() if " & " in line]
+    rows = [[cell.strip(" \\") for cell in line.split("&")] for line in text.splitlines() if "&" in line]
     first, second, small, large = rows[:4]
     assert (first[2], second[2]) == ("reference", "content") and second[:2] == ["alpha", "seeds"]
     assert small[:3] == ["0.01", "2", r"101.5 $\pm$ 1.5"] and large[:3] == ["1", "1", "50"]
