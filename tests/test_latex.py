@@ -63,8 +63,8 @@ def test_a_table_has_booktabs_rules_and_a_cell_for_every_column() -> None:
     lines = [line.strip() for line in tabular.splitlines()]
     assert lines == [
         r"\begin{tabular}{lr}", r"\toprule", r"a & b \\", r"\midrule", r"\multicolumn{2}{l}{\emph{one}} \\",
-        r"1 & 2 \\",
-        r"\addlinespace", r"\multicolumn{2}{l}{\emph{two}} \\", r"3 & 4 \\", r"\bottomrule", r"\end{tabular}",
+        r"1 & 2 \\", r"\addlinespace", r"\multicolumn{2}{l}{\emph{two}} \\",
+        r"3 & 4 \\", r"\bottomrule", r"\end{tabular}",
     ]  # fmt: skip
     whole = latex.table([tabular], "what it is", is_wide=False)
     assert (

@@ -133,19 +133,20 @@ def _curves(
         figsize=(page.width_px / DPI, (page.height_px + legend_px) / DPI), facecolor="white", layout="constrained"
     )
     panels = figure.subplots(len(LOSSES), len(ALONG)).T if page.is_narrow else figure.subplots(len(ALONG), len(LOSSES))
-    styles = [_style(look) if is_told else OTHERS for look, is_told in zip(looks, is_labelled, strict=True)]
+    shown = [look if is_told else None for look, is_told in zip(looks, is_labelled, strict=True)]
     for (along, loss), axes in zip(itertools.product(ALONG, LOSSES), panels.flat, strict=True):
-        for label, style in zip(histories, styles, strict=True):
+        for label, look in zip(histories, shown, strict=True):
             for history in seeds.get(label, ()):
-                _draw_line(axes, history, along, loss, {**style, **OF_A_SEED})
+                _draw_line(axes, history, along, loss, look, **OF_A_SEED)
         drawn = [
-            _draw_line(axes, history, along, loss, style)
-            for history, style in zip(histories.values(), styles, strict=True)
+            _draw_line(axes, history, along, loss, look)
+            for history, look in zip(histories.values(), shown, strict=True)
         ]
         _dress(axes, loss, along, page, empty=not any(drawn))
-    shown = [style for style, is_told in zip(styles, is_labelled, strict=True) if is_told]
-    shown += [OTHERS] if num_others else []
-    handles = [Line2D([], [], linewidth=1.8, label=label, **style) for label, style in zip(labels, shown, strict=True)]
+    named = [look for look in shown if look is not None] + [None] * (num_others > 0)
+    handles = [
+        Line2D([], [], linewidth=1.8, label=label, **_style(look)) for label, look in zip(labels, named, strict=True)
+    ]
     figure.legend(
         handles=handles,
         loc="outside lower center", ncols=num_columns, prop=font_of(blocks[0].size_px), frameon=False,
@@ -193,17 +194,18 @@ def _labelled(num: int) -> list[bool]:
     return [k in chosen for k in range(num)]
 
 
-def _draw_line(axes: Axes, history: History, along: str, loss: str, style: Mapping[str, Any]) -> bool:
+def _draw_line(axes: Axes, history: History, along: str, loss: str, look: Look | None, **more: Any) -> bool:
     """Draw one run; False where it has nothing that a logarithmic axis can show."""
     x = np.array([row.get(along, np.nan) for row in history], dtype=np.float64)
     y = np.array([row.get(loss, np.nan) for row in history], dtype=np.float64)
     shown = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
-    axes.plot(np.where(shown, x, np.nan), np.where(shown, y, np.nan), **{"linewidth": 1.4, **style})
+    style = {"linewidth": 1.4, **_style(look), **more}
+    axes.plot(np.where(shown, x, np.nan), np.where(shown, y, np.nan), **style)
     return bool(shown.any())
 
 
-def _style(look: Look) -> dict[str, Any]:
-    return {"color": PALETTE[look[0]], "linestyle": LINE_STYLES[look[1]]}
+def _style(look: Look | None) -> dict[str, Any]:
+    return dict(OTHERS) if look is None else {"color": PALETTE[look[0]], "linestyle": LINE_STYLES[look[1]]}
 
 
 def _dress(axes: Axes, loss: str, along: str, page: _Page, empty: bool) -> None:

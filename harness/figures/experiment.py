@@ -29,6 +29,9 @@ from harness.runs.store import Status
 
 Grid = Sequence[Sequence[Run | None]]
 
+AS_IT_IS = Figure()
+"""Nothing cropped, nothing enlarged."""
+
 _SHORT = {Status.RUNNING: "in progress, or interrupted", Status.PRUNED: "pruned"}
 """What stands in a missing picture's place where a status's own sentence is too long for it."""
 
@@ -163,12 +166,14 @@ def _wrapped(results: Results, experiment: Experiment) -> _Drawn:
     """Panels in the experiment's order, so many to a line, each with its own label."""
     runs, figure = results.runs, experiment.figure
     shared = shared_sources(runs, figure.show)
-    own, above = [side for side in figure.show if side not in shared], _Above(figure)
+    own, seen = [side for side in figure.show if side not in shared], set[str]() if figure.is_shared else None
     texts = _labels(results, experiment, _unsaid(experiment.varies(), runs), runs)
     captions = [weight_caption(run.transfer) for run in runs]
     title = captions[0] if figure.is_shared and len(captions) > 1 and len(set(captions)) == 1 else ""
     tiles: list[Tile | None] = [
-        as_shown(tile(run, "\n".join(filter(None, (text, "" if title else caption))), above(run, own)), figure)
+        as_shown(
+            tile(run, "\n".join(filter(None, (text, "" if title else caption))), _above(run, own, figure, seen)), figure
+        )
         for run, text, caption in zip(runs, texts, captions, strict=True)
     ]
     wrap = figure.wrap or len(tiles)
@@ -195,12 +200,13 @@ def _by_rows_and_columns(results: Results, experiment: Experiment) -> _Drawn:
     captions = [[weight_caption(run.transfer) if run else None for run in line] for line in grid]
     title, of_columns, of_rows = said_once(captions) if figure.is_shared else ("", [], [])
     is_said = bool(title or of_columns or of_rows)
-    above, strips = _Above(figure), [along_columns + everywhere] + [everywhere] * (len(grid) - 1)
+    seen = set[str]() if figure.is_shared else None
+    strips = [along_columns + everywhere] + [everywhere] * (len(grid) - 1)
     tiles = [
         [
             Tile(None, "", "not in the grid")
             if run is None
-            else as_shown(tile(run, "" if is_said else caption or "", above(run, sides_above)), figure)
+            else as_shown(tile(run, "" if is_said else caption or "", _above(run, sides_above, figure, seen)), figure)
             for run, caption in zip(line, texts, strict=True)
         ]
         for sides_above, line, texts in zip(strips, grid, captions, strict=True)
@@ -330,18 +336,23 @@ def _is_constant_in_each(lines: Grid, side: Side) -> bool:
     return all(len({_image(run, side) for run in line if run}) == 1 for line in lines)
 
 
-class _Above:
-    """Gives the sources that a picture has for itself; where what is common stands once, each to the first alone."""
+def _above(
+    run: Run,
+    sides: Sequence[Side],
+    figure: Figure = AS_IT_IS,
+    seen: set[str] | None = None,
+) -> tuple[Pixels, ...]:
+    """The sources that a picture has for itself, each once; one whose file is missing is left out.
 
-    def __init__(self, figure: Figure) -> None:
-        self.figure = figure
-        self.seen: set[str] = set()
-
-    def __call__(self, run: Run, sides: Sequence[Side]) -> tuple[Pixels, ...]:
-        """Each source once; one whose file is missing is left out."""
-        different = {_image(run, side) if side in ("content", "style") else side: side for side in reversed(sides)}
-        own = [side for image, side in reversed(different.items()) if image not in self.seen]
-        if self.figure.is_shared:
-            self.seen.update(different)
-        found = (_as_source(run, side, self.figure).image for side in own)
-        return tuple(image for image in found if image is not None)
+    Args:
+        run: whose picture it is.
+        sides: which sources.
+        figure: how they are shown.
+        seen: those that stood above a picture before, which are left out, too; these are added.
+    """
+    different = {_image(run, side) if side in ("content", "style") else side: side for side in reversed(sides)}
+    own = [side for image, side in reversed(different.items()) if image not in (seen or ())]
+    if seen is not None:
+        seen.update(different)
+    found = (_as_source(run, side, figure).image for side in own)
+    return tuple(image for image in found if image is not None)
