@@ -26,6 +26,7 @@ from harness.cli.app import app
 from harness.cli.dashboard import serve
 from harness.errors import UsageError
 from harness.figures.explorer import export_explorer, write_explorer
+from harness.figures.explorer.contents import contents
 from harness.results import load
 from harness.studies.storage import open_storage
 
@@ -178,3 +179,24 @@ def test_figure_writes_the_page_and_says_where(folder: Path) -> None:
     told = CliRunner().invoke(app, ["figure", str(folder)])
     assert told.exit_code == 0 and (folder / "explore.html").exists()
     assert "explore.html, for a browser" in told.output.replace("\n", "")
+
+
+def test_the_page_is_there_also_where_the_figure_cannot_be_drawn(folder: Path) -> None:
+    (folder / "explore.html").unlink()
+    told = CliRunner().invoke(app, ["figure", str(folder), "figure.width=1in"])
+    assert told.exit_code == 2 and "1 in" in told.output, told.output
+    assert (folder / "explore.html").exists(), "it has room for what a figure has not"
+
+
+def test_the_best_of_a_maximised_objective_stand_on_the_front(tmp_path: Path) -> None:
+    """Of (ssim, style): (1, 4) and (2, 9) beat (1, 9) and (0, 5), where more is better and less."""
+    numbers = ((1.0, 4.0), (2.0, 9.0), (1.0, 9.0), (0.0, 5.0))
+    cells = [
+        {"label": {"trial": k, "alpha": 0.1 * (k + 1)}, "metrics": {"ssim": ssim, "reference_style": style}}
+        for k, (ssim, style) in enumerate(numbers)
+    ]
+    objectives = [{"maximise": "ssim"}, "reference_style"]
+    sweep = {"space": {"alpha": {"log": [1e-3, 1.0]}}, "objectives": objectives, "budget": {"trials": 4, "parallel": 1}}
+    told = contents(load(make_results_folder(tmp_path / "best", cells, sweep)), str)
+    assert [run["front"] for run in told["runs"]] == [True, True, False, False]
+    assert (told["x"], told["y"], told["front"]) == ("ssim", "reference_style", "before")
