@@ -193,7 +193,7 @@ def test_a_zoomed_region_is_framed_and_stands_larger_in_the_corner_farthest_from
 def test_in_print_no_more_than_eight_lines_are_labelled(num):
     histories = {f"run {k}": HISTORY for k in range(num)}
     with figure_style():
-        figure = _curves(histories, default_looks(num), Paper(3.25, 8))
+        figure = _curves(histories, default_looks(num), paper=Paper(3.25, 8))
         labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert len(labels) == min(num, MAX_LABELLED) and labels[0] == "run 0"
     assert (labels[-1] == f"the other {num - 7}") == (num > 8) and (num > 8 or labels[-1] == f"run {num - 1}")
