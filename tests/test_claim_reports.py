@@ -93,7 +93,7 @@ def test_claims_for_latex_are_the_rows_of_the_table(tmp_path: Path) -> None:
     )
     measured = r"SSIM rises. & fig. 4 & 0.15 $\pm$ 0.0707 $\to$ 0.367 $\pm$ 0.0471, n = 2 (by 0.217)"
     assert rf"{measured} & rises at every step, in all by $\ge$ 0.05 & holds \\" in text
-    assert text.count(r"fig. 4") == 3 and "multicolumn" not in text and "over seeds" in text
+    assert text.count(r"fig. 4") == 3 and "multicolumn" not in text and "over n seeds" in text
     CliRunner().invoke(app, ["claims", str(results.folder), str(results.folder), "--latex", str(path)])
     assert path.read_text().count(rf"\multicolumn{{5}}{{l}}{{\emph{{{results.name}}}}}") == 2
     told = CliRunner().invoke(app, ["claims", str(results.folder), "--latex", str(tmp_path / "no" / "x.tex")])
