@@ -27,6 +27,7 @@ from harness.cli.compare_lines import (
 from harness.cli.console import make_console
 from harness.cli.tables import MISSING, line, num_of, shown, tables_of_width, width_of
 from harness.config.claims import LOSSES
+from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
 from harness.errors import UsageError
 from harness.measures.names import HELDOUT_STYLE_OPTIMISED, ON_VGG16
@@ -129,8 +130,9 @@ def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str],
         table.add_column(Text(header), overflow="fold", max_width=None if header == "run" else widest)
     for name in columns:
         table.add_column(Text(name.replace("_", "\n", 1)), justify="right", no_wrap=True, vertical="bottom")
+    names = FileNames([*(one.fields for one in lines), *(one.runs[0].whole_fields for one in lines)])
     for one in lines:
-        values = [Text(_field(one, name)) for name in fields]
+        values = [Text(_field(one, name, names)) for name in fields]
         table.add_row(one.runs[0].id, *values, *(_number(one, name) for name in columns))
     return table
 
@@ -155,10 +157,10 @@ def _fields(lines: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(head if (head := name.split(".")[0]) in whole else name for name in names))
 
 
-def _field(one: Line, name: str) -> str:
+def _field(one: Line, name: str, names: FileNames) -> str:
     if not one.uses(name):
         return MISSING
-    return shown(one.runs[0].whole_fields.get(name) if name in WHOLE_FIELDS else one.fields.get(name))
+    return shown(names.of(name, one.runs[0].whole_fields.get(name) if name in WHOLE_FIELDS else one.fields.get(name)))
 
 
 def _number(one: Line, name: str) -> str:

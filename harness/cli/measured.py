@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from harness.cli.tables import MISSING, shown, shown_label
+from harness.config.file_names import FileNames
 from harness.measures.names import ON_VGG16
 from harness.runs.store import Metrics, Status
 
@@ -35,8 +36,11 @@ def measured(runs: Iterable[MeasuredRun]) -> Iterator[RenderableType]:
     table.add_column("run")
     for column in ("", *columns):
         table.add_column(column, justify="right" if column else "left")
+    names = FileNames(run.label for run in grid)
     for run in grid:
-        table.add_row(run.id, shown_label(run.label), *(_number(run.metrics.get(column)) for column in columns))
+        table.add_row(
+            run.id, shown_label(names.label(run.label)), *(_number(run.metrics.get(column)) for column in columns)
+        )
     yield table
     others = [run for run in all_runs if run.part != "grid"]
     if others:

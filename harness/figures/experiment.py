@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.config.experiment import Experiment
+from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
 from harness.config.levels import sizes_of
 from harness.config.styles import image_slots, paintings_of
@@ -189,7 +190,8 @@ def _draw_curves(results: Results, experiment: Experiment) -> list[Path]:
     looks: list[Look] = []
     for runs, text, look in zip(cells, texts, _looks(firsts, experiment), strict=True):
         done = [run for run in runs if run.status is Status.DONE] or runs[:1]  # of others the mean would end early
-        if not (own := [history for run in done if (history := run.history())]):
+        own: list[History] = [history for run in done if (history := run.history())]
+        if not own:
             continue
         text = f"{text}, {len(own)} seeds" if len(own) > 1 else text
         histories[text] = mean_history(own) if len(own) > 1 else own[0]
@@ -232,7 +234,9 @@ def _flat(shared: Mapping[Side, Sequence[Tile]]) -> list[Tile | None]:
 
 
 def _labels(results: Results, experiment: Experiment, parts: Sequence[str], runs: Sequence[Run]) -> list[str]:
-    return labels(parts, [_told(run, parts) for run in runs], experiment.cases)
+    names = FileNames(run.label for run in results.runs)
+    rows = [list(map(names.of, parts, _told(run, parts))) for run in runs]
+    return labels(parts, rows, experiment.cases)
 
 
 def _unsaid(parts: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:

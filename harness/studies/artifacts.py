@@ -109,8 +109,8 @@ def describe(results: Results) -> str:
         )
     else:
         minimised = [name for name in definition.objective_names if name not in definition.maximised]
-        told = {"minimised": minimised, "maximised": definition.maximised}
-        objectives = "; ".join(f"{what}: {', '.join(names)}" for what, names in told.items() if names)
+        named = {"minimised": minimised, "maximised": definition.maximised}
+        objectives = "; ".join(f"{which}: {', '.join(names)}" for which, names in named.items() if names)
         what = f"A sweep over {', '.join(definition.space)}; {objectives}."
     counts = {status: sum(run.status is status for run in results.all_runs) for status in Status}
     lines = [f"# {results.name}", what]
