@@ -29,6 +29,7 @@ from harness.cli.compare_lines import (
 from harness.cli.console import make_console
 from harness.cli.tables import MISSING, check_folder_of, line, num_of, shown, tables_of_width, width_of
 from harness.config.claims import LOSSES
+from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
 from harness.measures.names import EVALUATIONS, HELDOUT_STYLE_OPTIMISED, KEPT_EVALUATION, ON_VGG16
 from harness.results import Part
@@ -138,7 +139,8 @@ def _remarks(lines: Sequence[Line]) -> Iterator[str]:
 def _latex(lines: Sequence[Line], size_px: int, noun: str) -> str:
     """The lines of one size as a table for LaTeX, without the runs' ids where something else tells them apart."""
     fields = _fields(lines)
-    beside = [["", name.replace("_", " "), *(_field(one, name) for one in lines)] for name in fields]
+    names = _file_names(lines)
+    beside = [["", name.replace("_", " "), *(_field(one, name, names) for one in lines)] for name in fields]
     beside = beside or [["", "run", *(one.runs[0].id for one in lines)]]
     numbers = [[*_two_lines(name), *(_number(one, name) for one in lines)] for name in _columns(lines)]
     rest, tabulars = numbers, []
@@ -182,8 +184,9 @@ def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str],
         table.add_column(Text(header), overflow="fold", max_width=None if header == "run" else widest)
     for name in columns:
         table.add_column(Text(_header(name)), justify="right", no_wrap=True, vertical="bottom")
+    names = _file_names(lines)
     for one in lines:
-        values = [Text(_field(one, name)) for name in fields]
+        values = [Text(_field(one, name, names)) for name in fields]
         table.add_row(one.runs[0].id, *values, *(_number(one, name) for name in columns))
     return table
 
@@ -212,10 +215,14 @@ def _fields(lines: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(head if (head := name.split(".")[0]) in whole else name for name in names))
 
 
-def _field(one: Line, name: str) -> str:
+def _file_names(lines: Sequence[Line]) -> FileNames:
+    return FileNames([*(one.fields for one in lines), *(one.runs[0].whole_fields for one in lines)])
+
+
+def _field(one: Line, name: str, names: FileNames) -> str:
     if not one.uses(name):
         return MISSING
-    return shown(one.runs[0].whole_fields.get(name) if name in WHOLE_FIELDS else one.fields.get(name))
+    return shown(names.of(name, one.runs[0].whole_fields.get(name) if name in WHOLE_FIELDS else one.fields.get(name)))
 
 
 def _number(one: Line, name: str) -> str:

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from harness.cli.tables import MISSING, line, num_of, shown, shown_label
+from harness.config.file_names import FileNames
 from harness.measures.names import ON_VGG16
 from harness.runs.settled import EXPLAINED
 from harness.runs.store import Metrics, Status
@@ -37,8 +38,11 @@ def measured(runs: Iterable[MeasuredRun]) -> Group:
     table.add_column("run")
     for column in ("", *columns):
         table.add_column(column, justify="right" if column else "left")
+    names = FileNames(run.label for run in grid)
     for run in grid:
-        table.add_row(run.id, shown_label(run.label), *(_number(run.metrics.get(column)) for column in columns))
+        table.add_row(
+            run.id, shown_label(names.label(run.label)), *(_number(run.metrics.get(column)) for column in columns)
+        )
     parts: list[RenderableType] = [table]
     if num_unsettled := sum(run.settled is False for run in grid):
         is_or_are = "is" if num_unsettled == 1 else "are"

@@ -19,6 +19,7 @@ from harness.cli.earlier import earlier_lines, num_earlier
 from harness.cli.tables import MISSING, duration, line, num_of, short_path, shown, shown_label, tables_of_width
 from harness.config.commands import harness_command
 from harness.config.experiment import Experiment
+from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
 from harness.errors import HarnessError
@@ -176,9 +177,10 @@ def _grid(one: Overall, definition: Experiment, console: Console) -> list[Render
     """Rows × columns as in the figure, with a legend of the signs that occur."""
     column, rows = definition.layout()
     by_place = {(_key(s, rows), _key(s, (column,) if column else ())): s for s in one.grid}
-    row_heads = {_key(s, rows): shown_label(_part(s, rows)) if rows else "" for s in one.grid}
+    names = FileNames(standing.run.label for standing in one.grid)
+    row_heads = {_key(s, rows): shown_label(names.label(_part(s, rows))) if rows else "" for s in one.grid}
     columns = (column,) if column else ()
-    column_heads = {_key(s, columns): shown_label(_part(s, columns)) if columns else "" for s in one.grid}
+    column_heads = {_key(s, columns): shown_label(names.label(_part(s, columns))) if columns else "" for s in one.grid}
 
     def make_table(keys: Sequence[str]) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
@@ -220,6 +222,7 @@ def _trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
     table = Table(box=None, pad_edge=False)
     for header in ("last trials", "", *sweep.objective_names, "fields"):
         table.add_column(header, justify="right" if header in sweep.objective_names else "left", overflow="fold")
+    names = FileNames(standing.run.label for standing in one.grid)
     for standing in one.grid[-NUM_LAST_TRIALS:]:
         sign = _cell(standing)
         if standing.condition not in (Condition.RUNNING, Condition.INTERRUPTED):
@@ -228,7 +231,7 @@ def _trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
         numbers = [shown(value) for value in values_told] if values_told else [MISSING] * len(sweep.objectives)
         fields = {part: value for part, value in standing.run.label.items() if part != "trial"}
         trial = str(standing.run.label.get("trial", standing.run.id))
-        table.add_row(trial, sign, *numbers, Text(shown_label(fields)))
+        table.add_row(trial, sign, *numbers, Text(shown_label(names.label(fields))))
     return [*parts, *([table] if one.grid else [])]
 
 

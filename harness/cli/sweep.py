@@ -12,6 +12,7 @@ from harness.cli.estimate import add_cost
 from harness.cli.tables import line, shown_label
 from harness.cli.telling import ConsoleTelling
 from harness.config.commands import FileCommand
+from harness.config.file_names import FileNames
 from harness.config.loaded import LoadedSweep
 from harness.driver.carrying import local_devices
 from harness.driver.request import Request
@@ -81,11 +82,13 @@ def _report(console: Console, results: Results) -> None:
     for column in (*objectives, "what it is", "run"):
         table.add_column(column, justify="right" if column in objectives else "left")
     step = max(1, len(best) // NUM_SHOWN) if len(objectives) > 1 else 1
+    names = FileNames(trial.run.label for trial in trials)
     shown = best[::step][:NUM_SHOWN]
     for trial in shown:
         label: dict[str, Any] = {key: value for key, value in trial.run.label.items() if key != "trial"}
         numbers = [f"{value:.4g}" for value in trial.values]
-        table.add_row(f"{trial.number}{MARK * (not trial.is_settled)}", *numbers, shown_label(label), trial.run.id)
+        number = f"{trial.number}{MARK * (not trial.is_settled)}"
+        table.add_row(number, *numbers, shown_label(names.label(label)), trial.run.id)
     console.print(table)
     if not all(trial.is_settled for trial in shown):
         console.print(line(f"{MARK} {EXPLAINED}"))

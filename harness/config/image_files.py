@@ -29,11 +29,9 @@ def expand_axes(data: dict[str, Any], located: Located) -> list[Fault]:
         A fault for every axis without a file, in whose place a stand-in is left.
     """
     faults: list[Fault] = []
-    axes = data.get("axes")
-    if not isinstance(axes, dict):
-        return faults
     for field in OF_IMAGES:
-        if not isinstance(given := axes.get(field), str) or not _is_several(given):
+        axes = data.get("axes")
+        if not isinstance(axes, dict) or not isinstance(given := axes.get(field), str) or not _is_several(given):
             continue
         try:
             found = _images(given)
@@ -41,7 +39,7 @@ def expand_axes(data: dict[str, Any], located: Located) -> list[Fault]:
             found = []
         if not found:
             faults.append(located.fault(("axes", field), _none(given)))
-        data["axes"] = axes = {**axes, field: found or [STAND_IN]}
+        data["axes"] = {**axes, field: found or [STAND_IN]}
     return faults
 
 

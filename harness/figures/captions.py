@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.config.experiment import Experiment
 from harness.config.figure import WIDTHS_IN
+from harness.config.file_names import FileNames
 from harness.config.methods import is_used
 from harness.figures.labels import image_name, label, labels, paintings, weight_caption
 from harness.latex import command, escape, of_label
@@ -83,9 +84,10 @@ def figure_tex(results: Results, experiment: Experiment) -> str:
 
 
 def _images(runs: Sequence[Run]) -> Iterator[str]:
+    names = FileNames(run.whole_fields for run in runs)
     for noun, told in (
-        ("Photograph", [image_name(run.transfer.content) for run in runs]),
-        ("painting", [paintings(run.transfer.plain()["style"]) for run in runs]),
+        ("Photograph", [image_name(names.of("content", run.whole_fields["content"])) for run in runs]),
+        ("painting", [paintings(names.of("style", run.whole_fields["style"])) for run in runs]),
     ):
         different = list(dict.fromkeys(told))
         several = "s" if len(different) > 1 else ""
@@ -112,7 +114,8 @@ def _values(runs: Sequence[Run], parts: Sequence[str], experiment: Experiment) -
         name, first = weight_caption(runs[0].transfer).split(" = ")
         rest = [weight_caption(run.transfer).split(" = ")[1] for run in runs[1:]]
         return [f"{name} = {first}", *rest]
-    return labels(parts, [[run.label[part] for part in parts] for run in runs], experiment.cases)
+    names = FileNames(run.label for run in runs)
+    return labels(parts, [[names.of(part, run.label[part]) for part in parts] for run in runs], experiment.cases)
 
 
 def _constant(runs: Sequence[Run], experiment: Experiment) -> Iterator[str]:

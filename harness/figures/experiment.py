@@ -11,6 +11,7 @@ from harness.config.claims import matches
 from harness.config.commands import harness_command
 from harness.config.experiment import Experiment
 from harness.config.figure import Figure, Side
+from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
 from harness.config.levels import sizes_of
 from harness.config.styles import image_slots, paintings_of
@@ -303,7 +304,9 @@ def _as_source(run: Run, side: Side, figure: Figure) -> Tile:
 
 
 def _labels(results: Results, experiment: Experiment, parts: Sequence[str], runs: Sequence[Run]) -> list[str]:
-    return labels(parts, [_told(run, parts) for run in runs], experiment.cases)
+    names = FileNames(run.label for run in results.runs)
+    rows = [list(map(names.of, parts, _told(run, parts))) for run in runs]
+    return labels(parts, rows, experiment.cases)
 
 
 def _unsaid(parts: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:

@@ -110,8 +110,8 @@ def describe(results: Results) -> str:
         )
     else:
         minimised = [name for name in definition.objective_names if name not in definition.maximised]
-        wanted = {"minimised": minimised, "maximised": definition.maximised}
-        objectives = "; ".join(f"{how}: {', '.join(names)}" for how, names in wanted.items() if names)
+        named = {"minimised": minimised, "maximised": definition.maximised}
+        objectives = "; ".join(f"{which}: {', '.join(names)}" for which, names in named.items() if names)
         what = f"A sweep over {', '.join(definition.space)}; {objectives}."
         if on_simplex := [field for field, dimension in definition.space.items() if isinstance(dimension, Simplex)]:
             what += (
