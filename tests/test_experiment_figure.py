@@ -233,7 +233,7 @@ def test_curves_are_drawn_by_evaluation_and_by_second_with_every_seed_of_a_cell(
     assert all(path.stat().st_size for path in written)
     text = pdf_text(folder / "curves.pdf")
     assert "evaluation" in text and "seconds" in text and text.count("2 seeds") == 1
-    [(histories, _, _, looks, seeds)] = given
+    [(histories, _, _, looks, seeds, *_)] = given
     (name, mean), (_, alone) = histories.items()
     assert name.endswith(", 2 seeds") and seeds[name] == [HISTORY, twice] and alone == HISTORY and len(set(looks)) == 2
     assert [line["style"] for line in mean] == [1.5 * line["style"] for line in HISTORY]
@@ -247,7 +247,7 @@ def test_where_nothing_but_the_seed_varies_every_seed_has_its_line(tmp_path, mon
     cells = [{"label": {"alpha": a, "seed": k}, "history": HISTORY} for a in RATIOS[:2] for k in (0, 1)]
     draw_experiment(load(make_results_folder(tmp_path / "b", cells, {"axes": {"alpha": RATIOS[:2], "seed": [0, 1]}})))
     assert [len(histories) for histories, *_ in given] == [2, 2]
-    assert [len(own) for own in given[1][-1].values()] == [2, 2]
+    assert [len(own) for own in given[1][4].values()] == [2, 2]
 
 
 def test_without_any_history_there_are_no_curves(tmp_path):

@@ -125,11 +125,11 @@ def test_front_is_of_the_best_and_better_lies_to_the_left_and_below(tmp_path: Pa
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     assert left < 0.5 and right > 3 and bottom > 0.5 and top < 0.1
     assert bottom - 0.5 > 0.1 - top, "there is room for the pictures on the side of the best"
-    assert {path.name for path in harness.draw(results)} == {"front.png", "front.pdf"}
+    assert {path.name for path in harness.draw(results)} == {"front.png", "front.pdf", "explore.html"}
 
 
 def test_search_of_a_maximum_is_drawn(tmp_path: Path) -> None:
     cells = [trial(k, value) for k, value in enumerate((0.2, 0.5, 0.4))]
     results = load(sweep_folder(tmp_path, cells, [{"maximise": "ssim"}]))
     assert [one.number for one in sorted(outcomes(results), key=lambda one: one.costs)] == [1, 2, 0]
-    assert {path.name for path in harness.draw(results)} == {"search.png", "search.pdf"}
+    assert {path.name for path in harness.draw(results)} == {"search.png", "search.pdf", "explore.html"}

@@ -219,7 +219,7 @@ def test_wandb_is_told_which_evaluation_was_kept_and_whether_it_had_settled(resu
 
 
 def test_dashboards_note_of_a_trial_says_so(results: Results) -> None:
-    notes = [describe_trial(run, Path("x.yaml")).splitlines()[0] for run in results.runs]
+    notes = [describe_trial(run, results.command).splitlines()[0] for run in results.runs]
     assert notes[0].endswith("But its picture is that of evaluation 5 of 30; the loss never was as low again.")
     assert "But" not in notes[2]
 
@@ -241,7 +241,7 @@ def sweep(path: Path, objectives: list[str], metrics: list[dict[str, Any]]) -> P
 def test_figure_of_a_sweep_has_hollow_dots_and_a_line_in_the_legend(tmp_path: Path, objectives: list[str]) -> None:
     pages, texts = [], []
     for name, metrics in (("a", [FLAT, FLAT, FLAT]), ("b", [EARLY, FLAT, FALLING])):
-        png, pdf = draw_results(load(sweep(tmp_path / name, objectives, metrics)))
+        png, pdf, _ = draw_results(load(sweep(tmp_path / name, objectives, metrics)))
         pages.append(page_of(png).astype(int))
         texts.append(re.sub(r"\s|\xa0", "", pdf_text(pdf)))
     assert ["notsettled" in text for text in texts] == [False, True]
