@@ -112,7 +112,7 @@ def test_rows_labels_stand_level_where_they_would_be_broken_upwards():
         names = ["style layer conv1_1", "style layers conv1_1, conv2_1"]
         layout = arrange(tiles, (), names, (), "", 1, Paper(3.25, 8))
         told = [" ".join(label.text.lines) for label in layout.labels if not label.rotated]
-    assert told[:5:4] == names or all(name in told for name in names)
+    assert all(name in told for name in names)
 
 
 def test_a_ratio_of_all_pictures_stands_once_and_one_of_a_column_above_it(tmp_path):
