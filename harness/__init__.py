@@ -185,39 +185,51 @@ def load(path: Path | str) -> Results:
     return load_results(path)
 
 
-def draw(results: Results) -> list[Path]:
-    """Draw an experiment's figure and curves, or a sweep's front, into its folder.
+def draw(results: Results, *overrides: str) -> list[Path]:
+    """Draw an experiment's figure and curves, or a sweep's front, into its folder, and write its page ``explore.html``.
+
+        harness.draw(harness.load("runs/relative_weight"), "figure.width=column", "figure.font=times")
+
+    Args:
+        results: an experiment's or a sweep's.
+        overrides: of an experiment's figure, each as behind ``harness figure``; for this once.
 
     Returns:
-        The files, PNG and PDF.
+        The files: PNG, PDF and, where a width is given, ``figure.tex``; and the page.
 
     Raises:
         UsageError: some of its runs were left out, by ``select`` or as one run's folder.
+        ConfigError: the figure has no such fields.
         StorageError: they cannot be written.
     """
-    from harness.figures.results import draw_results
+    from harness.figures.results import draw_results, with_figure
 
-    return draw_results(results)
+    return draw_results(with_figure(results, overrides))
 
 
 def export(what: Results | Path | str | Sequence[Results | Path | str], folder: Path | str) -> Path:
     """Copy pictures, what they were made from, and the commands into a new folder, as ``harness export`` does.
 
         harness.export(harness.load("runs/relative_weight").select(alpha=0.01), "for_anna")
+        harness.export("runs/relative_weight", "for_anna.zip")        # its page, with all the pictures, in one file
 
     Of an experiment's folder that is what was asked for last; ``earlier`` and ``with_earlier`` have the rest.
 
     Args:
         what: results, whole or what ``select`` leaves of them, or folders as of ``load``; one or several.
-        folder: is made.
+        folder: is made; or, where it ends in ``.zip``, a file.
 
     Returns:
-        The folder.
+        The folder, or the file.
 
     Raises:
-        UsageError: the folder is there already, or no run has a picture.
+        UsageError: it is there already, or no run has a picture.
         StorageError: something cannot be read or written.
     """
+    if Path(folder).suffix == ".zip":
+        from harness.figures.explorer import export_explorer
+
+        return export_explorer(_results(what), folder)
     from harness.results.exporting import export_runs
 
     return export_runs(_results(what), folder)

@@ -10,9 +10,11 @@ import pytest
 from results_folder import make_results_folder
 from rich.console import Console
 from test_claims import by_alpha, claim, results_of
+from typer.testing import CliRunner
 
 from harness.claims import claims_table, judge, rows_for_table, write_claims
 from harness.claims.report import head
+from harness.cli.app import app
 from harness.results import Results, load
 
 
@@ -79,3 +81,20 @@ def test_table_shows_every_word_at_100_columns(tmp_path: Path) -> None:
     assert "1, 2, 3: Noise is the start" in printed
     assert "± is the standard deviation over n seeds (of a sample: n − 1)." in printed
     assert not [word for word in words if word not in printed]
+
+
+def test_claims_for_latex_are_the_rows_of_the_table(tmp_path: Path) -> None:
+    results, path = several(tmp_path / "a_b"), tmp_path / "claims.tex"
+    told = CliRunner().invoke(app, ["claims", str(results.folder), "--latex", str(path)])
+    assert told.exit_code == 0 and f"Written: {path}" in told.output.replace("\n", "")
+    text = path.read_text()
+    assert (
+        text.startswith("% \\usepackage{booktabs,array}\n") and r"claim & paper & measured & bound & verdict \\" in text
+    )
+    measured = r"SSIM rises. & fig. 4 & 0.15 $\pm$ 0.0707 $\to$ 0.367 $\pm$ 0.0471, n = 2 (by 0.217)"
+    assert rf"{measured} & rises at every step, in all by $\ge$ 0.05 & holds \\" in text
+    assert text.count(r"fig. 4") == 3 and "multicolumn" not in text and "over n seeds" in text
+    CliRunner().invoke(app, ["claims", str(results.folder), str(results.folder), "--latex", str(path)])
+    assert path.read_text().count(rf"\multicolumn{{5}}{{l}}{{\emph{{{results.name}}}}}") == 2
+    told = CliRunner().invoke(app, ["claims", str(results.folder), "--latex", str(tmp_path / "no" / "x.tex")])
+    assert told.exit_code == 2 and "there is no folder" in told.output

@@ -69,8 +69,8 @@ def test_table_has_the_panels_runs_with_what_differs_and_every_number(folder: Pa
     expected = ["100", "101", "102*", "103", "104", "105", "106", "107", "108"]
     end = ["109", "of", "109", "0.01"]
     assert rows_of(result) == [
-        ["aaaaaaaaaaaa", "0.01", *expected, *end, "1:52"],
-        ["bbbbbbbbbbbb", "1", "50", "51", "52", "53", "54", "55", "56", "57", "58", *end, "1:02"],
+        ["aaaaaaaaaaaa", "0.01", *expected, *end, "112"],
+        ["bbbbbbbbbbbb", "1", "50", "51", "52", "53", "54", "55", "56", "57", "58", *end, "62"],
     ]
     assert "2 runs at 64 px" in result.output and "not held out" in result.output
     assert "1 of 3 runs of" in result.output and "are not done and left out" in result.output
@@ -206,7 +206,7 @@ def test_narrow_terminal_gets_the_numbers_in_several_tables(folder: Path, monkey
         "of",
         "109",
         "0.01",
-        "1:52",
+        "112",
     ]
 
 
@@ -329,8 +329,22 @@ def test_fields_too_wide_for_the_terminal_have_a_table_of_their_own(
     cells = [{"id": name * 12, "label": {"cases": name.upper()}, "metrics": metrics(100.0)} for name in ("a", "b")]
     result = compare(make_results_folder(tmp_path / "wide", cells, {"transfer": BASE, "cases": cases}))
     rows = rows_of(result)
-    assert rows[0][:2] == ["aaaaaaaaaaaa", "A"] and "strokes:0.75" in result.output and rows[0][-1] != "1:50"
+    assert rows[0][:2] == ["aaaaaaaaaaaa", "A"] and "strokes:0.75" in result.output and rows[0][-1] != "112"
     assert rows[2][:3] == ["aaaaaaaaaaaa", "A", "100"] and len(rows) == 4, "one more table has all the numbers"
+
+
+def test_every_run_keeps_one_line_while_what_differs_can_be_folded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    styles = [{"strokes": 0.5, "mosaic": {"mask": "coffee_cup", "weight": 0.25}, "ink": 2}, {"waves": 1, "dots": 3}]
+    cells = [
+        {"id": f"{k}" * 12, "label": {"style": style}, "metrics": metrics(100.0)} for k, style in enumerate(styles)
+    ]
+    folder = make_results_folder(tmp_path / "wide", cells, {"transfer": BASE, "axes": {"style": styles}})
+    for width, num_rows in ((200, 2), (140, 2), (80, 6)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr("harness.cli.console.WIDTH_WITHOUT_TERMINAL", width)
+        assert len(rows_of(compare(folder))) == num_rows, width
 
 
 def test_quilted_runs_are_told_apart_by_their_blocks(tmp_path: Path) -> None:
@@ -341,3 +355,32 @@ def test_quilted_runs_are_told_apart_by_their_blocks(tmp_path: Path) -> None:
     result = compare(make_results_folder(tmp_path / "all", cells, {"transfer": BASE}))
     assert "quilting.block" in result.output
     assert [line[1] for line in rows_of(result)] == ["20", "36"]
+
+
+def test_latex_has_the_table_of_each_size_with_its_signs_explained(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "table.tex"
+    result = compare(folder, "--over-seeds", "--latex", path)
+    assert result.exit_code == 0 and f"Written: {path}" in result.output.replace("\n", "")
+    text = path.read_text()
+    assert text.startswith("% \\usepackage{booktabs,array}\n") and text.count(r"\begin{tabular}") == 2, "two blocks"
+    assert "2 lines at 64 px. * the run optimised one of these layers: not held out." in text
+    assert r"$\pm$ is the standard deviation over n seeds" in text
+    rows = [[cell.strip(" \\") for cell in line.split("&")] for line in text.splitlines() if "&" in line]
+    first, second, small, large = rows[:4]
+    assert (first[2], second[2]) == ("reference", "content") and second[:2] == ["alpha", "seeds"]
+    assert small[:3] == ["0.01", "2", r"101.5 $\pm$ 2.1"] and large[:3] == ["1", "1", "50"]
+    assert r"103.5 $\pm$ 2.1*" in small
+    names = [f"{a} {b}".strip().replace(" ", "_") for k in (0, 4) for a, b in zip(*rows[k : k + 2], strict=True)]
+    told = ["kept_of_evaluations" if name == "kept_evaluation" else name for name in COLUMNS if name != "evaluations"]
+    assert [name for name in names if name in told] == told
+    assert all(len(row) == len(rows[0]) for row in rows[:4])
+
+
+def test_latex_into_no_folder_is_a_sentence(folder: Path, tmp_path: Path) -> None:
+    result = compare(folder, "--latex", tmp_path / "nowhere" / "table.tex")
+    assert result.exit_code == 2 and "there is no folder" in result.output and "--latex" in result.output
+
+
+def test_latex_of_one_run_names_it(folder: Path, tmp_path: Path) -> None:
+    compare(folder / "bbbbbbbbbbbb", "--latex", tmp_path / "table.tex")
+    assert "bbbbbbbbbbbb & 50 & 51" in (tmp_path / "table.tex").read_text()

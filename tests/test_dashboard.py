@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import time
 import urllib.request
@@ -94,6 +95,7 @@ def record(study_name: str, number: int, alpha: float, failed: bool) -> dict[str
         "params": {"alpha": alpha},
         "distributions": {"alpha": distribution},
         "objectives": ["reference_style"],
+        "maximised": [],
         "user_attrs": {},
         "state": "FAIL" if failed else "COMPLETE",
         "values": None if failed else [2 * alpha],
@@ -262,6 +264,7 @@ def test_command_prints_where_to_look_and_ends_with_ctrl_c(tmp_path: Path, capsy
     told = capsys.readouterr().out
     assert f"Port {port} is in use" in told
     assert "Optuna Dashboard: http://127.0.0.1:" in told and "/dashboard/studies/" in told
+    assert re.search(r"Explorer: +http://127\.0\.0\.1:\d+/explore/explore\.html\n", told.split("Optuna Dashboard:")[0])
     wandb = results.folder / "wandb"
     for words in ("wandb login", f"wandb leet {wandb}", f"wandb sync {wandb}/offline-run-*", "harness dashboard /"):
         assert words in told

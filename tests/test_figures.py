@@ -316,7 +316,6 @@ def test_the_pdf_has_text_as_text_and_pictures_at_their_own_resolution(tmp_path)
         ({"tiles": [[Tile(None)]], "row_labels": ["a", "b"]}, "2 row labels were given for 1 rows"),
         ({"tiles": [[Tile(None)]], "scale": 0}, "scale is 0"),
         ({"tiles": [[Tile(None)]], "scale": 1.5}, "scale is 1.5"),
-        ({"tiles": [[Tile(None)] * 400]}, "at most 65535 px a side"),
     ],
 )
 def test_a_grid_that_cannot_be_drawn_is_refused_with_a_sentence(tmp_path, arguments, words):

@@ -286,6 +286,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_installed_wheel_has_the_experiments_and_sweeps(installed: Path, tmp_path: Path) -> None:
     files = {path.stem for kind in ("experiments", "sweeps") for path in (ROOT / kind).glob("*.yaml")}
     assert {path.stem for path in (installed / "harness" / "shipped").rglob("*.yaml")} == files == set(shipped())
+    explorer = Path("harness") / "figures" / "explorer"
+    assert {p.name for p in (installed / explorer).iterdir()} >= {p.name for p in (ROOT / explorer).glob("*.*")}
     for words in (["run", "relative_weight", "--dry-run"], ["run", "mine.yaml", "--dry-run"]):
         (tmp_path / "mine.yaml").write_text("base: single\ntransfer: {size: 64}\n")
         done = subprocess.run(

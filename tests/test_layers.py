@@ -33,6 +33,7 @@ LAYER_OF = {
     "harness.files": "core",
     "harness.config": "config",
     "harness.errors": "config",
+    "harness.latex": "config",
     "harness.registries": "config",
 }
 FILES = sorted(Path("harness").rglob("*.py"))

@@ -297,6 +297,8 @@ def test_another_grid_of_the_same_file_moves_the_earlier_figure_away(experiment:
     assert harness_run(experiment, *words).exit_code == 0
     (earlier,) = (tmp_path / "runs/tiny/earlier").iterdir()
     assert (earlier / "figure.png").read_bytes() == figure and (earlier / "experiment.yaml").exists()
+    assert not (earlier / "explore.html").exists(), "it would look there for the pictures"
+    assert "4 runs: 4 done" in (tmp_path / "runs/tiny/explore.html").read_text()
     assert (tmp_path / "runs/tiny/figure.png").read_bytes() != figure
 
 

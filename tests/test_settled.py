@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import re
@@ -13,11 +14,13 @@ import numpy as np
 import pytest
 from engine_rows import history_of, make_rows
 from results_folder import make_results_folder, picture
+from rich.console import Console
 from test_figures import page_of, pdf_text
 from typer.testing import CliRunner
 
 from harness.claims import judge, write_claims
 from harness.cli.app import app
+from harness.cli.measured import MeasuredRun, measured
 from harness.config import Transfer
 from harness.figures.results import draw_results
 from harness.results import Results, load
@@ -162,6 +165,15 @@ def test_compare_marks_the_kept_evaluation_and_explains_the_mark(results: Result
     assert "†" not in command("compare", results.folder / "cccccccccccc")
 
 
+def test_table_at_the_end_of_a_run_says_how_many_had_not_settled(results: Results) -> None:
+    runs = [MeasuredRun(run.id, run.label, run.part, run.status, run.metrics, run.settled) for run in results.runs]
+    console = Console(file=io.StringIO(), width=200)
+    console.print(measured([*runs, runs[0]._replace(part="repeat")]))
+    assert isinstance(console.file, io.StringIO)
+    *_, sentence, rest, repeats = map(str.strip, console.file.getvalue().splitlines())
+    assert f"{sentence} {rest}" == f"2 of 3 runs are {EXPLAINED}" and repeats.startswith("and 1 of 1 repeats")
+
+
 def test_table_says_what_had_settled(results: Results) -> None:
     rows = results.table()
     assert [(row["settled"], row["kept_evaluation"], row["still_falling"]) for row in rows] == [
@@ -233,7 +245,7 @@ def test_figure_of_a_sweep_has_hollow_dots_and_a_line_in_the_legend(tmp_path: Pa
         pages.append(page_of(png).astype(int))
         texts.append(re.sub(r"\s|\xa0", "", pdf_text(pdf)))
     assert ["notsettled" in text for text in texts] == [False, True]
-    plot = np.s_[:, :1300] if len(objectives) > 1 else np.s_[35:205]
+    plot = np.s_[70:, :1300] if len(objectives) > 1 else np.s_[35:205]
     changed = (pages[0] != pages[1]).any(axis=-1)[plot]
     hollowed = changed & (pages[1] == 255).all(axis=-1)[plot]
     assert hollowed.sum() > 20, "the middle of two dots is white now"

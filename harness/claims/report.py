@@ -27,6 +27,7 @@ from harness.runs.store import write_durably
 JSON_NAME = "claims.json"
 MARKDOWN_NAME = "claims.md"
 COLUMNS = ("claim", "paper", "measured", "bound", "verdict")
+OF_NUMBERS = f"Numbers are means; {EXPLAINED}. A claim must hold in every group; the worst one is shown."
 STYLES = {State.HOLDS.value: "green", State.DOES_NOT_HOLD.value: "bold red", State.NOT_MEASURED.value: "yellow"}
 PACKAGES = ("harness", "python", "torch", "numpy", "pillow")
 """Whose versions stand in the head of ``claims.md``; the manifests have all of them."""
@@ -226,7 +227,7 @@ def claims_markdown(results: Results, verdicts: Sequence[Verdict]) -> str:
         f"- Versions: {'; '.join(f'{name} {_listed(found)}' for name, found in versions.items()) or 'none yet'}"
         + (f"; commit {_listed(commit[:12] for commit in facts['commits'])}" if facts["commits"] else ""),
         "",
-        f"Numbers are means; {EXPLAINED}. A claim must hold in every group; the worst one is shown.",
+        OF_NUMBERS,
         "",
         _line(COLUMNS),
         _line(["---"] * len(COLUMNS)),

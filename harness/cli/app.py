@@ -49,14 +49,16 @@ WandbMode = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it costs.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Compute failed runs again.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Forget this file's runs and compute them again.")]
+Open = Annotated[bool, typer.Option("--open", help="Open the figure in the desktop's viewer when it is drawn.")]
 CheckpointEvery = Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Seconds between checkpoints.")]
 
 
-def _computing(carry_out: Callable[[Request, bool], int]) -> Callable[..., None]:
+def _computing(carry_out: Callable[[Request, bool, bool], int]) -> Callable[..., None]:
     """A command with the options that ``run`` and ``sweep`` share.
 
     Args:
-        carry_out: from what was asked, and whether only to say what would be done, to how many runs are not done.
+        carry_out: from what was asked, whether only to say what would be done, and whether to open the figure, to how
+            many runs are not done.
     """
 
     def command(
@@ -73,6 +75,7 @@ def _computing(carry_out: Callable[[Request, bool], int]) -> Callable[..., None]
         retry_failed: RetryFailed = False,
         fresh: Fresh = False,
         checkpoint_every: CheckpointEvery = 30.0,
+        opens: Open = False,
     ) -> None:
         with reporting():
             from harness.driver.request import Request
@@ -83,6 +86,7 @@ def _computing(carry_out: Callable[[Request, bool], int]) -> Callable[..., None]
                     wandb.value if wandb else None, retry_failed, fresh, checkpoint_every, name,
                 ),
                 dry_run,
+                opens,
             )  # fmt: skip
         if num_unfinished:
             raise typer.Exit(1)
@@ -90,27 +94,27 @@ def _computing(carry_out: Callable[[Request, bool], int]) -> Callable[..., None]
     return command
 
 
-def _run(request: Request, is_dry: bool) -> int:
+def _run(request: Request, is_dry: bool, opens: bool) -> int:
     from harness.driver.request import load_asked
 
     loaded = load_asked(request)  # its faults are reported before anything heavy is imported
     if not is_dry:
         from harness.cli.unchanged import tell_unchanged
 
-        if tell_unchanged(request, loaded):
+        if tell_unchanged(request, loaded, opens):
             return 0
     from harness.cli.run import command_run
 
-    return command_run(request, loaded, is_dry)
+    return command_run(request, loaded, is_dry, opens)
 
 
-def _sweep(request: Request, is_dry: bool) -> int:
+def _sweep(request: Request, is_dry: bool, opens: bool) -> int:
     from harness.driver.request import load_asked_sweep
 
     loaded = load_asked_sweep(request)
     from harness.cli.sweep import command_sweep
 
-    return command_sweep(request, loaded, is_dry)
+    return command_sweep(request, loaded, is_dry, opens)
 
 
 app.command(

@@ -5,17 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.claims import claims_table, judge, rows_for_table
+from harness import latex
+from harness.claims import Verdict, claims_table, judge, rows_for_table
+from harness.claims.report import COLUMNS, OF_NUMBERS
 from harness.cli.console import make_console
+from harness.cli.tables import check_folder_of, line
 from harness.errors import UsageError
 from harness.results import load_whole
+from harness.runs.store import write_durably
+
+WIDTHS = (0.3, 0.12, 0.26, 0.17)
+"""Of the columns for LaTeX, as shares of a page's width; the verdict's is as wide as its words."""
 
 
-def show_claims(paths: Sequence[Path], markdown: bool) -> None:
-    """Judge experiments' claims by their run folders and print them; nothing is written.
+def show_claims(paths: Sequence[Path], markdown: bool, latex_path: Path | None = None) -> None:
+    """Judge experiments' claims by their run folders and print them.
+
+    Args:
+        paths: the experiments' folders.
+        markdown: as one table of Markdown.
+        latex_path: also written there, as a table for LaTeX.
 
     Raises:
         UsageError: a path is no experiment's folder, or none of them has claims.
+        StorageError: the file cannot be written.
     """
     judged = [(results.name, judge(results)) for results in [load_whole(path) for path in paths]]
     judged = [(name, verdicts) for name, verdicts in judged if verdicts]
@@ -24,6 +37,9 @@ def show_claims(paths: Sequence[Path], markdown: bool) -> None:
             f"{', '.join(map(str, paths))}: no claims; an experiment lists them under claims: in its file."
         )
     console = make_console()
+    if latex_path is not None:
+        check_folder_of(latex_path, "--latex")
+        write_durably(latex_path, latex.PACKAGES + _latex(judged))
     if markdown:
         print("| experiment | claim | paper | measured | bound | verdict |\n| --- | --- | --- | --- | --- | --- |")
         for name, verdicts in judged:
@@ -33,3 +49,15 @@ def show_claims(paths: Sequence[Path], markdown: bool) -> None:
     for name, verdicts in judged:
         console.print(name, style="bold")
         console.print(claims_table(verdicts))
+    if latex_path is not None:
+        console.print(line(f"Written: {latex_path}"))
+
+
+def _latex(judged: Sequence[tuple[str, Sequence[Verdict]]]) -> str:
+    """One table of all claims, each experiment's below its name."""
+    columns = [rf">{{\raggedright\arraybackslash}}p{{{share}\textwidth}}" for share in WIDTHS]
+    rows: list[Sequence[str] | str] = []
+    for name, verdicts in judged:
+        rows += [latex.escape(name)] if len(judged) > 1 else []
+        rows += [[latex.of_numbers(text) for text in row] for row in rows_for_table(verdicts)]
+    return latex.table([latex.tabular("".join(columns) + "l", [COLUMNS], rows)], latex.escape(OF_NUMBERS), is_wide=True)

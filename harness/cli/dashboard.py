@@ -1,10 +1,9 @@
-"""``harness dashboard``: Optuna Dashboard on an experiment's study, and the way to its W&B view."""
+"""``harness dashboard``: the explorer, Optuna Dashboard on the study, and the way to the W&B view."""
 
 from __future__ import annotations
 
 import errno
 import os
-import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -13,16 +12,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
+from urllib.parse import quote
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from optuna.storages import BaseStorage
 from optuna_dashboard import wsgi
 
 from harness.cli.console import make_console
+from harness.cli.opening import has_display
 from harness.config.commands import FileCommand, harness_command
 from harness.config.experiment import Experiment
-from harness.errors import UsageError
+from harness.errors import StorageError, UsageError
+from harness.figures.explorer import write_explorer
 from harness.results import Results, load_whole
+from harness.results.results import EXPLORER, grid_above
 from harness.studies.artifacts import artifact_store, mirror_study
 from harness.studies.rebuild import rebuild, trial_records
 from harness.studies.storage import address_to_keep, hold_study, open_storage
@@ -32,6 +35,12 @@ from harness.tracking.workspace import offline_advice, save_workspace
 HOST = "127.0.0.1"
 """Optuna Dashboard has no login and can delete studies, so that nobody else on the network may reach it."""
 NUM_PORTS = 20  # how many are tried, from the one that was asked for
+
+
+EXPLORE = "/explore/"
+"""Where the server has the explorer's files; everything else is Optuna Dashboard's."""
+SHOWN = {".html": "text/html", ".png": "image/png", ".pdf": "application/pdf", ".md": "text/plain"}
+"""Files of a run's or an experiment's folder that are served, and as what."""
 
 
 def _wait_for_ever() -> None:
@@ -64,7 +73,7 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 def show_dashboard(showing: Showing, wait: Callable[[], object] = _wait_for_ever) -> None:
-    """Serve Optuna Dashboard until Ctrl-C, and say how to open the W&B view.
+    """Serve the explorer and Optuna Dashboard until Ctrl-C, and say how to open the W&B view.
 
     Args:
         showing: the command line.
@@ -78,15 +87,19 @@ def show_dashboard(showing: Showing, wait: Callable[[], object] = _wait_for_ever
     storage = open_storage(showing.storage or results.storage, results.home)
     if kept := showing.kept_storage:
         results = replace(results, command=str(replace(FileCommand.read(results.command), storage=kept)))
-    notes = [bring_back(results, storage), mirror_study(results, storage)]
+    notes = [_bring_up_to_date(results), bring_back(results, storage), mirror_study(results, storage)]
     with serve(storage, results.home, showing.port) as url:
         port = int(url.rsplit(":", 1)[1])
         lines = [f"Port {showing.port} is in use; this is the next free one."] if port != showing.port else []
-        address = f"{url}/dashboard{_page(results, storage)}"
-        lines += [f"Optuna Dashboard: {address}", *_what_to_look_at(results)]
+        address = f"{url}{EXPLORE}{quote(_page_below(results.folder))}"
+        lines += [
+            f"Explorer:         {address}",
+            f"  every picture, sorted, compared, plotted; also {EXPLORER} in its folder",
+        ]
+        lines += [f"Optuna Dashboard: {url}/dashboard{_page(results, storage)}", *_what_to_look_at(results)]
         for line in (*filter(None, notes), *lines):
             console.print(line, soft_wrap=True, markup=False)
-        if showing.browser and _has_display():
+        if showing.browser and has_display():
             webbrowser.open(address)
         console.print("Ctrl-C ends it; the runs stay as they are.")
         try:
@@ -112,11 +125,11 @@ def bring_back(results: Results, storage: BaseStorage) -> str:
 
 @contextmanager
 def serve(storage: BaseStorage, folder: Path, port: int) -> Iterator[str]:
-    """Serve a storage's studies, with their images, on this machine only.
+    """Serve a storage's studies and an experiment's explorer, with their images, on this machine only.
 
     Args:
         storage: what to show.
-        folder: the experiment's; its ``artifacts`` are served.
+        folder: the experiment's; its ``artifacts`` are served, and below ``/explore/`` its page and pictures.
         port: the first to try.
 
     Yields:
@@ -125,7 +138,7 @@ def serve(storage: BaseStorage, folder: Path, port: int) -> Iterator[str]:
     Raises:
         UsageError: neither this port nor the next ones are free.
     """
-    server = _bind(wsgi(storage, artifact_store(folder)), port)
+    server = _bind(_with_explorer(wsgi(storage, artifact_store(folder)), _root(folder)), port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
     try:
@@ -133,6 +146,43 @@ def serve(storage: BaseStorage, folder: Path, port: int) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _with_explorer(dashboard: Any, root: Path) -> Any:
+    """A web application that has a folder's pages and pictures below ``EXPLORE``, and the dashboard elsewhere."""
+
+    def application(environ: dict[str, Any], start_response: Callable[..., object]) -> Any:
+        name = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+        if not name.startswith(EXPLORE):
+            return dashboard(environ, start_response)
+        path = root / name.removeprefix(EXPLORE).lstrip("/")
+        if ".." in path.parts or path.suffix not in SHOWN or not path.is_file():
+            start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+            return [b"There is no such page or picture."]
+        content = path.read_bytes()
+        kind = f"{SHOWN[path.suffix]}; charset=utf-8" if SHOWN[path.suffix].startswith("text/") else SHOWN[path.suffix]
+        start_response("200 OK", [("Content-Type", kind), ("Content-Length", str(len(content)))])
+        return [content]
+
+    return application
+
+
+def _root(folder: Path) -> Path:
+    """The folder in which the pictures lie: an earlier grid's are its experiment's."""
+    return grid_above(folder) or folder.resolve()
+
+
+def _page_below(folder: Path) -> str:
+    return (folder.resolve() / EXPLORER).relative_to(_root(folder)).as_posix()
+
+
+def _bring_up_to_date(results: Results) -> str:
+    """Write the explorer as the runs are now; a sentence where that cannot be done."""
+    try:
+        write_explorer(results)
+    except StorageError as error:
+        return f"The explorer shows what it did before: {error}"
+    return ""
 
 
 def wandb_view(results: Results, showing: Showing) -> list[str]:
@@ -190,8 +240,3 @@ def _what_to_look_at(results: Results) -> list[str]:
     if results.is_sweep:
         pages.append("the front or the search's course, and what matters most, under Analytics")
     return [f"  {page}" for page in pages]
-
-
-def _has_display() -> bool:
-    """Whether a browser has somewhere to open; without a display Python would start one in the terminal."""
-    return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 
-from harness.cli.tables import MISSING, duration, line, num_of, shown, shown_label
+from harness.cli.tables import MISSING, line, num_of, shown, shown_label
+from harness.config.file_names import FileNames
 from harness.measures.names import ON_VGG16
 from harness.runs.settled import EXPLAINED
 from harness.runs.store import Metrics, Status
@@ -27,8 +28,8 @@ class MeasuredRun(NamedTuple):
     settled: bool | None
 
 
-def measured(runs: Iterable[MeasuredRun]) -> Iterator[RenderableType]:
-    """The table of what was measured of the grid, and a line on its repeats."""
+def measured(runs: Iterable[MeasuredRun]) -> Group:
+    """The table of what was measured of the grid, a sentence where some had not settled, a line on its repeats."""
     all_runs = list(runs)
     grid = [run for run in all_runs if run.part == "grid"]
     on_vgg16 = [name for name in ON_VGG16 if any(run.metrics.get(name) is not None for run in grid)]
@@ -37,19 +38,21 @@ def measured(runs: Iterable[MeasuredRun]) -> Iterator[RenderableType]:
     table.add_column("run")
     for column in ("", *columns):
         table.add_column(column, justify="right" if column else "left")
+    names = FileNames(run.label for run in grid)
     for run in grid:
-        table.add_row(run.id, shown_label(run.label), *(_number(column, run.metrics.get(column)) for column in columns))
-    yield table
+        table.add_row(
+            run.id, shown_label(names.label(run.label)), *(_number(run.metrics.get(column)) for column in columns)
+        )
+    parts: list[RenderableType] = [table]
     if num_unsettled := sum(run.settled is False for run in grid):
         is_or_are = "is" if num_unsettled == 1 else "are"
-        yield line(f"{num_unsettled} of {num_of(len(grid), 'run')} {is_or_are} {EXPLAINED}")
+        parts.append(line(f"{num_unsettled} of {num_of(len(grid), 'run')} {is_or_are} {EXPLAINED}"))
     others = [run for run in all_runs if run.part != "grid"]
     if others:
         done = sum(run.status is Status.DONE for run in others)
-        yield f"and {done} of {len(others)} repeats of these, for the claims' spread"
+        parts.append(line(f"and {done} of {len(others)} repeats of these, for the claims' spread"))
+    return Group(*parts)
 
 
-def _number(column: str, value: float | None) -> str:
-    if value is None:
-        return MISSING
-    return duration(value) if column == "seconds" else shown(float(value))
+def _number(value: float | None) -> str:
+    return MISSING if value is None else shown(float(value))

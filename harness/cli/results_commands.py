@@ -14,6 +14,10 @@ Folders = Annotated[
     typer.Argument(metavar="[PATH]", help="Folders of experiments or sweeps, or of all of them.", show_default="runs"),
 ]
 
+Latex = Annotated[
+    Path | None, typer.Option("--latex", metavar="FILE", help="Write a table for LaTeX (booktabs) there too.")
+]
+
 
 @app.command(
     epilog="""**Examples**
@@ -50,7 +54,7 @@ def status(
 
     harness compare runs/initialisation runs/layer_weights --sort ssim --csv table.csv
 
-    harness compare runs/initialisation --over-seeds
+    harness compare runs/initialisation --over-seeds --latex table.tex
 
     harness compare runs/a/98f30cfb3a16 runs/b/5de0a1b2c3d4   two runs
 
@@ -70,28 +74,41 @@ def compare(
         bool,
         typer.Option("--over-seeds", help="One line for runs that differ in their seed alone: mean ± sd (n − 1)."),
     ] = False,
+    latex: Latex = None,
 ) -> None:
     """A table of finished runs over the comparable numbers, with what differs between them."""
     with reporting():
         from harness.cli.compare import compare_runs
 
-        compare_runs(paths, csv, sort=sort, all_runs=all_runs, over_seeds=over_seeds)
+        compare_runs(paths, csv, sort=sort, all_runs=all_runs, over_seeds=over_seeds, latex_path=latex)
 
 
 @app.command(
-    epilog="""**Example**
+    epilog="""**Examples**
 
     harness figure runs/relative_weight
+
+    harness figure runs/relative_weight figure.width=column       as it is printed in a column of 3.25 in
+
+    harness figure runs/styles figure.width=text figure.font=times 'figure.zoom=[0.5,0.3,0.2,0.2]'
+
+Every field of figure: `harness fields figure`. In print type is 8 pt, and figure.tex has the figure with a caption.
 """
 )
 def figure(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments or sweeps.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH... [figure.FIELD=VALUE]...", help="Folders of experiments or sweeps; how to draw them."
+        ),
+    ],
+    opens: Annotated[bool, typer.Option("--open", help="Open the figure in the desktop's viewer.")] = False,
 ) -> None:
-    """Draw the figures and judge the claims again, from the run folders alone."""
+    """Draw the figures, write the page and judge the claims again, from the run folders alone."""
     with reporting():
         from harness.cli.figure import draw_again
 
-        draw_again(paths)
+        draw_again(words, opens)
 
 
 @app.command(
@@ -100,17 +117,20 @@ def figure(
     harness claims runs/relative_weight
 
     harness claims runs/relative_weight runs/initialisation --markdown
+
+    harness claims runs/relative_weight --latex claims.tex
 """
 )
 def claims(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments.")],
     markdown: Annotated[bool, typer.Option("--markdown", help="One Markdown table, as in the README.")] = False,
+    latex: Latex = None,
 ) -> None:
     """The paper's claims as the runs bear them out: measured, bound, verdict."""
     with reporting():
         from harness.cli.claims import show_claims
 
-        show_claims(paths, markdown)
+        show_claims(paths, markdown, latex)
 
 
 @app.command(
@@ -135,7 +155,7 @@ def dashboard(
         typer.Option(help="The W&B view: built when online, explained when offline.", show_default=False),
     ] = None,
 ) -> None:
-    """Optuna Dashboard on an experiment's study, with its images and figure; and how to open the W&B view."""
+    """The page of an experiment's pictures, Optuna Dashboard on its study, and how to open the W&B view."""
     with reporting():
         from harness.cli.dashboard import Showing, show_dashboard
 
@@ -150,13 +170,16 @@ def dashboard(
     harness export runs/single/98f30cfb3a16 one_picture
 
     harness export runs/single runs/single/earlier/* all       what was asked for earlier, too
+    harness export runs/relative_weight for_anna.zip           the page explore.html with all it shows, in one file
 
 Each picture's file NAME.yaml repeats it: `cd for_anna && harness run NAME.yaml` is a run of the same id.
 """
 )
 def export(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments, sweeps or runs.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR|FILE.zip", help="A folder, or a ZIP file, that is not there yet.")
+    ],
 ) -> None:
     """A folder to send to a colleague: pictures, the images they were made from, hashes, and the commands."""
     with reporting():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from harness.cli.estimate import estimate
 from harness.cli.measured import MeasuredRun, measured
+from harness.cli.opening import open_picture
 from harness.cli.tables import shown_label
 from harness.cli.telling import ConsoleTelling
 from harness.config.commands import harness_command
@@ -20,13 +21,14 @@ from harness.runs.settled import settled
 from harness.runs.store import Status
 
 
-def command_run(request: Request, loaded: LoadedExperiment, is_dry: bool) -> int:
+def command_run(request: Request, loaded: LoadedExperiment, is_dry: bool, opens: bool = False) -> int:
     """Carry out a request.
 
     Args:
         request: the command line.
         loaded: its experiment.
         is_dry: only say what would be done.
+        opens: open the figure, or the picture of one trial of a sweep, at the end.
 
     Returns:
         How many of the experiment's runs are not done.
@@ -40,13 +42,15 @@ def command_run(request: Request, loaded: LoadedExperiment, is_dry: bool) -> int
         return 0
     done = run_experiment(request, loaded, plan, telling)
     if done.conclusion is not None:
-        telling.concluded(done.conclusion)
+        telling.concluded(done.conclusion, opens)
         if not done.num_unfinished:
             folders = [job.row.folder for job in plan.jobs]
             write_stamp(request, loaded, asked, folders, done.conclusion.drawn)
     else:
         for job in plan.jobs:
             telling.says(f"Picture: {job.folder.image_path}")
+            if opens and job.folder.image_path.exists():
+                telling.says(open_picture(job.folder.image_path))
         telling.says(f"Next:    {harness_command('compare', done.folder.path)}, with the sweep's other trials")
     return done.num_unfinished
 
@@ -56,7 +60,7 @@ class RunTelling(ConsoleTelling):
 
     def computed(self, jobs: Sequence[Job]) -> None:
         """Print the table of what was measured, and what to do about what was not."""
-        self.console.print(*measured(_measured_run(job) for job in jobs))
+        self.console.print(measured(_measured_run(job) for job in jobs))
         super().computed(jobs)
         for job in jobs:
             if job.status in (Status.WAITING, Status.RUNNING, Status.PRUNED):

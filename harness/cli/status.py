@@ -19,6 +19,7 @@ from harness.cli.earlier import earlier_lines, num_earlier
 from harness.cli.tables import MISSING, duration, line, num_of, short_path, shown, shown_label, tables_of_width
 from harness.config.commands import harness_command
 from harness.config.experiment import Experiment
+from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
 from harness.errors import HarnessError
@@ -176,9 +177,10 @@ def _grid(one: Overall, definition: Experiment, console: Console) -> list[Render
     """Rows × columns as in the figure, with a legend of the signs that occur."""
     column, rows = definition.layout()
     by_place = {(_key(s, rows), _key(s, (column,) if column else ())): s for s in one.grid}
-    row_heads = {_key(s, rows): shown_label(_part(s, rows)) if rows else "" for s in one.grid}
+    names = FileNames(standing.run.label for standing in one.grid)
+    row_heads = {_key(s, rows): shown_label(names.label(_part(s, rows))) if rows else "" for s in one.grid}
     columns = (column,) if column else ()
-    column_heads = {_key(s, columns): shown_label(_part(s, columns)) if columns else "" for s in one.grid}
+    column_heads = {_key(s, columns): shown_label(names.label(_part(s, columns))) if columns else "" for s in one.grid}
 
     def make_table(keys: Sequence[str]) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
@@ -201,21 +203,26 @@ def _trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
     if not valued:
         parts.append(line("No trial has a value yet."))
     elif len(sweep.objectives) == 1:
-        best, values = min(valued, key=lambda pair: pair[1])
+        best, values = min(valued, key=lambda pair: sweep.costs(pair[1]))
         not_settled = ", not settled" if best.is_unsettled else ""
-        parts.append(line(f"Best {sweep.objectives[0]} so far: {shown(values[0])}, {_named(best)}{not_settled}"))
+        parts.append(line(f"Best {sweep.objective_names[0]} so far: {shown(values[0])}, {_named(best)}{not_settled}"))
     else:
         all_values = [values for _, values in valued]
-        on_front = non_dominated(all_values)
+        on_front = non_dominated([sweep.costs(values) for values in all_values])
         front = [all_values[index] for index in on_front]
         num_unsettled = sum(valued[index][0].is_unsettled for index in on_front)
         not_settled = f" ({num_unsettled} not settled)" if num_unsettled else ""
-        least = ", ".join(f"{name} {shown(min(v[k] for v in front))}" for k, name in enumerate(sweep.objectives))
+        told = {"least": "", "most": ""}
+        for name, *along in zip(sweep.objective_names, *front, strict=True):
+            what, best_value = ("most", max(along)) if name in sweep.maximised else ("least", min(along))
+            told[what] += f"{', ' if told[what] else f'{what} '}{name} {shown(best_value)}"
+        best_values = "; ".join(filter(None, told.values()))
         num = f"{num_of(len(front), 'trial')} of {len(valued)}{not_settled}"
-        parts.append(line(f"Front so far: {num}; least {least}"))
+        parts.append(line(f"Front so far: {num}; {best_values}"))
     table = Table(box=None, pad_edge=False)
-    for header in ("last trials", "", *sweep.objectives, "fields"):
-        table.add_column(header, justify="right" if header in sweep.objectives else "left", overflow="fold")
+    for header in ("last trials", "", *sweep.objective_names, "fields"):
+        table.add_column(header, justify="right" if header in sweep.objective_names else "left", overflow="fold")
+    names = FileNames(standing.run.label for standing in one.grid)
     for standing in one.grid[-NUM_LAST_TRIALS:]:
         sign = _cell(standing)
         if standing.condition not in (Condition.RUNNING, Condition.INTERRUPTED):
@@ -224,7 +231,7 @@ def _trials(one: Overall, sweep: Sweep) -> list[RenderableType]:
         numbers = [shown(value) for value in values_told] if values_told else [MISSING] * len(sweep.objectives)
         fields = {part: value for part, value in standing.run.label.items() if part != "trial"}
         trial = str(standing.run.label.get("trial", standing.run.id))
-        table.add_row(trial, sign, *numbers, Text(shown_label(fields)))
+        table.add_row(trial, sign, *numbers, Text(shown_label(names.label(fields))))
     return [*parts, *([table] if one.grid else [])]
 
 
@@ -232,7 +239,7 @@ def _values(standing: Standing, sweep: Sweep) -> list[float] | None:
     """What a finished trial was told to the study."""
     if standing.condition is not Condition.DONE:
         return None
-    values = [standing.run.metrics.get(name) for name in sweep.objectives]
+    values = [standing.run.metrics.get(name) for name in sweep.objective_names]
     return [value for value in values if value is not None] if None not in values else None
 
 

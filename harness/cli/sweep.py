@@ -12,12 +12,13 @@ from harness.cli.estimate import add_cost
 from harness.cli.tables import line, shown_label
 from harness.cli.telling import ConsoleTelling
 from harness.config.commands import FileCommand
+from harness.config.file_names import FileNames
 from harness.config.loaded import LoadedSweep
 from harness.driver.carrying import local_devices
 from harness.driver.request import Request
 from harness.driver.sweep import SweepPlan, plan_sweep, run_sweep
 from harness.engines.devices import DeviceSpec
-from harness.figures.outcomes import non_dominated, objectives_of, outcomes
+from harness.figures.outcomes import non_dominated, outcomes, sweep_of
 from harness.results import Results
 from harness.runs.settled import EXPLAINED, MARK
 
@@ -25,13 +26,14 @@ NUM_SHOWN = 12
 """Trials in the table at the end."""
 
 
-def command_sweep(request: Request, loaded: LoadedSweep, is_dry: bool) -> int:
+def command_sweep(request: Request, loaded: LoadedSweep, is_dry: bool, opens: bool = False) -> int:
     """Carry out a search.
 
     Args:
         request: the command line.
         loaded: its sweep.
         is_dry: only say what would be done.
+        opens: open the figure at the end.
 
     Returns:
         How many of its trials failed or are not told.
@@ -43,7 +45,7 @@ def command_sweep(request: Request, loaded: LoadedSweep, is_dry: bool) -> int:
         telling.console.print(_estimate(plan, local_devices(request, min(budget.parallel, budget.trials))))
         return 0
     done = run_sweep(request, plan, telling)
-    telling.concluded(done.conclusion)
+    telling.concluded(done.conclusion, opens)
     _report(telling.console, done.conclusion.results)
     return done.num_unfinished
 
@@ -64,14 +66,15 @@ def _estimate(plan: SweepPlan, devices: Sequence[DeviceSpec]) -> Table:
 
 
 def _report(console: Console, results: Results) -> None:
-    """The best trials: the front, or those with the lowest values."""
-    objectives, trials = objectives_of(results), outcomes(results)
+    """The best trials: the front, or those with the best values; ↑ marks what is maximised."""
+    sweep, trials = sweep_of(results), outcomes(results)
+    objectives = [f"{name} ↑" if name in sweep.maximised else name for name in sweep.objective_names]
     best = [trial for trial in trials if trial.state == "complete"]
     title = f"{len(best)} trials are done"
     if len(objectives) > 1:
-        on_front = [best[index] for index in non_dominated([trial.values for trial in best])]
+        on_front = [best[index] for index in non_dominated([trial.costs for trial in best])]
         best, title = on_front, f"{len(on_front)} of {len(best)} trials are on the front"
-    best.sort(key=lambda trial: trial.values)
+    best.sort(key=lambda trial: trial.costs)
     counts = {state: sum(trial.state == state for trial in trials) for state in ("pruned", "failed")}
     title += "".join(f", {number} {state}" for state, number in counts.items() if number)
     table = Table(box=None, pad_edge=False, title=title, title_justify="left")
@@ -79,11 +82,13 @@ def _report(console: Console, results: Results) -> None:
     for column in (*objectives, "what it is", "run"):
         table.add_column(column, justify="right" if column in objectives else "left")
     step = max(1, len(best) // NUM_SHOWN) if len(objectives) > 1 else 1
+    names = FileNames(trial.run.label for trial in trials)
     shown = best[::step][:NUM_SHOWN]
     for trial in shown:
         label: dict[str, Any] = {key: value for key, value in trial.run.label.items() if key != "trial"}
         numbers = [f"{value:.4g}" for value in trial.values]
-        table.add_row(f"{trial.number}{MARK * (not trial.is_settled)}", *numbers, shown_label(label), trial.run.id)
+        number = f"{trial.number}{MARK * (not trial.is_settled)}"
+        table.add_row(number, *numbers, shown_label(names.label(label)), trial.run.id)
     console.print(table)
     if not all(trial.is_settled for trial in shown):
         console.print(line(f"{MARK} {EXPLAINED}"))

@@ -16,6 +16,8 @@ from rich.text import Text
 from harness.config.layers import LAYERS
 from harness.config.styles import shortest
 from harness.config.yaml_source import flow
+from harness.errors import UsageError
+from harness.results.results import EXPLORER
 
 Column = TypeVar("Column")
 
@@ -64,10 +66,25 @@ def num_of(num: int, noun: str) -> str:
     return f"{num} {noun}" if num == 1 else f"{num} {noun}s"
 
 
+def check_folder_of(path: Path, option: str) -> None:
+    """Refuse a file in a folder that is not there.
+
+    Raises:
+        UsageError: so it is.
+    """
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {path.parent}; make it, or choose another.")
+
+
 def short_path(path: Path) -> str:
     """Relative to the working directory where it lies below."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
+
+
+def written_line(path: Path) -> str:
+    """What was drawn, and where: ``Figure: runs/relative_weight/figure.png``."""
+    return f"Page:   {path}, for a browser" if path.name == EXPLORER else f"Figure: {path}"
 
 
 def line(text: str, style: str = "") -> Text:

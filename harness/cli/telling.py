@@ -9,7 +9,9 @@ from functools import partial
 from harness.claims import Verdict, claims_table
 from harness.cli.bars import downloading
 from harness.cli.console import make_console
+from harness.cli.opening import open_picture
 from harness.cli.progress import StudyProgress
+from harness.cli.tables import written_line
 from harness.config.commands import harness_command
 from harness.downloads import OnBytes
 from harness.driver.carrying import Conclusion
@@ -46,13 +48,18 @@ class ConsoleTelling(Telling):
         """Print the claims."""
         self.console.print(claims_table(verdicts))
 
-    def concluded(self, conclusion: Conclusion) -> None:
-        """Print what was drawn and where, and what to do next."""
+    def concluded(self, conclusion: Conclusion, opens: bool = False) -> None:
+        """Print what was drawn and where, and what to do next; open the figure where that is asked for."""
         folder = conclusion.results.folder
         for path in conclusion.drawn:
-            if path.suffix == ".png":
-                self.says(f"Figure: {path}")
+            if path.suffix != ".pdf":
+                self.says(written_line(path))
+        if len(runs := conclusion.results.all_runs) == 1:
+            self.says(f"Picture: {runs[0].folder.image_path}")
         if conclusion.has_claims:
             self.says(f"Claims: {folder / 'claims.md'}")
         self.says(f"Runs:   {folder}")
         self.says(f"Next:   {harness_command('compare', folder)}, or {harness_command('dashboard', folder)}")
+        figures = [path for path in conclusion.drawn if path.suffix == ".png"]
+        if opens and figures:
+            self.says(open_picture(figures[0]))  # the curves come behind it

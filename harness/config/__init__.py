@@ -1,7 +1,7 @@
 """Configuration: what a transfer, an experiment and a sweep say, read from YAML with every fault in one report.
 
     transfer, transfer_parts, styles, layers, values   the fields of a transfer, and the kinds of their values
-    experiment, cells, claims, levels                  a grid of transfers, what it must bear out, a run's levels
+    experiment, cells, claims, figure, levels          a grid of transfers, what it must bear out, a run's levels
     sweep, space, dimensions, samplers                 a search, as Optuna's parameters too
     given ─► source ─► resolving ─► reading ─► loaded  from what was given to what is carried out; ``shipped``: by name
     yaml_source, places, overrides                     on that way: YAML, where each field stands, ``key=value`` words
@@ -13,7 +13,8 @@ The parts of an ``Experiment`` or a ``Sweep`` are mappings, as in the YAML, or o
     Experiment(transfer={"content": "coffee", "style": "ink"}, axes={"alpha": [1e-4, 1e-1]})
 
     harness.config.claims          Claim, Change, Repeat
-    harness.config.experiment      Figure, Tracking
+    harness.config.experiment      Tracking
+    harness.config.figure          Figure
     harness.config.dimensions      Log, Uniform, Integer, Choice, Simplex
     harness.config.samplers        Tpe, Random, Nsga2, Qmc, NoPruner, MedianPruner, SuccessiveHalving, Budget
     harness.config.styles          StyleImage, Segmentation

@@ -3,53 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.config.cells import Axes, Cases, Cell, enumerate_cells
 from harness.config.claims import Claim, Repeat, matches
-from harness.config.fields import misspelt, suggestion
+from harness.config.fields import misspelt
+from harness.config.figure import Figure, figure_problems
 from harness.config.identity import picture_key
 from harness.config.methods import GATYS
 from harness.config.places import FieldPath
 from harness.config.sentences import GRID, Problem
 from harness.config.transfer import Transfer
-from harness.config.values import CROSS_FIELD, WRITTEN, Plugins, Strict, Text, Word, number
+from harness.config.values import WRITTEN, Plugins, Strict, Text, Word
 from harness.config.varied import with_varied
 
 CASES = "cases"
 """What a figure's columns or rows are called when they are the experiment's cases."""
-
-
-class Figure(Strict):
-    """How the pictures of an experiment are laid out.
-
-    Attributes:
-        columns: the axis along the columns, or ``cases``; by default the first thing that varies.
-        rows: the axis along the rows; whatever else varies makes further rows.
-        show: the inputs to show before the pictures.
-        wrap: that many panels to a line, where nothing is named as rows; each then carries its own label.
-    """
-
-    columns: Text | None = None
-    rows: Text | None = None
-    show: Annotated[
-        tuple[Literal["content", "style", "masks"], ...],
-        Field(description="a list of content, style and masks, such as [content, style]"),
-    ] = ("content", "style")
-    wrap: Annotated[int, number("integer", ge=1)] | None = None
-
-    @model_validator(mode="after")
-    def _wrap_or_rows(self) -> Figure:
-        """Panels are laid out in rows of a meaning or wrapped, not both."""
-        if self.wrap is not None and self.rows is not None:
-            sentence = f"{self.wrap} panels to a line, yet {self.rows} has the rows; drop wrap or rows"
-            raise PydanticCustomError(CROSS_FIELD, "fields contradict", {"faults": [(("wrap", "rows"), sentence)]})
-        return self
 
 
 class Tracking(Strict):
@@ -75,28 +49,17 @@ class Tracking(Strict):
     notes: Annotated[str, Field(strict=True, description="a text")] = ""
 
 
-def grid_problems(
-    found: list[Problem], axes: Axes, cases: Cases, columns: str | None, rows: str | None
-) -> list[Problem]:
-    """What was found wrong with a grid's cells, and everything wrong with the figure that shows them."""
+def grid_problems(found: list[Problem], axes: Axes, cases: Cases, figure: Mapping[str, Any]) -> list[Problem]:
+    """What was found wrong with a grid's cells, and everything wrong with the figure, plain data, that shows them."""
     if (meant := misspelt(axes)) is None:
         return found  # an axis without its right name: the figure cannot be judged
-    return found + _figure_problems(columns, rows, (*_varying(axes, cases), *meant.values()))
+    values = ({CASES: list(cases)} if cases else {}) | {field: list(values) for field, values in axes.items()}
+    values |= {name: list(axes[axis]) for axis, name in meant.items()}
+    return found + list(figure_problems(figure, values))
 
 
 def _varying(axes: Axes, cases: Cases) -> tuple[str, ...]:
     return ((CASES,) if cases else ()) + tuple(axes)
-
-
-def _figure_problems(columns: str | None, rows: str | None, possible: Sequence[str]) -> list[Problem]:
-    found = [
-        Problem(("figure", side), f"nothing varies {name!r}; {suggestion(name, possible, 'nothing, drop this line')}")
-        for side, name in (("columns", columns), ("rows", rows))
-        if name is not None and name not in possible
-    ]
-    if not found and rows is not None and rows == columns:
-        found.append(Problem(("figure", "rows"), f"{rows} is along the columns already; drop one"))
-    return found
 
 
 def _from_seed(cell: Cell, seed: int, source: FieldPath) -> Cell:
@@ -115,7 +78,8 @@ class Experiment(Strict):
 
     Attributes:
         transfer: the base, valid by itself also where axes replace its fields.
-        axes: values of any dotted fields of the transfer; the grid is their product.
+        axes: values of any dotted fields of the transfer; the grid is their product. ``content`` and ``style`` may be a
+            folder or a pattern, ``photos/*.jpg``: its image files, sorted.
         cases: named combinations of fields; each is carried out for every cell of the axes.
         figure: the layout of the picture grid.
         claims: the sentences it must bear out.
@@ -134,7 +98,7 @@ class Experiment(Strict):
         dict[Text, dict[str, Any]],
         Field(description="a mapping of labels to fields, such as {A: {start: content}, B: {start: style}}"),
     ] = {}
-    figure: Annotated[Figure, Field(description="{columns: …, rows: …, show: […]}")] = Figure()
+    figure: Annotated[Figure, Field(description="{columns: …, rows: …, show: […], width: …, …}")] = Figure()
     claims: Annotated[
         tuple[Claim, ...],
         Field(description="a list of {says: …, where: …, measure: …, expect: …, because: …}"),
@@ -163,7 +127,7 @@ class Experiment(Strict):
         """
         if info.context == WRITTEN:
             return self
-        found = grid_problems(self._grid[1], self.axes, self.cases, self.figure.columns, self.figure.rows)
+        found = grid_problems(self._grid[1], self.axes, self.cases, self.figure.model_dump())
         if found:
             raise PydanticCustomError(GRID, "the grid has faults", {"problems": found})
         return self
@@ -186,7 +150,7 @@ class Experiment(Strict):
 
         Every cell has a tile of its own: what the figure does not name runs along the rows too.
         """
-        rows = (self.figure.rows,) if self.figure.rows else ()
+        rows = self.figure.row_parts
         free = [part for part in self.varies() if part not in rows and part != self.figure.columns]
         columns = self.figure.columns or (free.pop(0) if free else None)
         return columns, (*rows, *free)

@@ -8,17 +8,20 @@ a case, a searched field or a figure's field away.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from harness.config.experiment import CASES
+from harness.config.experiment import CASES, Experiment, grid_problems
 from harness.config.fields import FIELDS, nearest, overlaps, set_field, unknown_field, unknown_name
+from harness.config.figure import Figure, without
 from harness.config.identity import picture_key
 from harness.config.places import FieldPath, Located
+from harness.config.sentences import problems
 from harness.config.transfer import Transfer
 from harness.config.yaml_source import parse_word
-from harness.errors import Fault
+from harness.errors import ConfigError, Fault
 
 NAMED_SECTIONS = ("sampler", "pruner")
 """Sections whose other fields depend on their ``name``: with another name they are forgotten."""
@@ -83,10 +86,9 @@ def varies(data: Mapping[str, Any]) -> set[str]:
 def forget_gone(data: dict[str, Any], gone: Collection[str], own: Collection[str] = ()) -> None:
     """Let the figure forget axes that were taken away, but for its fields in ``own``."""
     if isinstance(figure := data.get("figure"), dict):
+        left = without(figure, gone)
         data["figure"] = {
-            key: value
-            for key, value in figure.items()
-            if key in own or not (key in ("columns", "rows") and isinstance(value, str) and value in gone)
+            key: value if key in own else left[key] for key, value in figure.items() if key in own or key in left
         }
 
 
@@ -216,6 +218,32 @@ class Overrides:
             self.located.remove((section, name))
         elif section in _ENTRY:
             self._fault(where, f"{section}.{name}", unknown_name(name, entries, _ENTRY[section]))
+
+
+def figure_over(experiment: Experiment, words: Sequence[str]) -> Figure:
+    """An experiment's figure with words such as ``figure.width=column`` laid over it.
+
+    Raises:
+        ConfigError: with every fault found.
+    """
+    data: dict[str, Any] = {"figure": experiment.figure.model_dump(mode="json", exclude_unset=True)}
+    located = Located("figure")
+    overrides = Overrides(data, located, ("figure",))
+    for word in words:
+        overrides.apply(word)
+    found = list(overrides.faults)
+    try:
+        figure = Figure.model_validate(data.get("figure", {}))
+    except ValidationError as error:
+        inside = [replace(problem, path=("figure", *problem.path)) for problem in problems(error, Figure)]
+        raise ConfigError([*found, *(located.fault(problem.path, problem.message) for problem in inside)]) from None
+    found += [
+        located.fault(problem.path, problem.message)
+        for problem in grid_problems([], experiment.axes, experiment.cases, figure.model_dump())
+    ]
+    if found:
+        raise ConfigError(found)
+    return figure
 
 
 def varied_fields(data: Mapping[str, Any]) -> list[str]:

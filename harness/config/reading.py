@@ -13,6 +13,7 @@ from harness.config.cells import Cell, override_words
 from harness.config.commands import RUNS, FileCommand
 from harness.config.experiment import Experiment
 from harness.config.given import Spec, read_spec
+from harness.config.image_files import expand_axes
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, mapping, varied_fields
 from harness.config.resolving import FaultOfFile, laid_over, resolve_all
@@ -56,6 +57,7 @@ def load_experiment(
     if source.is_sweep:
         asked = FileCommand("sweep", source.called, tuple(overrides), profile, out, storage, source.name or None)
         source = _pinned(replace(source, sections=SWEEP_SECTIONS + EXPERIMENT_SECTIONS), asked)
+    given, source = source, _with_images(source)
     experiment, located, plugins = resolve_all(source, Experiment, profile, overrides, fault_of_image, fault_of_weights)
     base, fields = _file_transfer(source), varied_fields(source.data)
 
@@ -64,7 +66,7 @@ def load_experiment(
 
     return LoadedExperiment(
         experiment=experiment,
-        **_origin(source),
+        **_origin(given),
         cells=relative(experiment.cells()),
         repeats=relative(experiment.repeats()),
         again=relative(experiment.again()),
@@ -148,6 +150,13 @@ def _origin(source: Source) -> dict[str, Any]:
     """Where what was loaded comes from."""
     given = source.data if source.is_given else None
     return {"name": source.name or source.path.stem, "source": source.path, "called": source.called, "given": given}
+
+
+def _with_images(source: Source) -> Source:
+    """A source in whose axes folders and patterns of images are files."""
+    data = dict(source.data)
+    faults = expand_axes(data, source.located)
+    return replace(source, data=data, faults=(*source.faults, *faults))
 
 
 def _known(source: Source, profile: str | None) -> str | None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from harness.config.cells import enumerate_cells
 from harness.config.experiment import Experiment, grid_problems
 from harness.config.fields import unknown_name
+from harness.config.image_files import expand_axes
 from harness.config.overrides import SWEEP_ONLY, Overrides, forget_gone, lay_over, mapping, varies
 from harness.config.places import FieldPath, Located
 from harness.config.selectors import measure_problems, selector_problems
@@ -112,6 +113,7 @@ def _laid_over(source: Source, profile: str | None, words: Sequence[str]) -> tup
     for word in words:
         overrides.apply(word)
     overrides.finish()
+    overrides.faults += expand_axes(data, located)
     return data, located, overrides
 
 
@@ -298,11 +300,10 @@ def _hidden_in_experiment(data: Mapping[str, Any], found: Sequence[Problem]) -> 
     cases = {label: case for label, case in mapping(data.get("cases")).items() if isinstance(case, dict)}
     unsound = {problem.path[0] for problem in found} & {"axes", "cases"}  # then the figure cannot be judged
     figure = {} if unsound else mapping(data.get("figure"))
-    columns, rows = (name if isinstance(name := figure.get(side), str) else None for side in ("columns", "rows"))
     faulty -= set(axes)
     return hidden + [
         problem
-        for problem in grid_problems(enumerate_cells(base, axes, cases)[1], axes, cases, columns, rows)
+        for problem in grid_problems(enumerate_cells(base, axes, cases)[1], axes, cases, figure)
         if not faulty.intersection(problem.involved)
     ]
 

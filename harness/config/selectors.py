@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from harness.config.cells import combinations
 from harness.config.claims import COMPARABLE, LOSSES, matches, value_key
 from harness.config.fields import misspelt, nearest, suggestion
+from harness.config.objectives import measure_of
 from harness.config.places import FieldPath
 from harness.config.sentences import Problem, shown
 from harness.config.styles import Painting, paintings_of
@@ -63,7 +64,7 @@ def selector_problems(data: Mapping[str, Any], sections: tuple[str, ...] = ("cla
     found: list[Problem] = []
     for index, entry in enumerate(_list(data.get("repeat"))):
         if "repeat" in sections and isinstance(entry, dict):
-            found += _selector(entry.get("where"), parts, ("repeat", str(index), "where"))
+            found += of_selector(entry.get("where"), parts, ("repeat", str(index), "where"))
     for index, entry in enumerate(_list(data.get("claims"))):
         if "claims" in sections and isinstance(entry, dict):
             found += _claim(entry, parts, of_runs, repeats, ("claims", str(index)))
@@ -109,7 +110,7 @@ def _claim(
     claim: Mapping[str, Any], parts: Parts, of_runs: Parts, repeats: list[dict[str, Any]], path: FieldPath
 ) -> Iterator[Problem]:
     along, of = claim.get("along"), claim.get("of")
-    faults = [*_selector(of, of_runs, (*path, "of")), *_selector(claim.get("than"), of_runs, (*path, "than"))]
+    faults = [*of_selector(of, of_runs, (*path, "of")), *of_selector(claim.get("than"), of_runs, (*path, "than"))]
     yield from faults
     if isinstance(along, str) and along not in parts:
         yield Problem((*path, "along"), f"nothing varies {along!r}; {suggestion(along, parts, NO_PARTS)}")
@@ -124,7 +125,8 @@ def _claim(
 
 def measure_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     """Measures of claims and objectives that nobody has registered, or that cannot be asked for there."""
-    for index, name in enumerate(_list(data.get("objectives"))):
+    for index, objective in enumerate(_list(data.get("objectives"))):
+        name = measure_of(objective)
         possible = [held for held in dict.fromkeys((*COMPARABLE, *measure)) if is_of_one_run(held)]
         if isinstance(name, str) and name and name not in possible:
             path, expected = ("objectives", str(index)), f"a list of one or more of {', '.join(possible)}"
@@ -157,7 +159,7 @@ def _meant(name: str, possible: list[str]) -> str:
     return f"; did you mean {close}?" if close else "; one of your own is found where plugins: [FILE.py] names its file"
 
 
-def _selector(selector: Any, parts: Parts, path: FieldPath) -> Iterator[Problem]:
+def of_selector(selector: Any, parts: Parts, path: FieldPath) -> Iterator[Problem]:
     """What one selector names and no cell has."""
     for part, selected in selector.items() if isinstance(selector, dict) else ():
         if part not in parts:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from harness.config.claims import COMPARABLE
 from harness.config.fields import info_at, members, models_of, nearest, unknown_name
 from harness.config.layers import LAYERS, nearest_layer
 from harness.config.places import FieldPath
@@ -151,6 +152,10 @@ def _hint(given: Any, path: FieldPath, info: FieldInfo | None) -> str:
         return _number_hint(given, integer=False)
     if field == "style" and isinstance(given, list) and given and all(isinstance(image, str) for image in given):
         return f"did you mean {{{', '.join(f'{image}: 1' for image in given)}}}?"
+    if field == "objectives" and isinstance(given, str):
+        return f"did you mean [{nearest(given, COMPARABLE) or given}]?"
+    if field == "objectives" and isinstance(given, dict):
+        return f"did you mean [{flow(given)}]?"
     if type(None) in get_args(annotation):  # it may be left out
         [annotation, *_] = [get_args(member)[0] for member in members(annotation) if get_args(member)] or [annotation]
     if annotation is bool:

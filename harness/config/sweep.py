@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.config.dimensions import Choice, Dimension, Integer
-from harness.config.experiment import Figure, Tracking
+from harness.config.experiment import Tracking
+from harness.config.figure import OF_A_GRID, Figure
 from harness.config.levels import AUTO
+from harness.config.objectives import Maximised, Objective, measure_of
 from harness.config.samplers import (
     Budget,
     MedianPruner,
@@ -35,7 +37,7 @@ class Sweep(Strict):
     Attributes:
         transfer: the base; the space replaces its fields.
         space: the dimension of each dotted field to search.
-        objectives: the measures to minimise, each once.
+        objectives: the measures to minimise, each once; ``{maximise: ssim}``: one to maximise.
         sampler: who chooses the trials.
         budget: how many.
         pruner: who ends hopeless ones early; with one objective only.
@@ -52,8 +54,11 @@ class Sweep(Strict):
         Field(description="space: {field: dimension}, such as {alpha: {log: [1e-5, 1e-1]}}"),
     ]
     objectives: Annotated[
-        tuple[Text, ...],
-        Field(min_length=1, description="a list of one or more of the measures, such as [reference_style]"),
+        tuple[Objective, ...],
+        Field(
+            min_length=1,
+            description="a list of one or more of the measures, such as [reference_style, {maximise: ssim}]",
+        ),
     ]
     sampler: Sampler = Tpe()
     budget: Annotated[Budget, Field(description="{trials: …, parallel: …}")] = Budget()
@@ -91,6 +96,21 @@ class Sweep(Strict):
         """The base transfer as it was written, without the defaults."""
         return self.transfer.model_dump(exclude_unset=True)
 
+    @property
+    def objective_names(self) -> tuple[str, ...]:
+        """The measures of the objectives."""
+        return tuple(measure_of(objective) for objective in self.objectives)
+
+    @property
+    def maximised(self) -> tuple[str, ...]:
+        """Those of them that are maximised."""
+        return tuple(objective.maximise for objective in self.objectives if isinstance(objective, Maximised))
+
+    def costs(self, values: Sequence[float]) -> tuple[float, ...]:
+        """A trial's values, of which the smaller is the better one: those that are maximised with the other sign."""
+        pairs = zip(self.objectives, values, strict=True)
+        return tuple(-value if isinstance(objective, Maximised) else value for objective, value in pairs)
+
     def rungs(self) -> tuple[int, ...]:
         """Loss evaluations at which the objective is measured on the way, rising; none without a pruner."""
         return rungs_of(self.pruner, self.min_evaluations())
@@ -109,14 +129,15 @@ class Sweep(Strict):
 
     def _search_problems(self, are_levels_sound: bool) -> Iterator[Problem]:
         """Faults between sections; ``involved`` names the sections, or the transfer's fields."""
-        for index, name in enumerate(self.objectives):
-            if name == "ssim":
-                sentence = "grows with likeness, and objectives are minimised; take pixel_distance"
-                yield Problem(("objectives", str(index)), f"ssim {sentence}", ("objectives",))
-            if name in self.objectives[:index]:
+        names = self.objective_names
+        for index, name in enumerate(names):
+            if self.objectives[index] == "ssim":
+                sentence = "ssim grows with likeness, and objectives are minimised; write {maximise: ssim}"
+                yield Problem(("objectives", str(index)), sentence, ("objectives",))
+            if name in names[:index]:
                 yield Problem(("objectives", str(index)), f"{name} stands there twice; keep one", ("objectives",))
-        for side in ("columns", "rows", "wrap"):
-            if getattr(self.figure, side) is not None:
+        for side in OF_A_GRID:
+            if getattr(self.figure, side) != Figure.model_fields[side].default:
                 yield Problem(
                     ("figure", side), "a sweep's figure is its front, not a grid; drop this line", ("figure",)
                 )

@@ -136,9 +136,18 @@ class Conclusion:
 
 
 def conclude(telling: Telling, folder: Path, storage: BaseStorage, mode: Mode, has_changed: bool) -> Conclusion:
-    """Draw, judge and mirror what the run folders hold."""
+    """Draw, judge and mirror what the run folders hold; where drawing fails, that comes last.
+
+    Raises:
+        HarnessError: the figure cannot be drawn, or a file written.
+    """
     results = load_whole(folder)
-    drawn = draw(results)
+    drawn: Sequence[Path] = ()
+    fault: Exception | None = None
+    try:
+        drawn = draw(results)
+    except Exception as error:  # any kind: claims and W&B's summary do not need it
+        fault = error
     verdicts = judge(results)
     if verdicts:
         write_claims(results, verdicts)
@@ -150,4 +159,9 @@ def conclude(telling: Telling, folder: Path, storage: BaseStorage, mode: Mode, h
         notes.append(write_summary(results, mode.name, folder / "wandb"))
     for note in filter(None, notes):
         telling.says(note)
+    if fault is not None:
+        telling.says(
+            f"The figure was not drawn; everything else is there. To try it again: {harness_command('figure', folder)}"
+        )
+        raise fault
     return Conclusion(results, drawn, bool(verdicts))

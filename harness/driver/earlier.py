@@ -17,7 +17,7 @@ import yaml
 
 from harness.config.commands import FileCommand
 from harness.images.files import image_hash
-from harness.results.results import CELLS, EARLIER, OF_ONE_GRID
+from harness.results.results import CELLS, EARLIER, EXPLORER, OF_ONE_GRID
 from harness.runs.store import write_durably
 
 FROM_PYTHON = "# What harness was given from Python."
@@ -57,6 +57,8 @@ def move_away(folder: Path) -> Path:
     for name in OF_ONE_GRID:
         if (folder / name).exists():
             (folder / name).replace(earlier / name)
+    # It would look for the pictures there; harness figure writes it anew.
+    (earlier / EXPLORER).unlink(missing_ok=True)
     return earlier
 
 

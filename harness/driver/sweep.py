@@ -115,7 +115,8 @@ def run_sweep(request: Request, plan: SweepPlan, telling: Telling) -> SweepRun:
         extra = list({job.row.id: job for job in lost}.values())
         num_runs = num_left + len(extra)
         at_once = min(num_runs, budget.parallel + len(extra))
-        work = Work(session, trials.take, num_runs, at_once, extra, loaded.sweep.objectives, loaded.sweep.rungs())
+        names = loaded.sweep.objective_names
+        work = Work(session, trials.take, num_runs, at_once, extra, names, loaded.sweep.rungs())
         if num_left or extra:
             carry_out(telling, request, work, mode, folder)
         trials.write()
@@ -132,7 +133,7 @@ def _fetch_for_objectives(loaded: LoadedSweep, on_bytes: OnBytes | None) -> None
     Raises:
         HarnessError: it cannot be had.
     """
-    if needing := [name for name in loaded.sweep.objectives if name in ON_VGG16]:
+    if needing := [name for name in loaded.sweep.objective_names if name in ON_VGG16]:
         try:
             fetch_vgg16(on_bytes)
         except HarnessError as error:
@@ -161,7 +162,15 @@ def _open_session(plan: SweepPlan, request: Request, storage: BaseStorage) -> Se
         records = []
     rebuild(storage, name, records, sweep.budget.parallel)
     return open_search(
-        storage, name, sweep.space, sweep.objectives, sweep.sampler, sweep.budget, sweep.pruner, request.retry_failed
+        storage,
+        name,
+        sweep.space,
+        sweep.objective_names,
+        sweep.sampler,
+        sweep.budget,
+        sweep.pruner,
+        request.retry_failed,
+        sweep.maximised,
     )
 
 
@@ -170,7 +179,7 @@ def name_of_study(loaded: LoadedSweep, example: Job) -> str:
     files = example.row.manifest.provenance["files"]
     hashes = {name: file.get("network", file["sha256"]) for name, file in files.items()}
     data = loaded.data
-    measured_on = measured_on_for(data["objectives"])
+    measured_on = measured_on_for(loaded.sweep.objective_names)
     base = {**data["transfer"], "files": hashes, "measured_on": measured_on}
     varied = {name: dimension.model_dump(mode="json") for name, dimension in parameters(loaded.sweep.space).items()}
     return study_name(loaded.name, base, varied, data["objectives"], data["sampler"], data["pruner"])
@@ -245,10 +254,11 @@ class Trials:
         """Whether a trial's run, told as complete, has the numbers of another embedded network, or lacks objectives."""
         manifest = job.folder.manifest()
         is_told = job.cell.label["trial"] in self._complete
-        return is_told and manifest is not None and is_outdated(manifest, self.plan.loaded.sweep.objectives)
+        return is_told and manifest is not None and is_outdated(manifest, self.plan.loaded.sweep.objective_names)
 
     def _job(self, asked: Asked) -> Job:
         loaded = self.plan.loaded
         job = self.plan.maker.make(loaded.cell(asked.fields, {"trial": asked.number, **asked.fields}))
-        record = make_record(asked, self.session.name, loaded.sweep.objectives)
+        sweep = loaded.sweep
+        record = make_record(asked, self.session.name, sweep.objective_names, sweep.maximised)
         return replace(job, row=replace(job.row, manifest=replace(job.row.manifest, trials=(record,))))

@@ -1,6 +1,7 @@
 """Figures for papers: labelled grids of pictures, loss curves, fronts. PNG and PDF, the same bytes every time.
 
     results     draw_results(results): everything there is to draw of an experiment or a sweep
+    explorer    write_explorer(results): a page of the pictures for a browser
     experiment  draw_experiment(results): figure, curves
     front       draw_front(results): a sweep with several objectives
     single_objective  draw_search(results): a sweep with one
@@ -10,7 +11,10 @@
     curves      draw_curves(histories, path_png, path_pdf, looks)
     axes        scales and the numbers along them
     labels      values, layers, starts and cases as they stand in a figure
-    layout      Tile(image, caption, reason, above), labels, in whole pixels; arrange: where they go in a grid
+    layout      Tile(image, caption, reason, above), labels, in whole pixels; Paper(width_in, size_pt)
+    arrange     where they go in a grid; sizes: how large they are
+    regions     parts of pictures, cut out or enlarged
+    captions    what stands once; figure.tex
     text        wrapping and shrinking text to a width
     files       one style whatever the user's matplotlibrc, and the saving of both files
 

@@ -16,103 +16,36 @@ from __future__ import annotations
 
 import itertools
 import math
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
-from harness.figures.layout import Box, Label, Layout, Tile, Tiles
-from harness.figures.text import TextBlock, fit
+from harness.config.figure import SMALLEST_PT
+from harness.errors import UsageError
+from harness.figures.layout import Box, Label, Layout, Paper, Tile, Tiles, size_within
+from harness.figures.sizes import Sizes, size_of, sizes_of
+from harness.figures.text import LINE_HEIGHT, TextBlock, fit, fits
 from harness.results.pictures import Pixels
 
-EMPTY_TILE_PX = 192
-"""Side of a tile where no picture says how large tiles are."""
+MAX_SIDE_PX, MAX_AREA_PX = 65_535, 89_000_000
+"""matplotlib draws no larger image (2^16 a side), and Pillow warns of a larger one (2^30 / 12) when it is opened."""
 
-MAX_SIDE_PX = 65_535
-"""matplotlib draws no larger image (2^16)."""
+MAX_PART = 64
+"""Pictures are drawn at no smaller part of their pixels where a figure would be too large."""
 
-FONT_SHARE, FONT_SHARE_OF_PAGE, LARGEST_FONT_SHARE = 0.066, 0.0112, 0.105
-"""Font size as a share of a tile's side; of the page's width, if that is more: 11 px when it is shown 1,000 pixels
-wide; and of a tile's side again, which a caption such as α/β = 8·10⁻⁴ must not outgrow."""
+PRINTED_DPI = 200
+"""Pixels per inch that the PNG of a printed figure has at least."""
 
-SMALLEST_FONT_PX = 11.0
+NARROWEST_FONTS = 2.0
+"""Width of the narrowest picture in print, in font sizes."""
 
-MAX_CAPTION_LINES = 3
+WIDEST_SIDE_FONTS = 12
+"""Width that rows' labels take at most where they stand level, in font sizes."""
 
-WIDEST_SOURCE = 1.8
-"""A source wider than this many tiles is fitted to that width instead of its row's height."""
+MAX_ROUNDS = 100
 
-ABOVE_SHARE = 0.5
-"""Height of the sources above a tile, as a share of its row's."""
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """Lengths in pixels; everything but the pictures follows from the font size."""
-
-    font: float
-    row_heights: list[int]
-    above_heights: list[int]
-    tile_widths: list[int]
-    sources: list[tuple[int, int]]
-    num_stacked: int
-
-    @property
-    def gap(self) -> int:
-        """Between pictures."""
-        return max(4, round(0.35 * self.font))
-
-    @property
-    def pad(self) -> int:
-        """Between a picture and its caption."""
-        return round(0.3 * self.font)
-
-    @property
-    def margin(self) -> int:
-        """Around everything."""
-        return round(0.5 * self.font)
-
-    @property
-    def cell_widths(self) -> list[int]:
-        """A column is never narrower than a short caption."""
-        return [max(width, round(7 * self.font)) for width in self.tile_widths]
-
-    @property
-    def source_widths(self) -> list[int]:
-        """Of the sources' columns."""
-        columns = _columns(self.sources, self.num_stacked)
-        return [max(round(5 * self.font), *(width for width, _ in column)) for column in columns]
-
-
-def _columns(sources: Sequence[tuple[int, int]], num_stacked: int) -> list[Sequence[tuple[int, int]]]:
-    """The sources' sizes, a column of them after the other."""
-    return [sources[k : k + num_stacked] for k in range(0, len(sources), num_stacked)]
-
-
-def _sizes(tiles: Tiles, sources: Sequence[Tile | None], scale: int) -> _Sizes:
-    shapes = [t.image.shape for row in tiles for t in row if t and t.image is not None]
-    shapes = shapes or [s.image.shape for s in sources if s and s.image is not None]
-    width = round(statistics.median(s[1] for s in shapes)) * scale if shapes else EMPTY_TILE_PX
-    height = round(statistics.median(s[0] for s in shapes)) * scale if shapes else EMPTY_TILE_PX
-    row_heights = [
-        max((_size(t.image, scale)[1] for t in row if t and t.image is not None), default=height) for row in tiles
-    ]
-    tile_widths = [
-        max((_size(t.image, scale)[0] for t in column if t and t.image is not None), default=width)
-        for column in zip(*tiles, strict=True)
-    ]
-    source_sizes = [_source_size(source, row_heights[k % len(tiles)], width) for k, source in enumerate(sources)]
-    page_width = sum(tile_widths) + sum(max(w for w, _ in c) for c in _columns(source_sizes, len(tiles)))
-    side = math.sqrt(width * height)
-    share = min(LARGEST_FONT_SHARE * side, max(FONT_SHARE * side, FONT_SHARE_OF_PAGE * page_width))
-    above = [max((len(tile.above) for tile in row if tile), default=0) for row in tiles]
-    return _Sizes(
-        font=max(SMALLEST_FONT_PX, share),
-        row_heights=row_heights,
-        above_heights=[round(ABOVE_SHARE * h) if n else 0 for h, n in zip(row_heights, above, strict=True)],
-        tile_widths=tile_widths,
-        sources=source_sizes,
-        num_stacked=len(tiles),
-    )
+CAPTION_LINES, HEAD_LINES, SIDE_LINES = 3, 2, 3
+"""At most, of captions, columns' labels and rows' labels; in print, where columns are narrow, twice as many."""
 
 
 def arrange(
@@ -122,10 +55,75 @@ def arrange(
     sources: Sequence[Tile | None],
     title: str,
     scale: int,
+    paper: Paper | None = None,
 ) -> Layout:
-    """Lay out a grid; see ``harness.figures.panels.draw_grid`` for the arguments and errors."""
+    """Lay out a grid; see ``harness.figures.panels.draw_grid`` for the arguments and errors.
+
+    Where the PNG would be too large, pictures are drawn in it at a half, a third … of their pixels.
+    """
+    lay = partial(_laid_out, tiles, column_labels, row_labels, sources, title)
+
+    def laid_out(scale: float) -> Layout:
+        sizes = sizes_of(tiles, sources, scale, paper)
+        return _for_paper(lay, sizes, paper) if paper else lay(sizes)
+
+    whole = scale
+    while paper and (dpi := laid_out(whole).width / paper.width_in) < PRINTED_DPI:
+        whole = max(whole + scale, scale * math.floor(whole / scale * PRINTED_DPI / dpi))
+    part = 1
+    while True:
+        layout = laid_out(whole / part)
+        area = layout.width * layout.height
+        excess = max(layout.width / MAX_SIDE_PX, layout.height / MAX_SIDE_PX, math.sqrt(area / MAX_AREA_PX))
+        if excess <= 1:
+            return layout
+        if part == MAX_PART:
+            raise UsageError(
+                f"The figure of {len(tiles)} × {len(tiles[0])} pictures would be {layout.width} × {layout.height} px, "
+                f"however small they are; at most {MAX_SIDE_PX} px a side can be drawn: show fewer of them, by "
+                "figure.cells, or more to a line or fewer, by figure.wrap."
+            )
+        part = min(MAX_PART, max(part + 1, math.ceil(part * excess)))
+
+
+def _for_paper(lay: Callable[[Sizes], Layout], sizes: Sizes, paper: Paper) -> Layout:
+    """Lay out so that type has its size where the page is printed.
+
+    What is not pictures grows with the type, and so does the width that the type is a share of: from below, until the
+    two agree.
+    """
+    for _ in range(MAX_ROUNDS):
+        narrowest_pt = min(sizes.tile_widths) / sizes.font * paper.size_pt
+        if narrowest_pt < NARROWEST_FONTS * paper.size_pt:
+            break
+        layout = lay(sizes)
+        if paper.share * layout.width <= sizes.font:
+            layout.width = max(layout.width, round(sizes.font / paper.share))
+            for label in layout.labels:
+                if label.text.size_px < 0.999 * sizes.least:
+                    text = " ".join(label.text.lines)
+                    raise UsageError(_too_narrow(f"{text!r} needs more than the {narrowest_pt:.0f} pt of a picture"))
+            return layout
+        sizes = replace(sizes, font=paper.share * layout.width)
+    num = len(sizes.tile_widths)
+    raise UsageError(_too_narrow(f"{num} columns of pictures do not fit into {paper.width_in:.3g} in"))
+
+
+def _too_narrow(what: str) -> str:
+    return (
+        f"In print {what} beside type of {SMALLEST_PT} pt: show fewer, by figure.cells or figure.wrap, or print wider."
+    )
+
+
+def _laid_out(
+    tiles: Tiles,
+    column_labels: Sequence[str],
+    row_labels: Sequence[str],
+    sources: Sequence[Tile | None],
+    title: str,
+    sizes: Sizes,
+) -> Layout:
     num_rows, num_columns = len(tiles), len(tiles[0])
-    sizes = _sizes(tiles, sources, scale)
     gap, pad, margin, cell_widths = sizes.gap, sizes.pad, sizes.margin, sizes.cell_widths
 
     # Texts first: their heights move what is below them, the row labels' heights what is beside them.
@@ -133,20 +131,24 @@ def arrange(
         [t.caption if t else "" for row in tiles for t in row] + [s.caption if s else "" for s in sources],
         [*cell_widths * num_rows, *(sizes.source_widths[k // num_rows] for k in range(len(sources)))],
         sizes.font,
-        MAX_CAPTION_LINES,
+        CAPTION_LINES * sizes.lines,
+        sizes.least,
     )
     source_blocks = blocks[num_rows * num_columns :]
-    heads = fit(list(column_labels), cell_widths if column_labels else [], sizes.font, 2)
-    sides = fit(list(row_labels), sizes.row_heights if row_labels else [], sizes.font, 3)
-    side_width = math.ceil(max((side.height_px for side in sides), default=0))
+    heads = fit(
+        list(column_labels), cell_widths if column_labels else [], sizes.font, HEAD_LINES * sizes.lines, sizes.least
+    )
+    sides, is_rotated = _sides(row_labels, sizes)
+    side_width = math.ceil(max((side.height_px if is_rotated else side.width_px for side in sides), default=0))
 
     source_lefts, x = _in_line(sizes.source_widths, margin, gap)
     side_left = x + (round(1.6 * sizes.font) - gap if sources else 0)
     column_lefts, x = _in_line(cell_widths, side_left + (side_width + pad if side_width else 0), gap)
-    layout = Layout(width=x - gap + margin, font_px=sizes.font)
+    layout = Layout(width=x - gap + margin, font_px=sizes.font, least_px=sizes.least)
 
     y = margin
-    (title_block,) = fit([title], [layout.width - 2 * margin], 1.15 * sizes.font, 3)
+    title_px = sizes.font if sizes.paper else 1.15 * sizes.font
+    (title_block,) = fit([title], [layout.width - 2 * margin], title_px, 3, sizes.least)
     if title_block.lines:
         layout.labels.append(Label(title_block, layout.width / 2, y))
         y += math.ceil(title_block.height_px) + 2 * pad
@@ -162,15 +164,18 @@ def arrange(
         strip_bottom = y + strip_height
         row_bottom = (strip_bottom + gap if strip_height else y) + sizes.row_heights[i]
         if sides:
-            start = side_left + side_width - sides[i].height_px
-            layout.labels.append(Label(sides[i], row_bottom - sizes.row_heights[i] / 2, start, rotated=True))
+            middle, height_px = row_bottom - sizes.row_heights[i] / 2, sides[i].height_px
+            if is_rotated:
+                layout.labels.append(Label(sides[i], middle, side_left + side_width - height_px, rotated=True))
+            else:
+                layout.labels.append(Label(sides[i], side_left + side_width / 2, middle - height_px / 2))
         row_blocks = blocks[i * num_columns : (i + 1) * num_columns]
         for tile, text, left, cell, width in zip(
             row, row_blocks, column_lefts, cell_widths, sizes.tile_widths, strict=True
         ):
             if tile is None:
                 continue
-            own = (width, sizes.row_heights[i]) if tile.image is None else _size(tile.image, scale)
+            own = (width, sizes.row_heights[i]) if tile.image is None else size_of(tile.image, sizes.scale)
             layout.place(tile, _standing(left, cell, row_bottom, own), sizes.font)
             layout.labels.append(Label(text, left + cell / 2, row_bottom + pad))
             _place_above(layout, tile.above, Box(left, strip_bottom - strip_height, cell, strip_height), sizes)
@@ -186,15 +191,22 @@ def arrange(
             source_end[column] = _below(bottom, [source_blocks[k]], sizes)
         y = _below(row_bottom, row_blocks, sizes)
     layout.height = max([y, *source_end]) + margin - gap
-    if max(layout.width, layout.height) > MAX_SIDE_PX:
-        raise ValueError(
-            f"The figure would be {layout.width} × {layout.height} px; at most {MAX_SIDE_PX} px a side can be drawn: "
-            "give it fewer columns or rows, or smaller pictures."
-        )
     return layout
 
 
-def _place_above(layout: Layout, images: Sequence[Pixels], strip: Box, sizes: _Sizes) -> None:
+def _sides(row_labels: Sequence[str], sizes: Sizes) -> tuple[list[TextBlock], bool]:
+    """The rows' labels, and whether they read upwards; level in print, where they would be broken beside low rows."""
+    lines = SIDE_LINES * sizes.lines
+    lowest, least = min(sizes.row_heights), sizes.least
+    if sizes.paper and not fits(row_labels, lowest, least, lines):
+        for width in (num * sizes.font for num in range(4, WIDEST_SIDE_FONTS + 1)):
+            for size in (sizes.font, least):
+                if fits(row_labels, width, size, int(lowest / (LINE_HEIGHT * size))):
+                    return fit(row_labels, [width] * len(row_labels), size, lines, least), False
+    return fit(row_labels, sizes.row_heights if row_labels else [], sizes.font, lines, least), True
+
+
+def _place_above(layout: Layout, images: Sequence[Pixels], strip: Box, sizes: Sizes) -> None:
     """Put small images beside one another into the middle of a strip, on its ground."""
     room = (strip.width - sizes.gap * (len(images) - 1)) // max(1, len(images))
     own = [size_within(image, room, strip.height) for image in images]
@@ -210,32 +222,12 @@ def _in_line(widths: Sequence[int], start: int, gap: int) -> tuple[list[int], in
     return ends[:-1], ends[-1]
 
 
-def _size(image: Pixels, scale: int) -> tuple[int, int]:
-    """Width and height of a picture as it is drawn."""
-    return image.shape[1] * scale, image.shape[0] * scale
-
-
-def _source_size(source: Tile | None, row_height: int, typical_width: int) -> tuple[int, int]:
-    """Width and height of a source with its proportions, in its row's height and not much wider than a tile."""
-    if source is None:
-        return 0, 0
-    if source.image is None:
-        return typical_width, row_height
-    return size_within(source.image, WIDEST_SOURCE * typical_width, row_height)
-
-
-def size_within(image: Pixels, width: float, height: float) -> tuple[int, int]:
-    """Width and height of an image with its proportions, as large as there is room."""
-    factor = min(height / image.shape[0], width / image.shape[1])
-    return max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
-
-
 def _standing(left: int, width: int, bottom: int, own: tuple[int, int]) -> Box:
     """A rectangle of its own size in the middle of a cell and on its ground, next to the caption."""
     return Box(left + (width - own[0]) // 2, bottom - own[1], *own)
 
 
-def _below(bottom: int, captions: Sequence[TextBlock], sizes: _Sizes) -> int:
+def _below(bottom: int, captions: Sequence[TextBlock], sizes: Sizes) -> int:
     """Where the next row begins under a row of pictures and its captions."""
     height = max(caption.height_px for caption in captions)
     return bottom + sizes.gap + (sizes.pad + math.ceil(height) if height else 0)

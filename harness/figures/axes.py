@@ -28,13 +28,14 @@ def scale_for(values: Sequence[float]) -> Scale:
     return "log" if values and min(values) > 0 and max(values) / min(values) > 10 else "linear"
 
 
-def set_scale(axis: Axis, scale: Scale, least: float = -math.inf) -> None:
+def set_scale(axis: Axis, scale: Scale, least: float = -math.inf, many_decades: float = MANY_DECADES) -> None:
     """Give an axis its scale, ticks and their numbers; call it when everything is drawn and the limits stand.
 
     Args:
         axis: one of a plot's two.
         scale: of its numbers.
         least: a linear axis names no number below it.
+        many_decades: a logarithmic one names only powers of ten from so many on.
     """
     setter = axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale
     setter("log" if scale == "log" else "linear")
@@ -49,7 +50,7 @@ def set_scale(axis: Axis, scale: Scale, least: float = -math.inf) -> None:
         if decades < FEW_DECADES:
             axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         else:
-            digits = (1, 2, 5) if decades < MANY_DECADES else (1,)
+            digits = (1, 2, 5) if decades < many_decades else (1,)
             axis.set_major_locator(LogLocator(subs=tuple(map(float, digits)), numticks=99))
         axis.set_minor_locator(LogLocator(subs=tuple(map(float, range(2, 10))), numticks=99))
         axis.set_minor_formatter(NullFormatter())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,9 +21,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from harness.figures.axes import say_instead, set_scale
+from harness.config.figure import Font
+from harness.figures.axes import MANY_DECADES, say_instead, set_scale
 from harness.figures.files import figure_style, save
-from harness.figures.text import DPI, fit, font
+from harness.figures.layout import Paper
+from harness.figures.text import DPI, fit
+from harness.figures.text import font as font_of
 
 ALONG = ("evaluation", "seconds")
 """The horizontal axes, a row of panels for each."""
@@ -45,7 +49,17 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 LINE_STYLES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)))
 
+OTHERS: Mapping[str, Any] = {"color": "#bdbdbd", "linestyle": "-", "zorder": 1.5}
+"""Lines without a label, below the others."""
+
+MAX_LABELLED = 8
+"""In print, the others' label included."""
+
 WIDTH_PX, PANELS_PX = 1280, 384
+NARROW_PX = 640
+"""In print, 5 in: on less, two panels to a line; PROPORTION is the height of a panel's axes by its width."""
+
+PROPORTION = 0.62
 SIZE_PX = 14.0
 HANDLE, SPACING = 2.4, 1.6
 """Length of a line in the legend and distance of its columns, in font sizes."""
@@ -57,6 +71,8 @@ def draw_curves(
     path_pdf: Path,
     looks: Sequence[Look] | None = None,
     seeds: Mapping[str, Sequence[History]] = NO_SEEDS,
+    paper: Paper | None = None,
+    font: Font = "sans",
 ) -> None:
     """Draw the losses of some runs and write PNG and PDF; the same arguments give the same bytes.
 
@@ -69,6 +85,9 @@ def draw_curves(
         path_pdf: where the PDF goes.
         looks: of each run; by default each has its own colour and, where there are more runs than colours, line style.
         seeds: label to the histories of several seeds, of which the run's own is the mean: thin lines of its colour.
+        paper: how wide they are printed and how large type is there. At most ``MAX_LABELLED`` lines are then labelled,
+            evenly spread, and the others grey.
+        font: of all texts.
 
     Raises:
         ValueError: no runs.
@@ -76,8 +95,9 @@ def draw_curves(
     """
     if not histories:
         raise ValueError("Curves need at least one run.")
-    with figure_style():
-        save(_curves(histories, looks or default_looks(len(histories)), seeds), path_png, path_pdf)
+    with figure_style(font):
+        figure = _curves(histories, looks or default_looks(len(histories)), seeds, paper)
+        save(figure, path_png, path_pdf, png_dpi=2 * DPI if paper else DPI)
 
 
 def default_looks(num_runs: int) -> list[Look]:
@@ -94,38 +114,87 @@ def mean_history(histories: Sequence[History]) -> list[dict[str, float]]:
 
 
 def _curves(
-    histories: Mapping[str, History], looks: Sequence[Look], seeds: Mapping[str, Sequence[History]] = NO_SEEDS
+    histories: Mapping[str, History],
+    looks: Sequence[Look],
+    seeds: Mapping[str, Sequence[History]] = NO_SEEDS,
+    paper: Paper | None = None,
 ) -> Figure:
-    blocks = fit(list(histories), [WIDTH_PX - 6 * SIZE_PX] * len(histories), SIZE_PX, max_lines=1)
+    page = _Page.of(paper)
+    is_labelled = _labelled(len(histories)) if paper else [True] * len(histories)
+    told = [name for name, is_told in zip(histories, is_labelled, strict=True) if is_told]
+    num_others = len(histories) - len(told)
+    told += [f"the other {num_others}"] if num_others else []
+    blocks = fit(told, [page.width_px - 6 * page.size_px] * len(told), page.size_px, 1, page.least_px)
     labels = [" ".join(block.lines) for block in blocks]
-    entry_px = max(block.width_px for block in blocks) + (HANDLE + SPACING + 0.8) * SIZE_PX
-    num_columns = max(1, min(len(labels), int(WIDTH_PX / entry_px)))
-    legend_px = math.ceil(len(labels) / num_columns) * 1.75 * SIZE_PX
+    entry_px = max(block.width_px for block in blocks) + (HANDLE + SPACING + 0.8) * page.size_px
+    num_columns = max(1, min(len(labels), int(page.width_px / entry_px)))
+    legend_px = math.ceil(len(labels) / num_columns) * 1.75 * page.size_px
     figure = Figure(
-        figsize=(WIDTH_PX / DPI, (len(ALONG) * PANELS_PX + legend_px) / DPI), facecolor="white", layout="constrained"
+        figsize=(page.width_px / DPI, (page.height_px + legend_px) / DPI), facecolor="white", layout="constrained"
     )
-    panels = figure.subplots(len(ALONG), len(LOSSES))
+    panels = figure.subplots(len(LOSSES), len(ALONG)).T if page.is_narrow else figure.subplots(len(ALONG), len(LOSSES))
+    shown = [look if is_told else None for look, is_told in zip(looks, is_labelled, strict=True)]
     for (along, loss), axes in zip(itertools.product(ALONG, LOSSES), panels.flat, strict=True):
-        for label, look in zip(histories, looks, strict=True):
+        for label, look in zip(histories, shown, strict=True):
             for history in seeds.get(label, ()):
                 _draw_line(axes, history, along, loss, look, **OF_A_SEED)
         drawn = [
             _draw_line(axes, history, along, loss, look)
-            for history, look in zip(histories.values(), looks, strict=True)
+            for history, look in zip(histories.values(), shown, strict=True)
         ]
-        _dress(axes, loss, along, empty=not any(drawn))
+        _dress(axes, loss, along, page, empty=not any(drawn))
+    named = [look for look in shown if look is not None] + [None] * (num_others > 0)
     handles = [
-        Line2D([], [], linewidth=1.8, label=label, **_style(look)) for label, look in zip(labels, looks, strict=True)
+        Line2D([], [], linewidth=1.8, label=label, **_style(look)) for label, look in zip(labels, named, strict=True)
     ]
     figure.legend(
         handles=handles,
-        loc="outside lower center", ncols=num_columns, prop=font(blocks[0].size_px), frameon=False,
+        loc="outside lower center", ncols=num_columns, prop=font_of(blocks[0].size_px), frameon=False,
         handlelength=HANDLE, columnspacing=SPACING,
     )  # fmt: skip
     return figure
 
 
-def _draw_line(axes: Axes, history: History, along: str, loss: str, look: Look, **more: Any) -> bool:
+@dataclass(frozen=True)
+class _Page:
+    """Lengths in pixels of the whole but its legend, and of its type."""
+
+    width_px: float = WIDTH_PX
+    height_px: float = len(ALONG) * PANELS_PX
+    size_px: float = SIZE_PX
+    least_px: float = 0.0
+    title: float = 1.05
+    few_decades: float = MANY_DECADES
+
+    @classmethod
+    def of(cls, paper: Paper | None) -> _Page:
+        """The page of a screen, or as it is printed: a pixel is then 1/128 in."""
+        if paper is None:
+            return cls()
+        width_px, size_px = paper.width_in * DPI, paper.size_pt / 72 * DPI
+        rows, columns = (len(LOSSES), len(ALONG)) if width_px < NARROW_PX else (len(ALONG), len(LOSSES))
+        height_px = rows * (PROPORTION * width_px / columns + 3 * size_px)
+        return cls(width_px, height_px, size_px, paper.smallest * size_px, 1.0, 1.0)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether there is room for two panels to a line alone."""
+        return self.width_px < NARROW_PX
+
+    @property
+    def tick_px(self) -> float:
+        """Size of the numbers along the axes."""
+        return max(self.least_px, 0.85 * self.size_px)
+
+
+def _labelled(num: int) -> list[bool]:
+    """Which lines are labelled in print: as many as a reader tells apart, evenly spread, first and last among them."""
+    num_told = num if num <= MAX_LABELLED else MAX_LABELLED - 1  # beside a label for the others
+    chosen = {round(k * (num - 1) / max(1, num_told - 1)) for k in range(num_told)}
+    return [k in chosen for k in range(num)]
+
+
+def _draw_line(axes: Axes, history: History, along: str, loss: str, look: Look | None, **more: Any) -> bool:
     """Draw one run; False where it has nothing that a logarithmic axis can show."""
     x = np.array([row.get(along, np.nan) for row in history], dtype=np.float64)
     y = np.array([row.get(loss, np.nan) for row in history], dtype=np.float64)
@@ -135,21 +204,21 @@ def _draw_line(axes: Axes, history: History, along: str, loss: str, look: Look, 
     return bool(shown.any())
 
 
-def _style(look: Look) -> dict[str, Any]:
-    return {"color": PALETTE[look[0]], "linestyle": LINE_STYLES[look[1]]}
+def _style(look: Look | None) -> dict[str, Any]:
+    return dict(OTHERS) if look is None else {"color": PALETTE[look[0]], "linestyle": LINE_STYLES[look[1]]}
 
 
-def _dress(axes: Axes, loss: str, along: str, empty: bool) -> None:
+def _dress(axes: Axes, loss: str, along: str, page: _Page, empty: bool) -> None:
     """Axes, ticks and names of one panel."""
-    axes.set_title(loss, fontproperties=font(1.05 * SIZE_PX))
-    axes.set_xlabel(along, fontproperties=font(SIZE_PX))
+    axes.set_title(loss, fontproperties=font_of(page.title * page.size_px))
+    axes.set_xlabel(along, fontproperties=font_of(page.size_px))
     axes.grid(True, which="major", color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(which="both", width=0.6, labelsize=font(0.85 * SIZE_PX).get_size_in_points())
+    axes.tick_params(which="both", width=0.6, labelsize=font_of(page.tick_px).get_size_in_points())
     if empty:
-        say_instead(axes, "nothing to show", SIZE_PX)
+        say_instead(axes, "nothing to show", page.size_px)
         axes.set_xticks([])
         axes.set_yticks([])
     else:
-        set_scale(axes.xaxis, "log")
-        set_scale(axes.yaxis, "log")
+        set_scale(axes.xaxis, "log", many_decades=page.few_decades)
+        set_scale(axes.yaxis, "log", many_decades=page.few_decades)

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from harness.config.claims import matches
+from harness.config.commands import harness_command
 from harness.config.experiment import Experiment
+from harness.config.figure import Figure, Side
+from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
 from harness.config.levels import sizes_of
 from harness.config.styles import image_slots, paintings_of
 from harness.config.transfer import Transfer
-from harness.errors import ImageError
+from harness.errors import ImageError, UsageError
+from harness.figures.captions import TEX, said_once, write_tex
 from harness.figures.curves import LINE_STYLES, PALETTE, History, Look, default_looks, draw_curves, mean_history
 from harness.figures.files import both
 from harness.figures.labels import escape, format_value, image_name, labels, weight_caption
-from harness.figures.layout import Tile, Tiles
+from harness.figures.layout import Paper, Tile, Tiles
 from harness.figures.panels import draw_grid
+from harness.figures.regions import as_shown
 from harness.results import Results, Run
 from harness.results.pictures import Pixels
 from harness.runs.store import Status
 
-Side = Literal["content", "style", "masks"]
 Grid = Sequence[Sequence[Run | None]]
+
+AS_IT_IS = Figure()
+"""Nothing cropped, nothing enlarged."""
 
 _SHORT = {Status.RUNNING: "in progress, or interrupted", Status.PRUNED: "pruned"}
 """What stands in a missing picture's place where a status's own sentence is too long for it."""
 
 
 def draw_experiment(results: Results) -> list[Path]:
-    """Draw ``figure`` (the pictures) and ``curves`` (the losses), each as PNG and PDF.
+    """Draw ``figure`` (the pictures) and ``curves`` (the losses), each as PNG and PDF, and ``figure.tex`` for print.
 
     The figure's columns and rows are the experiment's; runs that are not done are drawn as missing, with the reason.
     Images that all pictures share stand at the left; those that vary along the rows beside their row, along the
@@ -43,19 +52,43 @@ def draw_experiment(results: Results) -> list[Path]:
 
     Raises:
         ValueError: a sweep's results.
+        UsageError: no run is shown, or more pictures than can be drawn, or printed with type that can be read.
         StorageError: a file cannot be written.
     """
     experiment = results.definition
     if not isinstance(experiment, Experiment):
         raise ValueError(f"{results.name} is a sweep; harness.figures.results.draw_results draws either.")
+    figure = experiment.figure
+    results = replace(results, all_runs=tuple(run for run in results.all_runs if matches(figure.cells, run.label)))
+    if not results.runs:
+        raise UsageError(
+            f"figure.cells selects none of the runs of {results.name}; see {harness_command('status', results.folder)}."
+        )
+    paper = Paper(figure.width_in, figure.size_pt) if figure.width_in else None
+    is_wrapped = bool(figure.wrap) and figure.rows is None
+    grid = (_wrapped if is_wrapped else _by_rows_and_columns)(results, experiment)
     png, pdf = both(results.folder, "figure")
-    if experiment.figure.wrap and experiment.figure.rows is None:
-        tiles, sources = _wrapped(results, experiment, experiment.figure.wrap)
-        draw_grid(tiles, (), (), sources, "", png, pdf)
+    draw_grid(
+        grid.tiles, grid.column_labels, grid.row_labels, grid.sources, grid.title, png, pdf,
+        paper=paper, font=figure.font,
+    )  # fmt: skip
+    written = [png, pdf]
+    if paper:
+        written.append(write_tex(results, experiment))
     else:
-        tiles, sources, column_labels, row_labels = _by_rows_and_columns(results, experiment)
-        draw_grid(tiles, column_labels, row_labels, sources, "", png, pdf)
-    return [png, pdf] + _draw_curves(results, experiment)
+        (results.folder / TEX).unlink(missing_ok=True)  # of a figure that is no more
+    return written + _draw_curves(results, experiment, paper)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What is drawn: the arguments of ``draw_grid``."""
+
+    tiles: Tiles
+    sources: list[Tile | None]
+    column_labels: Sequence[str] = ()
+    row_labels: Sequence[str] = ()
+    title: str = ""
 
 
 def tile(run: Run, caption: str, above: tuple[Pixels, ...] = ()) -> Tile:
@@ -130,28 +163,33 @@ def _mask_images(run: Run) -> Iterator[tuple[str, str, str]]:
             yield f"{key} {names[key]}", key, f"regions of the {side}"
 
 
-def _wrapped(results: Results, experiment: Experiment, wrap: int) -> tuple[Tiles, list[Tile | None]]:
-    """Panels in the experiment's order, that many to a line, each with its own label."""
-    runs = results.runs
-    shared = shared_sources(runs, experiment.figure.show)
-    own = [side for side in experiment.figure.show if side not in shared]
+def _wrapped(results: Results, experiment: Experiment) -> _Drawn:
+    """Panels in the experiment's order, so many to a line, each with its own label."""
+    runs, figure = results.runs, experiment.figure
+    shared = shared_sources(runs, figure.show)
+    own, seen = [side for side in figure.show if side not in shared], set[str]() if figure.is_shared else None
     texts = _labels(results, experiment, _unsaid(experiment.varies(), runs), runs)
+    captions = [weight_caption(run.transfer) for run in runs]
+    title = captions[0] if figure.is_shared and len(captions) > 1 and len(set(captions)) == 1 else ""
     tiles: list[Tile | None] = [
-        tile(run, "\n".join(filter(None, (text, weight_caption(run.transfer)))), _above(run, own))
-        for run, text in zip(runs, texts, strict=True)
+        as_shown(
+            tile(run, "\n".join(filter(None, (text, "" if title else caption))), _above(run, own, figure, seen)), figure
+        )
+        for run, text, caption in zip(runs, texts, captions, strict=True)
     ]
+    wrap = figure.wrap or len(tiles)
     tiles += [None] * (-len(tiles) % wrap if len(tiles) > wrap else 0)
-    return [tiles[k : k + wrap] for k in range(0, len(tiles), wrap)], _flat(shared)
+    return _Drawn([tiles[k : k + wrap] for k in range(0, len(tiles), wrap)], _flat(shared, figure), title=title)
 
 
-def _by_rows_and_columns(
-    results: Results, experiment: Experiment
-) -> tuple[Tiles, list[Tile | None], list[str], list[str]]:
-    """Tiles, sources, column labels and row labels of the experiment's layout."""
-    runs, show = results.runs, experiment.figure.show
+def _by_rows_and_columns(results: Results, experiment: Experiment) -> _Drawn:
+    """What is drawn in the experiment's layout."""
+    runs, figure, show = results.runs, experiment.figure, experiment.figure.show
     column, rows = experiment.layout()
     columns = () if column is None else (column,)
     heads, sides = {_key(run, columns): run for run in runs}, {_key(run, rows): run for run in runs}
+    if isinstance(figure.rows, tuple):
+        sides = _in_order(sides, rows)
     by_place = {(_key(run, rows), _key(run, columns)): run for run in runs}
     grid = [[by_place.get((side, head)) for head in heads] for side in sides]
     shared = shared_sources(runs, show)
@@ -160,26 +198,42 @@ def _by_rows_and_columns(
     along_columns = [side for side in others if _is_constant_in_each(list(zip(*grid, strict=True)), side)]
     everywhere = [side for side in others if side not in along_columns]
 
+    captions = [[weight_caption(run.transfer) if run else None for run in line] for line in grid]
+    title, of_columns, of_rows = said_once(captions) if figure.is_shared else ("", [], [])
+    is_said = bool(title or of_columns or of_rows)
+    seen = set[str]() if figure.is_shared else None
+    strips = [along_columns + everywhere] + [everywhere] * (len(grid) - 1)
     tiles = [
         [
             Tile(None, "", "not in the grid")
             if run is None
-            else tile(run, weight_caption(run.transfer), _above(run, (along_columns if i == 0 else []) + everywhere))
-            for run in line
+            else as_shown(tile(run, "" if is_said else caption or "", _above(run, sides_above, figure, seen)), figure)
+            for run, caption in zip(line, texts, strict=True)
         ]
-        for i, line in enumerate(grid)
+        for sides_above, line, texts in zip(strips, grid, captions, strict=True)
     ]
-    sources = _flat(shared)
+    sources = _flat(shared, figure)
     if along_rows:
         sources += [None] * (-len(sources) % len(grid))
     for side in along_rows:
-        sources += [source_tile(next(run for run in line if run), side, side) for line in grid]
+        beside = [next(run for run in line if run) for line in grid]
+        first = {_image(run, side): run for run in reversed(beside)}
+        sources += [
+            _as_source(run, side, figure) if not figure.is_shared or run is first[_image(run, side)] else None
+            for run in beside
+        ]
     column_labels = _labels(results, experiment, _unsaid(columns, runs), list(heads.values()))
     row_labels = _labels(results, experiment, _unsaid(rows, runs), list(sides.values()))
-    return tiles, sources, column_labels if any(column_labels) else [], row_labels if any(row_labels) else []
+    if of_columns:
+        column_labels = ["\n".join(filter(None, pair)) for pair in zip(column_labels, of_columns, strict=True)]
+    if of_rows:
+        row_labels = [", ".join(filter(None, pair)) for pair in zip(row_labels, of_rows, strict=True)]
+    return _Drawn(
+        tiles, sources, column_labels if any(column_labels) else [], row_labels if any(row_labels) else [], title
+    )
 
 
-def _draw_curves(results: Results, experiment: Experiment) -> list[Path]:
+def _draw_curves(results: Results, experiment: Experiment, paper: Paper | None) -> list[Path]:
     cells = _by_seeds(results)
     firsts = [runs[0] for runs in cells]
     parts = [part for part in experiment.varies() if part != "seed"] or experiment.varies()
@@ -199,8 +253,19 @@ def _draw_curves(results: Results, experiment: Experiment) -> list[Path]:
     if not histories:
         return []
     png, pdf = both(results.folder, "curves")
-    draw_curves(histories, png, pdf, looks, seeds)
+    draw_curves(histories, png, pdf, looks, seeds, paper, experiment.figure.font)
     return [png, pdf]
+
+
+def _in_order(sides: Mapping[str, Run], rows: Sequence[str]) -> dict[str, Run]:
+    """The rows in the order of their parts, the last one fastest, each part's values as they come."""
+    runs = list(sides.values())
+    values = [list(dict.fromkeys(_key(run, (part,)) for run in runs)) for part in rows]
+
+    def place(side: str) -> list[int]:
+        return [known.index(_key(sides[side], (part,))) for part, known in zip(rows, values, strict=True)]
+
+    return {side: sides[side] for side in sorted(sides, key=place)}
 
 
 def _by_seeds(results: Results) -> list[list[Run]]:
@@ -228,12 +293,20 @@ def _looks(runs: Sequence[Run], experiment: Experiment) -> list[Look]:
     return default_looks(len(runs))
 
 
-def _flat(shared: Mapping[Side, Sequence[Tile]]) -> list[Tile | None]:
-    return [tile for tiles in shared.values() for tile in tiles]
+def _flat(shared: Mapping[Side, Sequence[Tile]], figure: Figure) -> list[Tile | None]:
+    return [as_shown(tile, figure) if side == "content" else tile for side, tiles in shared.items() for tile in tiles]
+
+
+def _as_source(run: Run, side: Side, figure: Figure) -> Tile:
+    """A run's photograph as its picture is shown, or its painting as it is."""
+    found = source_tile(run, side, side)
+    return as_shown(found, figure) if side == "content" else found
 
 
 def _labels(results: Results, experiment: Experiment, parts: Sequence[str], runs: Sequence[Run]) -> list[str]:
-    return labels(parts, [_told(run, parts) for run in runs], experiment.cases)
+    names = FileNames(run.label for run in results.runs)
+    rows = [list(map(names.of, parts, _told(run, parts))) for run in runs]
+    return labels(parts, rows, experiment.cases)
 
 
 def _unsaid(parts: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
@@ -266,8 +339,23 @@ def _is_constant_in_each(lines: Grid, side: Side) -> bool:
     return all(len({_image(run, side) for run in line if run}) == 1 for line in lines)
 
 
-def _above(run: Run, sides: Sequence[Side]) -> tuple[Pixels, ...]:
-    """The sources that a picture has for itself, each once; one whose file is missing is left out."""
+def _above(
+    run: Run,
+    sides: Sequence[Side],
+    figure: Figure = AS_IT_IS,
+    seen: set[str] | None = None,
+) -> tuple[Pixels, ...]:
+    """The sources that a picture has for itself, each once; one whose file is missing is left out.
+
+    Args:
+        run: whose picture it is.
+        sides: which sources.
+        figure: how they are shown.
+        seen: those that stood above a picture before, which are left out, too; these are added.
+    """
     different = {_image(run, side) if side in ("content", "style") else side: side for side in reversed(sides)}
-    found = (source_tile(run, side, "").image for side in reversed(different.values()))
+    own = [side for image, side in reversed(different.items()) if image not in (seen or ())]
+    if seen is not None:
+        seen.update(different)
+    found = (_as_source(run, side, figure).image for side in own)
     return tuple(image for image in found if image is not None)

@@ -14,22 +14,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from harness.config.sweep import Sweep
 from harness.errors import ImageError
-from harness.figures.arrange import size_within
 from harness.figures.axes import SOFT_INK, dot, say_instead, scale_for, set_scale
 from harness.figures.curves import PALETTE
 from harness.figures.experiment import shared_sources
 from harness.figures.files import both, figure_style
 from harness.figures.labels import escape
-from harness.figures.layout import Box, Label, Layout, Tile
+from harness.figures.layout import Box, Label, Layout, Tile, size_within
 from harness.figures.outcomes import (
     TrialOutcome,
     caption_lines,
     counted,
     non_dominated,
     objective_label,
-    objectives_of,
     outcomes,
+    sweep_of,
 )
 from harness.figures.panels import draw, save_drawn
 from harness.figures.placing import Points, capacity, nearest_point, place, spread
@@ -102,17 +102,18 @@ def draw_front(results: Results) -> list[Path]:
         ValueError: fewer objectives, or an experiment's results.
         StorageError: a file cannot be written.
     """
-    objectives = objectives_of(results)
+    sweep = sweep_of(results)
+    objectives = sweep.objective_names
     if len(objectives) < 2:
         raise ValueError(f"A front needs two objectives, {results.name} has {len(objectives)}.")
     trials = outcomes(results)
     complete = [trial for trial in trials if trial.state == "complete"]
-    on_front = [complete[k] for k in non_dominated([trial.values for trial in complete])]
-    on_front.sort(key=lambda trial: (trial.values, trial.number))
+    on_front = [complete[k] for k in non_dominated([trial.costs for trial in complete])]
+    on_front.sort(key=lambda trial: (trial.costs, trial.number))
     png, pdf = both(results.folder, "front")
     with figure_style():
         thumbnails = _thumbnails(on_front)
-        axes = _axes(Figure(figsize=_INCHES, dpi=DPI), complete, objectives, _rooms(thumbnails))
+        axes = _axes(Figure(figsize=_INCHES, dpi=DPI), complete, sweep, _rooms(thumbnails))
         points = _pixels(axes, thumbnails.trials)
         boxes = place(points, thumbnails.cell, _AREA, GAP_PX, _staircase(_pixels(axes, on_front), objectives))
         pictures = [_picture(size, box) for size, box in zip(thumbnails.sizes, boxes, strict=True)]
@@ -122,7 +123,7 @@ def draw_front(results: Results) -> list[Path]:
             layout.labels.append(Label(caption, box.left + box.width / 2, picture.top + picture.height + 5))
         end = _write_beside(layout, results, _title(trials, on_front, thumbnails))
         figure, images = draw(layout)
-        axes = _axes(figure, complete, objectives, _rooms(thumbnails))
+        axes = _axes(figure, complete, sweep, _rooms(thumbnails))
         _plot(axes, complete, on_front, end)
         for point, picture in zip(points, pictures, strict=True):
             _join(figure, point, picture)
@@ -173,15 +174,16 @@ def _unit(trials: Sequence[TrialOutcome]) -> Points:
     return np.stack(columns, axis=1)
 
 
-def _axes(figure: Figure, complete: Sequence[TrialOutcome], objectives: Sequence[str], rooms: Rooms) -> Axes:
-    """The plot's axes with their limits, under everything else."""
+def _axes(figure: Figure, complete: Sequence[TrialOutcome], sweep: Sweep, rooms: Rooms) -> Axes:
+    """The plot's axes with their limits, under everything else; better is always further to the left and below."""
+    objectives = sweep.objective_names[:2]
     bottom = HEIGHT_PX - PLOT.top - PLOT.height
     axes = figure.add_axes(
         (PLOT.left / WIDTH_PX, bottom / HEIGHT_PX, PLOT.width / WIDTH_PX, PLOT.height / HEIGHT_PX), zorder=-1
     )
     axes.patch.set_visible(False)
     for axis, objective in ((axes.xaxis, objectives[0]), (axes.yaxis, objectives[1])):
-        axis.set_label_text(objective_label(objective), fontproperties=font(SIZE_PX))
+        axis.set_label_text(objective_label(objective, sweep), fontproperties=font(SIZE_PX))
     axes.tick_params(which="both", width=0.6, labelsize=font(0.85 * SIZE_PX).get_size_in_points())
     setters = (axes.set_xlim, axes.set_ylim)
     for k, (shown, room, length) in enumerate(
@@ -192,10 +194,12 @@ def _axes(figure: Figure, complete: Sequence[TrialOutcome], objectives: Sequence
             shown.set_ticks([])
             continue
         scale = scale_for(values)
-        limits = _limits(values, ((room + CLEAR_PX) / length, CLEAR_PX / length), log=scale == "log")
+        is_flipped = objectives[k] in sweep.maximised
+        shares = ((room + CLEAR_PX) / length, CLEAR_PX / length)
+        limits = _limits(values, shares[::-1] if is_flipped else shares, log=scale == "log")
         setters[k](limits)
         set_scale(shown, scale, 0.0 if min(values) >= 0 else -math.inf)
-        setters[k](limits)
+        setters[k](limits[::-1] if is_flipped else limits)
     return axes
 
 

@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from harness.config.experiment import CASES
+from harness.config.image_files import IMAGE_SUFFIXES
 from harness.config.layers import LAYERS, in_network_order
 from harness.config.levels import AUTO
 from harness.config.methods import QUILTING, has_network
@@ -244,8 +245,10 @@ _BY_NAME: Mapping[str, Callable[[Any], str]] = {
 
 
 def image_name(given: str) -> str:
-    """An image's name or its file's, in words: ``starry night``."""
-    return escape(PurePath(given).stem.replace("_", " "))
+    """An image's name or its file's, in words: ``starry night``; a name of ``FileNames`` keeps its folders."""
+    path = PurePath(given)
+    name = path.stem if path.suffix.lower() in IMAGE_SUFFIXES else given
+    return escape(name.replace("_", " "))
 
 
 def _case(name: str, cases: Cases) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from harness.config.figure import SMALLEST_PT
 from harness.figures.text import ASCENT, LINE_HEIGHT, TextBlock, fit
 from harness.results.pictures import Pixels
 
@@ -38,6 +39,29 @@ class Tile:
 
 Tiles = Sequence[Sequence[Tile | None]]
 """Rows of places; None leaves a place empty."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A figure in print.
+
+    Attributes:
+        width_in: how wide it is there, in inches.
+        size_pt: how large its type is there; where something would not fit, down to ``SMALLEST_PT``.
+    """
+
+    width_in: float
+    size_pt: float
+
+    @property
+    def share(self) -> float:
+        """The type's size as a share of the figure's width."""
+        return self.size_pt / (72 * self.width_in)
+
+    @property
+    def smallest(self) -> float:
+        """The smallest type as a share of the type's size."""
+        return min(1.0, SMALLEST_PT / self.size_pt)
 
 
 @dataclass(frozen=True)
@@ -77,6 +101,7 @@ class Layout:
     width: int = 0
     height: int = 0
     font_px: float = 0.0
+    least_px: float = 0.0  # no type is smaller
     panels: list[Panel] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
 
@@ -87,7 +112,7 @@ class Layout:
         if tile.image is None:
             inset = round(size_px / 2)
             lines = max(1, int((box.height - 2 * inset) / (LINE_HEIGHT * size_px)))
-            (text,) = fit([tile.reason or "missing"], [box.width - 2 * inset], size_px, lines)
+            (text,) = fit([tile.reason or "missing"], [box.width - 2 * inset], size_px, lines, self.least_px)
             self.labels.append(
                 Label(text, box.left + box.width / 2, box.top + (box.height - text.height_px) / 2, grey=True)
             )
@@ -101,6 +126,12 @@ def fitted(image: Pixels, width: int, height: int) -> Pixels:
     if factor and (image.shape[0] * factor, image.shape[1] * factor) == (height, width):
         return np.repeat(np.repeat(image, factor, axis=0), factor, axis=1)
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def size_within(image: Pixels, width: float, height: float) -> tuple[int, int]:
+    """Width and height of an image with its proportions, as large as there is room."""
+    factor = min(height / image.shape[0], width / image.shape[1])
+    return max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
 
 
 def baselines(label: Label) -> list[float]:

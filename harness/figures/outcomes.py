@@ -30,6 +30,7 @@ class TrialOutcome:
         run: its run.
         state: ``complete`` only with ``values``.
         values: one for each objective, finite; empty unless complete.
+        costs: the same, of each of which the smaller is the better one (see ``Sweep.costs``).
         intermediate: value by evaluation, measured on the way; rising.
     """
 
@@ -38,6 +39,7 @@ class TrialOutcome:
     state: OutcomeState
     values: tuple[float, ...] = ()
     intermediate: Mapping[int, float] = field(default_factory=dict)
+    costs: tuple[float, ...] = ()
 
     @property
     def is_settled(self) -> bool:
@@ -54,16 +56,20 @@ def outcomes(results: Results) -> list[TrialOutcome]:
     Raises:
         ValueError: not a sweep's results.
     """
-    objectives = objectives_of(results)
-    found = (_outcome(run, k, results.study, objectives) for k, run in enumerate(results.runs))
+    sweep = sweep_of(results)
+    found = (_outcome(run, k, results.study, sweep) for k, run in enumerate(results.runs))
     return sorted(found, key=lambda trial: trial.number)
 
 
-def objectives_of(results: Results) -> tuple[str, ...]:
-    """What a sweep minimises."""
+def sweep_of(results: Results) -> Sweep:
+    """What was searched.
+
+    Raises:
+        ValueError: it is an experiment.
+    """
     if not isinstance(results.definition, Sweep):
         raise ValueError(f"{results.name} is an experiment; harness.figures.results.draw_results draws either.")
-    return results.definition.objectives
+    return results.definition
 
 
 def non_dominated(values: Sequence[Sequence[float]]) -> list[int]:
@@ -117,9 +123,9 @@ def weights_line(trial: TrialOutcome) -> str:
     return f"$w_l$ (%): {', '.join(f'{100 * weight / total:.0f}' for weight in weights)}" if total else ""
 
 
-def objective_label(objective: str) -> str:
+def objective_label(objective: str, sweep: Sweep) -> str:
     """An objective as an axis says it."""
-    return f"{objective.replace('_', ' ')} (smaller is better)"
+    return f"{objective.replace('_', ' ')} ({'larger' if objective in sweep.maximised else 'smaller'} is better)"
 
 
 def short_number(value: float) -> str:
@@ -127,14 +133,14 @@ def short_number(value: float) -> str:
     return format_value(float(f"{value:.3g}"))
 
 
-def _outcome(run: Run, place: int, study: str, objectives: Sequence[str]) -> TrialOutcome:
+def _outcome(run: Run, place: int, study: str, sweep: Sweep) -> TrialOutcome:
     number = int(run.label.get("trial", place))
     own = [record for record in (run.manifest.trials if run.manifest else ()) if record["study"] == study]
     record: Mapping[str, Any] = next((record for record in own if record["number"] == number), own[0] if own else {})
     state = _STATE_OF_RECORD.get(record.get("state") or "") or _STATE_OF_RUN.get(run.status, "not ended")
     found: Sequence[Any] = ()
     if state == "complete":
-        found = record.get("values") or [run.metrics.get(objective) for objective in objectives]
+        found = record.get("values") or [run.metrics.get(objective) for objective in sweep.objective_names]
         if not all(isinstance(value, int | float) and math.isfinite(value) for value in found):
             found, state = (), "failed"
     intermediate = {
@@ -142,4 +148,5 @@ def _outcome(run: Run, place: int, study: str, objectives: Sequence[str]) -> Tri
         for evaluation, value in sorted((record.get("intermediate") or {}).items(), key=lambda item: int(item[0]))
         if value is not None and math.isfinite(value)
     }
-    return TrialOutcome(number, run, state, tuple(map(float, found)), intermediate)
+    values = tuple(map(float, found))
+    return TrialOutcome(number, run, state, values, intermediate, sweep.costs(values) if values else ())

@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from harness.config.figure import Font
 from harness.figures.arrange import arrange
 from harness.figures.files import figure_style, save
-from harness.figures.layout import Box, Label, Layout, Tile, Tiles, baselines
-from harness.figures.text import DPI, font
+from harness.figures.layout import Box, Label, Layout, Paper, Tile, Tiles, baselines
+from harness.figures.text import DPI
+from harness.figures.text import font as font_of
 from harness.results.pictures import Pixels
 
 INK = "#1a1a1a"
@@ -33,6 +35,8 @@ def draw_grid(
     path_png: Path,
     path_pdf: Path,
     scale: int = 1,
+    paper: Paper | None = None,
+    font: Font = "sans",
 ) -> None:
     r"""Draw a labelled grid and write it as PNG and PDF; the same arguments give the same bytes.
 
@@ -49,10 +53,15 @@ def draw_grid(
         title: above everything; may be empty.
         path_png: where the PNG goes.
         path_pdf: where the PDF goes.
-        scale: whole number ≥ 1: each pixel of a picture becomes scale × scale pixels of the PNG.
+        scale: whole number ≥ 1: each pixel of a picture becomes scale × scale pixels of the PNG. It is a half, a third
+            … where the PNG would be larger than can be drawn and opened; the PDF has all pixels.
+        paper: how wide it is printed and how large type is there: the PDF's page is that wide, and the PNG has the
+            same proportions, with a whole multiple of the scale where it would be coarser than 200 pixels an inch.
+        font: of all texts.
 
     Raises:
-        ValueError: no tiles, rows of different lengths, labels of another number, or too large a figure.
+        ValueError: no tiles, rows of different lengths, or labels of another number.
+        UsageError: more pictures than can be drawn, or printed with type that can be read.
         StorageError: a file that cannot be written; neither a partial file nor a temporary one is left.
     """
     if not tiles or not tiles[0]:
@@ -64,20 +73,37 @@ def draw_grid(
             raise ValueError(f"{len(labels)} {name} labels were given for {num} {name}s; give one for each, or none.")
     if scale < 1 or scale != int(scale):
         raise ValueError(f"scale is {scale!r}; a whole number of at least 1 is needed, so that pixels stay exact.")
-    with figure_style():
-        layout = arrange(tiles, column_labels, row_labels, sources, title, int(scale))
+    with figure_style(font):
+        layout = arrange(tiles, column_labels, row_labels, sources, title, int(scale), paper)
         figure, images = draw(layout)
-        save_drawn(figure, images, path_png, path_pdf)
+        save_drawn(figure, images, path_png, path_pdf, paper)
 
 
-def save_drawn(figure: Figure, images: Sequence[tuple[AxesImage, Pixels]], path_png: Path, path_pdf: Path) -> None:
-    """Write what ``draw`` gave: the PNG with the pixels it shows, the PDF with the images' own."""
+def save_drawn(
+    figure: Figure,
+    images: Sequence[tuple[AxesImage, Pixels]],
+    path_png: Path,
+    path_pdf: Path,
+    paper: Paper | None = None,
+) -> None:
+    """Write what ``draw`` gave: the PNG with the pixels it shows, the PDF with the images' own, as wide as in print."""
 
-    def put_native_images() -> None:
+    def for_pdf() -> None:
         for image, native in images:
             image.set_data(native)
+        if paper:
+            _resize(figure, paper.width_in)
 
-    save(figure, path_png, path_pdf, before_pdf=put_native_images)
+    save(figure, path_png, path_pdf, before_pdf=for_pdf)
+
+
+def _resize(figure: Figure, width_in: float) -> None:
+    """Make a figure of panels and texts another size, with everything in it."""
+    width, height = figure.get_size_inches()
+    factor = width_in / width
+    figure.set_size_inches(width_in, height * factor)
+    for text in figure.texts:
+        text.set_fontsize(text.get_fontsize() * factor)
 
 
 def draw(layout: Layout) -> tuple[Figure, list[tuple[AxesImage, Pixels]]]:
@@ -107,7 +133,7 @@ def _draw_label(figure: Figure, label: Label, layout: Layout) -> None:
         else:
             x, y = label.centre_px / layout.width, 1 - baseline / layout.height
         figure.text(
-            x, y, line, fontproperties=font(label.text.size_px), color=GREY_INK if label.grey else INK,
+            x, y, line, fontproperties=font_of(label.text.size_px), color=GREY_INK if label.grey else INK,
             ha="center", va="baseline", rotation=90 if label.rotated else 0, rotation_mode="anchor",
         )  # fmt: skip
 

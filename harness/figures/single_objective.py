@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from harness.config.sweep import Sweep
 from harness.figures.arrange import arrange
 from harness.figures.axes import dot, say_instead, scale_for, set_scale
 from harness.figures.curves import PALETTE
@@ -22,9 +23,9 @@ from harness.figures.outcomes import (
     TrialOutcome,
     counted,
     objective_label,
-    objectives_of,
     outcomes,
     short_number,
+    sweep_of,
     weights_line,
 )
 from harness.figures.panels import draw, save_drawn
@@ -56,16 +57,16 @@ def draw_search(results: Results) -> list[Path]:
         ValueError: more objectives, or an experiment's results.
         StorageError: a file cannot be written.
     """
-    objectives = objectives_of(results)
-    if len(objectives) != 1:
-        raise ValueError(f"A search has one objective, {results.name} has {len(objectives)}.")
+    sweep = sweep_of(results)
+    if len(sweep.objectives) != 1:
+        raise ValueError(f"A search has one objective, {results.name} has {len(sweep.objectives)}.")
     trials = outcomes(results)
     png, pdf = both(results.folder, "search")
     with figure_style():
         layout = _layout(results, trials)
         figure, images = draw(layout)
         by_number, by_evaluation = _axes(figure, layout)
-        _plot_numbers(by_number, trials, objectives[0], layout.font_px)
+        _plot_numbers(by_number, trials, sweep, layout.font_px)
         _plot_evaluations(by_evaluation, trials, layout.font_px)
         figure.legend(
             handles=_handles(trials), loc="upper right", ncols=4, frameon=False, prop=font(0.9 * layout.font_px),
@@ -89,7 +90,7 @@ def _handles(trials: Sequence[TrialOutcome]) -> list[Line2D]:
 
 def _layout(results: Results, trials: Sequence[TrialOutcome]) -> Layout:
     """The title, room for the plots, and the pictures below."""
-    complete = sorted((trial for trial in trials if trial.state == "complete"), key=lambda t: (t.values, t.number))
+    complete = sorted((trial for trial in trials if trial.state == "complete"), key=lambda t: (t.costs, t.number))
     tiles: list[Tile] = []
     if complete:
         best = complete[: len(RANKS)]
@@ -144,7 +145,7 @@ def _axes(figure: Figure, layout: Layout) -> tuple[Axes, Axes]:
     return panels[0], panels[1]
 
 
-def _plot_numbers(axes: Axes, trials: Sequence[TrialOutcome], objective: str, size_px: float) -> None:
+def _plot_numbers(axes: Axes, trials: Sequence[TrialOutcome], sweep: Sweep, size_px: float) -> None:
     """Values by trial number, hollow for what had not settled, and the best of the complete ones so far."""
     ended = [trial for trial in trials if trial.state == "complete"]
     complete = [(trial.number, trial.values[0]) for trial in ended]
@@ -155,11 +156,12 @@ def _plot_numbers(axes: Axes, trials: Sequence[TrialOutcome], objective: str, si
     axes.plot(*_columns(pruned), "x", color=PRUNED, markersize=6)
     if complete:
         numbers, best = _columns(complete)
+        better = max if sweep.maximised else min
         for k in range(1, len(best)):
-            best[k] = min(best[k], best[k - 1])
+            best[k] = better(best[k], best[k - 1])
         axes.step([*numbers, trials[-1].number], [*best, best[-1]], where="post", color=BEST, linewidth=2.0)
     axes.set_xlabel("trial", fontproperties=font(size_px))
-    axes.set_ylabel(objective_label(objective), fontproperties=font(0.9 * size_px))
+    axes.set_ylabel(objective_label(sweep.objective_names[0], sweep), fontproperties=font(0.9 * size_px))
     axes.set_xlim(-0.7, max((trial.number for trial in trials), default=0) + 0.7)
     set_scale(axes.xaxis, "whole", 0)
     _scale_values(axes, [value for _, value in complete + pruned])
@@ -169,7 +171,7 @@ def _plot_evaluations(axes: Axes, trials: Sequence[TrialOutcome], size_px: float
     """Values measured on the way, by evaluation; a complete trial's last one is its value."""
     ways = [(trial, _way(trial)) for trial in trials]
     complete = [trial for trial in trials if trial.state == "complete"]
-    best = min(complete, key=lambda trial: (trial.values, trial.number), default=None)
+    best = min(complete, key=lambda trial: (trial.costs, trial.number), default=None)
     for trial, way in ways:
         if not way:
             continue

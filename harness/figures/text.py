@@ -1,8 +1,8 @@
 """Text that fits: measured with the font it is drawn in, wrapped between words, shrunk before it is cut.
 
 Lengths are pixels of the PNG. ``$…$`` is never broken, nor are words joined by a no-break space while there is another
-way. A character that the font lacks becomes U+FFFD, and mathematics that does not parse is shown as it was typed: a
-figure does not fail because of a file's name.
+way. A character that the font lacks becomes U+FFFD or ?, and mathematics that does not parse is shown as it was typed:
+a figure does not fail because of a file's name.
 """
 
 from __future__ import annotations
@@ -37,15 +37,24 @@ SHRINKING = (1.0, 0.92, 0.85, 0.78)
 MARGIN = 0.97
 """Share of a width that text may take: the PDF's glyphs are not hinted and so a little wider."""
 
-FONT_FILE = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
+_FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+FACES = {"dejavusans": str(_FOLDER / "DejaVuSans.ttf"), "stix": str(_FOLDER / "STIXGeneral.ttf")}
+"""Text that goes with each of matplotlib's fonts for mathematics; both are shipped with it."""
+
+SANS = "dejavusans"
 
 _TOKEN = re.compile(r"(?:\$(?:\\.|[^$\\])+\$|\\.|[\S\N{NO-BREAK SPACE}])+")
 _BREAK_AFTER = "_/-,.:="
 
 
+def face() -> str:
+    """The face that ``harness.figures.files.figure_style`` has set."""
+    return found if (found := str(matplotlib.rcParams["mathtext.fontset"])) in FACES else SANS
+
+
 def font(size_px: float) -> FontProperties:
-    """DejaVu Sans as shipped with matplotlib, whatever fonts and settings the user has."""
-    return FontProperties(fname=FONT_FILE, size=size_px * 72 / DPI, math_fontfamily="dejavusans")
+    """The face as shipped with matplotlib, whatever fonts and settings the user has."""
+    return FontProperties(fname=FACES[face()], size=size_px * 72 / DPI, math_fontfamily=face())
 
 
 @dataclass(frozen=True)
@@ -71,9 +80,13 @@ def _renderer() -> RendererAgg:
     return RendererAgg(1, 1, DPI)
 
 
-@functools.lru_cache(maxsize=4096)
 def width_of(line: str, size_px: float) -> float:
     """Width in pixels of one line."""
+    return _width_of(line, size_px, face())
+
+
+@functools.lru_cache(maxsize=4096)
+def _width_of(line: str, size_px: float, of_face: str) -> float:
     math = is_math_text(line)
     shown = line if math else line.replace(r"\$", "$")
     width: float = _renderer().get_text_width_height_descent(shown, font(size_px), bool(math))[0]
@@ -82,10 +95,9 @@ def width_of(line: str, size_px: float) -> float:
 
 def printable(text: str) -> str:
     """The text with only characters that the font has and mathematics that parses."""
-    known = get_font(FONT_FILE).get_charmap()
-    text = "".join(
-        c if c == "\n" or ord(c) in known else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+    known = get_font(FACES[face()]).get_charmap()
+    other = "\N{REPLACEMENT CHARACTER}" if ord("\N{REPLACEMENT CHARACTER}") in known else "?"
+    text = "".join(c if c == "\n" or ord(c) in known else " " if c.isspace() else other for c in text)
     if "$" not in text:
         return text
     if not is_math_text(text):
@@ -97,7 +109,9 @@ def printable(text: str) -> str:
     return text
 
 
-def fit(texts: Sequence[str], widths_px: Sequence[float], size_px: float, max_lines: int) -> list[TextBlock]:
+def fit(
+    texts: Sequence[str], widths_px: Sequence[float], size_px: float, max_lines: int, least_px: float = 0.0
+) -> list[TextBlock]:
     """Set some texts in one common size, each within its width.
 
     The largest size of ``SHRINKING`` is taken at which no word is broken and no text has too many lines; failing
@@ -108,23 +122,33 @@ def fit(texts: Sequence[str], widths_px: Sequence[float], size_px: float, max_li
         widths_px: the width for each.
         size_px: the font size wished for.
         max_lines: allowed for each.
+        least_px: no size below it is tried; mathematics that is too wide even so gets one.
 
     Returns:
         A block for each text.
     """
     texts = [printable(text) for text in texts]
     limits = [width * MARGIN for width in widths_px]
-    for factor in SHRINKING:
-        blocks = [
-            TextBlock(wrap(text, width, size_px * factor), size_px * factor)
-            for text, width in zip(texts, limits, strict=True)
-        ]
-        if all(
-            len(block.lines) <= max_lines and block.width_px <= width
-            for block, width in zip(blocks, limits, strict=True)
-        ):
+    sizes = [max(size_px * factor, min(size_px, least_px)) for factor in SHRINKING]
+    for size in dict.fromkeys(sizes):
+        if blocks := _whole(texts, limits, size, max_lines):
             return blocks
-    return [_cut(text, width, size_px * SHRINKING[-1], max_lines) for text, width in zip(texts, limits, strict=True)]
+    return [_cut(text, width, sizes[-1], max_lines) for text, width in zip(texts, limits, strict=True)]
+
+
+def fits(texts: Sequence[str], width_px: float, size_px: float, max_lines: int) -> bool:
+    """Whether texts can be set in a size and a width, no word broken and nothing cut."""
+    limits = [width_px * MARGIN] * len(texts)
+    return not texts or bool(_whole([printable(text) for text in texts], limits, size_px, max_lines))
+
+
+def _whole(texts: Sequence[str], limits: Sequence[float], size_px: float, max_lines: int) -> list[TextBlock]:
+    """Blocks of whole words that keep to their limits; none where one does not."""
+    blocks = [TextBlock(wrap(text, width, size_px), size_px) for text, width in zip(texts, limits, strict=True)]
+    are_set = all(
+        len(block.lines) <= max_lines and block.width_px <= width for block, width in zip(blocks, limits, strict=True)
+    )
+    return blocks if are_set else []
 
 
 def wrap(text: str, width_px: float, size_px: float) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
+from harness.config.image_files import IMAGE_SUFFIXES
 from harness.downloads import cache_folder, download, has_hash
 from harness.errors import ImageError
 from harness.files import nearest_file
@@ -14,9 +15,6 @@ from harness.images.catalogue import DRAWN, MASKS, PAPER, PHOTOGRAPHS, TEXTURES,
 from harness.images.files import read_image
 
 _BY_NAME = {image.name: image for image in (*PHOTOGRAPHS, *TEXTURES, *DRAWN, *MASKS, *PAPER)}
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
-"""Of files that may have been meant; whatever Pillow reads is an image."""
-
 _OWN = ("drawn", "mask")  # the kinds whose files lie in drawn/
 
 
@@ -120,7 +118,7 @@ def _unknown(given: str, places: list[Path]) -> str:
     shown = repr(given if len(given) <= 200 else given[:200] + "…")
     is_folder = bool(given) and any(_is(Path.is_dir, place) for place in places)
     what = f"{shown} is a folder, not an image" if is_folder else f"There is no image {shown}"
-    beside = next(filter(None, (nearest_file(place, SUFFIXES) for place in places)), None)
+    beside = next(filter(None, (nearest_file(place, IMAGE_SUFFIXES) for place in places)), None)
     nearest = difflib.get_close_matches(Path(given).stem.lower().replace("-", "_").replace(" ", "_"), names, n=1)
     meant = beside or next(iter(nearest), None)
     hint = f" Did you mean {meant}?" if meant else ""

@@ -38,6 +38,9 @@ CELLS = "cells.json"
 DRIVER_LOCK = ".driver.lock"
 """Held by the process that carries out an experiment or a sweep (``harness.studies.storage.hold_study``)."""
 
+EXPLORER = "explore.html"
+"""The page of pictures in an experiment's folder, which names them relative to where it lies."""
+
 EARLIER = "earlier"
 """Folder of what was asked for before."""
 
@@ -45,7 +48,7 @@ REPEATS = "repeats"
 """Folder of runs that were computed a second time."""
 
 OF_ONE_GRID = (
-    "figure.png", "figure.pdf", "curves.png", "curves.pdf",
+    "figure.png", "figure.pdf", "figure.tex", "curves.png", "curves.pdf", EXPLORER,
     "front.png", "front.pdf", "search.png", "search.pdf", "claims.json", "claims.md", "experiment.yaml", CELLS,
 )  # fmt: skip
 """Files of an experiment's folder that another grid would replace."""

@@ -109,8 +109,10 @@ def describe(results: Results) -> str:
             f"An experiment: {len(results.runs)} cells, varied: {varied}. Its trials are the grid; nothing is searched."
         )
     else:
-        objectives = ", ".join(definition.objectives)
-        what = f"A sweep over {', '.join(definition.space)}; minimised: {objectives}."
+        minimised = [name for name in definition.objective_names if name not in definition.maximised]
+        named = {"minimised": minimised, "maximised": definition.maximised}
+        objectives = "; ".join(f"{which}: {', '.join(names)}" for which, names in named.items() if names)
+        what = f"A sweep over {', '.join(definition.space)}; {objectives}."
         if on_simplex := [field for field, dimension in definition.space.items() if isinstance(dimension, Simplex)]:
             what += (
                 f" The weights of {' and '.join(on_simplex)} are user attributes; a parameter u is what a weight was "

@@ -13,7 +13,7 @@ def study_name(
     stem: str,
     base: Mapping[str, Any],
     varied: Mapping[str, Any],
-    objectives: Sequence[str],
+    objectives: Sequence[Any],
     sampler: Mapping[str, Any] | None = None,
     pruner: Mapping[str, Any] | None = None,
 ) -> str:
@@ -25,7 +25,7 @@ def study_name(
         stem: of the file, e.g. ``pareto``.
         base: the base transfer as plain data, with the hashes of its files where names stand for files.
         varied: all that makes the trials out of the base: axes and cases (and repeats), or the space's parameters.
-        objectives: what is minimised.
+        objectives: what is minimised, or maximised, as plain data.
         sampler: as plain data, with its seed; None for a grid.
         pruner: as plain data; None for a grid or where there is none.
     """

@@ -23,13 +23,14 @@ Record = Mapping[str, Any]
 LOST_REASON = "its run folder was deleted together with the study"
 
 
-def make_record(asked: Asked, study: str, objectives: Sequence[str]) -> dict[str, Any]:
+def make_record(asked: Asked, study: str, objectives: Sequence[str], maximised: Sequence[str] = ()) -> dict[str, Any]:
     """What a run's manifest says of a trial from its beginning on.
 
     Args:
         asked: the trial.
         study: name of its study.
         objectives: the comparable numbers told of it, in order.
+        maximised: those of them that are maximised.
     """
     return {
         "study": study,
@@ -37,6 +38,7 @@ def make_record(asked: Asked, study: str, objectives: Sequence[str]) -> dict[str
         "params": dict(asked.params),
         "distributions": dict(asked.distributions),
         "objectives": list(objectives),
+        "maximised": list(maximised),
         "user_attrs": dict(asked.user_attrs),
         "system_attrs": dict(asked.system_attrs),
     }
@@ -88,8 +90,9 @@ def rebuild(storage: BaseStorage, name: str, records: Iterable[Record], parallel
     num_asked: int = max(known) + 1
     num_told = num_asked if parallel is None else num_asked - parallel
     with explained(storage):
-        objectives = next(iter(known.values()))["objectives"]
-        study = open_study(storage, name, objectives, RandomSampler(seed=0), NopPruner())
+        first_known = next(iter(known.values()))
+        objectives, maximised = first_known["objectives"], first_known["maximised"]
+        study = open_study(storage, name, objectives, RandomSampler(seed=0), NopPruner(), maximised)
         first = len(study.get_trials(deepcopy=False))
         for number in range(first, num_asked):
             lost = create_trial(state=TrialState.FAIL, user_attrs={LOST: True, REASON: LOST_REASON})

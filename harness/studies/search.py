@@ -107,6 +107,7 @@ def open_search(
     budget: Budget,
     pruner: Pruner | None = None,
     retry_failed: bool = False,
+    maximised: Sequence[str] = (),
 ) -> SearchSession:
     """Go on with a sweep's study, or begin it.
 
@@ -114,11 +115,12 @@ def open_search(
         storage: of the study.
         name: of the study; of another space, sampler or seed it must be another.
         space: the dimension of each dotted field.
-        objectives: the comparable numbers to minimise.
+        objectives: the comparable numbers to minimise, but for those of ``maximised``.
         sampler: draws the trials.
         budget: how many trials in all, and how many are open at once.
         pruner: for one objective only.
         retry_failed: compute the trials that failed before this session once more, beyond the budget.
+        maximised: those of the objectives of which more is better.
 
     Raises:
         StorageError: the storage failed, or holds something else under this name.
@@ -128,5 +130,5 @@ def open_search(
         raise ValueError("a study of several objectives cannot be pruned")
     with explained(storage):
         first = make_sampler(sampler, distributions_of(space), budget.parallel)
-        study = open_study(storage, name, objectives, first, make_pruner(pruner))
+        study = open_study(storage, name, objectives, first, make_pruner(pruner), maximised)
         return SearchSession(study, objectives, space, sampler, budget, retry_failed)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -278,16 +278,21 @@ class StudySession(ABC):
 
 
 def open_study(
-    storage: BaseStorage, name: str, objectives: Sequence[str], sampler: BaseSampler, pruner: BasePruner
+    storage: BaseStorage,
+    name: str,
+    objectives: Sequence[str],
+    sampler: BaseSampler,
+    pruner: BasePruner,
+    maximised: Collection[str] = (),
 ) -> Study:
-    """Go on with a study, or begin it; all objectives are minimised.
+    """Go on with a study, or begin it; its objectives are minimised, but for those that are among ``maximised``.
 
     Raises:
         StorageError: what is stored under this name has other objectives.
     """
     study = optuna.create_study(
-        storage=storage, study_name=name, directions=["minimize"] * len(objectives), load_if_exists=True,
-        sampler=sampler, pruner=pruner,
+        storage=storage, study_name=name, load_if_exists=True, sampler=sampler, pruner=pruner,
+        directions=["maximize" if objective in maximised else "minimize" for objective in objectives],
     )  # fmt: skip
     if study.metric_names != list(objectives):
         if study.metric_names is not None or len(study.directions) != len(objectives):
