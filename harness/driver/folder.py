@@ -30,6 +30,7 @@ from harness.results import Results
 from harness.results.results import CELLS, EARLIER, OF_ONE_GRID
 from harness.results.run import run_of
 from harness.runs.store import RunFolder, Status, write_durably
+from harness.tracking.mirror import remove_mirror
 
 FROM_PYTHON = "# What harness was given from Python."
 """The first line of a file that stands for a mapping."""
@@ -204,8 +205,9 @@ def forget(folders: Sequence[Path]) -> None:
 
 
 def remove_runs(folders: Sequence[Path]) -> None:
-    """Take folders away that are held."""
+    """Take folders away that are held, and what waits of their runs to be uploaded to W&B."""
     for folder in folders:
+        remove_mirror(folder)
         if folder.is_symlink():
             folder.unlink()
         elif folder.exists():
