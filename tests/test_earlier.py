@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import harness
 from harness.cli.app import app
+from harness.cli.dashboard import Showing, show_dashboard
 from harness.errors import UsageError
 from harness.results import Results
 
@@ -163,6 +164,16 @@ def test_figure_and_claims_of_an_earlier_grid_are_made_in_its_folder(folder: Pat
     left = typed("export", "runs/grid", "less")
     assert "2 pictures" in left and f"Left out: what was asked for earlier; name it too to have it: {earlier}" in left
     assert {path: path.read_bytes() for path in Path("runs/grid").glob("*.*") if path.is_file()} == before
+
+
+def test_dashboard_of_an_earlier_grid_shows_its_study(
+    photographs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = harness.load("runs/one").earlier[0]
+    before = sorted(earlier.folder.iterdir())
+    show_dashboard(Showing(earlier.folder, port=18090, browser=False, wandb="off"), lambda: None)
+    assert "/studies/" in capsys.readouterr().out
+    assert sorted(earlier.folder.iterdir()) == before and earlier.home.resolve() == Path("runs/one").resolve()
 
 
 def test_earlier_grid_is_read_also_where_the_new_one_did_not_begin(folder: Path) -> None:

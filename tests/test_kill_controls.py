@@ -84,7 +84,7 @@ def test_every_method_is_in_the_study_the_grid_and_wandb(tmp_path: Path) -> None
     assert (folder / "figure.png").exists() and (folder / "curves.png").exists()
     states = {run.id: run.manifest.trials[0]["state"] for run in results.runs if run.manifest}
     assert list(states.values()) == ["COMPLETE"] * 4
-    mirrored = {match.name.split("-")[-1] for match in (folder / "wandb").glob("**/offline-run-*")}
+    mirrored = {match.name.split("-")[-2] for match in (folder / "wandb").glob("**/offline-run-*")}
     assert {run_id for run_id in states if any(run_id in name for name in mirrored)} == set(states)
     by_label = {run.label["cases"]: run for run in results.runs}
     assert by_label["quilting"].metrics["evaluations"] == len(by_label["quilting"].history())

@@ -131,6 +131,18 @@ def test_claims_and_wandbs_notes_are_told(experiment: Path, tmp_path: Path, undr
     assert any("There is no W&B API key" in sentence for sentence in told.sentences)
 
 
+def test_what_wandb_did_not_take_by_the_end_is_told(
+    experiment: Path, tmp_path: Path, undrawn: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runs are done before W&B has been waited for in vain."""
+    away = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "a" * 40, "WANDB_INIT_TIMEOUT": "5"}
+    for name, value in away.items():
+        monkeypatch.setenv(name, value)
+    told = Recorder()
+    harness.run(experiment, "axes=null", "transfer.steps=1", out=tmp_path, devices="cpu", wandb="online", progress=told)
+    assert sum("W&B could not be reached (" in sentence for sentence in told.sentences) == 1
+
+
 def test_failed_runs_are_logged_with_their_reasons(
     experiment: Path, tmp_path: Path, undrawn: None, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -502,14 +502,20 @@ def test_tracked_run_mirrors_history_and_iterates_in_wandb(
     )
     assert result.exit_code == 0, result.output
     (run,) = runs_of(tmp_path / "tiny").values()
-    (folder,) = (tmp_path / "tiny/wandb").glob(f"offline-run-*-tiny-{run.name}")
+    (folder,) = (tmp_path / "tiny/wandb").glob(f"offline-run-*-tiny-{run.name}-{manifest_of(run)['token']}")
     (log,) = folder.glob("*.wandb")
     command = [get_core_path(), "leet", "inspect", "-no-observability", "-json", "-run-file", log, folder.parent]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     history = [record["history"]["item"] for record in map(json.loads, told) if record["type"] == "history"]
     assert [item["loss/total"] for item in history] == [float(line["total"]) for line in history_of(run)]
-    images = {path.read_bytes() for path in folder.rglob("*.png")}
+    images = {path.read_bytes() for path in folder.rglob("iterate_*.png")}
     assert images == {path.read_bytes() for path in (run / "iterates").iterdir()}
+    assert len(history[-1]["pictures.filenames"]) == 3
+    assert history[-1]["pictures.captions"][-1].startswith("kept: evaluation ")
+    assert (run / "image.png").read_bytes() in {path.read_bytes() for path in folder.rglob("pictures_*.png")}
+    updates = [record["summary"].get("update", {}) for record in map(json.loads, told) if record["type"] == "summary"]
+    (peak_memory_mb,) = (update["peak_memory_mb"] for update in updates if "peak_memory_mb" in update)
+    assert 100 < peak_memory_mb == manifest_of(run)["provenance"]["peak_memory_mb"] < 1e5
     raw = b"".join(path.read_bytes() for path in folder.glob("*.wandb"))
     assert str(tmp_path).encode() not in raw.replace(str(experiment).encode(), b"")
 

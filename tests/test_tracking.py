@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -38,6 +39,7 @@ from wandb_server import (  # noqa: F401
 
 from harness.config import Transfer
 from harness.config.transfer_parts import StartFile
+from harness.driver.folder import forget
 from harness.errors import UsageError
 from harness.runs.history import HistoryReader
 from harness.runs.store import Manifest, RunFolder, Status
@@ -48,7 +50,8 @@ from harness.tracking.records import history_record, run_config, run_name, wandb
 from harness.tracking.wandb_tracker import WandbTracker, open_tracker
 
 ID = "0123456789ab"
-FULL_ID = f"relative_weight-{ID}"
+TOKEN = "0badcafe"
+FULL_ID = f"relative_weight-{ID}-{TOKEN}"
 ITERATES = (1, 2, 5, 10)
 TRANSFER = Transfer(content="photo.png", style="one.png", pyramid=(), alpha=1e-3, beta=2.0)
 
@@ -76,7 +79,9 @@ def write(folder: RunFolder, first: int, last: int) -> None:
             Image.frombytes("RGB", (5, 4), pixels).save(folder.iterate_path(e))
 
 
-def make_folder(runs: Path, run_id: str = ID, last: int = 10, experiment: str = "relative_weight") -> RunFolder:
+def make_folder(
+    runs: Path, run_id: str = ID, last: int = 10, experiment: str = "relative_weight", token: str = TOKEN
+) -> RunFolder:
     folder = RunFolder(runs / experiment / run_id)
     manifest = Manifest(
         id=run_id,
@@ -86,7 +91,7 @@ def make_folder(runs: Path, run_id: str = ID, last: int = 10, experiment: str = 
         provenance={"torch": "2.15"},
         tracking={"tags": ["figure 4"], "notes": "a note", "words": "transfer.alpha=0.001"},
     )
-    folder.create(TRANSFER, manifest)
+    folder.create(TRANSFER, replace(manifest, token=token) if token else manifest)
     if last:
         write(folder, 1, last)
     return folder
@@ -158,6 +163,7 @@ def test_run_is_described_as_its_manifest_says(tmp_path: Path) -> None:
     assert config["transfer"] == TRANSFER.plain()
     assert config["provenance"] == {"torch": "2.15"}
     assert config["tracking"] == {"words": "transfer.alpha=0.001"}
+    assert "part" not in config, "nothing says which part of an experiment it is"
     summary = mirrored_summary(path)
     assert {key: summary[key] for key in ("ssim", "heldout_style", "evaluations", "status")} == {
         "ssim": 0.25,
@@ -177,29 +183,37 @@ def test_configuration_has_what_runs_are_compared_by_as_plain_values() -> None:
     label = {"trial": 7, "cases": "A", "content_layers": {"conv4_2": 1.0}, "optimiser.history": 10}
     layers, start = {"conv1_1": 0.5, "conv2_1": 0.0, "conv3_1": 0.5}, StartFile(file="/me/a.png")
     transfer = TRANSFER.model_copy(update={"style_layers": layers, "start": start})
-    told = run_config(transfer, Manifest(ID, "fig4", label=label, trials=({"study": "earlier", "number": 1}, trial)))
+    manifest = Manifest(
+        ID, "fig4", label=label, trials=({"study": "earlier", "number": 1}, trial),
+        provenance={"device": "cpu", "device_name": "a processor"},
+        tracking={"command": "harness run /home/me/fig4.yaml transfer.start.file=/home/me/a.png transfer.alpha=0.001"},
+    )  # fmt: skip
+    told = run_config(transfer, manifest, "repeat")
     plain = {key: value for key, value in told.items() if isinstance(value, str | int | float)}
     assert plain == {
         "alpha": 1e-3,
         "beta": 2.0,
         "alpha_over_beta": 5e-4,
-        "content_layer": "conv4_2",
         "style_layers": "conv1_1 conv3_1",
         "method": "gatys",
         "start": "a.png",
         "seed": 0,
-        "content": "photo.png",
-        "style": "one.png",
+        "content_image": "photo.png",
+        "style_image": "one.png",
         "style_scale": 1.0,
         "colours": "style",
         "size": 512,
-        "total_variation": 0.0,
+        "total_variation_weight": 0.0,
         "smoothing": 0.0,
         "convention": "released",
-        "photorealism": 0.0,
+        "photorealism_weight": 0.0,
         "cases": "A",
-        "content_layers": '{"conv4_2": 1.0}',
+        "content_layers": "conv4_2",
         "optimiser_history": 10,
+        "cell": "cases=A content_layers=conv4_2 optimiser.history=10",
+        "part": "repeat",
+        "command": "harness run fig4.yaml transfer.start.file=a.png transfer.alpha=0.001",
+        "device": "a processor",
         "experiment": "fig4",
         "run_id": ID,
         "study": "s",
@@ -288,6 +302,93 @@ def test_resumed_offline_run_replaces_its_folder(tmp_path: Path) -> None:
     assert beside.exists(), "another run's folder whose name only ends alike"
 
 
+def test_summary_has_the_losses_of_the_kept_picture(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    losses = {"total": 7.0 / 4, "content": 1 / 12, "style": 4e-7 / 3}
+    track(folder, metrics={**losses, "kept_evaluation": 4, "evaluations": 10}, provenance={"peak_memory_mb": 700})
+    (path,) = wandb_folders(folder)
+    kept, summary = mirrored_history(path)[3], mirrored_summary(path)
+    names = {name for name in kept if name.startswith(("loss/", "weighted/", "gradient_share/"))}
+    assert len(names) == 7 and {name: summary[name] for name in names} == {name: kept[name] for name in names}
+    assert summary["peak_memory_mb"] == 700 and not {"total", "content", "style"} & set(summary)
+
+
+def test_same_run_in_another_folder_is_another_run_and_the_same_folder_the_same(tmp_path: Path, server: Server) -> None:
+    folders = [make_folder(tmp_path / out, token=token) for out, token in (("one", TOKEN), ("other", "0badcaff"))]
+    for folder in (*folders, folders[0]):
+        tracker = WandbTracker("online", folder.path.parent / "wandb")
+        tracker.add(folder)
+        become(folder, Status.DONE)
+        tracker.finish(folder)
+        assert tracker.close() == ""
+    assert list(server.runs) == [FULL_ID, f"relative_weight-{ID}-0badcaff"]
+    for run in server.runs.values():
+        assert_losses_equal_history(folders[0], [json.loads(line) for line in run["lines"]])
+
+
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_run_computed_anew_shows_its_own_curve(
+    tmp_path: Path, server: Server, mode: Literal["online", "offline"]
+) -> None:
+    """What ``--fresh`` does: the run's folder is taken away, and made again with other losses."""
+    folder = make_folder(tmp_path)
+    for anew in (False, True):
+        if anew:
+            forget([folder.path])
+            folder = make_folder(tmp_path, last=0, token="")
+            folder.append_history([{**row, "total": 2 * row["total"]} for row in history_rows(1, 7)])
+        tracker = WandbTracker(mode, folder.path.parent / "wandb")
+        tracker.add(folder)
+        become(folder, Status.DONE)
+        tracker.finish(folder)
+        assert tracker.close() == ""
+    manifest = folder.manifest()
+    assert manifest is not None and re.fullmatch("[0-9a-f]{8}", manifest.token)
+    own = f"relative_weight-{ID}-{manifest.token}"
+    (path,) = (folder.path.parent / "wandb").glob(f"*run-*-{ID}-*")
+    assert path.name.endswith(own), "nothing of the run that was forgotten waits to be uploaded"
+    items = mirrored_history(path)
+    if mode == "online":
+        assert list(server.runs) == [FULL_ID, own]
+        items = [json.loads(line) for line in server.runs[own]["lines"]]
+    assert_losses_equal_history(folder, items)
+
+
+def test_run_that_was_deleted_in_wandb_goes_on_as_another_one(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")  # the client asks again all that time
+    server.deleted |= {FULL_ID, f"{FULL_ID}-2"}
+    folder = make_folder(tmp_path, last=6)
+    for status in (Status.RUNNING, Status.DONE):
+        tracker = WandbTracker("online", folder.path.parent / "wandb")
+        tracker.add(folder)
+        become(folder, status)
+        tracker.finish(folder)
+        sentence = tracker.close()
+        assert "was deleted in W&B" in sentence and f"told anew as {FULL_ID}-3" in sentence
+        if status is Status.RUNNING:
+            write(folder, 7, 10)
+    assert list(server.runs) == [f"{FULL_ID}-3"]
+    run = server.runs[f"{FULL_ID}-3"]
+    assert_losses_equal_history(folder, [json.loads(line) for line in run["lines"]])
+    assert run["exit_code"] == 0
+    assert [path.name.startswith("run-") for path in wandb_folders(folder)] == [True]
+
+
+def test_run_that_wandb_refuses_is_not_said_to_be_out_of_reach(tmp_path: Path, server: Server) -> None:
+    server.refused = "permission denied"
+    folder = make_folder(tmp_path)
+    tracker = WandbTracker("online", folder.path.parent / "wandb")
+    tracker.add(folder)
+    become(folder, Status.DONE)
+    tracker.finish(folder)
+    sentence = tracker.close()
+    assert sentence.startswith("W&B did not take a run (permission denied), so runs are tracked offline")
+    (path,) = wandb_folders(folder)
+    assert_losses_equal_history(folder, mirrored_history(path))
+
+
 PROGRAM = """
 import sys, time
 from pathlib import Path
@@ -362,8 +463,10 @@ def test_nothing_private_is_stored_and_nothing_printed(tmp_path: Path) -> None:
     assert mirrored_run(path)["host"] == "harness"
     assert "git" not in mirrored_run(path)
     assert {record["type"] for record in records(path)} <= {
-        "header", "run", "telemetry", "metric", "files", "summary", "history", "config", "exit"
+        "header", "run", "telemetry", "metric", "files", "summary", "history", "config", "exit", "stats"
     }  # fmt: skip
+    sampled = [record["stats"]["item"] for record in records(path) if record["type"] == "stats"]
+    assert sampled and all(isinstance(value, int | float) for item in sampled for value in item.values())
 
 
 def test_unreachable_server_neither_holds_up_nor_loses_a_run(tmp_path: Path) -> None:
@@ -563,11 +666,11 @@ def test_what_was_not_measured_is_left_out() -> None:
 
 def test_ids_are_unique_and_such_as_wandb_takes() -> None:
     experiments = ["a b", "a_b", "a/b", "ä", "x" * 200, "x" * 201, "plain"]
-    ids = [wandb_id(experiment, ID) for experiment in experiments]
+    ids = [wandb_id(experiment, ID, TOKEN) for experiment in experiments]
     assert len(set(ids)) == len(ids)
-    assert ids[-1] == f"plain-{ID}"
+    assert ids[-1] == f"plain-{ID}-{TOKEN}" != wandb_id("plain", ID, "0badcaff")
     for name in ids:
-        assert name.endswith(f"-{ID}") and len(name) <= 128 and not set(name) & set("/\\#?%: ä")
+        assert name.endswith(f"-{ID}-{TOKEN}") and len(name) <= 126 and not set(name) & set("/\\#?%: ä")
 
 
 def test_run_that_differs_in_nothing_is_named_after_its_experiment() -> None:

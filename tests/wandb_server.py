@@ -75,6 +75,11 @@ class Server(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.tables: list[str] = []
         self.views: dict[str, dict[str, Any]] = {}
+        self.reports: dict[str, dict[str, Any]] = {}
+        self.deleted: set[str] = set()
+        """Ids of runs that were deleted: W&B takes none of them again."""
+        self.refused = ""
+        """Why no run is taken; empty where runs are."""
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
@@ -89,13 +94,16 @@ class Server(ThreadingHTTPServer):
             if run is None:
                 return {"model": {**project, "bucket": None}}
             lines = run["lines"]
-            bucket = {"id": "b", "name": variables["name"], "displayName": "", "summaryMetrics": "{}", "config": "{}"}
+            bucket = {"id": "b", "name": variables["name"], "displayName": "", "config": "{}"}
+            bucket |= {"summaryMetrics": json.dumps(run["summary"])}
             bucket |= {"logLineCount": 0, "eventsLineCount": 0, "eventsTail": "[]", "tags": [], "notes": ""}
             bucket |= {"historyLineCount": len(lines), "historyTail": json.dumps(lines[-1:])}
             bucket |= {"wandbConfig": '{"t": {}}'}
             return {"model": {**project, "bucket": bucket}}
         if name == "UpsertBucket":
-            run = self.runs.setdefault(variables["name"], {"lines": [], "exit_code": None, "told": variables})
+            run = self.runs.setdefault(
+                variables["name"], {"lines": [], "summary": {}, "exit_code": None, "told": variables}
+            )
             bucket = {"id": "b", "name": variables["name"], "displayName": variables["displayName"] or ""}
             bucket |= {"historyLineCount": len(run["lines"]), "description": None, "config": "{}", "sweepName": None}
             return {"upsertBucket": {"bucket": {**bucket, "project": project}, "inserted": not run["lines"]}}
@@ -109,10 +117,34 @@ class Server(ThreadingHTTPServer):
             identity = variables.get("id") or f"view{len(self.views)}"
             self.views[identity] = variables
             return {"upsertView": {"view": {"id": identity, "name": variables["name"]}, "inserted": True}}
+        if name == "GetProjects":
+            node = {
+                "__typename": "Project",
+                "id": "p",
+                "name": "gatys",
+                "entityName": "me",
+                "createdAt": "2026-01-02T03:04:05Z",
+                "isBenchmark": False,
+                "user": None,
+            }
+            page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+            return {"models": {"pageInfo": page, "edges": [{"node": node}]}}
+        if name == "ProjectInternalId":
+            return {"project": {"id": "p", "internalId": "UHJvamVjdDox"}}
+        if name == "upsertView":
+            identity = variables.get("id") or f"report{len(self.reports)}"
+            self.reports[identity] = variables
+            view = {key: variables[key] for key in ("name", "displayName", "description", "type", "spec")}
+            at = {"id": "p", "name": variables["projectName"], "entityName": variables["entityName"]}
+            return {
+                "upsertView": {"view": {**view, "id": identity, "project": at, "updatedAt": None}, "inserted": True}
+            }
         return self.artifact_query(name, variables)
 
     def artifact_query(self, name: str, variables: dict[str, Any]) -> dict[str, Any]:
         """Tables go to W&B as artifacts: announced, their manifest and files uploaded, committed."""
+        if name == "ArtifactType":
+            return {"project": None}
         if name == "CreateArtifact":
             self.tables.append(variables["input"]["artifactCollectionName"])
             identity = f"artifact{len(self.tables)}"
@@ -152,9 +184,9 @@ class Handler(BaseHTTPRequestHandler):
         data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         return gzip.decompress(data) if self.headers.get("Content-Encoding") == "gzip" else data
 
-    def answer(self, data: dict[str, Any]) -> None:
+    def answer(self, data: dict[str, Any], status: int = 200) -> None:
         text = json.dumps(data).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -169,11 +201,19 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/graphql":
             named = re.search(r"(?:query|mutation)\s+(\w+)", told["query"])  # W&B's Api leaves operationName out
             name = told.get("operationName") or (named[1] if named else "")
-            return self.answer({"data": self.server.query(name, told.get("variables") or {})})
+            variables = told.get("variables") or {}
+            if name == "UpsertBucket" and variables["name"] in self.server.deleted:
+                why = f"run me/project/{variables['name']} was previously created and deleted; try a new run name"
+                return self.answer({"errors": [{"message": why, "path": ["upsertBucket"]}], "data": None}, 409)
+            if name == "UpsertBucket" and self.server.refused:
+                return self.answer({"errors": [{"message": self.server.refused}], "data": None}, 403)
+            return self.answer({"data": self.server.query(name, variables)})
         run = self.server.runs[self.path.split("/")[-2]]
         chunk = (told.get("files") or {}).get("wandb-history.jsonl")
         if chunk:
             run["lines"][chunk["offset"] :] = chunk["content"]
+        if summary := (told.get("files") or {}).get("wandb-summary.json"):
+            run["summary"] = json.loads(summary["content"][-1])
         if told.get("complete") is not None:
             run["exit_code"] = told["exitcode"]
         self.answer({})

@@ -30,6 +30,8 @@ from harness.studies.artifacts import artifact_store, mirror_study
 from harness.studies.rebuild import rebuild, trial_records
 from harness.studies.storage import address_to_keep, hold_study, open_storage
 from harness.tracking.mode import resolve_mode
+from harness.tracking.records import config_name
+from harness.tracking.report import save_report
 from harness.tracking.workspace import offline_advice, save_workspace
 
 HOST = "127.0.0.1"
@@ -186,7 +188,7 @@ def _bring_up_to_date(results: Results) -> str:
 
 
 def wandb_view(results: Results, showing: Showing) -> list[str]:
-    """Build the W&B view when online; otherwise what to do, as lines for the terminal."""
+    """Build the W&B view and report when online; otherwise what to do, as lines for the terminal."""
     directory = results.home / "wandb"
     mode = resolve_mode(showing.wandb, directory)
     if mode.name == "off":
@@ -201,14 +203,26 @@ def wandb_view(results: Results, showing: Showing) -> list[str]:
     except Exception as error:  # any kind: W&B must never stop the dashboard
         told = " ".join(str(error).split()) or type(error).__name__
         return _indented(f"The W&B view could not be built ({told}).", advice)
-    return [f"W&B view:         {url}", *_indented("Some runs are not uploaded yet.", advice if advice else [])]
+    return [
+        f"W&B view:         {url}",
+        _wandb_report(project, results, directory),
+        *_indented("Some runs are not uploaded yet.", advice if advice else []),
+    ]
+
+
+def _wandb_report(project: str, results: Results, directory: Path) -> str:
+    """Write the W&B report; its address, or why there is none, as a line for the terminal."""
+    try:
+        return f"W&B report:       {save_report(project, results, varied(results), directory)}"
+    except Exception as error:  # any kind: as for the view
+        return f"The W&B report could not be written ({' '.join(str(error).split()) or type(error).__name__})."
 
 
 def varied(results: Results) -> tuple[str, ...]:
     """What sets the runs apart, as their W&B configuration calls it."""
     definition = results.definition
     names = definition.varies() if isinstance(definition, Experiment) else tuple(definition.space)
-    return tuple(name.replace(".", "_") for name in names)
+    return tuple(map(config_name, names))
 
 
 def _indented(title: str, lines: list[str]) -> list[str]:

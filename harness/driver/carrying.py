@@ -19,7 +19,7 @@ from harness.driver.loop import Driver, Interrupt, Settings
 from harness.driver.request import Request
 from harness.driver.telling import Observer, Telling
 from harness.engines import LOCAL, check_engine, open_engine
-from harness.engines.contract import Task
+from harness.engines.contract import Noted, Task
 from harness.engines.devices import DeviceSpec, parse_devices
 from harness.results import Results, load_whole
 from harness.runs.signals import on_signals
@@ -94,6 +94,9 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
                 driver.run(work.extra)
         finally:
             engine.close()
+            for event in engine.events(0.0):  # what W&B did not take by then
+                if isinstance(event, Noted):
+                    telling.says(event.sentence)
 
 
 def write_cells(folder: ExperimentFolder, study: str, request: Request, jobs: Sequence[Job]) -> None:

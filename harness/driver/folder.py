@@ -30,6 +30,7 @@ from harness.results import Results
 from harness.results.results import CELLS
 from harness.results.run import run_of
 from harness.runs.store import RunFolder, Status, write_durably
+from harness.tracking.mirror import remove_mirror
 
 
 class ExperimentFolder:
@@ -185,8 +186,9 @@ def forget(folders: Sequence[Path]) -> None:
 
 
 def remove_runs(folders: Sequence[Path]) -> None:
-    """Take folders away that are held."""
+    """Take folders away that are held, and what waits of their runs to be uploaded to W&B."""
     for folder in folders:
+        remove_mirror(folder)
         if folder.is_symlink():
             folder.unlink()
         elif folder.exists():

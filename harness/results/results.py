@@ -300,6 +300,21 @@ def folders_of(folder: Path) -> list[str]:
         return []
 
 
+def cell_of(run: Path, folder: Path) -> Mapping[str, Any]:
+    """What cells.json has of a run's folder, or of a link to one; empty where that cannot be read or has no such run.
+
+    Args:
+        run: the run's folder.
+        folder: its experiment's.
+    """
+    place = os.path.relpath(os.path.abspath(run), os.path.abspath(folder))
+    try:
+        cells = json.loads((folder / CELLS).read_text())["cells"]
+        return next((dict(cell) for cell in cells if cell["folder"] == place), {})
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def storage_of(folder: Path) -> tuple[str, str | None] | None:
     """The study of a grid or a search, and where it is kept if not in the experiment's own journal."""
     try:

@@ -67,6 +67,8 @@ def run_batch(
     torch.set_num_threads(execution.threads)
     # TF32's 10 bits of mantissa would break the promise that a row's gradient is that of its solo run to 1e-5.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    if execution.device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(execution.device)  # the manifests tell this batch's
     with ExitStack() as held:
         held.enter_context(on_signals(asked.ask_to_stop))
         left = []

@@ -21,6 +21,7 @@ from harness.runs.batch_module import SHARE, BatchModule, Progress, Record
 from harness.runs.checkpoint import Checkpoint, save_checkpoint
 from harness.runs.finishing import Finishing
 from harness.runs.history import is_log_spaced
+from harness.runs.provenance import peak_memory_mb
 from harness.runs.signals import Orders
 from harness.runs.store import Attempt, Manifest, Metrics, RunFolder, Status
 from harness.runs.tracker import Tracker
@@ -258,6 +259,8 @@ class Keeper(pl.Callback):
         """Write the manifest that ends a run, the trials that asked for it included."""
         folder = self.folders[row]
         ended = replace(self._manifest(folder), status=status, reason=reason)
+        peak = {"peak_memory_mb": peak_memory_mb(ended.provenance.get("device", "cpu"))}
+        ended = replace(ended, provenance=ended.provenance | peak)
         ended = replace(ended, metrics=dict(numbers.metrics), unmeasured=dict(numbers.unmeasured))
         ended = with_ended_trials(ended)
         folder.write_manifest(ended)

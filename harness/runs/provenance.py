@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import resource
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,6 +35,23 @@ def provenance(device: str, threads: int, batch: int) -> dict[str, Any]:
         "threads": threads,
         "batch": batch,
     }
+
+
+def peak_memory_mb(device: str) -> int:
+    """The most memory that this process has held so far, in MB of 10^6 bytes.
+
+    Args:
+        device: on ``cuda:N`` it is what torch held there at once since its batch began; elsewhere the process's own,
+            Python and libraries included.
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    with contextlib.suppress(OSError, IndexError):  # Linux, where getrusage may count the parent's memory too
+        return round(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
 def _version(name: str) -> str:

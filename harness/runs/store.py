@@ -18,6 +18,7 @@ import fcntl
 import io
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -82,8 +83,11 @@ class Manifest:
         measured_on: the hash of the network on which they, and those of ``rungs``, were measured (``embedded``), and of
             what measured a sweep's own objectives; see ``harness.runs.measured``.
         unmeasured: why a number that was asked for could not be measured, a sentence for each.
+        token: 8 hex digits, drawn when the folder is made: the same transfer in another folder, or computed anew, has
+            others, so that no mirror takes one for the other.
         attempts: in order.
-        provenance: versions, commit, device, threads, batch, seeds, files, plugins.
+        provenance: versions, commit, device, threads, batch, seeds, files, plugins; once the run has ended, also
+            ``peak_memory_mb``: the most memory that its worker had held by then.
         tracking: project, tags and notes for W&B, and the words that repeat the run.
         trials: for each study that asked for this run: study, number, params, distributions, objectives; and, once the
             run has ended, state (``COMPLETE``, ``PRUNED``, ``FAIL``) and values. A deleted study is rebuilt from them.
@@ -104,6 +108,7 @@ class Manifest:
     rungs: Mapping[str, Metrics] = field(default_factory=dict)
     measured_on: dict[str, str] = field(default_factory=dict)
     unmeasured: dict[str, str] = field(default_factory=dict)
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
     schema: int = SCHEMA
 
     def to_json(self) -> str:

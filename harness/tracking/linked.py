@@ -58,9 +58,14 @@ def unmirrored(results: Results, directory: Path) -> list[LinkedFolder]:
     """
     linked = [run for run in results.all_runs if run.taken_from and run.status is Status.DONE]
     unique = {run.key: run for run in linked}.values()
-    return [
-        LinkedFolder(run, results) for run in unique if not wandb_folders(directory, wandb_id(results.name, run.id))
-    ]
+
+    def is_mirrored(run: Run) -> bool:
+        manifest = run.manifest
+        return manifest is not None and bool(
+            wandb_folders(directory, wandb_id(results.name, manifest.id, manifest.token))
+        )
+
+    return [LinkedFolder(run, results) for run in unique if not is_mirrored(run)]
 
 
 def mirror_linked(folders: list[LinkedFolder], mode: Mode, directory: Path) -> str:

@@ -8,18 +8,32 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.results import Results
 from harness.results.alike import MeasuredAlike
 from harness.runs.store import Manifest, Status
 from harness.tracking.mirror import begin_run, end_service, remove_folders
 from harness.tracking.mode import ModeName, import_wandb, sync_command
-from harness.tracking.records import NUM_NAME_CHARACTERS, comparable, init_arguments, plain, plain_field, wandb_id
+from harness.tracking.records import (
+    NUM_NAME_CHARACTERS,
+    comparable,
+    config_name,
+    init_arguments,
+    plain,
+    plain_field,
+    summary_name,
+    wandb_id,
+)
+from harness.tracking.saved import own_token, remember
+
+if TYPE_CHECKING:
+    from wandb import Run
 
 SUMMARY = "summary"
-"""Its job type, and the end of its id."""
+"""Its job type, and part of its id."""
 RUNS = "runs"
 """The key of the table of runs."""
 
@@ -63,7 +77,8 @@ def write_summary(results: Results, mode: ModeName, directory: Path) -> str:
 def table_of_runs(results: Results) -> tuple[list[str], list[list[Any]]]:
     """The columns and rows of the table of runs: what sets them apart, status, numbers, settled or not; a row per run.
 
-    The last column is the final image's path, None where there is none.
+    Columns are called as in the runs' configuration and summary. The last one is the final image's path, None where
+    there is none.
     """
     labels = _union(run.label for run in results.all_runs)
     numbers = _union(run.metrics for run in results.all_runs)
@@ -77,7 +92,7 @@ def table_of_runs(results: Results) -> tuple[list[str], list[list[Any]]]:
             [
                 run.id,
                 run.part,
-                *(plain_field(name, run.label.get(name)) for name in labels),
+                *(compared.get(config_name(name), plain_field(name, run.label.get(name))) for name in labels),
                 *(compared.get(name) for name in ratio),
                 run.status.name.lower(),
                 run.settled,
@@ -86,7 +101,8 @@ def table_of_runs(results: Results) -> tuple[list[str], list[list[Any]]]:
                 str(image) if image.exists() else None,
             ]
         )
-    return ["run", "part", *labels, *ratio, "status", "settled", *numbers, "reason", "image"], rows
+    named = [*map(config_name, labels), *ratio, "status", "settled", *map(summary_name, numbers)]
+    return ["run", "part", *named, "reason", "image"], rows
 
 
 def _union(mappings: Any) -> list[str]:
@@ -94,12 +110,28 @@ def _union(mappings: Any) -> list[str]:
 
 
 def _write(results: Results, mode: Literal["online", "offline"], directory: Path) -> None:
-    wandb = import_wandb()
     tracking = results.definition.tracking.model_dump(mode="json")
-    identity = wandb_id(results.name, SUMMARY)
+    token = own_token(directory)
+    identity = wandb_id(results.name, SUMMARY, token)
     called = init_arguments(results.name, Manifest(SUMMARY, results.name, tracking=tracking))
     called |= {"name": f"{called['name']} {SUMMARY}"[:NUM_NAME_CHARACTERS], "job_type": SUMMARY}
     run = begin_run(identity, {"experiment": results.name}, mode, directory, **called)
+    try:
+        _tell(run, results)
+        run.finish(exit_code=0)
+    except Exception:  # any kind; the id is in use as long as its run is open
+        with suppress(Exception):
+            run.finish(exit_code=1)
+        raise
+    remove_folders(directory, identity, Path(run.settings.sync_dir))
+    if other := run.id.removeprefix(identity):  # it was deleted in W&B
+        remember(directory, "token", token + other)
+    end_service()
+
+
+def _tell(run: Run, results: Results) -> None:
+    """Log the tables, the figures and how far the experiment has come."""
+    wandb = import_wandb()
     columns, rows = table_of_runs(results)
     for row in rows:
         row[-1] = wandb.Image(row[-1]) if row[-1] else None
@@ -115,9 +147,6 @@ def _write(results: Results, mode: Literal["online", "offline"], directory: Path
         record["claims"] = wandb.Table(columns=columns, data=cells, allow_mixed_types=True)
     run.log(record)
     run.summary.update(_counts(results))
-    run.finish(exit_code=0)
-    remove_folders(directory, identity, Path(run.settings.sync_dir))
-    end_service()
 
 
 def _counts(results: Results) -> dict[str, int]:

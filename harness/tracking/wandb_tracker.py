@@ -135,9 +135,15 @@ class WandbTracker(Tracker):
         def begin() -> None:
             manifest = folder.manifest()
             assert manifest is not None, f"{folder.path} has no manifest"
-            mirror = Mirror(folder, manifest.experiment, self._mode, self._directory)
+            is_first = not self._mirrors  # one of a worker's runs tells of the machine's load: all would tell the same
+            mirror = Mirror(folder, manifest.experiment, self._mode, self._directory, has_system_metrics=is_first)
             self._mirrors[folder.path] = mirror
             mirror.update(size_bytes=0)
+            if mirror.new_id:
+                self._warn(
+                    f"A run that is mirrored here was deleted in W&B, which takes no id twice; it is told anew as "
+                    f"{mirror.new_id}, and so are others that were deleted."
+                )
 
         self._guard(folder.path, begin)
 
@@ -172,7 +178,9 @@ class WandbTracker(Tracker):
             # runs are open this waits for the end.
             alone = end_service()
             command = sync_command(self._directory, "offline" if alone else "all")
-            self._warn(f"W&B could not be reached ({told}), so runs are tracked offline; to upload them: `{command}`.")
+            is_away = any(word in told.lower() for word in ("retrying", "timed out", "deadline"))  # else it refused
+            what = "could not be reached" if is_away else "did not take a run"
+            self._warn(f"W&B {what} ({told}), so runs are tracked offline; to upload them: `{command}`.")
             if alone:
                 self._begin(mirror.folder)
             else:

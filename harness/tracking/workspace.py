@@ -5,7 +5,6 @@ Nothing but ``save_workspace`` needs the network.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import warnings
@@ -14,17 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.config.claims import COMPARABLE
-from harness.runs.store import write_durably
+from harness.tracking import panels
 from harness.tracking.mode import import_wandb, sync_command, wandb_folder
-from harness.tracking.records import EVALUATION, ITERATE, NUM_NAME_CHARACTERS, SECONDS
+from harness.tracking.records import EVALUATION, NUM_NAME_CHARACTERS
+from harness.tracking.saved import read_saved, remember
 from harness.tracking.summary import RUNS
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
-SAVED = "workspace.json"
-"""In the ``wandb`` folder: which view was saved, so that saving again changes that one."""
-MAX_RUNS = 100  # W&B draws the first 10 of a plot unless told otherwise
+VIEW = "view"
+"""The key in ``saved.json`` of the view that was saved, so that saving again changes that one."""
 
 
 def build_workspace(entity: str, project: str, experiment: str, varied: Sequence[str]) -> Workspace:
@@ -41,57 +40,22 @@ def build_workspace(entity: str, project: str, experiment: str, varied: Sequence
         warnings.simplefilter("ignore", DeprecationWarning)  # wandb-workspaces is written in pydantic 1's style
         from wandb_workspaces import expr
         from wandb_workspaces import workspaces as ws
-        from wandb_workspaces.reports import v2 as wr
 
-    def losses(x: str, **grouping: Any) -> list[Any]:
-        return [
-            wr.LinePlot(
-                title=f"{loss} by {x}", x=x, y=[f"loss/{loss}"], log_y=True, max_runs_to_show=MAX_RUNS, **grouping
-            )
-            for loss in ("total", "content", "style")
-        ]
+    def wide(name: str, *content: Any) -> Any:
+        layout = ws.SectionLayoutSettings(columns=1, rows=len(content))
+        return ws.Section(name=name, panels=list(content), is_open=True, layout_settings=layout)
 
     keys = list(dict.fromkeys((*varied, "alpha_over_beta")))
     sections = [
-        ws.Section(name="Losses", panels=losses(EVALUATION) + losses(SECONDS), is_open=True),
-        ws.Section(
-            name="Images",
-            panels=[
-                wr.MediaBrowser(
-                    title="one row per run, one column per evaluation",
-                    media_keys=[ITERATE],
-                    mode="grid",
-                    grid_x_axis="step",
-                    grid_y_axis="run",
-                    layout=wr.Layout(w=24, h=16),
-                )
-            ],
-            is_open=True,
-            layout_settings=ws.SectionLayoutSettings(columns=1, rows=1),
-        ),
-        ws.Section(
-            name="Numbers against α/β",
-            panels=[
-                wr.ScatterPlot(
-                    title=f"{number} against α/β",
-                    x=wr.Config("alpha_over_beta"),
-                    y=wr.SummaryMetric(number),
-                    log_x=True,
-                )
-                for number in COMPARABLE
-            ],
-            is_open=True,
-        ),
-        ws.Section(
-            name="Summary",
-            panels=[wr.WeavePanelSummaryTable(table_name=RUNS, layout=wr.Layout(w=24, h=12))],
-            is_open=True,
-            layout_settings=ws.SectionLayoutSettings(columns=1, rows=1),
-        ),
-        *(
-            ws.Section(name=f"Losses by {key}", panels=losses(EVALUATION, groupby=wr.Config(key)), is_open=False)
-            for key in keys
-        ),
+        ws.Section(name="Losses", panels=panels.curves(), is_open=True),
+        ws.Section(name="Losses over seeds", panels=panels.losses_over_seeds(), is_open=True),
+        wide("Pictures", panels.pictures(varied or keys)),
+        wide("Images", panels.iterates()),
+        ws.Section(name="Content against style", panels=panels.content_against_style(), is_open=True),
+        wide("What varies", panels.parallel_coordinates(keys)),
+        ws.Section(name="Numbers against α/β", panels=panels.numbers_against("alpha_over_beta"), is_open=True),
+        wide("Summary", panels.table(RUNS)),
+        *(ws.Section(name=f"Losses by {key}", panels=panels.losses(EVALUATION, key), is_open=False) for key in keys),
     ]
     columns = ["run:displayName", *(f"config:{key}.value" for key in keys), *(f"summary:{name}" for name in COMPARABLE)]
     return ws.Workspace(
@@ -99,13 +63,19 @@ def build_workspace(entity: str, project: str, experiment: str, varied: Sequence
         project=project,
         name=experiment[:NUM_NAME_CHARACTERS],
         sections=sections,
-        settings=ws.WorkspaceSettings(x_axis=EVALUATION, max_runs=MAX_RUNS),
+        settings=ws.WorkspaceSettings(x_axis=EVALUATION, max_runs=panels.MAX_RUNS),
         runset_settings=ws.RunsetSettings(
             filters=expr.And(expr.Metric("Group") == experiment),
-            order=[expr.Ordering(expr.Config(keys[0]), ascending=True)],
+            order=[expr.Ordering(expr.Config(key), ascending=True) for key in keys],
             pinned_columns=columns,
         ),
     )
+
+
+def default_entity() -> str:
+    """The W&B user or team that runs go to: WANDB_ENTITY, or that of the key."""
+    entity: str = os.environ.get("WANDB_ENTITY") or import_wandb().Api().default_entity
+    return entity
 
 
 def save_workspace(project: str, experiment: str, varied: Sequence[str], directory: Path) -> str:
@@ -123,17 +93,14 @@ def save_workspace(project: str, experiment: str, varied: Sequence[str], directo
     Raises:
         Exception: of many kinds, where W&B cannot be reached or refuses.
     """
-    wandb = import_wandb()
-    entity = os.environ.get("WANDB_ENTITY") or wandb.Api().default_entity
+    entity = default_entity()
     workspace = build_workspace(entity, project, experiment, varied)
-    path = wandb_folder(directory) / SAVED
-    saved = json.loads(path.read_text()) if path.exists() else {}
+    saved = read_saved(directory, VIEW)
     if (saved.get("entity"), saved.get("project")) == (entity, project):
         workspace._internal_name, workspace._internal_id = saved["name"], saved["id"]
     workspace.save()
-    path.parent.mkdir(parents=True, exist_ok=True)
     told = {"entity": entity, "project": project, "name": workspace._internal_name, "id": workspace._internal_id}
-    write_durably(path, json.dumps(told) + "\n")
+    remember(directory, VIEW, told)
     return str(workspace.url)
 
 
