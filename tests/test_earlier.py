@@ -151,6 +151,17 @@ def test_grid_that_is_asked_for_again_is_no_earlier_one(folder: Path) -> None:
     assert [run.label["alpha"] for run in harness.load(earlier).runs] == [1e-2, 1e-1]
 
 
+def test_grid_that_is_only_drawn_or_judged_otherwise_is_the_same_one(folder: Path) -> None:
+    """Nothing else is computed, so nothing moves away."""
+    assert harness_run("grid.yaml").exit_code == 0
+    text = Path("grid.yaml").read_text()
+    Path("grid.yaml").write_text(text.replace("expect: rises", "expect: falls") + "figure: {wrap: 1}\n")
+    assert harness_run("grid.yaml").exit_code == 0
+    assert not Path("runs/grid/earlier").exists()
+    told = yaml.safe_load(Path("runs/grid/experiment.yaml").read_text())
+    assert (told["figure"]["wrap"], told["claims"][0]["expect"]) == (1, "falls")
+
+
 def test_figure_and_claims_of_an_earlier_grid_are_made_in_its_folder(folder: Path) -> None:
     for alphas in ("[1e-3, 1e-2]", "[1e-2, 1e-1]"):
         assert harness_run("grid.yaml", f"axes.alpha={alphas}").exit_code == 0

@@ -25,8 +25,9 @@ FROM_PYTHON = "# What harness was given from Python."
 
 
 def is_same(before: Any, now: Mapping[str, Any]) -> bool:
-    """Whether two experiment.yaml ask for the same runs, or for more trials of the same study."""
-    return isinstance(before, dict) and {**before, "budget": None} == {**now, "budget": None}
+    """Whether two experiment.yaml ask for the same runs, however drawn and judged, or for more trials of one study."""
+    of_no_run = dict.fromkeys(("budget", "figure", "claims"))
+    return isinstance(before, dict) and {**before, **of_no_run} == {**now, **of_no_run}
 
 
 def read_yaml(path: Path) -> Any:
