@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 from harness.cli.app import app
 from harness.driver.request import Request, load_asked
 from harness.driver.unchanged import figures_if_unchanged, what_is_asked, write_stamp
+from harness.figures.explorer import write_explorer
 from harness.images.library import find_image
+from harness.results import load_whole
 
 TRANSFER = (
     "{content: photo.png, style: strokes, size: 32, steps: 3, pyramid: [], content_layers: {conv2_1: 1}, "
@@ -67,6 +69,11 @@ def test_it_is_said_without_torch_and_nothing_is_written(done: Path) -> None:
     assert f"2 of 2 runs are done already; 0 to compute. {UNCHANGED}" in told.stdout
     assert "Figure: runs/tiny/figure.png" in told.stdout and "1 claim: 1 " in told.stdout
     assert {path: path.stat().st_mtime_ns for path in done.rglob("*")} == before
+
+
+def test_page_that_is_written_again_as_the_dashboard_does_is_no_change(done: Path) -> None:
+    page = write_explorer(load_whole(done / "runs/tiny"))
+    assert page.is_file() and UNCHANGED in run_in(done), "the same runs give the same page"
 
 
 def changed_photograph(folder: Path) -> None:

@@ -70,12 +70,16 @@ def figures_if_unchanged(request: Request, loaded: LoadedExperiment) -> list[Pat
         return None
 
 
+CODE = (".py", ".safetensors", ".html", ".css", ".js")
+"""What of this package decides what is computed and written."""
+
+
 def what_is_asked(request: Request, loaded: LoadedExperiment) -> str:
     """A hash of all that decides what the runs, figures and claims are, and of the code that makes them."""
     transfers = [cell.transfer.plain() for cell in (*loaded.cells, *loaded.repeats, *loaded.again)]
     named = {name: _image(name) for name in sorted(set(_texts(transfers)))}
     package = Path(harness.__file__).parent
-    code = {**_files(package.rglob("*.py")), **_files(package.rglob("*.safetensors"))}
+    code = _files(path for path in package.rglob("*") if path.suffix in CODE)
     images = _files(path for path in named.values() if path)
     fetched = _files((cache_folder() / "weights").glob("*"))
     places = {name: str(path) for name, path in named.items()}

@@ -44,7 +44,9 @@ def write_explorer(results: Results) -> Path:
         StorageError: it cannot be written, or Bokeh's JavaScript is not where its package has it.
     """
     path = results.folder / EXPLORER
-    write_durably(path, page(contents(results, lambda file: relative_href(file, results.folder))))
+    text = page(contents(results, lambda file: relative_href(file, results.folder)))
+    if not path.is_file() or path.read_bytes() != text.encode():  # else it stands as a finished run left it
+        write_durably(path, text)
     return path
 
 
