@@ -50,16 +50,24 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
 def open_page(chromium: WebDriver) -> Iterator[OpenPage]:
     """Opens a file, or an address, in a window of a size in pixels."""
 
+    def check_log() -> None:
+        told = [f"{entry['level']}: {entry['message']}" for entry in chromium.get_log("browser")]
+        assert not [each for each in told if not each.startswith(("INFO", "DEBUG"))]
+
+    opened: list[Path | str] = []
+
     def open_(page: Path | str, width: int = 1280, height: int = 800, has_scripts: bool = True) -> WebDriver:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not has_scripts})
+        if opened:
+            check_log()
+        opened.append(page)
         chromium.get("about:blank")
-        chromium.get_log("browser")  # of before
+        chromium.get_log("browser")  # of other tests
         chromium.get(page if isinstance(page, str) else page.resolve().as_uri())
         return chromium
 
     yield open_
     chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    told = [f"{entry['level']}: {entry['message']}" for entry in chromium.get_log("browser")]
-    assert not [each for each in told if not each.startswith(("INFO", "DEBUG"))]
+    check_log()

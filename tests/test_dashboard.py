@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -145,6 +146,15 @@ def test_dashboard_serves_trials_images_commands_and_the_figure(results: Results
         assert fetch(url + address) == (results.folder / "figure.png").read_bytes()
         assert f"![figure.png]({address})" in told["note"]["body"]
         assert "What α/β does." in told["note"]["body"] and "2 done, 1 failed" in told["note"]["body"]
+
+
+@pytest.mark.parametrize("path", ["/explore/explore.html", "/api/studies", "/"])
+def test_only_this_machine_by_its_own_name_is_answered(results: Results, path: str) -> None:
+    """A foreign page whose name was bound to 127.0.0.1 afterwards (DNS rebinding) gets nothing."""
+    with serve(opened(results.storage, results.folder), results.folder, 18080) as url:
+        asked = urllib.request.Request(url + path, headers={"Host": "somebody.example:18080"})
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(asked)
 
 
 def test_mirroring_twice_changes_nothing(results: Results) -> None:

@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from explorer_folders import many_trials, ratios
+from explorer_folders import history, many_trials, ratios
 from results_folder import make_results_folder
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
@@ -200,3 +200,11 @@ def test_the_best_of_a_maximised_objective_stand_on_the_front(tmp_path: Path) ->
     told = contents(load(make_results_folder(tmp_path / "best", cells, sweep)), str)
     assert [run["front"] for run in told["runs"]] == [True, True, False, False]
     assert (told["x"], told["y"], told["front"]) == ("ssim", "reference_style", "before")
+
+
+def test_losses_of_the_kept_picture_are_there_wherever_it_lies(tmp_path: Path) -> None:
+    """Few lines of a history are on the page; that of the finished picture always is."""
+    metrics = {"content": 1.0, "style": 1.0, "ssim": 0.5, "kept_evaluation": 247}
+    one = {"label": {"alpha": 0.1}, "metrics": metrics, "history": history(1.0, 250)}
+    (run,) = contents(load(make_results_folder(tmp_path / "one", [one])), str)["runs"]
+    assert 247 in run["losses"]["evaluation"] and len(run["losses"]["evaluation"]) < 100

@@ -143,7 +143,10 @@ def lines_over_seeds(runs: Sequence[Run]) -> list[Line]:
 def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike) -> Line:
     run = runs[0]
     fields: dict[str, Any] = {"experiment": _experiment(run)} if several_experiments else {}
-    fields |= {"earlier": run.earlier or None} | {k: v for k, v in run.label.items() if k in ("cases", "trial")}
+    earlier = {run.earlier for run in runs}
+    fields |= {"earlier": (run.earlier or None) if len(earlier) == 1 else "in part"} | {
+        k: v for k, v in run.label.items() if k in ("cases", "trial")
+    }
     fields["part"] = run.part
     numbers: dict[str, float | None] = {}
     sds: dict[str, float] = {}

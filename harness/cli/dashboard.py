@@ -154,6 +154,9 @@ def _with_explorer(dashboard: Any, root: Path) -> Any:
     """A web application that has a folder's pages and pictures below ``EXPLORE``, and the dashboard elsewhere."""
 
     def application(environ: dict[str, Any], start_response: Callable[..., object]) -> Any:
+        if environ.get("HTTP_HOST", HOST).rsplit(":", 1)[0] not in (HOST, "localhost"):  # a page of another's by a name
+            start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+            return [f"This is served to this machine alone: open http://{HOST}.".encode()]
         name = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
         if not name.startswith(EXPLORE):
             return dashboard(environ, start_response)
@@ -161,7 +164,11 @@ def _with_explorer(dashboard: Any, root: Path) -> Any:
         if ".." in path.parts or path.suffix not in SHOWN or not path.is_file():
             start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
             return [b"There is no such page or picture."]
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except OSError:  # gone meanwhile, or not readable
+            start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+            return [b"It cannot be read."]
         kind = f"{SHOWN[path.suffix]}; charset=utf-8" if SHOWN[path.suffix].startswith("text/") else SHOWN[path.suffix]
         start_response("200 OK", [("Content-Type", kind), ("Content-Length", str(len(content)))])
         return [content]

@@ -170,6 +170,7 @@ def dashboard(
     harness export runs/single/98f30cfb3a16 one_picture
 
     harness export runs/single runs/single/earlier/* all       what was asked for earlier, too
+
     harness export runs/relative_weight for_anna.zip           the page explore.html with all it shows, in one file
 
 Each picture's file NAME.yaml repeats it: `cd for_anna && harness run NAME.yaml` is a run of the same id.
@@ -181,7 +182,7 @@ def export(
         Path, typer.Argument(metavar="DIR|FILE.zip", help="A folder, or a ZIP file, that is not there yet.")
     ],
 ) -> None:
-    """A folder to send to a colleague: pictures, the images they were made from, hashes, and the commands."""
+    """For a colleague: pictures, the images they were made from, hashes, the commands; or the page as a ZIP file."""
     with reporting():
         from harness.cli.export import export_folders
 

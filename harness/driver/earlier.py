@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ FROM_PYTHON = "# What harness was given from Python."
 
 
 def is_same(before: Any, now: Mapping[str, Any]) -> bool:
-    """Whether two experiment.yaml ask for the same runs, however drawn and judged, or for more trials of one study."""
-    of_no_run = dict.fromkeys(("budget", "figure", "claims"))
+    """Whether two experiment.yaml ask for the same runs, however drawn, or for more trials of one study."""
+    of_no_run = dict.fromkeys(("budget", "figure"))  # claims may ask for runs of their own
     return isinstance(before, dict) and {**before, **of_no_run} == {**now, **of_no_run}
 
 
@@ -86,7 +87,7 @@ def _keep_mapping(folder: Path, earlier: Path) -> None:
     write_durably(kept, given.read_text())
     named = {**data, "file": str(kept.resolve())}
     write_durably(folder / "experiment.yaml", yaml.safe_dump(named, sort_keys=False, allow_unicode=True))
-    if (folder / CELLS).exists():
+    with suppress(OSError, ValueError, KeyError, TypeError):  # none, or damaged: it is moved as it is
         cells = json.loads((folder / CELLS).read_text())
         cells["command"] = str(replace(FileCommand.read(cells["command"]), file=str(kept)))
         write_durably(folder / CELLS, json.dumps(cells, indent=1, ensure_ascii=False) + "\n")

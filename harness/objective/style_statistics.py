@@ -78,7 +78,7 @@ class StyleStatistic:
             self._what: Any = held.what() if isinstance(held.what, type) else held.what
         self.is_additive = is_additive(name)
         self._is_batched = bool(getattr(self._what, "batched", False))
-        self._is_gram = isinstance(self._what, Gram)
+        self._is_gram = type(self._what) is Gram
 
     def measure(self, features: Tensor, num_positions: int, read_out: ReadOut | None = None) -> Tensor:
         """The statistics of (b, N, h, w) maps, or a tile's share of them: (b, …).

@@ -60,11 +60,10 @@ class Pairs:
         self.steps, self.yields = make(rows, history, n), make(rows, history, n)
         self.products = like.new_zeros(rows, history, history, dtype=torch.float64)  # s_i · y_j where s_i is older
         self.squares = like.new_zeros(2, rows, history, dtype=torch.float64)  # ‖s‖², ‖y‖²
-        self.scale = like.new_ones(rows, dtype=torch.float64)  # γ of the last product
         self.newest = torch.zeros(rows, dtype=torch.int64, device=like.device)
         self.num = torch.zeros_like(self.newest)
 
-    STATE = ("steps", "yields", "products", "squares", "scale", "newest", "num")
+    STATE = ("steps", "yields", "products", "squares", "newest", "num")
 
     def push(self, s: Tensor, y: Tensor, rows: Tensor) -> None:
         """Take the pairs (A, n) of some rows (A,) where yᵀs > ε ‖y‖ ‖s‖, ε the precision's rounding.
@@ -95,7 +94,6 @@ class Pairs:
         """Forget the pairs of some rows (A,)."""
         self.num = torch.where(rows, 0, self.num)
         self.newest = torch.where(rows, 0, self.newest)
-        self.scale = torch.where(rows, 1.0, self.scale)
         if self._is_alone and bool(rows):
             self.num_filled = 0
 
@@ -119,7 +117,7 @@ class Pairs:
             products, yy = self._among(free, products, yy)
         ys = products.diagonal(dim1=1, dim2=2)
         usable &= _is_curved(ys, yy, self.squares[0, :, :k], v.dtype)
-        self.scale = self._scale_among(free, ys, usable)
+        scale = self._scale_among(free, ys, usable)
 
         order = age.argsort(dim=1, descending=True)
         used = usable.gather(1, order)
@@ -141,7 +139,7 @@ class Pairs:
             r = self.precondition(r if free is None else r.mul_(free))
         if free is not None:
             r.mul_(free)
-        r.mul_(column(self.scale).to(v.dtype))
+        r.mul_(column(scale).to(v.dtype))
         right = R.diagonal(dim1=1, dim2=2) * alpha - _times(yields, r).double().gather(1, order)
         r += _sum_of(steps, in_places(solved(R.mT, right, upper=False)))
         return r if free is None else r.mul_(free)
@@ -166,13 +164,20 @@ class Pairs:
         return found, squares
 
     def _scale_among(self, free: Tensor | None, ys: Tensor, usable: Tensor) -> Tensor:
-        """γ = yᵀs / yᵀP y (N&W eq. 7.20) by the newest pair's free variables; if it says nothing, as it last was."""
+        """γ = yᵀs / yᵀP y (N&W eq. 7.20) by the newest pair: its free variables; if they say nothing, all."""
         if not self.num_filled:
-            return self.scale
+            return torch.ones_like(self.squares[0, :, 0])
         at = torch.arange(len(ys), device=ys.device), self.newest
-        y = self.yields[at] if free is None else self.yields[at] * free
-        curvature = dots(y, y if self.precondition is None else self.precondition(y))
-        return torch.where(usable[at], ys[at] / curvature, self.scale)
+        y, is_usable = self.yields[at], usable[at]
+
+        def by(ys: Tensor, y: Tensor) -> Tensor:
+            return ys[at] / dots(y, y if self.precondition is None else self.precondition(y))
+
+        found = by(ys, y if free is None else y * free)
+        if free is not None and not (self._is_alone and bool(is_usable)):
+            products = self.products[:, : self.num_filled, : self.num_filled]
+            found = torch.where(is_usable, found, by(products.diagonal(dim1=1, dim2=2), y))
+        return torch.where(self.num > 0, found, 1.0)
 
     def select(self, take: Tensor, new: Tensor) -> None:
         """Keep the rows at these places (A',), those that are ``new`` (A',) without pairs; one tensor at a time."""

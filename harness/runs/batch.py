@@ -29,6 +29,7 @@ from harness.runs.keeper import Keeper, Listener
 from harness.runs.measured import measured_on
 from harness.runs.module_makers import Execution, module_makers
 from harness.runs.prepare import Row, prepare_images, target_of
+from harness.runs.provenance import reset_peak_memory
 from harness.runs.signals import Orders, on_signals
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracker import Tracker
@@ -67,8 +68,7 @@ def run_batch(
     torch.set_num_threads(execution.threads)
     # TF32's 10 bits of mantissa would break the promise that a row's gradient is that of its solo run to 1e-5.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    if execution.device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(execution.device)  # the manifests tell this batch's
+    reset_peak_memory(execution.device)  # the manifests tell this batch's
     with ExitStack() as held:
         held.enter_context(on_signals(asked.ask_to_stop))
         left = []

@@ -37,12 +37,23 @@ def provenance(device: str, threads: int, batch: int) -> dict[str, Any]:
     }
 
 
+def reset_peak_memory(device: str) -> None:
+    """Let ``peak_memory_mb`` begin anew: a worker carries out one batch after another."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.init()
+        torch.cuda.reset_peak_memory_stats(device)
+    with contextlib.suppress(OSError):  # Linux alone has it
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory_mb(device: str) -> int:
-    """The most memory that this process has held so far, in MB of 10^6 bytes.
+    """The most memory that this process has held since its batch began, in MB of 10^6 bytes; not on Linux: ever.
 
     Args:
-        device: on ``cuda:N`` it is what torch held there at once since its batch began; elsewhere the process's own,
-            Python and libraries included.
+        device: on ``cuda:N`` it is what torch held there at once; elsewhere the process's own, Python and libraries
+            included.
     """
     if device.startswith("cuda"):
         import torch

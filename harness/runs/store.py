@@ -39,7 +39,7 @@ from harness.runs.history import HistoryReader, csv_text
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of the manifest; one of another version is not read while the harness's own is 0.x."""
 
 

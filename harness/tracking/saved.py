@@ -47,6 +47,8 @@ def own_token(directory: Path) -> str:
 
 
 def _read(directory: Path) -> dict[str, Any]:
-    path = directory / SAVED
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return found
+    try:
+        found = json.loads((directory / SAVED).read_text())
+    except (OSError, ValueError):  # none, or damaged: W&B's folder is a mirror, what is lost is made anew
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from harness.config.experiment import CASES, Experiment
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
 from harness.config.yaml_source import flow
+from harness.errors import StorageError
 from harness.figures.labels import format_value
 from harness.figures.outcomes import non_dominated, outcomes, sweep_of
+from harness.measures.names import KEPT_EVALUATION
 from harness.results import Results, Run
 from harness.results.alike import MeasuredAlike
 from harness.results.results import differing_fields
@@ -225,6 +228,9 @@ def _losses(run: Run) -> dict[str, list[Any]]:
     last = max(2, run.num_evaluations)
     wanted = {str(round(last ** (k / (NUM_POINTS - 1)))).encode() for k in range(NUM_POINTS)}
     wanted |= {str(evaluation).encode() for evaluation in run.folder.iterates()}
+    with suppress(StorageError):  # a manifest that cannot be read
+        if (kept := run.metrics.get(KEPT_EVALUATION)) is not None:  # the finished picture's
+            wanted.add(str(int(kept)).encode())
     try:
         header, *lines = run.folder.history_path.read_bytes().split(b"\n")[:-1]
     except (OSError, ValueError):

@@ -146,6 +146,7 @@ const explorer = (() => {
   function drawControls() {
     const run = runs[state.run];
     axes.forEach((axis, k) => {
+      if (axis.values.length < 2) return; // nothing to choose: makeControls has made none
       const place = run.places[k];
       const slider = byId(`axis-${k}`);
       if (slider) {
