@@ -190,10 +190,10 @@ def test_single_threaded_bits_do_not_depend_on_the_pace(
 def test_manifest_is_read_back_as_it_was_and_another_versions_is_refused(tmp_path: Path) -> None:
     manifest = Manifest("0123456789ab", "tiny", Status.DONE, label={"alpha": 0.1}, attempts=(Attempt(1, 24),))
     data = json.loads(manifest.to_json())
-    assert data["schema"] == 5 and data["attempts"] == [{"from": 1, "to": 24}] and data["label"] == {"alpha": 0.1}
+    assert data["schema"] == 6 and data["attempts"] == [{"from": 1, "to": 24}] and data["label"] == {"alpha": 0.1}
     assert Manifest.from_json(manifest.to_json()) == manifest
-    (tmp_path / "manifest.json").write_text(json.dumps({**data, "schema": 4}))
-    with pytest.raises(StorageError, match=r"its schema is 4, .*move the folder away"):
+    (tmp_path / "manifest.json").write_text(json.dumps({**data, "schema": 5}))
+    with pytest.raises(StorageError, match=r"its schema is 5, .*move the folder away"):
         RunFolder(tmp_path).manifest()
 
 
