@@ -102,8 +102,8 @@ def test_an_experiment_without_a_picture_or_a_run_has_a_page(tmp_path: Path, ope
     waiting = make_results_folder(tmp_path / "waiting", [{"label": {"alpha": 0.1}, "status": "waiting"}])
     page = open_page(write_explorer(load(waiting)))
     assert page.find_element(By.ID, "first").text == "not begun"
-    sweep = {"space": {"alpha": {"log": [1e-3, 1.0]}}, "objectives": ["ssim"], "budget": {"trials": 1, "parallel": 1}}
-    sweep["objectives"] = ["reference_style"]
+    space, budget = {"alpha": {"log": [1e-3, 1.0]}}, {"trials": 1, "parallel": 1}
+    sweep = {"space": space, "objectives": ["reference_style"], "budget": budget}
     empty = make_results_folder(tmp_path / "empty", [], sweep)
     assert "0 runs: none yet" in open_page(write_explorer(load(empty))).find_element(By.TAG_NAME, "header").text
 

@@ -183,6 +183,21 @@ def test_held_variables_leave_the_dense_matrix_of_the_free_ones(keep, rows) -> N
         assert not row[free == 0].any()
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("before", [None, [0.0, 1.0, 1.0, 1.0]])
+def test_pair_that_says_nothing_of_the_free_variables_scales_by_all_of_them(rows, before) -> None:
+    """Whatever was asked before: y·s is 1.5 over all variables, −0.5 over the free ones."""
+    s, y = (torch.tensor(v, dtype=torch.float64) for v in ([1.0, 1.0, 0.0, 0.0], [-0.5, 2.0, 0.0, 0.0]))
+    ring = ring_of([[(s, y)]] * rows, 3)
+    g = torch.tensor([3.0, 0.0, -1.0, 2.0], dtype=torch.float64).repeat(rows, 1)
+    if before is not None:
+        ring.inverse_hessian_product(
+            g * torch.tensor(before), torch.tensor(before, dtype=torch.float64).repeat(rows, 1)
+        )
+    free = torch.tensor([1.0, 0.0, 1.0, 1.0], dtype=torch.float64).repeat(rows, 1)
+    torch.testing.assert_close(ring.inverse_hessian_product(g, free), 1.5 / 4.25 * g, rtol=1e-12, atol=0)
+
+
 def held_by_comparison(x: Tensor, gradient: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return ((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0))
 

@@ -49,9 +49,9 @@ class Gram:
         """(b, N, h, w) to (b, N, N)."""
         return gram(maps)
 
-    def distance(self, own: Tensor, target: Tensor) -> Tensor:
-        """(b, N, N), each per position, and (1, N, N) to (b,)."""
-        return style_layer_loss(own, target)
+    def distance(self, own: Tensor, target: Tensor, read_out: ReadOut | None = None) -> Tensor:
+        """(b, N, N), each per position and of all filters, and (1, N, N) to (b,)."""
+        return style_layer_loss(own, target, read_out)
 
 
 def is_additive(name: str) -> bool:
@@ -113,7 +113,8 @@ class StyleStatistic:
             PluginError: it fails, or gives anything but a scalar for each row.
         """
         if self._is_gram:
-            return style_layer_loss(own, target, read_out)
+            by_filters: Tensor = self._what.distance(own, target, read_out)
+            return by_filters
         found = self._call("distance", own, target)
         if self._plugin and not (isinstance(found, Tensor) and found.shape == own.shape[:1]):
             allowed = f"a tensor ({len(own)},)" if self._is_batched else "a scalar tensor"

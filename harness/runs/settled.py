@@ -17,9 +17,7 @@ LATEST = 10
 """One in so many of the evaluations at the final size are the latest ones; with fewer there are none."""
 
 FALLING = 0.1
-"""Part of itself by which the loss of a settled run falls over them at most: one that goes as 1/n falls by so much. The
-twelve runs of ``experiments/relative_weight.yaml`` fall by 0.014 to 0.052 (embedded, 250 evaluations at 256 px,
-2026-11-30; the same lines cut after 20 of these by 0.048 to 0.25, after 100 by 0.02 to 0.117)."""
+"""Part of itself by which the loss of a settled run falls over them at most: one that goes as 1/n falls by so much."""
 
 KEPT_LATE = 0.25
 """Part of its evaluations at the final size that a settled run was above its lowest loss at most, at the end."""

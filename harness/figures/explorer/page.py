@@ -24,8 +24,8 @@ HERE = Path(__file__).parent
 OWN = ("page.css", "page.js", "table.js", "plots.js")
 
 LIBRARY = ("bokeh.min.js", "bokeh-api.min.js")
-"""Of the charting library, as its Python package has them: 1.4 MB. plotly's one file has 4.8 MB, which would be more
-than most experiments' pictures."""
+"""Of the charting library, as its Python package has them. plotly's one file is several times as large: more than most
+experiments' pictures."""
 
 
 def write_explorer(results: Results) -> Path:
