@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from harness.cli.app import app
 from harness.config.file_names import FileNames, short_names
 from harness.figures.experiment import draw_experiment
+from harness.figures.explorer.contents import contents
 from harness.results import load
+from harness.tracking.summary import table_of_runs
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,12 @@ def test_tables_and_figures_name_files_alike(tmp_path: Path, monkeypatch: pytest
         told = CliRunner().invoke(app, [command, str(folder)]).output
         assert all(name in told for name in ("cat", "dog", "one/ink", "two/ink")), told
         assert "holidays" not in told and ".png" not in told, told
-    draw_experiment(load(folder))
+    results = load(folder)
+    page = contents(results, str)
+    assert [axis["values"] for axis in page["axes"]] == [["cat", "dog"], ["one/ink", "two/ink"]]
+    assert [run["name"] for run in page["runs"]][:2] == ["content=cat, style=one/ink", "content=cat, style=two/ink"]
+    columns, rows = table_of_runs(results)
+    assert [rows[0][columns.index(name)] for name in ("content_image", "style_image")] == ["cat", "one/ink"]
+    draw_experiment(results)
     text = pdf_text(folder / "figure.pdf")
     assert all(name in text for name in ("cat", "dog", "one/ink", "two/ink")) and "holidays" not in text

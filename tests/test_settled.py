@@ -22,7 +22,9 @@ from harness.claims import judge, write_claims
 from harness.cli.app import app
 from harness.cli.measured import MeasuredRun, measured
 from harness.config import Transfer
+from harness.config.claims import LOSSES
 from harness.figures.results import draw_results
+from harness.measures.names import METRICS
 from harness.results import Results, load
 from harness.runs.batch import Execution, run_batch
 from harness.runs.settled import EXPLAINED, settled, still_falling, why_unsettled
@@ -168,10 +170,24 @@ def test_compare_marks_the_kept_evaluation_and_explains_the_mark(results: Result
 def test_table_at_the_end_of_a_run_says_how_many_had_not_settled(results: Results) -> None:
     runs = [MeasuredRun(run.id, run.label, run.part, run.status, run.metrics, run.settled) for run in results.runs]
     console = Console(file=io.StringIO(), width=200)
-    console.print(measured([*runs, runs[0]._replace(part="repeat")]))
+    console.print(measured([*runs, runs[0]._replace(part="repeat")], console))
     assert isinstance(console.file, io.StringIO)
     *_, sentence, rest, repeats = map(str.strip, console.file.getvalue().splitlines())
-    assert f"{sentence} {rest}" == f"2 of 3 runs are {EXPLAINED}" and repeats.startswith("and 1 of 1 repeats")
+    assert f"{sentence} {rest}" == f"† 2 of 3 runs are {EXPLAINED}" and repeats.startswith("and 1 of 1 repeats")
+
+
+@pytest.mark.parametrize("width", [60, 80, 140, 250])
+def test_every_run_has_a_line_of_its_own_at_the_end(results: Results, width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    label = {"alpha": 0.001, "style_layers": {"conv1_1": 0.2}, "start": "noise"}
+    numbers = dict.fromkeys((*LOSSES, *METRICS), 12345.678)
+    runs = [MeasuredRun(run.id, label, "grid", Status.DONE, numbers, run.settled) for run in results.runs]
+    console.print(measured(runs, console))
+    assert isinstance(console.file, io.StringIO)
+    told = [line for line in console.file.getvalue().splitlines() if line[:12] in {run.id for run in results.runs}]
+    marks = ["†", "†", ""]
+    assert [line.split()[1:5] for line in told] == [["0.001", "conv1_1", "noise", f"1.235e+04{mark}"] for mark in marks]
+    assert "style_layers" in console.file.getvalue()
 
 
 def test_table_says_what_had_settled(results: Results) -> None:

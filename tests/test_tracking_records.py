@@ -13,6 +13,7 @@ from harness.runs.store import Manifest
 from harness.tracking.records import (
     comparable,
     history_record,
+    init_arguments,
     plain_field,
     run_config,
     run_name,
@@ -32,10 +33,10 @@ def test_what_a_run_is_compared_by_is_plain():
     )  # fmt: skip
     found = comparable(transfer)
     assert all(isinstance(value, str | int | float) for value in found.values())
-    assert found["style_image"] == "two.png 0.25 + one.png 0.75" and found["content_image"] == "photo.png"
+    assert found["style_image"] == "two 0.25 + one 0.75" and found["content_image"] == "photo"
     assert (found["photorealism_weight"], found["total_variation_weight"], found["smoothing"]) == (1e4, 0.5, 0.8)
     assert (found["sizes"], found["colours"], found["method"]) == ("64 128 512", "recoloured", "gatys")
-    assert comparable(resolved())["style_image"] == "one.png" and "sizes" not in comparable(resolved())
+    assert comparable(resolved())["style_image"] == "one" and "sizes" not in comparable(resolved())
 
 
 def test_quilting_has_its_blocks_and_no_ratio_of_weights():
@@ -56,8 +57,20 @@ def test_label_of_several_paintings_is_one_word_of_text():
     assert config["transfer"]["photorealism"] == {"weight": 10.0, "first_stage": 0}
     json.dumps(config)
     assert run_name(label, "name") == "style=strokes 0.75 + mosaic 0.25 photorealism.weight=10.0"
-    assert plain_field("style", "a/b.png") == "b.png" and plain_field("style", None) is None
+    assert plain_field("style", "a/b.png") == "b" and plain_field("style", None) is None
     assert plain_field("pyramid", [{"size": 1}]) == '[{"size": 1}]'
+
+
+def test_files_of_one_stem_are_told_apart():
+    label = {"style": "b/one.png", "start": {"file": "c/first.png"}}
+    alike = {"b/one.png": "b/one", "c/one.png": "c/one"}
+    manifest = Manifest("id", "name", label=label, tracking={"file_names": alike})
+    config = run_config(resolved(), manifest)
+    assert (config["style_image"], config["content_image"], config["start"]) == ("b/one", "photo", "noise")
+    assert init_arguments("name", manifest)["name"] == config["cell"] == "style=b/one start=first"
+    assert "tracking" not in config and "style=one start=first" == run_name(label, "name")
+    two = resolved(style={"b/one.png": 0.75, "c/one.png": 0.25})
+    assert comparable(two, alike)["style_image"] == "b/one 0.75 + c/one 0.25"
 
 
 def test_every_term_of_the_total_is_recorded_with_its_weight():

@@ -27,7 +27,17 @@ from harness.cli.compare_lines import (
     sort_lines,
 )  # fmt: skip
 from harness.cli.console import make_console
-from harness.cli.tables import MISSING, check_folder_of, line, num_of, shown, tables_of_width, width_of
+from harness.cli.tables import (
+    MISSING,
+    NARROWER,
+    check_folder_of,
+    header,
+    line,
+    num_of,
+    shown,
+    tables_of_width,
+    width_of,
+)
 from harness.config.claims import LOSSES
 from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
@@ -47,9 +57,6 @@ NAMES = ("experiment", "earlier", "cases", "trial", SEEDS)
 
 KEPT_OF = "kept of\nevaluations"
 """The header of ``kept_evaluation`` and ``evaluations``, in one column: 28 of 30."""
-
-NARROWER = (40, 28, 20, 14, 10)
-"""To how many characters what differs is folded, so that every run keeps its line beside its numbers."""
 
 WIDEST_FIELDS = 2 / 3
 """Of the terminal; where they are wider, they have a table of their own before the numbers."""
@@ -155,7 +162,7 @@ def _latex(lines: Sequence[Line], size_px: int, noun: str) -> str:
 
 def _header(name: str) -> str:
     """What stands above a number, in a line or two."""
-    return KEPT_OF if name == KEPT_EVALUATION else name.replace("_", "\n", 1)
+    return KEPT_OF if name == KEPT_EVALUATION else header(name)
 
 
 def _two_lines(name: str) -> list[str]:
@@ -180,8 +187,8 @@ def _in_one_line(console: Console, lines: Sequence[Line], fields: Sequence[str])
 
 def _table(lines: Sequence[Line], columns: Sequence[str], fields: Sequence[str], widest: int | None = None) -> Table:
     table = Table(box=None, pad_edge=False)
-    for header in ("run", *fields):
-        table.add_column(Text(header), overflow="fold", max_width=None if header == "run" else widest)
+    for field in ("run", *fields):
+        table.add_column(Text(field), overflow="fold", max_width=None if field == "run" else widest)
     for name in columns:
         table.add_column(Text(_header(name)), justify="right", no_wrap=True, vertical="bottom")
     names = _file_names(lines)

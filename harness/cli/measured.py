@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from harness.cli.tables import MISSING, line, num_of, shown, shown_label
+from harness.cli.tables import MISSING, NARROWER, header, line, num_of, shown, width_of
 from harness.config.file_names import FileNames
 from harness.measures.names import ON_VGG16
-from harness.runs.settled import EXPLAINED
+from harness.runs.settled import EXPLAINED, MARK
 from harness.runs.store import Metrics, Status
 
-COLUMNS = ("total", "content", "style", "ssim", "reference_content", "reference_style", "heldout_style", "seconds")
+COLUMNS = ("total", "content", "style", "ssim", "reference_content", "reference_style", "heldout_style")
+"""The last of them are left out where the terminal is too narrow for a run on one line; ``harness compare`` has all."""
+
+FEWEST = 4
+"""Columns for which labels are folded before one of them is left out."""
 
 
 class MeasuredRun(NamedTuple):
@@ -28,25 +33,14 @@ class MeasuredRun(NamedTuple):
     settled: bool | None
 
 
-def measured(runs: Iterable[MeasuredRun]) -> Group:
+def measured(runs: Iterable[MeasuredRun], console: Console) -> Group:
     """The table of what was measured of the grid, a sentence where some had not settled, a line on its repeats."""
     all_runs = list(runs)
     grid = [run for run in all_runs if run.part == "grid"]
-    on_vgg16 = [name for name in ON_VGG16 if any(run.metrics.get(name) is not None for run in grid)]
-    columns = (*COLUMNS[:-1], *on_vgg16, COLUMNS[-1])
-    table = Table(box=None, pad_edge=False)
-    table.add_column("run")
-    for column in ("", *columns):
-        table.add_column(column, justify="right" if column else "left")
-    names = FileNames(run.label for run in grid)
-    for run in grid:
-        table.add_row(
-            run.id, shown_label(names.label(run.label)), *(_number(run.metrics.get(column)) for column in columns)
-        )
-    parts: list[RenderableType] = [table]
+    parts: list[RenderableType] = [_fitting(grid, console)]
     if num_unsettled := sum(run.settled is False for run in grid):
         is_or_are = "is" if num_unsettled == 1 else "are"
-        parts.append(line(f"{num_unsettled} of {num_of(len(grid), 'run')} {is_or_are} {EXPLAINED}"))
+        parts.append(line(f"{MARK} {num_unsettled} of {num_of(len(grid), 'run')} {is_or_are} {EXPLAINED}"))
     others = [run for run in all_runs if run.part != "grid"]
     if others:
         done = sum(run.status is Status.DONE for run in others)
@@ -54,5 +48,36 @@ def measured(runs: Iterable[MeasuredRun]) -> Group:
     return Group(*parts)
 
 
-def _number(value: float | None) -> str:
-    return MISSING if value is None else shown(float(value))
+def _fitting(grid: Sequence[MeasuredRun], console: Console) -> Table:
+    """A line for each run: in a narrow terminal fewer numbers, then folded labels, then still fewer numbers."""
+    on_vgg16 = [name for name in ON_VGG16 if any(run.metrics.get(name) is not None for run in grid)]
+    columns = (*COLUMNS, *on_vgg16, "seconds")
+    kept: list[tuple[int, int | None]] = [(num, None) for num in range(len(columns), FEWEST, -1)]
+    kept += [(num, widest) for num in range(FEWEST, 0, -1) for widest in (None, *NARROWER)]
+    tables = (_table(grid, columns[:num], widest) for num, widest in kept)
+    return next((table for table in tables if width_of(console, table) <= console.width), _table(grid, columns[:1], 10))
+
+
+def _table(grid: Sequence[MeasuredRun], columns: Sequence[str], widest: int | None = None) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("run", no_wrap=True, vertical="bottom")
+    fields = list(dict.fromkeys(part for run in grid for part in run.label))
+    for name in fields:
+        table.add_column(Text("" if name == "cases" else name), overflow="fold", max_width=widest)
+    for name in columns:
+        table.add_column(Text(header(name)), justify="right", no_wrap=True)
+    names = FileNames(run.label for run in grid)
+    for run in grid:
+        label = names.label(run.label)
+        table.add_row(
+            run.id,
+            *(Text(shown(label[name]) if name in label else MISSING) for name in fields),
+            *(_number(run, name) for name in columns),
+        )
+    return table
+
+
+def _number(run: MeasuredRun, name: str) -> str:
+    value = run.metrics.get(name)
+    mark = MARK if name == "total" and run.settled is False else ""
+    return MISSING if value is None else shown(float(value)) + mark

@@ -60,7 +60,7 @@ class RunTelling(ConsoleTelling):
 
     def computed(self, jobs: Sequence[Job]) -> None:
         """Print the table of what was measured, and what to do about what was not."""
-        self.console.print(measured(_measured_run(job) for job in jobs))
+        self.console.print(measured((_measured_run(job) for job in jobs), self.console))
         super().computed(jobs)
         for job in jobs:
             if job.status in (Status.WAITING, Status.RUNNING, Status.PRUNED):

@@ -23,6 +23,9 @@ Column = TypeVar("Column")
 
 MISSING = "–"
 
+NARROWER = (40, 28, 20, 14, 10)
+"""To how many characters what differs is folded, so that every run keeps its line beside its numbers."""
+
 
 def shown(value: Any) -> str:
     """A value of a transfer or a measured number, short: four significant digits, layers without their weights' noise.
@@ -46,6 +49,11 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple) and value and all(isinstance(part, Mapping) for part in value):
         return " ".join(":".join(shown(number) for number in part.values()) for part in value)
     return value if isinstance(value, str) else flow(value)
+
+
+def header(name: str) -> str:
+    r"""What stands above a number, in a line or two: ``reference\ncontent``."""
+    return name.replace("_", "\n", 1)
 
 
 def shown_label(label: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment, opens: bool = Fal
 
     told = f" ({linked})" if linked else ""
     says(f"{len(runs)} of {len(runs)} runs are done already{told}; 0 to compute. Nothing has changed since.")
-    console.print(measured(runs))
+    console.print(measured(runs, console))
     for path in drawn:
         if path.suffix != ".pdf":
             says(written_line(path))

@@ -48,6 +48,12 @@ class FileNames:
                 found.setdefault(field, []).extend(_paths(field, value))
         self._names = {field: short_names(paths) for field, paths in found.items()}
 
+    @property
+    def longer(self) -> dict[str, str]:
+        """The paths whose names are more than their stems, with these."""
+        named = ((path, name) for names in self._names.values() for path, name in names.items())
+        return {path: name for path, name in named if name != PurePath(path).stem}
+
     def of(self, field: str, value: Any) -> Any:
         """A field's value, its files by their names."""
         names = self._names.get(field, {})

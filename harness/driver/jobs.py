@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.cells import Cell
+from harness.config.dimensions import Choice
+from harness.config.file_names import FileNames
 from harness.config.identity import plugins_of
 from harness.config.levels import num_evaluations
 from harness.config.loaded import LoadedExperiment, LoadedSweep
@@ -118,6 +120,12 @@ class JobMaker:
         self.on_bytes = on_bytes
         self.storage = storage
         self._memory: Memory = {}
+        if isinstance(loaded, LoadedSweep):
+            choices = {field: part for field, part in loaded.sweep.space.items() if isinstance(part, Choice)}
+            labels = [{field: value} for field, part in choices.items() for value in part.choice]
+        else:
+            labels = [dict(cell.label) for cell in loaded.cells]
+        self._file_names = FileNames(labels).longer
 
     def make(self, cell: Cell, part: Part = "grid") -> Job:
         """Find and hash a cell's images and weights.
@@ -141,6 +149,7 @@ class JobMaker:
             tracking={
                 **definition.tracking.model_dump(mode="json"),
                 "command": loaded.command(cell, self.out, self.storage),
+                "file_names": self._file_names,
             },
         )
         row = Row(own_id, folder / found.run_id, found.transfer, found.files, manifest)

@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harness.config.claims import matches
 from harness.config.commands import harness_command
 from harness.config.experiment import Experiment
 from harness.config.figure import Figure, Side
-from harness.config.file_names import FileNames
-from harness.config.identity import canonical_json
-from harness.config.levels import sizes_of
 from harness.config.styles import image_slots, paintings_of
-from harness.config.transfer import Transfer
 from harness.errors import ImageError, UsageError
 from harness.figures.captions import TEX, said_once, write_tex
-from harness.figures.curves import LINE_STYLES, PALETTE, History, Look, default_looks, draw_curves, mean_history
+from harness.figures.experiment_curves import draw_loss_curves
 from harness.figures.files import both
-from harness.figures.labels import escape, format_value, image_name, labels, weight_caption
+from harness.figures.labels import escape, format_value, image_name, weight_caption
 from harness.figures.layout import Paper, Tile, Tiles
 from harness.figures.panels import draw_grid
 from harness.figures.regions import as_shown
+from harness.figures.run_labels import key_of, labels_of, unsaid
 from harness.results import Results, Run
 from harness.results.pictures import Pixels
 from harness.runs.store import Status
@@ -77,7 +73,7 @@ def draw_experiment(results: Results) -> list[Path]:
         written.append(write_tex(results, experiment))
     else:
         (results.folder / TEX).unlink(missing_ok=True)  # of a figure that is no more
-    return written + _draw_curves(results, experiment, paper)
+    return written + draw_loss_curves(results, experiment, paper)
 
 
 @dataclass(frozen=True)
@@ -168,7 +164,7 @@ def _wrapped(results: Results, experiment: Experiment) -> _Drawn:
     runs, figure = results.runs, experiment.figure
     shared = shared_sources(runs, figure.show)
     own, seen = [side for side in figure.show if side not in shared], set[str]() if figure.is_shared else None
-    texts = _labels(results, experiment, _unsaid(experiment.varies(), runs), runs)
+    texts = labels_of(results, experiment, unsaid(experiment.varies(), runs), runs)
     captions = [weight_caption(run.transfer) for run in runs]
     title = captions[0] if figure.is_shared and len(captions) > 1 and len(set(captions)) == 1 else ""
     tiles: list[Tile | None] = [
@@ -187,10 +183,10 @@ def _by_rows_and_columns(results: Results, experiment: Experiment) -> _Drawn:
     runs, figure, show = results.runs, experiment.figure, experiment.figure.show
     column, rows = experiment.layout()
     columns = () if column is None else (column,)
-    heads, sides = {_key(run, columns): run for run in runs}, {_key(run, rows): run for run in runs}
+    heads, sides = {key_of(run, columns): run for run in runs}, {key_of(run, rows): run for run in runs}
     if isinstance(figure.rows, tuple):
         sides = _in_order(sides, rows)
-    by_place = {(_key(run, rows), _key(run, columns)): run for run in runs}
+    by_place = {(key_of(run, rows), key_of(run, columns)): run for run in runs}
     grid = [[by_place.get((side, head)) for head in heads] for side in sides]
     shared = shared_sources(runs, show)
     along_rows = [side for side in show if side not in shared and _is_constant_in_each(grid, side)]
@@ -222,8 +218,8 @@ def _by_rows_and_columns(results: Results, experiment: Experiment) -> _Drawn:
             _as_source(run, side, figure) if not figure.is_shared or run is first[_image(run, side)] else None
             for run in beside
         ]
-    column_labels = _labels(results, experiment, _unsaid(columns, runs), list(heads.values()))
-    row_labels = _labels(results, experiment, _unsaid(rows, runs), list(sides.values()))
+    column_labels = labels_of(results, experiment, unsaid(columns, runs), list(heads.values()))
+    row_labels = labels_of(results, experiment, unsaid(rows, runs), list(sides.values()))
     if of_columns:
         column_labels = ["\n".join(filter(None, pair)) for pair in zip(column_labels, of_columns, strict=True)]
     if of_rows:
@@ -233,64 +229,15 @@ def _by_rows_and_columns(results: Results, experiment: Experiment) -> _Drawn:
     )
 
 
-def _draw_curves(results: Results, experiment: Experiment, paper: Paper | None) -> list[Path]:
-    cells = _by_seeds(results)
-    firsts = [runs[0] for runs in cells]
-    parts = [part for part in experiment.varies() if part != "seed"] or experiment.varies()
-    texts = [text or run.id for run, text in zip(firsts, _labels(results, experiment, parts, firsts), strict=True)]
-    histories: dict[str, History] = {}
-    seeds: dict[str, list[History]] = {}
-    looks: list[Look] = []
-    for runs, text, look in zip(cells, texts, _looks(firsts, experiment), strict=True):
-        done = [run for run in runs if run.status is Status.DONE] or runs[:1]  # of others the mean would end early
-        own: list[History] = [history for run in done if (history := run.history())]
-        if not own:
-            continue
-        text = f"{text}, {len(own)} seeds" if len(own) > 1 else text
-        histories[text] = mean_history(own) if len(own) > 1 else own[0]
-        seeds[text] = own if len(own) > 1 else []
-        looks.append(look)
-    if not histories:
-        return []
-    png, pdf = both(results.folder, "curves")
-    draw_curves(histories, png, pdf, looks, seeds, paper, experiment.figure.font)
-    return [png, pdf]
-
-
 def _in_order(sides: Mapping[str, Run], rows: Sequence[str]) -> dict[str, Run]:
     """The rows in the order of their parts, the last one fastest, each part's values as they come."""
     runs = list(sides.values())
-    values = [list(dict.fromkeys(_key(run, (part,)) for run in runs)) for part in rows]
+    values = [list(dict.fromkeys(key_of(run, (part,)) for run in runs)) for part in rows]
 
     def place(side: str) -> list[int]:
-        return [known.index(_key(sides[side], (part,))) for part, known in zip(rows, values, strict=True)]
+        return [known.index(key_of(sides[side], (part,))) for part, known in zip(rows, values, strict=True)]
 
     return {side: sides[side] for side in sorted(sides, key=place)}
-
-
-def _by_seeds(results: Results) -> list[list[Run]]:
-    """The runs of each cell, one for each seed; a seed alone makes no cell, unless nothing else varies."""
-    cells: dict[str, list[Run]] = {}
-    for run in results.all_runs:
-        label = {part: value for part, value in run.label.items() if part != "seed"}
-        if run.part != "again":
-            cells.setdefault(canonical_json(label or dict(run.label)), []).append(run)
-    return list(cells.values())
-
-
-def _looks(runs: Sequence[Run], experiment: Experiment) -> list[Look]:
-    """Colours and line styles: a run's own, or, where a grid has few enough, its row's colour and its column's line."""
-    column, rows = experiment.layout()
-    of_column, of_row = (
-        [list(dict.fromkeys(keys)).index(key) for key in keys]
-        for keys in ([_key(run, parts) for run in runs] for parts in ((column,) if column else (), rows))
-    )
-    if max(of_column) and max(of_row):
-        if max(of_row) < len(PALETTE) and max(of_column) < len(LINE_STYLES):
-            return list(zip(of_row, of_column, strict=True))
-        if max(of_column) < len(PALETTE) and max(of_row) < len(LINE_STYLES):
-            return list(zip(of_column, of_row, strict=True))
-    return default_looks(len(runs))
 
 
 def _flat(shared: Mapping[Side, Sequence[Tile]], figure: Figure) -> list[Tile | None]:
@@ -301,33 +248,6 @@ def _as_source(run: Run, side: Side, figure: Figure) -> Tile:
     """A run's photograph as its picture is shown, or its painting as it is."""
     found = source_tile(run, side, side)
     return as_shown(found, figure) if side == "content" else found
-
-
-def _labels(results: Results, experiment: Experiment, parts: Sequence[str], runs: Sequence[Run]) -> list[str]:
-    names = FileNames(run.label for run in results.runs)
-    rows = [list(map(names.of, parts, _told(run, parts))) for run in runs]
-    return labels(parts, rows, experiment.cases)
-
-
-def _unsaid(parts: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
-    """The parts that the captions' α/β does not say already: it does while only one of the two varies."""
-    alphas, betas = {run.transfer.alpha for run in runs}, {run.transfer.beta for run in runs}
-    num_varying = (len(alphas) > 1) + (len(betas) > 1)
-    return tuple(part for part in parts if num_varying > 1 or part not in ("alpha", "beta"))
-
-
-def _told(run: Run, parts: Sequence[str]) -> list[Any]:
-    """The values as labels tell them: a pyramid (resolved, not ``auto``) with the size that it ends in."""
-    return [_sizes(run.transfer) if part == "pyramid" else run.label[part] for part in parts]
-
-
-def _sizes(transfer: Transfer) -> list[dict[str, int]]:
-    *smaller, last = sizes_of(transfer)
-    return [*({"size": level.size, "steps": level.steps} for level in smaller), {"size": last.size}]
-
-
-def _key(run: Run, parts: Sequence[str]) -> str:
-    return canonical_json([run.label[part] for part in parts])
 
 
 def _image(run: Run, side: Side) -> str:

@@ -139,10 +139,11 @@ def _copy_whole(results: Results, folder: Path) -> str:
     copied = []
     for name in OF_ONE_GRID:
         source, target = results.folder / name, folder / f"{own}-{name}"
-        if not source.exists() or target.suffix not in (".png", ".pdf", ".md"):
+        if not source.exists() or target.suffix not in (".png", ".pdf", ".md", ".tex"):
             continue
-        if target.suffix == ".md":
-            target.write_text(_without_folders(source.read_text(), {}))
+        if target.suffix in (".md", ".tex"):
+            text = _without_folders(source.read_text(), {})
+            target.write_text(text.replace("{figure.pdf}", f"{{{own}-figure.pdf}}"))  # as LaTeX includes it
         else:
             shutil.copyfile(source, target)
         copied.append(target.name)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -139,6 +139,10 @@ class Results:
         num_earlier = 0 if self.is_part else len(self.with_earlier().runs) - len(self.runs)
         asked = [f"  {num_earlier} more asked for earlier: .earlier, .with_earlier()"] if num_earlier else []
         return "\n".join([head, *some, *more, *asked]) + ">"
+
+    def __iter__(self) -> Iterator[Run]:
+        """Over ``runs``."""
+        return iter(self.runs)
 
     def run(self, which: str | Mapping[str, Any] | None = None, **label: Any) -> Run:
         """The one run that is meant; of several that fit, the one that has a panel.

@@ -19,7 +19,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from harness.config.claims import LOSSES
@@ -56,6 +56,9 @@ COMPARED = (
     "smoothing", "convention",
 )  # fmt: skip
 """The fields that are copied to the top of the configuration, beside what the experiment varies."""
+FileNameOf = Mapping[str, str]
+"""Files that are called by more than their stem, since others beside them have the same, with these names."""
+NO_NAMES: FileNameOf = {}
 EXIT_CODES = {Status.DONE: 0, Status.PRUNED: 0, Status.FAILED: 1, Status.RUNNING: 255, Status.WAITING: 255}
 """What W&B shows as finished, failed and killed; a pruned run ended as its sweep meant it to."""
 
@@ -76,9 +79,9 @@ def wandb_id(experiment: str, run_id: str, token: str) -> str:
     return f"{experiment}-{run_id}"
 
 
-def run_name(label: Mapping[str, Any], experiment: str) -> str:
+def run_name(label: Mapping[str, Any], experiment: str, file_names: FileNameOf = NO_NAMES) -> str:
     """What differs from the experiment's other runs, as ``alpha=0.001 start=noise``; its name where nothing does."""
-    text = " ".join(f"{key}={plain_field(key, value)}" for key, value in label.items()) or experiment
+    text = " ".join(f"{key}={plain_field(key, value, file_names)}" for key, value in label.items()) or experiment
     return text[:NUM_NAME_CHARACTERS]
 
 
@@ -102,18 +105,19 @@ def run_config(transfer: Transfer, manifest: Manifest, part: str = "") -> dict[s
         manifest: the run's.
         part: of its experiment: ``grid``, ``repeat`` or ``again``; empty where nothing says.
     """
-    told_otherwise = {"project", "tags", "notes", "job_type", "command"}
-    made = manifest.provenance
+    told_otherwise = {"project", "tags", "notes", "job_type", "command", "file_names"}
+    made, names = manifest.provenance, file_names_of(manifest)
+    grouped = {key: value for key, value in manifest.label.items() if key not in ("seed", "trial")}
     told = {
         "part": part,
         "command": FOLDERS.sub("", manifest.tracking.get("command", "")),
         "device": made.get("device_name") or made.get("device"),
     }
     config: dict[str, Any] = {
-        **{config_name(field): plain_field(field, value) for field, value in manifest.label.items()},
-        **comparable(transfer),
+        **{config_name(field): plain_field(field, value, names) for field, value in manifest.label.items()},
+        **comparable(transfer, names),
         **{name: value for name, value in told.items() if value},
-        CELL: run_name({k: v for k, v in manifest.label.items() if k not in ("seed", "trial")}, manifest.experiment),
+        CELL: run_name(grouped, manifest.experiment, names),
         "experiment": manifest.experiment,
         "run_id": manifest.id,
         "label": dict(manifest.label),
@@ -127,7 +131,12 @@ def run_config(transfer: Transfer, manifest: Manifest, part: str = "") -> dict[s
     return config | ({"tracking": others} if others else {})
 
 
-def comparable(transfer: Transfer) -> dict[str, Any]:
+def file_names_of(manifest: Manifest) -> FileNameOf:
+    """What the experiment calls files that their stems do not tell apart."""
+    return manifest.tracking.get("file_names") or NO_NAMES
+
+
+def comparable(transfer: Transfer, file_names: FileNameOf = NO_NAMES) -> dict[str, Any]:
     """What runs are compared by, as one plain value each, so that W&B can group, filter and plot by it.
 
     ``transfer`` has the same and all the rest; there a layer is a key, and keys cannot be grouped by.
@@ -145,7 +154,7 @@ def comparable(transfer: Transfer) -> dict[str, Any]:
     plain_fields = transfer.plain()
     for field in COMPARED:
         if is_used(transfer.method, field):
-            found[config_name(field)] = plain_field(field, plain_fields[field])
+            found[config_name(field)] = plain_field(field, plain_fields[field], file_names)
     if transfer.method == QUILTING:
         return found | {"quilting_block": transfer.quilting.block}
     if not has_network(transfer.method):
@@ -156,19 +165,24 @@ def comparable(transfer: Transfer) -> dict[str, Any]:
     return found
 
 
-def plain_field(field: str, value: Any) -> Any:
-    """A field's value as W&B can group by it; an image by its file's name, several as ``strokes 0.75 + ink 0.25``."""
+def plain_field(field: str, value: Any, file_names: FileNameOf = NO_NAMES) -> Any:
+    """A field's value as W&B can group by it; an image by its name, several as ``strokes 0.75 + ink 0.25``."""
     if field in ("content", "style") and isinstance(value, str):
-        return Path(value).name
+        return _file(value, file_names)
     if field in ("content_layers", "style_layers") and isinstance(value, Mapping):
         return _layers(value)
-    return _paintings(value) if field == "style" and isinstance(value, Mapping) else plain(value)
+    is_several = field == "style" and isinstance(value, Mapping)
+    return _paintings(value, file_names) if is_several else plain(value, file_names)
 
 
-def _paintings(style: Mapping[str, Any]) -> str:
+def _file(path: str, file_names: FileNameOf) -> str:
+    return file_names.get(path, PurePath(path).stem)
+
+
+def _paintings(style: Mapping[str, Any], file_names: FileNameOf) -> str:
     parts = shortest(style).items()
     told = (part.get("weight", 1.0) if isinstance(part, Mapping) else part for _, part in parts)
-    return " + ".join(f"{Path(image).name} {weight:g}" for (image, _), weight in zip(parts, told, strict=True))
+    return " + ".join(f"{_file(image, file_names)} {weight:g}" for (image, _), weight in zip(parts, told, strict=True))
 
 
 def _layers(weights: Mapping[str, float]) -> str:
@@ -178,10 +192,10 @@ def _layers(weights: Mapping[str, float]) -> str:
     return " ".join(layer if is_even else f"{layer} {weight:g}" for layer, weight in weighed.items()) or "none"
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, file_names: FileNameOf = NO_NAMES) -> Any:
     """A value as W&B can group by it: numbers, texts and truths as they are, a file by its name, the rest as JSON."""
     if isinstance(value, Mapping) and "file" in value:
-        return Path(value["file"]).name
+        return _file(value["file"], file_names)
     return value if isinstance(value, str | int | float) or value is None else json.dumps(value, ensure_ascii=False)
 
 
@@ -197,7 +211,7 @@ def init_arguments(experiment: str, manifest: Manifest) -> dict[str, Any]:
         "project": first("WANDB_PROJECT", tracking.get("project"), DEFAULT_PROJECT),
         "group": (first("WANDB_RUN_GROUP", experiment, None) or "")[:NUM_NAME_CHARACTERS],
         "job_type": first("WANDB_JOB_TYPE", tracking.get("job_type"), DEFAULT_JOB_TYPE),
-        "name": run_name(manifest.label, experiment),
+        "name": run_name(manifest.label, experiment, file_names_of(manifest)),
         "notes": first("WANDB_NOTES", tracking.get("notes"), None),
         "tags": list(dict.fromkeys(str(tag)[:NUM_TAG_CHARACTERS] for tag in tags)),
     }

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.config.file_names import FileNames
 from harness.results import Results
 from harness.results.alike import MeasuredAlike
 from harness.runs.store import Manifest, Status
@@ -84,15 +85,16 @@ def table_of_runs(results: Results) -> tuple[list[str], list[list[Any]]]:
     numbers = _union(run.metrics for run in results.all_runs)
     ratio = [] if "alpha_over_beta" in labels else ["alpha_over_beta"]
     alike = MeasuredAlike(results.all_runs)
+    names = FileNames(run.label for run in results.all_runs).longer
     rows = []
     for run in results.all_runs:
         image = run.folder.image_path
-        compared = comparable(run.transfer)
+        compared = comparable(run.transfer, names)
         rows.append(
             [
                 run.id,
                 run.part,
-                *(compared.get(config_name(name), plain_field(name, run.label.get(name))) for name in labels),
+                *(compared.get(config_name(name), plain_field(name, run.label.get(name), names)) for name in labels),
                 *(compared.get(name) for name in ratio),
                 run.status.name.lower(),
                 run.settled,

@@ -14,6 +14,7 @@ from harness.config.claims import LOSSES
 from harness.config.commands import FileCommand
 from harness.config.dimensions import Simplex
 from harness.config.experiment import CASES, Experiment
+from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
 from harness.config.yaml_source import flow
@@ -67,10 +68,11 @@ def contents(results: Results, href: Href) -> dict[str, Any]:
     is_read = [each.condition is not Condition.DAMAGED for each in told]
     readable = [run for run, is_so in zip(results.all_runs, is_read, strict=True) if is_so]
     alike, fields = MeasuredAlike(readable), differing_fields(results.all_runs)
-    axes = list(_axes(results, fields))
+    names = FileNames([*(run.label for run in readable), *(run.whole_fields for run in readable)])
+    axes = list(_axes(results, fields, names))
     has_repeats = any(run.part != "grid" for run in results.all_runs)
     rows = [
-        _row(run, fields, alike if is_so else None) | ({"part": run.part} if has_repeats else {})
+        _row(run, fields, names, alike if is_so else None) | ({"part": run.part} if has_repeats else {})
         for run, is_so in zip(results.all_runs, is_read, strict=True)
     ]
     sweep = sweep_of(results) if results.is_sweep else None
@@ -90,7 +92,7 @@ def contents(results: Results, href: Href) -> dict[str, Any]:
     runs = [
         {
             "id": run.id,
-            "name": _name(results, run),
+            "name": _name(results, run, names),
             "status": each.condition.value,
             "reason": each.why or (run.unsettled if each.is_unsettled else ""),
             "mark": MARK * each.is_unsettled,
@@ -135,15 +137,16 @@ def _is_there(results: Results, name: str) -> bool:
     return (results.folder / name).exists()
 
 
-def _name(results: Results, run: Run) -> str:
+def _name(results: Results, run: Run, names: FileNames) -> str:
     """A run's label as it is read: ``A, alpha=10⁻²``; of a sweep's trial its number, which stands for the rest."""
     if results.is_sweep and TRIAL in run.label:
         return f"trial {run.label[TRIAL]}"
-    words = [_shown(value) if part == CASES else f"{part}={_shown(value)}" for part, value in run.label.items()]
+    label = names.label(run.label)
+    words = [_shown(value) if part == CASES else f"{part}={_shown(value)}" for part, value in label.items()]
     return ", ".join([*words, *(["computed again"] if run.part == "again" else [])]) or results.name
 
 
-def _axes(results: Results, differing: Sequence[str]) -> Iterator[_Axis]:
+def _axes(results: Results, differing: Sequence[str], names: FileNames) -> Iterator[_Axis]:
     """What sets runs apart: the parts of their labels, an experiment's seeds among them, and whether it was again.
 
     Weights that a sweep draws together are an axis each. Numbers rise along an axis; other values stand in the order of
@@ -153,7 +156,7 @@ def _axes(results: Results, differing: Sequence[str]) -> Iterator[_Axis]:
     for part in dict.fromkeys(part for run in runs for part in run.label):
         is_drawn = isinstance(space.get(part), Simplex)
         for name in [name for name in differing if name.startswith(f"{part}.")] if is_drawn else [part]:
-            yield _axis(name, [_value(run, name) for run in runs])
+            yield _axis(name, [names.of(name, _value(run, name)) for run in runs])
     if any(run.part == "again" for run in runs):
         yield _axis(COMPUTED, ["again" if run.part == "again" else "once" for run in runs])
 
@@ -171,15 +174,16 @@ def _value(run: Run, name: str) -> Any:
     return run.label.get(name, run.whole_fields.get(name, run.fields.get(name)))
 
 
-def _row(run: Run, fields: Sequence[str], alike: MeasuredAlike | None) -> dict[str, Any]:
+def _row(run: Run, fields: Sequence[str], names: FileNames, alike: MeasuredAlike | None) -> dict[str, Any]:
     """A run's line of the table: as ``results.table()`` has it, with values that are no numbers as texts.
 
     Args:
         run: the run.
         fields: the dotted ones in which runs differ.
+        names: what files are called.
         alike: which numbers compare; None where the run's cannot be read.
     """
-    values = {name: _value(run, name) for name in dict.fromkeys([*run.label, *fields])}
+    values = {name: names.of(name, _value(run, name)) for name in dict.fromkeys([*run.label, *fields])}
     row = {name: _cell(value) for name, value in values.items() if not isinstance(value, Mapping)}
     if alike is not None:
         metrics = alike.metrics(run)

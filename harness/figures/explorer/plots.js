@@ -58,9 +58,10 @@
 
   function looks(of) {
     const [mark, soft] = [colour("mark"), colour("soft")];
+    const filled = (k) => (k === state.run || runs[k].front ? mark : soft);
     return {
-      fill: of.map((k) => (k === state.run || runs[k].front ? mark : soft)),
-      edge: of.map((k) => (k === state.run ? colour("ink") : k === state.second?.run ? colour("warn") : "transparent")),
+      fill: of.map((k) => (runs[k].mark ? "transparent" : filled(k))), // one that had not settled is hollow
+      edge: of.map((k) => (k === state.run ? colour("ink") : k === state.second?.run ? colour("warn") : runs[k].mark ? filled(k) : "transparent")),
       size: of.map((k) => (k === state.run ? 14 : runs[k].front ? 10 : 8)),
       alpha: of.map((k) => (explorer.shown[k] ? (runs[k].front || k === state.run ? 1 : 0.7) : 0.1)),
     };
