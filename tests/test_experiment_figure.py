@@ -220,7 +220,7 @@ def test_labels_that_would_read_alike_say_the_values_themselves():
 
 def test_curves_are_drawn_by_evaluation_and_by_second_with_every_seed_of_a_cell(tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr("harness.figures.experiment.draw_curves", lambda *a: given.append(a) or draw_curves(*a))
+    monkeypatch.setattr("harness.figures.experiment_curves.draw_curves", lambda *a: given.append(a) or draw_curves(*a))
     twice = [{name: 2 * value for name, value in line.items() if name != "evaluation"} for line in HISTORY]
     twice = [{**line, **own} for line, own in zip(HISTORY, twice, strict=True)]
     cells = [{"label": {"alpha": a}, "history": HISTORY} for a in RATIOS[:2]]
@@ -241,7 +241,7 @@ def test_curves_are_drawn_by_evaluation_and_by_second_with_every_seed_of_a_cell(
 
 def test_where_nothing_but_the_seed_varies_every_seed_has_its_line(tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr("harness.figures.experiment.draw_curves", lambda *a: given.append(a))
+    monkeypatch.setattr("harness.figures.experiment_curves.draw_curves", lambda *a: given.append(a))
     cells = [{"label": {"seed": k}, "history": HISTORY} for k in (0, 1)]
     draw_experiment(load(make_results_folder(tmp_path / "a", cells, {"axes": {"seed": [0, 1]}})))
     cells = [{"label": {"alpha": a, "seed": k}, "history": HISTORY} for a in RATIOS[:2] for k in (0, 1)]

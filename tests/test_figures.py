@@ -98,7 +98,7 @@ def pdf_text(path: Path) -> str:
         ({"conv2_1": 0.75, "conv1_1": 0.25, "conv5_1": 0}, "conv1_1: 0.25, 2_1: 0.75"),
         ({"conv2_1": 0}, "none"),
         ({}, "none"),
-        ({"name": "adam", "learning_rate": 0.02}, "name: adam, learning_rate: 0.02"),
+        ({"name": "adam", "learning_rate": 0.02}, "adam, learning_rate: 0.02"),
         ([1e-3, "x"], "$10^{-3}$, x"),
     ],
 )

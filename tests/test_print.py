@@ -115,11 +115,18 @@ def test_more_columns_than_can_be_read_are_refused_with_a_sentence(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pdf", "a.png"]
 
 
-def test_rows_labels_stand_level_where_they_would_be_broken_upwards():
+@pytest.mark.parametrize(
+    ("paper", "names"),
+    [
+        (Paper(3.25, 8), ["style layer conv1_1", "style layers conv1_1, conv2_1"]),
+        (None, ["from the photograph, style scale = 0.5", "from the photograph, style scale = 1"]),
+        (None, ["from noise, optimiser = adam, learning_rate: 0.02", "from noise, optimiser = lbfgs"]),
+    ],
+)
+def test_rows_labels_stand_level_where_they_would_be_broken_upwards(paper, names):
     tiles = [[Tile(picture(k, 40, 60)) for k in range(4)] for _ in range(2)]
     with figure_style():
-        names = ["style layer conv1_1", "style layers conv1_1, conv2_1"]
-        layout = arrange(tiles, (), names, (), "", 1, Paper(3.25, 8))
+        layout = arrange(tiles, (), names, (), "", 1, paper)
         told = [" ".join(label.text.lines) for label in layout.labels if not label.rotated]
     assert all(name in told for name in names)
 

@@ -24,7 +24,7 @@ from harness.config.figure import SMALLEST_PT
 from harness.errors import UsageError
 from harness.figures.layout import Box, Label, Layout, Paper, Tile, Tiles, size_within
 from harness.figures.sizes import Sizes, size_of, sizes_of
-from harness.figures.text import LINE_HEIGHT, TextBlock, fit, fits
+from harness.figures.text import LINE_HEIGHT, SHRINKING, TextBlock, fit, fits
 from harness.results.pictures import Pixels
 
 MAX_SIDE_PX, MAX_AREA_PX = 65_535, 89_000_000
@@ -195,15 +195,16 @@ def _laid_out(
 
 
 def _sides(row_labels: Sequence[str], sizes: Sizes) -> tuple[list[TextBlock], bool]:
-    """The rows' labels, and whether they read upwards; level in print, where they would be broken beside low rows."""
+    """The rows' labels, and whether they read upwards; level where they would be broken beside low rows."""
     lines = SIDE_LINES * sizes.lines
-    lowest, least = min(sizes.row_heights), sizes.least
-    if sizes.paper and not fits(row_labels, lowest, least, lines):
+    lowest, least = min(sizes.row_heights), max(sizes.least, SHRINKING[-1] * sizes.font)
+    if not fits(row_labels, lowest, least, lines):
         for width in (num * sizes.font for num in range(4, WIDEST_SIDE_FONTS + 1)):
             for size in (sizes.font, least):
-                if fits(row_labels, width, size, int(lowest / (LINE_HEIGHT * size))):
-                    return fit(row_labels, [width] * len(row_labels), size, lines, least), False
-    return fit(row_labels, sizes.row_heights if row_labels else [], sizes.font, lines, least), True
+                room = int(lowest / (LINE_HEIGHT * size))
+                if fits(row_labels, width, size, room):
+                    return fit(row_labels, [width] * len(row_labels), size, room, size), False
+    return fit(row_labels, sizes.row_heights if row_labels else [], sizes.font, lines, sizes.least), True
 
 
 def _place_above(layout: Layout, images: Sequence[Pixels], strip: Box, sizes: Sizes) -> None:

@@ -61,7 +61,9 @@ def format_value(value: Any) -> str:
     if isinstance(value, Mapping):
         if value and all(key in LAYERS for key in value):
             return _layers(value)
-        return ", ".join(f"{escape(str(key))}: {format_value(item)}" for key, item in value.items()) or "none"
+        first = [format_value(value["name"])] if "name" in value else []
+        told = [f"{escape(str(key))}: {format_value(item)}" for key, item in value.items() if key != "name"]
+        return ", ".join([*first, *told]) or "none"
     if isinstance(value, list | tuple):
         return ", ".join(format_value(item) for item in value) or "none"
     return escape(str(value))
