@@ -145,6 +145,19 @@ def test_layers_stand_whole_in_the_terminal_and_one_by_one_in_the_csv(tmp_path: 
     assert [(row["style_layers.conv1_1"], row["style_layers.conv2_1"]) for row in rows] == [("1.0", ""), ("0.5", "0.5")]
 
 
+def test_an_axis_of_settings_stands_as_it_was_given_and_one_by_one_in_the_csv(tmp_path: Path) -> None:
+    given: list[Any] = ["lbfgs", {"name": "adam", "learning_rate": 0.02}]
+    cells = [
+        {"label": {"optimiser": one, "alpha": 0.1 * (1 + k)}, "metrics": metrics(1.0)} for k, one in enumerate(given)
+    ]
+    folder = make_results_folder(tmp_path / "grid", cells, {"axes": {"optimiser": given, "alpha": [0.1, 0.2]}})
+    result = compare(folder, "--csv", tmp_path / "table.csv")
+    assert "optimiser" in result.output and "optimiser." not in result.output
+    first, second = result.output.split("lbfgs")[0], result.output.split("lbfgs")[1]
+    assert "{name: adam, learning_rate: 0.02}" in second and "adam" not in first
+    assert [row["optimiser.learning_rate"] for row in read(tmp_path / "table.csv")] == ["1.0", "0.02"]
+
+
 def test_csv_has_every_number_in_full(folder: Path, tmp_path: Path) -> None:
     manifest = folder / "aaaaaaaaaaaa" / "manifest.json"
     data = json.loads(manifest.read_text())

@@ -14,7 +14,7 @@ from harness.errors import UsageError
 from harness.results import load_whole
 from harness.runs.store import write_durably
 
-WIDTHS = (0.3, 0.12, 0.26, 0.17)
+WIDTHS = (0.28, 0.12, 0.26, 0.17)
 """Of the columns for LaTeX, as shares of a page's width; the verdict's is as wide as its words."""
 
 

@@ -215,11 +215,16 @@ def _further(lines: Sequence[Line]) -> list[str]:
 
 
 def _fields(lines: Sequence[Line]) -> list[str]:
-    """What differs; layers and paintings whole, where more than one of them does."""
+    """What differs; layers and paintings whole, where more than one of them does, and so what runs are labelled by."""
     names = differing(lines)
     num_of_head = Counter(name.split(".")[0] for name in names)
-    whole = {head for head in WHOLE_FIELDS if num_of_head[head] > 1}
+    whole = {head for head, num in num_of_head.items() if num > 1 and (head in WHOLE_FIELDS or _labels(lines, head))}
     return list(dict.fromkeys(head if (head := name.split(".")[0]) in whole else name for name in names))
+
+
+def _labels(lines: Sequence[Line], name: str) -> bool:
+    """Whether every run is labelled by a field: an axis of its experiment."""
+    return all(name in one.runs[0].label for one in lines)
 
 
 def _file_names(lines: Sequence[Line]) -> FileNames:
@@ -229,7 +234,9 @@ def _file_names(lines: Sequence[Line]) -> FileNames:
 def _field(one: Line, name: str, names: FileNames) -> str:
     if not one.uses(name):
         return MISSING
-    return shown(names.of(name, one.runs[0].whole_fields.get(name) if name in WHOLE_FIELDS else one.fields.get(name)))
+    run = one.runs[0]
+    whole = run.whole_fields.get(name) if name in WHOLE_FIELDS else run.label.get(name)
+    return shown(names.of(name, one.fields.get(name, whole)))
 
 
 def _number(one: Line, name: str) -> str:
