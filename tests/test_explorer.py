@@ -162,6 +162,20 @@ def test_table_sorts_and_what_is_not_there_stands_last(folder: Path, open_page: 
         ("FAILED", ["alpha=10⁻², seed=1"]),
         ("status!=done", ["alpha=10⁻², seed=1", "alpha=1, seed=1"]),
         ("seed=0 10⁻²", ["alpha=10⁻², seed=0"]),
+        ("ssim >= 0.1  seed = 0", ["alpha=10⁻², seed=0", "alpha=1, seed=0"]),
+        (
+            "0000000000",
+            [
+                "alpha=10⁻⁴, seed=0",
+                "alpha=10⁻⁴, seed=1",
+                "alpha=10⁻², seed=0",
+                "alpha=10⁻², seed=1",
+                "alpha=1, seed=0",
+                "alpha=1, seed=1",
+            ],
+        ),
+        ("000000000020", ["alpha=1, seed=0"]),
+        ("0020", []),
     ],
 )
 def test_filter_leaves_what_fits(words: str, names: list[str], folder: Path, open_page: OpenPage) -> None:
@@ -190,13 +204,44 @@ def test_a_run_that_had_not_settled_is_marked_and_repeated_by_what_was_given(
     assert marked.find_elements(By.TAG_NAME, "td")[1].text == "done†" and "fell by 50%" in marked.get_attribute("title")
     assert other.find_elements(By.TAG_NAME, "td")[1].text == "done" and not other.get_attribute("title")
     assert page.find_element(By.CSS_SELECTOR, "p.sentence").text.startswith("† not settled: ")
+    assert marked.find_elements(By.TAG_NAME, "td")[0].text == "alpha=10⁻¹†"
+    assert caption(page) == "alpha=10⁻¹, finished (evaluation 100), † not settled"
     page.find_element(By.ID, "filter").send_keys("status=done")
     assert page.find_element(By.ID, "filtered").text == "2 of 2"
+    for word in ("†", "not settled"):
+        page.find_element(By.ID, "filter").clear()
+        page.find_element(By.ID, "filter").send_keys(word)
+        assert page.find_element(By.ID, "filtered").text == "1 of 2" and rows(page) == ["alpha=10⁻¹†"]
     command = page.find_element(By.ID, "command").text
     assert command.startswith("harness run falls.yaml ") and "--out 'my runs' --storage mysql://me@server/db" in command
     with zipfile.ZipFile(export_explorer([load(folder)], tmp_path / "falls.zip")) as file:
         text = file.read("falls/explore.html").decode()
     assert "my runs" not in text and "mysql" not in text and "harness run falls.yaml" in text
+
+
+def test_the_chosen_picture_stands_in_the_corner_while_the_large_one_is_out_of_sight(
+    folder: Path, open_page: OpenPage
+) -> None:
+    page = open_page(folder / "explore.html", height=400)
+    peek = page.find_element(By.ID, "peek")
+    WebDriverWait(page, 5).until_not(lambda _: peek.is_displayed())
+    page.execute_script("document.getElementById('pictures').scrollIntoView()")
+    WebDriverWait(page, 5).until(lambda _: peek.is_displayed())
+    page.find_elements(By.CSS_SELECTOR, "#table tbody tr")[2].click()
+    assert caption(page).startswith(peek.text) and peek.text.startswith("alpha=10⁻², seed=0")
+    page.execute_script("document.getElementById('pictures').scrollIntoView()")
+    WebDriverWait(page, 5).until(lambda _: peek.is_displayed())
+    peek.click()
+    WebDriverWait(page, 5).until_not(lambda _: peek.is_displayed())
+
+
+def test_the_command_is_copied(folder: Path, open_page: OpenPage) -> None:
+    page = open_page(folder / "explore.html")
+    page.find_element(By.ID, "copy").click()
+    WebDriverWait(page, 5).until(lambda _: page.find_element(By.ID, "copy").text == "copied")
+    search = page.find_element(By.ID, "filter")
+    search.send_keys(Keys.CONTROL, "v")
+    assert search.get_attribute("value") == page.find_element(By.ID, "command").text
 
 
 def test_filter_that_makes_no_sense_says_why(folder: Path, open_page: OpenPage) -> None:

@@ -84,6 +84,8 @@ def contents(results: Results, href: Href) -> dict[str, Any]:
         values = {each.run.id: dict(zip(objectives, each.values, strict=True)) for each in complete}
         for run, row in zip(results.all_runs, rows, strict=True):
             row.update(values.get(run.id, {}))
+            if len(objectives) > 1:
+                row["front"] = None if run.id not in values else "on it" if run.id in on_front else "behind it"
     columns = _columns(rows)
     x, y = _first_scatter(objectives, columns, rows)
     keys = dict.fromkeys(key for run in results.all_runs for key in run.sources)
@@ -251,7 +253,7 @@ def _losses(run: Run) -> dict[str, list[Any]]:
         except (ValueError, IndexError):
             continue
         for name, number in numbers.items():
-            found[name].append(float(f"{number:.5g}") if math.isfinite(number) else None)
+            found[name].append(float(f"{number:.7g}") if math.isfinite(number) else None)
     return found
 
 

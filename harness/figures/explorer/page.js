@@ -21,13 +21,17 @@ const explorer = (() => {
     return made;
   }
 
+  const RAISED = Object.fromEntries([..."0123456789-"].map((c, k) => [c, [..."⁰¹²³⁴⁵⁶⁷⁸⁹⁻"][k]]));
+
   function text(value) {
     if (value === null || value === undefined) return "–";
     if (typeof value !== "number") return String(value);
     if (Number.isInteger(value) && Math.abs(value) < 1e7) return String(value);
     const size = Math.abs(value);
     const isPlain = size === 0 || (size >= 1e-3 && size < 1e7);
-    return isPlain ? String(Number(value.toPrecision(4))) : value.toExponential(3).replace(/\.?0*e/, "e");
+    if (isPlain) return String(Number(value.toPrecision(4)));
+    const [digits, power] = value.toExponential(3).split("e");
+    return `${Number(digits)}·10${Number(power).toString().replace(/./g, (c) => RAISED[c])}`;
   }
 
   // ---- pictures --------------------------------------------------------------------------------------------------
@@ -45,7 +49,7 @@ const explorer = (() => {
     if (at === undefined) return { name: run.name, nothing: why };
     if (at === finished) {
       const which = run.kept ? `finished (evaluation ${run.kept})` : "finished";
-      return { name: `${run.name}, ${which}`, src: `${run.folder}/image.png` };
+      return { name: `${run.name}, ${which}${run.mark ? `, ${run.mark} not settled` : ""}`, src: `${run.folder}/image.png` };
     }
     const src = `${run.folder}/iterates/${String(at).padStart(6, "0")}.png`;
     return { name: `${run.name}, evaluation ${at}${run.status === "done" ? "" : ` (${why})`}`, src };
@@ -95,7 +99,10 @@ const explorer = (() => {
     const names = [element("span", {}, picture.name)];
     if (view !== "one") names.push(view === "blink" ? " ⇄ " : " | ", element("span", {}, second.name));
     if (view === "blink") names.at(state.swapped ? -1 : 0).className = "seen";
+    if (view === "blink") names.push(element("small", {}, " · click, or press Space"));
     byId("caption").replaceChildren(...names);
+    byId("peek").firstElementChild.src = picture.src ?? "data:,";
+    byId("peek").lastElementChild.textContent = picture.name;
     for (const radio of document.getElementsByName("view")) radio.checked = radio.value === view;
   }
 
@@ -183,6 +190,7 @@ const explorer = (() => {
       const [kind, number] = event.target.value.split(" ");
       const view = state.view === "one" ? "side" : state.view;
       choose(kind ? { second: { [kind]: Number(number) }, view, swapped: false } : { second: null, view: "one" });
+      event.target.blur(); // so that Space blinks
     });
     byId("keep").addEventListener("click", () => choose({ second: { run: state.run }, view: state.view === "one" ? "side" : state.view }));
     byId("evaluation").addEventListener("input", (event) => {
@@ -192,6 +200,14 @@ const explorer = (() => {
     for (const radio of document.getElementsByName("view")) {
       radio.addEventListener("change", () => choose({ view: radio.value, swapped: false, second: radio.value === "one" ? state.second : withSecond() }));
     }
+    byId("copy").addEventListener("click", async (event) => {
+      getSelection().selectAllChildren(byId("command"));
+      const isCopied = await navigator.clipboard?.writeText(byId("command").textContent).then(() => true, () => false);
+      event.target.textContent = isCopied || document.execCommand("copy") ? "copied" : "press Ctrl-C";
+      setTimeout(() => (event.target.textContent = "copy"), 2000);
+    });
+    byId("peek").addEventListener("click", () => byId("viewer").scrollIntoView({ block: "start" }));
+    new IntersectionObserver(([seen]) => (byId("peek").hidden = seen.isIntersecting)).observe(byId("pictures-shown"));
     byId("controls").addEventListener("submit", (event) => event.preventDefault());
     byId("split").addEventListener("input", (event) => choose({ split: event.target.valueAsNumber }));
     const stage = byId("pictures-shown");
@@ -257,6 +273,7 @@ const explorer = (() => {
     );
     byId("numbers").classList.toggle("two", both.length > 1);
     byId("command").textContent = runs[state.run].command;
+    byId("command").parentElement.scrollTop = 0;
   }
 
   // ---- the plot's axes, the address, the beginning ---------------------------------------------------------------

@@ -29,6 +29,7 @@
       });
       if (axis.formatter.type === "BasicTickFormatter") axis.formatter.setv({ power_limit_high: 6 });
       axis.ticker.desired_num_ticks = 5;
+      if (axis.ticker.type === "LogTicker") axis.ticker.mantissas = [1, 2, 5];
     }
     for (const grid of made.grids) grid.setv({ grid_line_color: line, grid_line_alpha: 0.5 });
     return made;
@@ -58,12 +59,13 @@
 
   function looks(of) {
     const [mark, soft] = [colour("mark"), colour("soft")];
-    const filled = (k) => (k === state.run || runs[k].front ? mark : soft);
+    const isOnFront = (k) => runs[k].front && state.x === data.x && state.y === data.y; // of other numbers it is none
+    const filled = (k) => (k === state.run || isOnFront(k) ? mark : soft);
     return {
       fill: of.map((k) => (runs[k].mark ? "transparent" : filled(k))), // one that had not settled is hollow
       edge: of.map((k) => (k === state.run ? colour("ink") : k === state.second?.run ? colour("warn") : runs[k].mark ? filled(k) : "transparent")),
-      size: of.map((k) => (k === state.run ? 14 : runs[k].front ? 10 : 8)),
-      alpha: of.map((k) => (explorer.shown[k] ? (runs[k].front || k === state.run ? 1 : 0.7) : 0.1)),
+      size: of.map((k) => (k === state.run ? 14 : isOnFront(k) ? 10 : 8)),
+      alpha: of.map((k) => (explorer.shown[k] ? (isOnFront(k) || k === state.run ? 1 : 0.7) : 0.1)),
     };
   }
 
@@ -78,7 +80,7 @@
     }
     const [xs, ys] = [of.map((k) => x[k]), of.map((k) => y[k])];
     const source = new Bokeh.ColumnDataSource({
-      data: { x: xs, y: ys, name: of.map((k) => runs[k].name), across: xs.map(explorer.text), up: ys.map(explorer.text), ...looks(of) },
+      data: { x: xs, y: ys, name: of.map((k) => runs[k].name + (runs[k].mark ? `, ${runs[k].mark} not settled` : "")), across: xs.map(explorer.text), up: ys.map(explorer.text), ...looks(of) },
     });
     points = { source, of };
     const made = figure({ x_axis_type: scaleFor(xs), y_axis_type: scaleFor(ys), x_axis_label: state.x, y_axis_label: state.y });
@@ -87,7 +89,7 @@
       made.step(front.map((k) => x[k]), front.map((k) => y[k]), data.front, { line_color: colour("mark"), line_width: 1.5 });
     }
     const drawn = made.scatter({ field: "x" }, { field: "y" }, {
-      source, size: { field: "size" }, fill_color: { field: "fill" }, fill_alpha: { field: "alpha" }, line_color: { field: "edge" }, line_width: 2,
+      source, size: { field: "size" }, fill_color: { field: "fill" }, fill_alpha: { field: "alpha" }, line_color: { field: "edge" }, line_alpha: { field: "alpha" }, line_width: 2,
     });
     made.add_tools(new Bokeh.HoverTool({ renderers: [drawn], tooltips: [["", "@name"], [state.x, "@across"], [state.y, "@up"]] }));
     source.selected.properties.indices.change.connect(() => {
@@ -124,7 +126,7 @@
       made.line({ field: "evaluation" }, { field: name }, { source: own, ...look, legend_label: name });
     }
     made.legend.setv({
-      background_fill_color: colour("ground"), background_fill_alpha: 0.7, border_line_color: null, location: "top_right",
+      background_fill_color: colour("ground"), background_fill_alpha: 0.7, border_line_color: null, location: "bottom_left",
       label_text_color: colour("soft"), label_text_font_size: "12px", padding: 2, margin: 2, spacing: 0, glyph_width: 14,
       label_height: 14, glyph_height: 14,
     });

@@ -45,7 +45,7 @@
       const row = element("tr", { tabIndex: -1, "aria-selected": "false", "data-run": k });
       for (const cell of cells) {
         const value = cell.of(run);
-        row.append(element("td", { className: cell.number ? "number" : "", title: typeof value === "string" ? value : "" }, text(value), cell.key === "status" ? run.mark : ""));
+        row.append(element("td", { className: cell.number ? "number" : "", title: typeof value === "string" ? value : "" }, text(value), ["run", "status"].includes(cell.key) ? run.mark : ""));
       }
       if (run.reason) row.title = run.reason;
       rowsOf[k] = row;
@@ -104,7 +104,8 @@
     const cell = cells.find((each) => each.key === key) ?? cells.find((each) => each.key.toLowerCase() === key?.toLowerCase());
     if (key === undefined || (cell === undefined && runs.some((run) => run.name.includes(word)))) {
       const lower = word.toLowerCase();
-      return (run) => `${run.name} ${run.status} ${run.id} ${run.row.filter((value) => typeof value === "string").join(" ")}`.toLowerCase().includes(lower);
+      const told = (run) => [run.name, run.status, run.mark ? `${run.mark} not settled` : "", ...run.row.filter((value) => typeof value === "string")];
+      return (run) => run.id.startsWith(lower) || told(run).join(" ").toLowerCase().includes(lower);
     }
     if (cell === undefined) throw new Error(`no column is called ${key}`);
     if (wanted === "") return () => true; // it is still being written
@@ -119,7 +120,7 @@
   function filter() {
     const told = byId("filtered");
     try {
-      const conditions = byId("filter").value.split(/\s+/).filter(Boolean).map(condition);
+      const conditions = byId("filter").value.replace(/\s*(<=|>=|!=|=|<|>)\s*/g, "$1").split(/\s+/).filter(Boolean).map(condition);
       runs.forEach((run, k) => (shown[k] = conditions.every((holds) => holds(run))));
       told.textContent = conditions.length ? `${shown.filter(Boolean).length} of ${runs.length}` : "";
       told.className = "";
