@@ -88,7 +88,8 @@ class StudyProgress(Observer):
         self._jobs.pop(job.row.id, None)
         self._num_ended += 1
         if self._live is None and manifest.status is not Status.DONE:
-            self.noted(f"{job.row.id} ({shown_label(job.cell.label)}) {manifest.status.value}: {manifest.reason}")
+            what = manifest.status.value.partition(":")[0]  # the reason says the rest
+            self.noted(f"{job.row.id} ({shown_label(job.cell.label)}) {what}: {manifest.reason}")
         if sentence := early_picture(manifest, job.transfer):
             self.noted(f"{job.row.id} ({shown_label(job.cell.label)}): {sentence}.")
 
