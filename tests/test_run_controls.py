@@ -379,4 +379,4 @@ def test_run_that_keeps_an_early_picture_says_so(tmp_path: Path, rate: float, is
     assert manifest.metrics["kept_evaluation"] == kept and (kept < 18) == is_early
     told = early_picture(manifest, row.transfer)
     assert told.startswith(f"its picture is that of evaluation {kept} of 24") if is_early else not told
-    assert not is_early or (settled(manifest, row.transfer) is False and manifest.metrics["still_falling"] == 0)
+    assert not is_early or (settled(manifest, row.transfer) is False and manifest.metrics["still_falling"] < 0)

@@ -58,7 +58,8 @@ def command(*words: object) -> str:
     ("totals", "fall"),
     [
         ([8.0] * 18 + [7.0, 6.0], 0.25),  # the last tenth of twenty are two
-        ([8.0] * 17 + [6.0, 7.0, 6.5], 0.0),  # lowest before
+        ([8.0] * 17 + [6.0, 7.0, 7.5], -1 / 7),  # lowest before
+        ([8.0] * 8 + [2.0, 8.0], -0.75),
         ([9.0] + [8.0] * 8 + [6.0], 0.25),
         ([8.0, math.nan] + [8.0] * 7 + [6.0], 0.25),  # what is no number is passed over
         ([5.0] * 40, 0.0),
@@ -97,8 +98,9 @@ def test_run_keeps_the_fall_of_its_final_size(tmp_path: Path, words: tuple[str, 
         return
     own = totals[-num_final:]
     tail = num_final // 10
-    assert manifest.metrics["still_falling"] == (min(own[:-tail]) - min(own)) / min(own[:-tail])
-    assert settled(manifest, row.transfer) is (manifest.metrics["still_falling"] <= 0.1)
+    before, latest = min(own[:-tail]), min(own[-tail:])
+    assert manifest.metrics["still_falling"] == (before - latest) / max(before, latest)
+    assert settled(manifest, row.transfer) is (abs(manifest.metrics["still_falling"]) <= 0.1)
 
 
 def test_quilting_minimises_nothing_that_could_settle(tmp_path: Path) -> None:
@@ -121,6 +123,7 @@ def test_what_is_settled_and_what_is_not() -> None:
     assert verdict(**EARLY) == "its picture is that of evaluation 5 of 30; the loss never was as low again"
     assert verdict(**FALLING) == "its loss still fell by 12% over the last tenth of its evaluations"
     assert verdict(still_falling=0.1) == "" and verdict(still_falling=0.1001)
+    assert verdict(still_falling=-0.1) == "" and "never came as low again" in (verdict(still_falling=-0.1001) or "")
     assert verdict(kept_evaluation=23, still_falling=0.0) == "" and verdict(kept_evaluation=22, still_falling=0.0)
     assert verdict(still_falling=None) is None, "fewer than ten evaluations: no noise about tests"
 

@@ -32,4 +32,4 @@ ON_VGG16: tuple[str, ...] = (LPIPS, STYLE_SWD)
 METRICS: tuple[str, ...] = (*MEASURED, *ON_VGG16, EVALUATIONS, KEPT_EVALUATION, STILL_FALLING, SECONDS)
 """Every comparable number; the last four are counted by the run itself. ``kept_evaluation`` is the one whose picture
 was kept: where the loss of the final size was lowest; ``still_falling`` is by which part of itself that loss fell over
-the last tenth of the evaluations there (``harness.runs.settled``)."""
+the last tenth of the evaluations there, below 0 where it was lower before (``harness.runs.settled``)."""

@@ -17,15 +17,14 @@ LATEST = 10
 """One in so many of the evaluations at the final size are the latest ones; with fewer there are none."""
 
 FALLING = 0.1
-"""Part of itself by which the loss of a settled run falls over them at most: one that goes as 1/n falls by so much."""
+"""Part of itself by which a settled run's loss changes over them at most; one that goes as 1/n falls by so much."""
 
 KEPT_LATE = 0.25
 """Part of its evaluations at the final size that a settled run was above its lowest loss at most, at the end."""
 
 EXPLAINED = (
-    f"not settled: the picture was kept before the last {KEPT_LATE:.0%} of the evaluations at the final size, or the "
-    f"lowest loss still fell by more than {FALLING:.0%} over their last tenth (still_falling); such numbers are of a "
-    "picture on its way."
+    f"not settled: over its last tenth the loss still fell, or stood above its lowest, by more than {FALLING:.0%} (still_falling), "
+    f"or the picture is from before the last {KEPT_LATE:.0%}; such numbers are of a picture on its way."
 )
 """What stands below marks."""
 
@@ -40,16 +39,17 @@ def still_falling(totals: Sequence[float]) -> float:
         totals: the total loss at each of them, in order; NaN where there is none.
 
     Returns:
-        (before − after) / max(|before|, |after|), in [0, 1] for losses ≥ 0; 0: flat, or lowest before. NaN for fewer
-        than ten evaluations, of which nothing can be said, and where there is no loss.
+        (before − latest) / max(|before|, |latest|), the lowest loss before the last tenth and the lowest in it; in
+        [−1, 1] for losses ≥ 0. 0: flat; below 0: it was lower before. NaN for fewer than ten evaluations, of which
+        nothing can be said, and where there is no loss.
     """
     num_latest = len(totals) // LATEST
     if not num_latest:
         return math.nan
-    before, after = (_lowest(part) for part in (totals[:-num_latest], totals))
-    if math.isinf(before):  # nothing before was a number
+    before, latest = _lowest(totals[:-num_latest]), _lowest(totals[-num_latest:])
+    if math.isinf(before) or math.isinf(latest):  # nothing there was a number
         return math.nan
-    return (before - after) / (max(abs(before), abs(after)) or 1.0)
+    return (before - latest) / (max(abs(before), abs(latest)) or 1.0)
 
 
 def _lowest(totals: Sequence[float]) -> float:
@@ -72,6 +72,8 @@ def why_unsettled(manifest: Manifest, transfer: Transfer) -> str | None:
         return None
     if early := _early_picture(manifest.metrics, transfer):
         return early
+    if falling < -FALLING:
+        return "over the last tenth of its evaluations its loss never came as low again as before"
     return f"its loss still fell by {falling:.0%} over the last tenth of its evaluations" if falling > FALLING else ""
 
 
