@@ -23,8 +23,9 @@ KEPT_LATE = 0.25
 """Part of its evaluations at the final size that a settled run was above its lowest loss at most, at the end."""
 
 EXPLAINED = (
-    f"not settled: over its last tenth the loss still fell, or stood above its lowest, by more than {FALLING:.0%} (still_falling), "
-    f"or the picture is from before the last {KEPT_LATE:.0%}; such numbers are of a picture on its way."
+    "not settled: over its last tenth the loss still fell, or stood above its lowest, by more than "
+    f"{FALLING:.0%} (still_falling), or the picture is from before the last {KEPT_LATE:.0%}; such numbers are of a "
+    "picture on its way."
 )
 """What stands below marks."""
 
