@@ -248,6 +248,21 @@ def test_step_that_multiplies_the_loss_is_taken_back(row_by_row, bounds) -> None
 
 
 @pytest.mark.parametrize("row_by_row", [True, False])
+@pytest.mark.parametrize("line_search", LINE_SEARCHES)
+def test_first_trial_of_a_search_is_no_longer_than_the_longest_step(row_by_row, line_search) -> None:
+    """A valley that is flat between its walls: the pairs say nothing of how far the next wall is."""
+    longest, starts = 0.02, torch.tensor([[0.2, 0.9, 0.4], [0.5, 0.1, 0.7]], dtype=torch.float64)
+    options = {"line_search": line_search, "row_by_row": row_by_row, "longest_step": longest, "bounds": (0.0, 1.0)}
+    optimizer = BatchedLBFGS([nn.Parameter(starts.clone())], learning_rate=1.0, **options)
+    _, points = run(optimizer, [lambda x: (x - 0.6).pow(4).sum()] * 2, 12)
+    sizes = (points[1:] - points[:-1]).square().mean(-1).sqrt()
+    if line_search == "none":  # it has no trial that could be shortened
+        assert sizes.max() > 2 * longest
+    else:
+        assert sizes.max() <= longest * (1 + 1e-9) and (sizes > 0.999 * longest).sum() > 4
+
+
+@pytest.mark.parametrize("row_by_row", [True, False])
 def test_half_filled_history_is_a_short_history(row_by_row) -> None:
     start = torch.full((2, 6), 0.1, dtype=torch.float64)
     trajectories = [

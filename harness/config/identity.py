@@ -17,7 +17,7 @@ from harness.config.transfer import Transfer
 from harness.config.transfer_parts import StartFile, WeightsNetwork
 from harness.registries import Plugin, Registry, method, network, style_statistic, term
 
-NUMERICS = 5
+NUMERICS = 6
 """Raise by one whenever the same transfer would give another picture: another resize, another order of summation,
 another embedded start, another default inside an algorithm. Not for speed, names, logging or file formats.
 
@@ -26,6 +26,7 @@ the photographs whose means come with the package; every field that the method u
 3: Winograd's convolutions, L-BFGS in its compact form, steps without a search taken back, larger tiles.
 4: oneDNN's matrix products, also for the Gram matrix; Winograd's gradient by the weights turned round.
 5: equations 1 and 4 with their gradients written out, read-outs taken of differences; γ by the free variables alone.
+6: a line search's first step is bounded.
 """
 
 OF_A_VGG = ("pooling", "padding", "normalised")

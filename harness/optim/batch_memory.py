@@ -6,6 +6,8 @@ Made for the GPU: every operation covers all rows, rows that do not take part ar
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -145,7 +147,11 @@ class BatchMemory:
         d = torch.where(column(self.pairs.num == 0), steepest, d)
         choose_(self.vectors["direction"], rows, d)
         shortening = torch.where(fresh | uphill, descent.abs().sum(1).reciprocal().clamp(max=1.0), 1.0)
-        return Direction(dots(g, d), shortening.double(), self.pairs.num)
+        shortening = shortening.double()
+        if not math.isinf(plan.longest_step):
+            size = (dots(d, d) / d.shape[1]).sqrt()
+            shortening = torch.where(size > 0.0, torch.minimum(shortening, plan.longest_step / size), shortening)
+        return Direction(dots(g, d), shortening, self.pairs.num)
 
     def _feasible(self, d: Tensor, x: Tensor, free: Tensor | None) -> Tensor:
         """D without what is held or would leave the box at once."""

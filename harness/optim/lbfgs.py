@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import ClassVar, get_args
 
@@ -53,6 +54,8 @@ class BatchedLBFGS(BatchedOptimizer):
         row_by_row: see ``BatchedOptimizer``.
         overshoot: the loss over the lowest one so far, if that is above 0, from which a step without a line search was
             too long; above 1, ``inf``: never.
+        longest_step: with a line search, the root mean square of its first trial's step over the row's values at most,
+            times ``learning_rate``; above 0, ``inf``: any.
     """
 
     FRESH: ClassVar = {**BatchedOptimizer.FRESH, "num_pairs": 0, **search.FRESH}
@@ -72,6 +75,7 @@ class BatchedLBFGS(BatchedOptimizer):
         keep_last: bool = False,
         row_by_row: bool | None = None,
         overshoot: float = 10.0,
+        longest_step: float = math.inf,
     ) -> None:
         if line_search not in get_args(LineSearch):
             raise ValueError(f"line_search is {line_search!r}; choose one of {', '.join(get_args(LineSearch))}.")
@@ -88,9 +92,13 @@ class BatchedLBFGS(BatchedOptimizer):
         )
         if not overshoot > 1.0:
             raise ValueError(f"overshoot is {overshoot}; it must be above 1 (inf takes no step back).")
+        if not longest_step > 0.0:
+            raise ValueError(f"longest_step is {longest_step}; it must be above 0 (inf bounds no step).")
         self.max_line_search, self.overshoot = max_line_search, overshoot
         precondition = initial_hessian_of(initial_hessian, tuple(self.images.shape[1:]))
-        self._plan = MemoryPlan(history, line_search, self._box, precondition)
+        self._plan = MemoryPlan(
+            history, line_search, self._box, precondition, longest_step if line_search != "none" else math.inf
+        )
         self._memory: Memory = (
             RowMemory(self._plan, self.active)
             if self.row_by_row

@@ -7,6 +7,7 @@ vectors, beside the parameter, its gradient and the best iterate.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -29,12 +30,14 @@ class MemoryPlan:
         line_search: which search; decides the vectors needed.
         box: bounds or None.
         precondition: H₀ / γ or None for the identity.
+        longest_step: root mean square of a search's first step over the row's values at most; ``inf``: no bound.
     """
 
     history: int
     line_search: LineSearch
     box: Bounds | None
     precondition: Preconditioner | None
+    longest_step: float = math.inf
 
     @property
     def searches(self) -> bool:
@@ -63,7 +66,8 @@ class Direction(NamedTuple):
 
     Attributes:
         slope: g·d < 0.
-        shortening: of the step: min(1, 1 / ‖g‖₁) for the first one along −g (torch.optim.LBFGS's rule), otherwise 1.
+        shortening: of the step: min(1, 1 / ‖g‖₁) for the first one along −g (torch.optim.LBFGS's rule), otherwise 1;
+            less where the step would be longer than ``longest_step``.
         num_pairs: pairs in the history.
     """
 

@@ -6,6 +6,7 @@ only as it fills, and a row that leaves frees its own. On a GPU it works too, bu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -215,13 +216,23 @@ class RowMemory:
             d = row.pairs.inverse_hessian_product(v[None], None if free is None else free[None])[0]
             slope = self._feasible(row, d, x, free, slot)
             if slope < 0.0:
-                return slope, 1.0
+                return slope, self._within_longest(row, 1.0)
             row.pairs = None
             fresh = True
         v = -g if free is None else (-g).mul_(free)
         shortening = v.abs().sum().reciprocal().clamp(max=1.0).item() if fresh else 1.0
         d = v if plan.precondition is None else plan.precondition(v[None])[0]
-        return self._feasible(row, d, x, free, slot), shortening
+        slope = self._feasible(row, d, x, free, slot)
+        return slope, self._within_longest(row, shortening)
+
+    def _within_longest(self, row: RowVectors, shortening: float) -> float:
+        """The shortening, less where the step would be too long."""
+        d, longest = row.direction, self.plan.longest_step
+        assert d is not None
+        if math.isinf(longest):
+            return shortening
+        size = math.sqrt((d @ d).item() / len(d))
+        return min(shortening, longest / size) if size > 0.0 else shortening  # NaN: as it is
 
     def _feasible(self, row: RowVectors, d: Tensor, x: Tensor, free: Tensor | None, slot: int) -> float:
         """Take d for the row's direction, without what is held or would leave the box at once; returns g·d."""

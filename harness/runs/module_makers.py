@@ -37,6 +37,12 @@ from harness.runs.prepare import (
 from harness.runs.quilting import QuiltedRows
 from harness.runs.style_transfer import StyleTransfer
 
+LONGEST_STEP = 0.05
+"""Root mean square over the picture's values, in [0, 1], of the step that a line search tries first at most.
+
+What L-BFGS has learned in its first iterations, far from any minimum, may lead so far that every value stands at a
+bound; the search then halves the step a dozen times (``python tests/benchmarks/longest_step.py``)."""
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -104,6 +110,7 @@ def make_optimizer(
         line_search=optimiser.line_search,
         initial_hessian=optimiser.initial_hessian,
         bounds=bounds,
+        longest_step=LONGEST_STEP,
     )
 
 
