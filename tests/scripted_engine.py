@@ -237,7 +237,13 @@ class Lab:
         rungs = (10,) if len(self.objectives) == 1 else ()  # nothing is pruned by several
         settings = Settings(Task((), rungs=rungs), self.objectives, retry_failed)
         driver = Driver(
-            self.session, self.engine, self.make_job, lambda job, worker: max_rows, settings, self.notes, self.interrupt
+            self.session,
+            self.engine,
+            self.make_job,
+            lambda jobs, worker: max_rows,
+            settings,
+            self.notes,
+            self.interrupt,
         )
         try:
             driver.run(extra)

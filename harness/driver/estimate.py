@@ -10,15 +10,8 @@ import torch
 
 from harness.config.levels import levels_of
 from harness.config.methods import QUILTING
-from harness.driver.capacity import (
-    is_of_pixels,
-    network_of,
-    num_regions_of,
-    pass_bytes,
-    row_bytes,
-    source_pixels,
-)
 from harness.driver.jobs import Job
+from harness.driver.needs import bytes_together, is_of_pixels, needs_of, network_of, source_pixels
 from harness.driver.sizes import block_levels
 from harness.engines.devices import DeviceSpec
 from harness.images.resize import fit_longer_side
@@ -99,10 +92,12 @@ def quilting_seconds(job: Job, spec: DeviceSpec) -> float:
 
 def batch_bytes(jobs: Sequence[Job], devices: Sequence[DeviceSpec]) -> int:
     """Memory of what is had at a time: off the network or on several CPU workers a row each, else all on the first."""
-    one_pass = pass_bytes(max(jobs, key=num_regions_of))
-    if is_of_pixels(jobs[0]) or (len(devices) > 1 and devices[0].device == "cpu"):
-        return min(len(jobs), len(devices)) * (row_bytes(jobs[0]) + one_pass)
-    return len(jobs) * row_bytes(jobs[0]) + one_pass
+    is_cpu = devices[0].device == "cpu"
+    needs = [needs_of(job) for job in jobs]
+    if is_of_pixels(jobs[0]) or (len(devices) > 1 and is_cpu):
+        alone = sorted((bytes_together([row], is_batched=False) for row in needs), reverse=True)
+        return sum(alone[: len(devices)])
+    return bytes_together(needs, is_batched=not is_cpu)
 
 
 def num_behind(job: Job) -> int:

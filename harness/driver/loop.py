@@ -67,7 +67,7 @@ class Driver:
         session: asks and tells.
         engine: computes.
         make_job: from a trial to its run.
-        max_rows: how many rows like a job's a batch may have on a worker.
+        max_rows: how many of some jobs, from the first on, a batch may have on a worker.
         settings: of every task.
         observer: is told what happens.
         interrupt: whether the user asks for the end; looked at between events, never in the middle of telling.
@@ -76,7 +76,7 @@ class Driver:
     session: StudySession
     engine: Engine
     make_job: Callable[[Asked], Job]
-    max_rows: Callable[[Job, str], int]
+    max_rows: Callable[[Sequence[Job], str], int]
     settings: Settings
     observer: Observer
     interrupt: Interrupt = field(default_factory=Interrupt)
@@ -164,14 +164,14 @@ class Driver:
                 return
             first = self._waiting[0]
             alike = [job for job in self._waiting if job.batch_key == first.batch_key]
-            jobs = alike[: self._num_rows(first, len(alike), worker, number_idle)]
+            jobs = alike[: self._num_rows(alike, worker, number_idle)]
             self._waiting = [job for job in self._waiting if job not in jobs]
             number = self.engine.submit(replace(self.settings.task, rows=tuple(job.row for job in jobs)))
             self._running[number] = jobs
             self._held[number] = {job.row.id for job in jobs}
 
-    def _num_rows(self, job: Job, num_alike: int, worker: str, num_idle: int) -> int:
-        """How many of the waiting rows a worker gets at once.
+    def _num_rows(self, alike: Sequence[Job], worker: str, num_idle: int) -> int:
+        """How many of the waiting rows that can share a batch a worker gets at once.
 
         On the CPU a batch gains nothing (a row is computed as fast alone), so that with several workers each gets one
         row at a time and none waits for another's; on GPUs the rows are shared out evenly among those that are idle,
@@ -179,8 +179,8 @@ class Driver:
         """
         if worker.startswith("cpu") and len(self.engine.workers) > 1:
             return 1
-        most = min(self.max_rows(job, worker), self._limits.get((job.batch_key, worker), num_alike))
-        return max(1, min(most, math.ceil(num_alike / num_idle)))
+        limit = self._limits.get((alike[0].batch_key, worker), len(alike))
+        return max(1, min(self.max_rows(alike, worker), limit, math.ceil(len(alike) / num_idle)))
 
     def _hear(self, timeout_s: float) -> None:
         """Take in what has happened: what the pruner is asked is answered at once, the rest waits for ``_handle``."""
