@@ -6,6 +6,7 @@ and their storage are real.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -96,6 +97,9 @@ class ScriptedEngine:
     @property
     def idle(self) -> tuple[str, ...]:
         return tuple(worker for worker in self.workers if worker not in self._busy)
+
+    def free_bytes(self, worker: str) -> float:
+        return math.inf
 
     def submit(self, task: Task) -> int:
         worker, number = self.idle[0], len(self.batches)

@@ -13,13 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from engine_rows import history_of, make_rows, manifest_of, pictures_of
 
+import harness
+from harness.engines import devices
 from harness.engines.contract import Advanced, End, Ended, Event, Finished, Measured, Noted, Task
-from harness.engines.devices import DeviceSpec, parse_device, parse_devices
+from harness.engines.devices import DeviceSpec, available_bytes, parse_device, parse_devices
 from harness.engines.local import LocalEngine, names_of
 from harness.engines.process import clean_environment, describe_exit
-from harness.errors import DeviceError
+from harness.errors import DeviceError, RunError
 from harness.runs.prepare import Row
 from harness.runs.store import RunFolder, Status
 
@@ -109,6 +112,41 @@ def test_engine_equals_map(tmp_path: Path, make_engine: Callable[[int], LocalEng
     provenance = manifest_of(rows[0].folder)["provenance"]
     assert (provenance["device"], provenance["threads"], provenance["batch"]) == ("cpu", 1, 1)
     assert provenance["seeds"] == {"start": 0} and set(provenance["files"]) == {"content", "style", "weights"}
+
+
+def test_worker_says_what_is_free_before_a_task_between_two_and_when_it_has_been_replaced(
+    tmp_path: Path, make_engine: Callable[[int], LocalEngine]
+) -> None:
+    engine = make_engine(1)
+    here = available_bytes()
+    assert 0.2 * here < engine.free_bytes("cpu:0") < 5 * here
+    engine.submit(Task(tuple(make_rows(tmp_path, "transfer.steps=2"))))
+    assert take(engine)[-1] == Ended(0, "cpu:0", End.DONE)
+    assert 0.2 * here < engine.free_bytes("cpu:0") < 5 * here
+    engine._places[0].process.process.kill()
+    engine._places[0].process.process.wait()
+    assert 0.2 * here < engine.free_bytes("cpu:0") < 5 * here
+
+
+def test_driver_leaves_the_gpu_to_its_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What initialises CUDA opens a context, which takes memory on every card: here it fails, and is noted."""
+    touched: list[str] = []
+
+    def touch(name: str) -> Callable[..., None]:
+        def fail(*given: object) -> None:
+            touched.append(name)
+            raise RuntimeError(f"torch.cuda.{name} in the driver")
+
+        return fail
+
+    for name in ("init", "_lazy_init", "mem_get_info", "current_device", "set_device", "synchronize"):
+        monkeypatch.setattr(torch.cuda, name, touch(name))
+    monkeypatch.setattr(devices, "num_gpus", lambda: 1)
+    make_rows(tmp_path, "axes=null")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "none")  # its worker looks for a card that is not there
+    with pytest.raises(RunError, match="CUDA|NVIDIA"):
+        harness.run(tmp_path / "tiny.yaml", out=tmp_path / "out", devices="cuda:0", wandb="off", progress=False)
+    assert touched == []
 
 
 def test_killed_worker_names_its_log_and_its_row_goes_on_to_the_same_bits(

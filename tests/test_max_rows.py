@@ -38,8 +38,16 @@ def job_of(*words: str) -> Job:
     return job
 
 
+FREE_ON_GPU = 0.0
+
+
+def max_rows(*workers: str) -> MaxRows:
+    """With workers that say what ``has_free`` has set."""
+    return MaxRows(workers, lambda worker: FREE_ON_GPU)
+
+
 def has_free(monkeypatch: pytest.MonkeyPatch, *, gpu: float, main: float) -> None:
-    monkeypatch.setattr(capacity, "free_bytes", lambda device: gpu)
+    monkeypatch.setattr(f"{__name__}.FREE_ON_GPU", gpu)
     monkeypatch.setattr(capacity, "available_bytes", lambda: main)
 
 
@@ -54,9 +62,9 @@ def test_on_a_gpu_every_row_has_its_own_pass_and_targets_are_there_once(monkeypa
     needs, (alone, seven) = needs_of(job), (bytes_together([needs_of(job)] * num, True) for num in (1, 7))
     assert seven - alone == 6 * (needs.held + pass_bytes(job))
     has_free(monkeypatch, gpu=free_for([job] * 7, is_gpu=True), main=0)
-    assert MaxRows(["cuda:0"])([job] * 20, "cuda:0") == 7
-    assert MaxRows(["cuda:0"])([job] * 5, "cuda:0") == 5
-    assert MaxRows(["cuda:0#0", "cuda:0#1", "cuda:1"])([job] * 20, "cuda:0#1") == 3
+    assert max_rows("cuda:0")([job] * 20, "cuda:0") == 7
+    assert max_rows("cuda:0")([job] * 5, "cuda:0") == 5
+    assert max_rows("cuda:0#0", "cuda:0#1", "cuda:1")([job] * 20, "cuda:0#1") == 3
 
 
 @pytest.mark.parametrize(("worker", "words"), [("cuda:0", TILED), ("cpu:0", ()), ("cpu:0", TILED)])
@@ -70,7 +78,7 @@ def test_rows_that_go_one_by_one_share_one_pass(
     assert bytes_together([needs] * 7, is_gpu) == 6 * needs.held + needs.own + on_the_way
     enough = free_for([job] * 7, is_gpu)
     has_free(monkeypatch, gpu=enough if is_gpu else 0, main=0 if is_gpu else enough)
-    assert MaxRows([worker])([job] * 20, worker) == 7
+    assert max_rows(worker)([job] * 20, worker) == 7
 
 
 def test_what_is_made_from_the_same_images_is_there_once() -> None:
@@ -87,7 +95,7 @@ def test_what_is_made_from_the_same_images_is_there_once() -> None:
 def test_the_largest_row_of_a_batch_counts_and_not_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, regions = job_of(), job_of(REGIONS)
     has_free(monkeypatch, gpu=free_for([plain] * 7, is_gpu=True), main=0)
-    most = MaxRows(["cuda:0"])
+    most = max_rows("cuda:0")
     assert most([plain] * 20, "cuda:0") == 7 > most([plain] * 6 + [regions] * 14, "cuda:0") == 6
     assert most([plain] * 3 + [regions] * 17, "cuda:0") == most([regions] + [plain] * 19, "cuda:0") < 6
 
@@ -96,7 +104,7 @@ def test_the_largest_row_of_a_batch_counts_and_not_the_first(monkeypatch: pytest
 @pytest.mark.parametrize("free", [0.0, 1e9, 1e15, math.inf])
 def test_quilted_rows_are_given_out_one_at_a_time(monkeypatch: pytest.MonkeyPatch, worker: str, free: float) -> None:
     has_free(monkeypatch, gpu=free, main=free)
-    assert MaxRows([worker])([job_of(*QUILTED)] * 3, worker) == 1
+    assert max_rows(worker)([job_of(*QUILTED)] * 3, worker) == 1
 
 
 @pytest.mark.parametrize("words", [(), TILED])
@@ -106,7 +114,7 @@ def test_at_least_one_row_and_a_bound_where_the_memory_is_not_known(
     job = job_of(*words)
     for free, num_rows in ((0.0, 1), (math.inf, MOST_ROWS)):
         has_free(monkeypatch, gpu=free, main=free)
-        assert [MaxRows([worker])([job] * 300, worker) for worker in ("cuda:0", "cpu:0")] == [num_rows] * 2
+        assert [max_rows(worker)([job] * 300, worker) for worker in ("cuda:0", "cpu:0")] == [num_rows] * 2
 
 
 def test_regions_are_distinct_masks_and_everywhere() -> None:
@@ -131,7 +139,7 @@ def test_each_region_takes_memory_of_a_pass_and_changes_no_tile(size: tuple[str,
 
 def test_rows_with_regions_are_bounded_by_their_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, regions = job_of(), job_of(REGIONS)
-    most = MaxRows(["cuda:0"])
+    most = max_rows("cuda:0")
     has_free(monkeypatch, gpu=free_for([regions] * 7, is_gpu=True), main=0)
     assert most([plain] * 20, "cuda:0") > 7 and most([regions] * 20, "cuda:0") == 7
 

@@ -6,6 +6,7 @@ Ray takes four seconds to start and each actor as long to import torch: one clus
 from __future__ import annotations
 
 import csv
+import math
 import os
 import signal
 import subprocess
@@ -101,6 +102,7 @@ def test_auto_takes_every_cpu_of_a_cluster_without_gpus(engine: RayEngine) -> No
     until(engine, lambda events: len(engine.idle) == 2)
     assert engine.workers == engine.idle == ("cpu:0", "cpu:1")
     assert len({place.pid for place in engine.places.values()}) == 2
+    assert all(0 < engine.free_bytes(worker) < math.inf for worker in engine.workers)
 
 
 def test_ray_engine_equals_map(engine: RayEngine, tmp_path: Path) -> None:

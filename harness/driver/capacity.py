@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import os
 from bisect import bisect_right
-from collections.abc import Sequence
-from pathlib import Path
-
-import torch
+from collections.abc import Callable, Sequence
 
 from harness.driver.jobs import Job
 from harness.driver.needs import (
@@ -20,6 +15,7 @@ from harness.driver.needs import (
     network_of,
     tile_of,
 )
+from harness.engines.devices import available_bytes
 from harness.features.networks import PluginNetwork
 from harness.features.vgg import VGG
 from harness.objective.memory import BOUND_BYTES, plain_pass_bytes
@@ -40,10 +36,11 @@ class MaxRows:
 
     Args:
         workers: all workers' names; two on one card share its memory.
+        free_bytes: asks a worker what is free on its GPU: this process opens no context there.
     """
 
-    def __init__(self, workers: Sequence[str]) -> None:
-        self.workers = workers
+    def __init__(self, workers: Sequence[str], free_bytes: Callable[[str], float]) -> None:
+        self.workers, self._free_bytes = workers, free_bytes
         self._needs: dict[str, Needs] = {}
         self._free: dict[str, float] = {}
 
@@ -67,28 +64,11 @@ class MaxRows:
         if worker not in self._free:
             device = worker.split("#")[0]
             if device.startswith("cuda"):
-                free = free_bytes(device) / sum(other.split("#")[0] == device for other in self.workers)
+                free = self._free_bytes(worker) / sum(other.split("#")[0] == device for other in self.workers)
             else:
                 free = available_bytes() / len(self.workers)
             self._free[worker] = free
         return self._free[worker]
-
-
-def free_bytes(device: str) -> float:
-    """The free memory of a GPU; of one in a cluster, which cannot be asked from here, no limit: batches are halved."""
-    try:
-        return torch.cuda.mem_get_info(device)[0]
-    except (RuntimeError, AssertionError, ValueError):
-        return math.inf
-
-
-def available_bytes() -> int:
-    """The main memory that can be had without swapping."""
-    try:
-        text = Path("/proc/meminfo").read_text()
-        return int(text.split("MemAvailable:")[1].split()[0]) * 1024
-    except (OSError, IndexError, ValueError):  # not Linux
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def weights_bytes(job: Job, is_gpu: bool = False) -> int:

@@ -116,6 +116,13 @@ class Noted:
     sentence: str
 
 
+@dataclass(frozen=True)
+class Free:
+    """What a worker answers when it is asked: the free memory of its device."""
+
+    num_bytes: float
+
+
 Event = Advanced | Measured | Finished | Ended | Noted
 
 
@@ -129,6 +136,12 @@ class Engine(Protocol):
     @property
     def idle(self) -> tuple[str, ...]:
         """The workers without a task."""
+
+    def free_bytes(self, worker: str) -> float:
+        """The free memory of an idle worker's device, which it alone looks at; waits until it is ready to say.
+
+        Infinite where it cannot be told.
+        """
 
     def submit(self, task: Task) -> int:
         """Give a task to an idle worker; returns the task's number (0, 1, 2, …).
