@@ -89,6 +89,7 @@ class ScriptedEngine:
         self.workers = tuple(workers)
         self.script = script
         self.batches: list[tuple[str, list[str]]] = []
+        self.bounds: list[tuple[str, float | None]] = []
         self.pruned: list[str] = []
         self.is_stopped = False
         self._busy: dict[str, tuple[Work, Iterator[Event | None]]] = {}
@@ -106,6 +107,7 @@ class ScriptedEngine:
         assert number < 100, "the same is tried for ever"
         assert not self.is_stopped, "a task was given to an engine that was stopped"
         self.batches.append((worker, [row.id for row in task.rows]))
+        self.bounds.append((worker, task.pass_bound_bytes))
         work = Work(self, number, worker, task.rows)
         self._busy[worker] = work, self.script(work)
         return number
@@ -236,6 +238,7 @@ class Lab:
         max_rows: int = 100,
         retry_failed: bool = False,
         extra: Sequence[Job] = (),
+        pass_bound_bytes: Callable[[str], float | None] = lambda worker: None,
     ) -> None:
         self.engine = ScriptedEngine(script, workers or ("cuda:0",))
         rungs = (10,) if len(self.objectives) == 1 else ()  # nothing is pruned by several
@@ -248,6 +251,7 @@ class Lab:
             settings,
             self.notes,
             self.interrupt,
+            pass_bound_bytes,
         )
         try:
             driver.run(extra)

@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from engine_rows import history_of, make_rows, manifest_of, pictures_of
+from engine_rows import counted, history_of, make_rows, manifest_of, pictures_of
 from host_reads import HostReadError, no_host_reads
 from PIL import Image
 from plugin_files import loaded, naming
 
+from harness.engines.contract import End, Task
+from harness.engines.work import carry_out
+from harness.features.vgg import GRID_PX
 from harness.runs import style_transfer
 from harness.runs.batch import Execution, run_batch
 from harness.runs.batch_module import Progress
@@ -198,6 +201,23 @@ def test_the_host_reads_nothing_during_evaluations_and_steps(tmp_path: Path, opt
     assert [len(of_pass) for of_pass in totals] == [4, 4] * 9 + [4, 3] * 2
     history = [totals[i] + totals[i + 1] for i in range(0, 18, 2)]
     assert all(min(of_row) < of_row[0] for of_row in zip(*history, strict=True))
+
+
+def test_the_host_reads_nothing_where_rows_go_in_tiles(tmp_path: Path) -> None:
+    module = module_of(make_rows(tmp_path, varied=CASES), replace(BATCHED, microbatch=0, pass_bound_bytes=1.0))
+    assert module.objective.tile_px == GRID_PX and module.microbatch == 1 and not module.optimizer.row_by_row
+    module.optimizer.step(module.evaluate_active)
+    with no_host_reads():
+        module.optimizer.step(module.evaluate_active)
+
+
+def test_a_task_goes_in_tiles_by_its_own_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    counted(monkeypatch, "harness.objective.gradient.evaluate_in_tiles", calls)
+    for steps, bound_bytes, num_in_tiles in ((2, None, 0), (3, 1.0, 3), (4, 1e12, 3)):
+        [row] = make_rows(tmp_path, "axes=null", f"transfer.steps={steps}")
+        assert carry_out(Task((row,), pass_bound_bytes=bound_bytes), "cpu", 1, "cpu:0", print, Orders())[0] is End.DONE
+        assert len(calls) == num_in_tiles
 
 
 def test_rows_by_themselves_are_seen_to_read(tmp_path: Path) -> None:

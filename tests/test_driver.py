@@ -289,6 +289,12 @@ def test_rows_are_shared_out(tmp_path: Path, workers: tuple[str, ...], max_rows:
     assert lab.engine.sizes()[: len(first_sizes)] == first_sizes and lab.states == [COMPLETE] * 8
 
 
+def test_a_task_says_what_a_pass_may_take_on_its_worker(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, range(2))
+    lab.run(computes, "cuda:0", "cuda:1", pass_bound_bytes=lambda worker: {"cuda:0": 1e9, "cuda:1": 2e9}[worker])
+    assert lab.engine.bounds == [("cuda:0", 1e9), ("cuda:1", 2e9)]
+
+
 def test_rows_of_different_size_share_no_batch_and_the_rest_is_shared_out_among_the_idle(tmp_path: Path) -> None:
     lab = Lab(tmp_path, range(9))
     lab.sizes_px = {4: 64}

@@ -67,18 +67,44 @@ def test_on_a_gpu_every_row_has_its_own_pass_and_targets_are_there_once(monkeypa
     assert max_rows("cuda:0#0", "cuda:0#1", "cuda:1")([job] * 20, "cuda:0#1") == 3
 
 
-@pytest.mark.parametrize(("worker", "words"), [("cuda:0", TILED), ("cpu:0", ()), ("cpu:0", TILED)])
-def test_rows_that_go_one_by_one_share_one_pass(
-    monkeypatch: pytest.MonkeyPatch, worker: str, words: tuple[str, ...]
-) -> None:
-    job, is_gpu = job_of(*words), worker.startswith("cuda")
+@pytest.mark.parametrize("words", [(), TILED])
+def test_rows_that_go_one_by_one_share_one_pass(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    job = job_of(*words)
     needs = needs_of(job)
     assert needs.is_tiled is bool(words)
-    on_the_way = max(pass_bytes(job), (7 if is_gpu else 1) * needs.stepping)
-    assert bytes_together([needs] * 7, is_gpu) == 6 * needs.held + needs.own + on_the_way
-    enough = free_for([job] * 7, is_gpu)
-    has_free(monkeypatch, gpu=enough if is_gpu else 0, main=0 if is_gpu else enough)
-    assert max_rows(worker)([job] * 20, worker) == 7
+    on_the_way = max(pass_bytes(job), needs.stepping)
+    assert bytes_together([needs] * 7, is_batched=False) == 6 * needs.held + needs.own + on_the_way
+    has_free(monkeypatch, gpu=0, main=free_for([job] * 7, is_gpu=False))
+    assert max_rows("cpu:0")([job] * 20, "cpu:0") == 7
+
+
+def test_rows_in_tiles_share_one_pass_on_a_gpu_too_but_take_their_steps_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job, free = job_of(*TILED), 12e9
+    has_free(monkeypatch, gpu=free, main=0)
+    bound_bytes = max_rows("cuda:0").pass_bound_bytes("cuda:0")
+    needs = needs_of(job, bound_bytes)
+    assert needs.is_tiled and needs.evaluating <= bound_bytes == free / 4
+    on_the_way = max(needs.evaluating, 7 * needs.stepping)
+    assert bytes_together([needs] * 7, is_batched=True) == 6 * needs.held + needs.own + on_the_way
+    num = max_rows("cuda:0")([job] * 20, "cuda:0")
+    together = [bytes_together([needs] * (num + more), is_batched=True) for more in (0, 1)]
+    assert together[0] <= MEMORY_SHARE * (free - weights_bytes(job, is_gpu=True)) < together[1]
+
+
+def test_rows_go_in_tiles_where_a_gpus_own_memory_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    job, words = job_of(*TILED), ["cuda:0", "cuda:0#2", "cpu:0"]
+    whole, tiled = needs_of(job, bound_bytes=80e9), needs_of(job)
+    assert not whole.is_tiled and whole.evaluating > tiled.evaluating and tiled.is_tiled
+    has_free(monkeypatch, gpu=math.inf, main=1e15)
+    assert [max_rows(*words).pass_bound_bytes(worker) for worker in words] == [None] * 3
+    has_free(monkeypatch, gpu=80e9, main=1e15)
+    assert [max_rows(*words).pass_bound_bytes(worker) for worker in words] == [10e9, 10e9, None]
+    room = MEMORY_SHARE * (80e9 - weights_bytes(job, is_gpu=True))
+    num = max_rows("cuda:0")([job] * 200, "cuda:0")
+    together = [bytes_together([whole] * (num + more), is_batched=True) for more in (0, 1)]
+    assert 1 < num < 200 and together[0] <= room < together[1]
 
 
 def test_what_is_made_from_the_same_images_is_there_once() -> None:

@@ -15,10 +15,10 @@ from harness.driver.needs import (
     network_of,
     tile_of,
 )
-from harness.engines.devices import available_bytes
+from harness.engines.devices import DeviceSpec, available_bytes, free_bytes
 from harness.features.networks import PluginNetwork
 from harness.features.vgg import VGG
-from harness.objective.memory import BOUND_BYTES, plain_pass_bytes
+from harness.objective.memory import BOUND_BYTES, bound_of, plain_pass_bytes
 
 MOST_ROWS = 256
 """Rows of a batch at most: a bound where the memory is not known. On no GPU has it been tried yet."""
@@ -41,7 +41,7 @@ class MaxRows:
 
     def __init__(self, workers: Sequence[str], free_bytes: Callable[[str], float]) -> None:
         self.workers, self._free_bytes = workers, free_bytes
-        self._needs: dict[str, Needs] = {}
+        self._needs: dict[tuple[str, float | None], Needs] = {}
         self._free: dict[str, float] = {}
 
     def __call__(self, jobs: Sequence[Job], worker: str) -> int:
@@ -50,14 +50,20 @@ class MaxRows:
             return 1
         is_gpu = worker.startswith("cuda")
         room = MEMORY_SHARE * (self._free_of(worker) - weights_bytes(jobs[0], is_gpu))
-        needs = [self._needs_of(job) for job in jobs[:MOST_ROWS]]
+        needs = [self._needs_of(job, self.pass_bound_bytes(worker)) for job in jobs[:MOST_ROWS]]
         counts = range(1, len(needs) + 1)
         return max(1, bisect_right(counts, room, key=lambda num: bytes_together(needs[:num], is_gpu)))
 
-    def _needs_of(self, job: Job) -> Needs:
-        if job.row.id not in self._needs:
-            self._needs[job.row.id] = needs_of(job)
-        return self._needs[job.row.id]
+    def pass_bound_bytes(self, worker: str) -> float | None:
+        """Above what a row's pass goes in tiles on a worker; None: the CPU's bound."""
+        is_gpu = worker.startswith("cuda")
+        return bound_of(worker, self._free_of(worker)) if is_gpu else None
+
+    def _needs_of(self, job: Job, bound_bytes: float | None) -> Needs:
+        key = job.row.id, bound_bytes
+        if key not in self._needs:
+            self._needs[key] = needs_of(job, bound_bytes)
+        return self._needs[key]
 
     def _free_of(self, worker: str) -> float:
         """A worker's part of its device's free memory, before it held anything."""
@@ -84,15 +90,20 @@ def weights_bytes(job: Job, is_gpu: bool = False) -> int:
     return network.laid_out_bytes(job.height, job.width)
 
 
-def tiles_told(job: Job) -> str:
+def pass_bound_bytes(spec: DeviceSpec) -> float | None:
+    """The same for a device that is looked at from this process: on a GPU that opens a context."""
+    return None if spec.device == "cpu" else bound_of(spec.device, free_bytes(spec.device))
+
+
+def tiles_told(job: Job, bound_bytes: float | None = None) -> str:
     """Why a row's passes go in tiles, and in which, or why large ones do not; empty where they need none."""
     if is_of_pixels(job):
         return ""
     network, layers = network_of(job)
     whole = plain_pass_bytes(network, layers, job.height, job.width, itemsize_of(job))
-    if (tile_px := tile_of(job)) is not None:
+    if (tile_px := tile_of(job, bound_bytes)) is not None:
         return f"a pass would take {whole / 2**20:.0f} MiB as a whole: it goes in tiles of at most {tile_px} px"
-    if whole <= BOUND_BYTES:
+    if whole <= (bound_bytes or BOUND_BYTES):
         return ""
     if isinstance(network, PluginNetwork):
         why = f"tiles are for a VGG, and {network.name} is a plugin's network"

@@ -10,6 +10,7 @@ import torch
 
 from harness.config.levels import levels_of
 from harness.config.methods import QUILTING
+from harness.driver.capacity import pass_bound_bytes
 from harness.driver.jobs import Job
 from harness.driver.needs import bytes_together, is_of_pixels, needs_of, network_of, source_pixels
 from harness.driver.sizes import block_levels
@@ -56,7 +57,7 @@ def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> flo
     network, layers = network_of(job)
     network = network.to(device)
     noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)).to(device)
-    tile_px = tile_px_of(network, job.transfer, *size)
+    tile_px = tile_px_of(network, job.transfer, *size, pass_bound_bytes(spec))
     objective = Objective([numbers], network, [noise], [noise], tile_px=tile_px)
     elapsed = 0.0
     for _ in range(2):
@@ -93,7 +94,8 @@ def quilting_seconds(job: Job, spec: DeviceSpec) -> float:
 def batch_bytes(jobs: Sequence[Job], devices: Sequence[DeviceSpec]) -> int:
     """Memory of what is had at a time: off the network or on several CPU workers a row each, else all on the first."""
     is_cpu = devices[0].device == "cpu"
-    needs = [needs_of(job) for job in jobs]
+    bound_bytes = pass_bound_bytes(devices[0])
+    needs = [needs_of(job, bound_bytes) for job in jobs]
     if is_of_pixels(jobs[0]) or (len(devices) > 1 and is_cpu):
         alone = sorted((bytes_together([row], is_batched=False) for row in needs), reverse=True)
         return sum(alone[: len(devices)])

@@ -71,6 +71,7 @@ class Driver:
         settings: of every task.
         observer: is told what happens.
         interrupt: whether the user asks for the end; looked at between events, never in the middle of telling.
+        pass_bound_bytes: above what a row's pass goes in tiles on a worker; None: the CPU's bound.
     """
 
     session: StudySession
@@ -80,6 +81,7 @@ class Driver:
     settings: Settings
     observer: Observer
     interrupt: Interrupt = field(default_factory=Interrupt)
+    pass_bound_bytes: Callable[[str], float | None] = lambda worker: None
 
     def __post_init__(self) -> None:
         self._waiting: list[Job] = []
@@ -166,7 +168,8 @@ class Driver:
             alike = [job for job in self._waiting if job.batch_key == first.batch_key]
             jobs = alike[: self._num_rows(alike, worker, number_idle)]
             self._waiting = [job for job in self._waiting if job not in jobs]
-            number = self.engine.submit(replace(self.settings.task, rows=tuple(job.row for job in jobs)))
+            rows, bound_bytes = tuple(job.row for job in jobs), self.pass_bound_bytes(worker)
+            number = self.engine.submit(replace(self.settings.task, rows=rows, pass_bound_bytes=bound_bytes))
             self._running[number] = jobs
             self._held[number] = {job.row.id for job in jobs}
 

@@ -76,8 +76,8 @@ def bytes_together(rows: Sequence[Needs], is_batched: bool) -> int:
     return sum(row.held for row in rows) + sum(shared.values()) + on_the_way
 
 
-def needs_of(job: Job) -> Needs:
-    """What a job's row takes.
+def needs_of(job: Job, bound_bytes: float | None = None) -> Needs:
+    """What a job's row takes, in tiles where its pass would take more than a device's bound (None: the CPU's).
 
     A quilted one has its canvases and the transformed source; one of a plugin's method its images alone.
     """
@@ -94,18 +94,18 @@ def needs_of(job: Job) -> Needs:
     return Needs(
         num_vectors * _image_bytes(job),
         stepping * _image_bytes(job),
-        pass_bytes(job),
-        tile_of(job) is not None,
+        pass_bytes(job, bound_bytes),
+        tile_of(job, bound_bytes) is not None,
         dict(_shared_by(job)),
     )
 
 
-def pass_bytes(job: Job) -> int:
+def pass_bytes(job: Job, bound_bytes: float | None = None) -> int:
     """Memory of one row's pass through the network, in tiles where it goes in tiles; without one there is none."""
     if is_of_pixels(job):
         return 0
     (network, layers), num_regions = network_of(job), num_regions_of(job)
-    if isinstance(network, VGG) and (tile_px := tile_of(job)) is not None:
+    if isinstance(network, VGG) and (tile_px := tile_of(job, bound_bytes)) is not None:
         return tiled_pass_bytes(network, layers, job.height, job.width, tile_px, itemsize_of(job), num_regions)
     return plain_pass_bytes(network, layers, job.height, job.width, itemsize_of(job), num_regions)
 
@@ -199,11 +199,11 @@ def _num_regions(content_segmentation: str, style_segmentation: str) -> int:
     return len(read_regions(content_segmentation, style_segmentation, (1, 1), (1, 1)))
 
 
-def tile_of(job: Job) -> int | None:
+def tile_of(job: Job, bound_bytes: float | None = None) -> int | None:
     """The longest side of the tiles in which a row's passes go; None where they go as a whole."""
     if is_of_pixels(job):
         return None
-    return tile_px_of(network_of(job)[0], job.transfer, job.height, job.width)
+    return tile_px_of(network_of(job)[0], job.transfer, job.height, job.width, bound_bytes)
 
 
 def network_of(job: Job) -> tuple[VGG | PluginNetwork, list[str]]:

@@ -34,6 +34,7 @@ class Task:
         wandb_folder: the experiment's ``wandb`` folder.
         objectives: the measures that are minimised, and further ones that are wanted of every picture.
         plugins: what the worker loads first, as the driver read it.
+        pass_bound_bytes: above what a row's pass through the network goes in tiles; None: the CPU's bound.
     """
 
     rows: tuple[Row, ...]
@@ -43,6 +44,7 @@ class Task:
     wandb_folder: Path = Path("wandb")
     objectives: tuple[str, ...] = ()
     plugins: tuple[Plugin, ...] = ()
+    pass_bound_bytes: float | None = None
 
 
 class End(enum.Enum):

@@ -138,6 +138,7 @@ def carry_out(
         checkpoint_every_s=task.checkpoint_every_s,
         rungs=task.rungs,
         objectives=task.objectives,
+        pass_bound_bytes=task.pass_bound_bytes,
     )
     try:
         use_as_read(task.plugins)

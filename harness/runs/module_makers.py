@@ -55,7 +55,8 @@ class Execution:
         rungs: evaluations at which the comparable numbers are measured on the way.
         objectives: the measures that are minimised or wanted: those are measured at the rungs whatever it takes.
         tiles: ``auto``: a pass through the network that would take much memory goes tile by tile, as a function of the
-            transfer alone; ``off``: never.
+            transfer and the bound alone, never of the other rows; ``off``: never.
+        pass_bound_bytes: above what a row's pass goes tile by tile; None: the CPU's bound.
         lock_wait_s: how long a folder in use is waited for: a worker whose driver was killed writes its checkpoint.
     """
 
@@ -67,6 +68,7 @@ class Execution:
     rungs: tuple[int, ...] = ()
     objectives: tuple[str, ...] = ()
     tiles: Literal["auto", "off"] = "auto"
+    pass_bound_bytes: float | None = None
     lock_wait_s: float = 60.0
 
     @property
@@ -150,7 +152,7 @@ def _make_module(
         [image.to(device, dtype) for image in prepared.styles],
         [mask.to(device, dtype) for mask in prepared.masks],
         [mask.to(device, dtype) for mask in prepared.style_masks],
-        tile_px_of(network, transfer, height, width) if execution.tiles == "auto" else None,
+        tile_px_of(network, transfer, height, width, execution.pass_bound_bytes) if execution.tiles == "auto" else None,
     )
     starts = []
     for i, row in enumerate(rows):
