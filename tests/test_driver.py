@@ -103,6 +103,21 @@ def test_run_lost_three_times_fails_with_the_reason_and_others_go_on(tmp_path: P
     assert lab.notes.sentences.count("it broke") == MAX_LOSSES
 
 
+def test_batch_whose_device_fails_goes_on_whole_and_is_halved_where_it_fails_again(tmp_path: Path) -> None:
+    def fails_once(work: Work) -> Iterator[Event | None]:
+        return (breaks_with(End.DEVICE_LOST, "r0") if work.number == 0 else computes)(work)
+
+    lab = Lab(tmp_path / "once", [0, 1])
+    lab.run(fails_once, "cuda:0")
+    assert [ids for _, ids in lab.engine.batches] == [["r0", "r1"]] * 2 and lab.states == [COMPLETE] * 2
+    assert lab.notes.sentences == ["it broke"]
+
+    lab = Lab(tmp_path / "always", [0, 1])
+    lab.run(breaks_with(End.DEVICE_LOST, "r0"), "cuda:0")
+    assert [ids for _, ids in lab.engine.batches] == [["r0", "r1"], ["r0", "r1"], ["r0"], ["r1"]]
+    assert lab.states == [FAIL, COMPLETE] and "it broke" in lab.manifest(0).reason
+
+
 def test_progress_between_losses_counts_them_anew(tmp_path: Path) -> None:
     def script(work: Work) -> Iterator[Event | None]:
         work.begin()

@@ -24,8 +24,8 @@ from harness.runs.trials import record_trial, with_ended_trials
 from harness.studies.session import Asked, StudySession
 
 MAX_LOSSES = 3
-"""A run that was lost so often without getting further (its worker died, the memory did not suffice for it alone, or an
-error came that the harness did not foresee) is left as failed."""
+"""A run that was lost so often without getting further (its worker died, its device failed, the memory did not suffice
+for it alone, or an error came that the harness did not foresee) is left as failed."""
 
 PATIENCE_S = 60.0
 """How long workers may take to checkpoint when they are asked to stop."""
@@ -269,11 +269,13 @@ class Driver:
             error = HarnessError(event.message)
             error.exit_code = event.exit_code or 1
             raise error
-        if event.end in (End.OUT_OF_MEMORY, End.DIED, End.UNFORESEEN):
+        if event.end in (End.OUT_OF_MEMORY, End.DIED, End.UNFORESEEN, End.DEVICE_LOST):
             if event.end is not End.OUT_OF_MEMORY or len(left) == 1:
                 self.observer.noted(event.message)
             if len(left) > 1:
-                self._halve(left, event.worker)  # also after a death: the kernel kills whoever takes too much memory
+                # A device that fails once is no matter of memory; one that fails again may do so for one row's sake.
+                if event.end is not End.DEVICE_LOST or max([self._count_loss(job) for job in left]) > 1:
+                    self._halve(left, event.worker)  # after a death too: the kernel kills who takes too much memory
             else:
                 left = [job for job in left if not self._is_lost_too_often(job, event)]
         self._waiting = left + self._waiting
@@ -300,13 +302,9 @@ class Driver:
         Raises:
             RunError: nothing of it was ever begun, so that the fault is not the row's but the worker's.
         """
-        manifest = job.folder.manifest()
-        reached = manifest.attempts[-1].last if manifest and manifest.attempts else 0
-        before, losses = self._losses.get(job.row.id, (0, 0))
-        losses = 1 if reached > before else losses + 1
-        self._losses[job.row.id] = (reached, losses)
-        if losses < MAX_LOSSES:
+        if self._count_loss(job) < MAX_LOSSES:
             return False
+        manifest = job.folder.manifest()
         if manifest is None:
             raise RunError(event.message)
         reason = f"it could not be carried on in {MAX_LOSSES} attempts: {event.message}"
@@ -318,6 +316,15 @@ class Driver:
         self._tell(job, failed)
         self.observer.ended(job, failed)
         return True
+
+    def _count_loss(self, job: Job) -> int:
+        """How often a run has been lost since it last got further, this time included."""
+        manifest = job.folder.manifest()
+        reached = manifest.attempts[-1].last if manifest and manifest.attempts else 0
+        before, losses = self._losses.get(job.row.id, (0, 0))
+        losses = 1 if reached > before else losses + 1
+        self._losses[job.row.id] = (reached, losses)
+        return losses
 
     def _stop(self) -> None:
         """Let every worker checkpoint; tell what still ends."""

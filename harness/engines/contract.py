@@ -54,6 +54,7 @@ class End(enum.Enum):
     STOPPED = "it was asked to stop; everything is checkpointed"
     OUT_OF_MEMORY = "the device's memory does not suffice for so many rows at once"
     DIED = "its worker died"
+    DEVICE_LOST = "its device failed, and its worker's process can use it no more: another takes its place"
     ERROR = "it could not be carried out"
     UNFORESEEN = "an error that the harness did not foresee"
 

@@ -1,7 +1,7 @@
 """The local engine: one worker process for each device, kept alive between tasks and fed as soon as it is free.
 
-No worker waits for another. One that dies costs its steps since the last checkpoint, is named with its log, and is
-replaced.
+No worker waits for another. One that dies, or whose device fails, costs its steps since the last checkpoint, is named
+with its log, and is replaced.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import pickle
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -186,9 +186,11 @@ class LocalEngine:
     def _end(self, place: _Place, event: Ended) -> Ended:
         place.task, place.row_ids = None, ()
         log = place.process.read_log()
-        if event.end is End.UNFORESEEN and "Traceback (most recent call last)" in log:
+        if event.end in (End.UNFORESEEN, End.DEVICE_LOST) and "Traceback (most recent call last)" in log:
             message = f"{event.message} {place.name}'s log has the details: {self._keep_log(place, log)}."
-            return Ended(event.task, event.worker, event.end, message, event.exit_code)
+            event = replace(event, message=message)
+        if event.end is End.DEVICE_LOST:
+            self._replace(place)
         return event
 
     def _died(self, place: _Place) -> Ended:

@@ -249,6 +249,9 @@ class RayEngine:
         for event in answer:
             if isinstance(event, Ended):
                 worker.task = None
+                if event.end is End.DEVICE_LOST:
+                    ray.kill(worker.actor)
+                    self._make_actor(worker)
         return list(answer)
 
     def _replace(self, worker: _Worker, error: Exception) -> list[Event]:
