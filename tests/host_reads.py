@@ -68,6 +68,22 @@ class _ByOperation(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+class CountedFloats(TorchFunctionMode):
+    """Counts how often a tensor is made a number."""
+
+    count = 0
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        self.count += getattr(function, "__name__", "") == "__float__"
+        return function(*args, **(kwargs or {}))
+
+
 @contextmanager
 def no_host_reads(copies: bool = True) -> Iterator[None]:
     """Raise a ``HostReadError`` where numbers are read; with ``copies`` also where a list's go to the device."""

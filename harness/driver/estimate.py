@@ -15,6 +15,7 @@ from harness.driver.jobs import Job
 from harness.driver.needs import bytes_together, is_of_pixels, needs_of, network_of, source_pixels
 from harness.driver.sizes import block_levels
 from harness.engines.devices import DeviceSpec
+from harness.features.single_precision import forbid_tf32
 from harness.images.resize import fit_longer_side
 from harness.objective.gradient import evaluate
 from harness.objective.rows import Objective
@@ -52,6 +53,7 @@ def seconds_left(jobs: Sequence[Job], spec: DeviceSpec, measure: Measure | None 
 def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> float:
     """Time of one evaluation of one row at a size: the second of two, on noise, without masks and regularisers."""
     torch.set_num_threads(spec.threads)
+    forbid_tf32()
     device = torch.device(spec.device)
     numbers = row_objective_of(job.transfer, is_regularised=False)
     network, layers = network_of(job)
