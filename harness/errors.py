@@ -71,6 +71,18 @@ class StorageError(HarnessError):
     """A folder cannot be written (permissions, space, in use by another process), or a file in it is damaged."""
 
 
+def is_of_device(error: BaseException) -> bool:
+    """Whether CUDA says that something went wrong on the device: the process can then do nothing more there.
+
+    By type's name and words, since nothing here knows torch; what says that memory has run out is to be dealt with
+    before.
+    """
+    words = ("CUDA error", "cuDNN error")
+    return isinstance(error, RuntimeError) and (
+        type(error).__name__ == "AcceleratorError" or any(word in str(error) for word in words)
+    )
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing wrong with a configuration.

@@ -15,6 +15,21 @@ def naming(folder: Path, *names: str) -> str:
     return f"plugins: [{', '.join(str(folder / name) for name in names)}]\n"
 
 
+def device_fails_once(mark: Path, num_calls: int) -> str:
+    """A term, ``lost``, that raises what CUDA does once so many calls are behind it, and leaves a mark."""
+    return f"""
+from pathlib import Path
+calls = []
+@harness.term("lost")
+def lost(images, *, content):
+    calls.append(None)
+    if len(calls) > {num_calls} and not Path({str(mark)!r}).exists():
+        Path({str(mark)!r}).touch()
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    return images.square().mean((1, 2, 3))
+"""
+
+
 @contextmanager
 def loaded(folder: Path, text: str, name: str = "mine.py") -> Iterator[Plugin]:
     """A plugin's file of this text, with harness and torch imported in its first two lines."""

@@ -6,6 +6,7 @@ and their storage are real.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -88,6 +89,7 @@ class ScriptedEngine:
         self.workers = tuple(workers)
         self.script = script
         self.batches: list[tuple[str, list[str]]] = []
+        self.bounds: list[tuple[str, float | None]] = []
         self.pruned: list[str] = []
         self.is_stopped = False
         self._busy: dict[str, tuple[Work, Iterator[Event | None]]] = {}
@@ -97,11 +99,15 @@ class ScriptedEngine:
     def idle(self) -> tuple[str, ...]:
         return tuple(worker for worker in self.workers if worker not in self._busy)
 
+    def free_bytes(self, worker: str) -> float:
+        return math.inf
+
     def submit(self, task: Task) -> int:
         worker, number = self.idle[0], len(self.batches)
         assert number < 100, "the same is tried for ever"
         assert not self.is_stopped, "a task was given to an engine that was stopped"
         self.batches.append((worker, [row.id for row in task.rows]))
+        self.bounds.append((worker, task.pass_bound_bytes))
         work = Work(self, number, worker, task.rows)
         self._busy[worker] = work, self.script(work)
         return number
@@ -232,12 +238,20 @@ class Lab:
         max_rows: int = 100,
         retry_failed: bool = False,
         extra: Sequence[Job] = (),
+        pass_bound_bytes: Callable[[str], float | None] = lambda worker: None,
     ) -> None:
         self.engine = ScriptedEngine(script, workers or ("cuda:0",))
         rungs = (10,) if len(self.objectives) == 1 else ()  # nothing is pruned by several
         settings = Settings(Task((), rungs=rungs), self.objectives, retry_failed)
         driver = Driver(
-            self.session, self.engine, self.make_job, lambda job, worker: max_rows, settings, self.notes, self.interrupt
+            self.session,
+            self.engine,
+            self.make_job,
+            lambda jobs, worker: max_rows,
+            settings,
+            self.notes,
+            self.interrupt,
+            pass_bound_bytes,
         )
         try:
             driver.run(extra)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from host_reads import CountedFloats
 from tiny_vgg import VGG16_LAYERS, photograph, tiny_state
 from torch import Tensor
 
@@ -486,6 +487,24 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     schedule = Schedule(steps=60, batch=2, muon_rate=0.01, adam_rate=2e-3, warmup=5, seed=0)
     train(student, [store], directions, schedule, tmp_path / "checkpoint.pt", on_step)
     assert list(seen) == [20, 40, 60] and seen[60] < 0.8 * seen[20]
+
+
+def test_losses_are_read_when_they_are_told_and_not_at_every_step(tmp_path: Path) -> None:
+    teacher = make_teacher()
+    student, directions = make_student(teacher)
+    store = filled_store(tmp_path / "store", teacher, directions)
+    told: list[dict[str, float]] = []
+    schedule = Schedule(steps=8, batch=2, muon_rate=0.01, adam_rate=2e-3, warmup=5, seed=0)
+    with CountedFloats() as floats:
+        train(student, [store], directions, schedule, tmp_path / "a.pt", lambda step, of: told.append(of), 1e9, 4)
+    assert len(told) == 2 and floats.count == 2 * len(student.layers)
+    one_by_one: list[dict[str, float]] = []
+    train(
+        make_student(teacher)[0], [store], directions, schedule, tmp_path / "b.pt",
+        lambda step, of: one_by_one.append(of), 1e9, 1,
+    )  # fmt: skip
+    for layer in student.layers:
+        assert told[1][layer] == pytest.approx(sum(of[layer] for of in one_by_one[4:]) / 4)
 
 
 def test_resumed_training_equals_the_uninterrupted_one_to_the_bit(tmp_path: Path) -> None:

@@ -103,6 +103,21 @@ def test_run_lost_three_times_fails_with_the_reason_and_others_go_on(tmp_path: P
     assert lab.notes.sentences.count("it broke") == MAX_LOSSES
 
 
+def test_batch_whose_device_fails_goes_on_whole_and_is_halved_where_it_fails_again(tmp_path: Path) -> None:
+    def fails_once(work: Work) -> Iterator[Event | None]:
+        return (breaks_with(End.DEVICE_LOST, "r0") if work.number == 0 else computes)(work)
+
+    lab = Lab(tmp_path / "once", [0, 1])
+    lab.run(fails_once, "cuda:0")
+    assert [ids for _, ids in lab.engine.batches] == [["r0", "r1"]] * 2 and lab.states == [COMPLETE] * 2
+    assert lab.notes.sentences == ["it broke"]
+
+    lab = Lab(tmp_path / "always", [0, 1])
+    lab.run(breaks_with(End.DEVICE_LOST, "r0"), "cuda:0")
+    assert [ids for _, ids in lab.engine.batches] == [["r0", "r1"], ["r0", "r1"], ["r0"], ["r1"]]
+    assert lab.states == [FAIL, COMPLETE] and "it broke" in lab.manifest(0).reason
+
+
 def test_progress_between_losses_counts_them_anew(tmp_path: Path) -> None:
     def script(work: Work) -> Iterator[Event | None]:
         work.begin()
@@ -287,6 +302,12 @@ def test_rows_are_shared_out(tmp_path: Path, workers: tuple[str, ...], max_rows:
     lab = Lab(tmp_path, range(8))
     lab.run(computes, *workers, max_rows=max_rows)
     assert lab.engine.sizes()[: len(first_sizes)] == first_sizes and lab.states == [COMPLETE] * 8
+
+
+def test_a_task_says_what_a_pass_may_take_on_its_worker(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, range(2))
+    lab.run(computes, "cuda:0", "cuda:1", pass_bound_bytes=lambda worker: {"cuda:0": 1e9, "cuda:1": 2e9}[worker])
+    assert lab.engine.bounds == [("cuda:0", 1e9), ("cuda:1", 2e9)]
 
 
 def test_rows_of_different_size_share_no_batch_and_the_rest_is_shared_out_among_the_idle(tmp_path: Path) -> None:

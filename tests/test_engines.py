@@ -13,14 +13,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from engine_rows import history_of, make_rows, manifest_of, pictures_of
+from plugin_files import device_fails_once, loaded, naming
 
+import harness
+from harness.engines import devices
 from harness.engines.contract import Advanced, End, Ended, Event, Finished, Measured, Noted, Task
-from harness.engines.devices import DeviceSpec, parse_device, parse_devices
+from harness.engines.devices import DeviceSpec, available_bytes, parse_device, parse_devices
 from harness.engines.local import LocalEngine, names_of
 from harness.engines.process import clean_environment, describe_exit
-from harness.errors import DeviceError
+from harness.engines.work import carry_out
+from harness.errors import DeviceError, RunError
+from harness.runs.batch import Execution, run_batch
 from harness.runs.prepare import Row
+from harness.runs.signals import Orders
 from harness.runs.store import RunFolder, Status
 
 CPU = DeviceSpec("cpu", 1)
@@ -111,6 +118,41 @@ def test_engine_equals_map(tmp_path: Path, make_engine: Callable[[int], LocalEng
     assert provenance["seeds"] == {"start": 0} and set(provenance["files"]) == {"content", "style", "weights"}
 
 
+def test_worker_says_what_is_free_before_a_task_between_two_and_when_it_has_been_replaced(
+    tmp_path: Path, make_engine: Callable[[int], LocalEngine]
+) -> None:
+    engine = make_engine(1)
+    here = available_bytes()
+    assert 0.2 * here < engine.free_bytes("cpu:0") < 5 * here
+    engine.submit(Task(tuple(make_rows(tmp_path, "transfer.steps=2"))))
+    assert take(engine)[-1] == Ended(0, "cpu:0", End.DONE)
+    assert 0.2 * here < engine.free_bytes("cpu:0") < 5 * here
+    engine._places[0].process.process.kill()
+    engine._places[0].process.process.wait()
+    assert 0.2 * here < engine.free_bytes("cpu:0") < 5 * here
+
+
+def test_driver_leaves_the_gpu_to_its_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What initialises CUDA opens a context, which takes memory on every card: here it fails, and is noted."""
+    touched: list[str] = []
+
+    def touch(name: str) -> Callable[..., None]:
+        def fail(*given: object) -> None:
+            touched.append(name)
+            raise RuntimeError(f"torch.cuda.{name} in the driver")
+
+        return fail
+
+    for name in ("init", "_lazy_init", "mem_get_info", "current_device", "set_device", "synchronize"):
+        monkeypatch.setattr(torch.cuda, name, touch(name))
+    monkeypatch.setattr(devices, "num_gpus", lambda: 1)
+    make_rows(tmp_path, "axes=null")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "none")  # its worker looks for a card that is not there
+    with pytest.raises(RunError, match="CUDA|NVIDIA"):
+        harness.run(tmp_path / "tiny.yaml", out=tmp_path / "out", devices="cuda:0", wandb="off", progress=False)
+    assert touched == []
+
+
 def test_killed_worker_names_its_log_and_its_row_goes_on_to_the_same_bits(
     tmp_path: Path, make_engine: Callable[[int], LocalEngine]
 ) -> None:
@@ -152,6 +194,55 @@ def test_workers_checkpoint_and_end_when_their_driver_is_killed(tmp_path: Path) 
     assert (run / "checkpoint.safetensors").exists() and attempt["to"] == int(history_of(run)[-1]["evaluation"]) > 0
     with RunFolder(run) as folder:
         assert folder.manifest() is not None
+
+
+def test_worker_whose_device_fails_is_replaced_and_its_rows_go_on_to_the_same_bits(
+    tmp_path: Path, make_engine: Callable[[int], LocalEngine]
+) -> None:
+    mark, words = tmp_path / "failed", ("transfer.terms={lost: 1}",)
+    with loaded(tmp_path, device_fails_once(mark, 30)) as plugin:
+        varied = f"{naming(tmp_path, 'mine.py')}axes: {{alpha: [1e-3, 1e-1]}}"
+        rows = make_rows(tmp_path, *words, varied=varied)
+        engine = make_engine(1)
+        pid = pid_of(engine)
+        task = Task(tuple(rows), checkpoint_every_s=0.0, rungs=(5, 10), plugins=(plugin,))
+        engine.submit(task)
+        ended = take(engine)[-1]
+        assert isinstance(ended, Ended) and (ended.end, ended.exit_code) == (End.DEVICE_LOST, 1)
+        (log,) = (tmp_path / "logs").iterdir()
+        assert "illegal memory access" in ended.message and str(log) in ended.message and mark.exists()
+        assert engine.idle == ("cpu:0",) and pid_of(engine) != pid
+        engine.submit(task)
+        assert take(engine)[-1] == Ended(1, "cpu:0", End.DONE)
+        for row in rows:
+            assert [attempt["from"] for attempt in manifest_of(row.folder)["attempts"]] == [1, 11]
+        (tmp_path / "here").mkdir()
+        here = make_rows(tmp_path / "here", *words, varied=varied)
+        run_batch(here, Execution(rungs=(5, 10)))
+        assert_same(rows, here)
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        ('RuntimeError("CUDA error: device-side assert triggered")', End.DEVICE_LOST),
+        ('RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")', End.DEVICE_LOST),
+        ('torch.AcceleratorError("unspecified launch failure")', End.DEVICE_LOST),
+        ('RuntimeError("CUDA error: out of memory")', End.OUT_OF_MEMORY),
+        ('RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`")', End.OUT_OF_MEMORY),
+        ('torch.OutOfMemoryError("CUDA out of memory.")', End.OUT_OF_MEMORY),
+        ('RuntimeError("the plugin is at fault")', End.DONE),  # its run fails alone, by the plugin's own line
+    ],
+)
+def test_failing_device_is_told_from_memory_that_runs_out_and_from_a_plugins_fault(
+    tmp_path: Path, error: str, end: End
+) -> None:
+    text = f'@harness.term("faulty")\ndef faulty(images, *, content):\n    raise {error}\n'
+    with loaded(tmp_path, text) as plugin:
+        varied = f"{naming(tmp_path, 'mine.py')}axes: {{alpha: [1e-3]}}"
+        rows = make_rows(tmp_path, "transfer.terms={faulty: 1}", varied=varied)
+        found = carry_out(Task(tuple(rows), plugins=(plugin,)), "cpu", 1, "cpu:0", lambda event: None, Orders())
+    assert found[0] is end, found
 
 
 def _is_zombie(pid: int) -> bool:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.config import load_experiment
-from harness.driver import capacity, estimate
+from harness.driver import capacity, estimate, needs
 from harness.driver.jobs import Job, make_jobs
 from harness.engines.devices import DeviceSpec
 
@@ -114,15 +114,15 @@ def test_dry_run_tells_levels_and_blocks() -> None:
 
 def test_large_pictures_go_in_tiles_and_the_dry_run_says_so() -> None:
     large, small = job_of("transfer.style_layers={conv5_1: 1}", "transfer.size=2048"), job_of()
-    assert capacity.tile_of(small) is None and capacity.tiles_told(small) == ""
-    assert capacity.pass_bytes(large) <= 2**30
-    assert capacity.tiles_told(large).endswith(f"it goes in tiles of at most {capacity.tile_of(large)} px")
-    assert capacity.tile_of(job_of("transfer.method=quilting", "transfer.quilting.block=18")) is None
+    assert needs.tile_of(small) is None and capacity.tiles_told(small) == ""
+    assert needs.pass_bytes(large) <= 2**30
+    assert capacity.tiles_told(large).endswith(f"it goes in tiles of at most {needs.tile_of(large)} px")
+    assert needs.tile_of(job_of("transfer.method=quilting", "transfer.quilting.block=18")) is None
 
 
 def test_memory_of_a_row() -> None:
     plain, regularised = job_of(), job_of("transfer.photorealism.weight=1")
     num_pixels = plain.height * plain.width
-    assert capacity.row_bytes(regularised) - capacity.row_bytes(plain) == 12 * 4 * num_pixels
+    assert needs.needs_of(regularised).own - needs.needs_of(plain).own == 12 * 4 * num_pixels
     quilted = job_of("transfer.method=quilting", "transfer.quilting.block=18", "transfer.style_scale=2")
-    assert capacity.row_bytes(quilted) == 250 * 5 * num_pixels and capacity.pass_bytes(quilted) == 0
+    assert needs.needs_of(quilted).own == 250 * 5 * num_pixels and needs.pass_bytes(quilted) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from plugin_files import loaded, naming
 import harness
 from harness.config import load_experiment
 from harness.config.identity import hashed_fields
-from harness.driver.capacity import MaxRows, pass_bytes, row_bytes, tile_of
+from harness.driver.capacity import MaxRows
 from harness.driver.estimate import seconds_left
 from harness.driver.jobs import Job, make_jobs
+from harness.driver.needs import needs_of, pass_bytes, tile_of
 from harness.engines.devices import DeviceSpec
 from harness.errors import ConfigError, PluginError, UsageError
 from harness.figures.labels import label, weight_caption
@@ -103,8 +105,9 @@ def test_an_id_holds_every_field_and_the_plugin_but_no_network(tmp_path: Path) -
 def test_what_the_driver_reckons(tmp_path: Path) -> None:
     job, other = jobs_of(tmp_path)
     assert job.batch_key == other.batch_key and job.num_evaluations == 1
-    assert MaxRows(["cpu:0"])(job, "cpu:0") == 1 and tile_of(job) is None and pass_bytes(job) == 0
-    assert row_bytes(job) >= 2 * 3 * 48 * 48 * 4 and seconds_left([job], DeviceSpec("cpu", 1)) == 0.0
+    assert MaxRows(["cpu:0"], lambda worker: math.inf)([job, other], "cpu:0") == 1
+    assert tile_of(job) is None and pass_bytes(job) == 0
+    assert needs_of(job).own >= 2 * 3 * 48 * 48 * 4 and seconds_left([job], DeviceSpec("cpu", 1)) == 0.0
     told = comparable(job.row.transfer)
     assert told["method"] == "mix" and told["alpha"] == 0.25 and "alpha_over_beta" not in told
 

@@ -16,8 +16,9 @@ from tiny_vgg import photograph
 
 import harness
 from harness.config import load_experiment
-from harness.driver.capacity import pass_bytes, tile_of, tiles_told
+from harness.driver.capacity import tiles_told
 from harness.driver.jobs import Job, make_jobs
+from harness.driver.needs import pass_bytes, tile_of
 from harness.errors import ConfigError, PluginError
 from harness.features.networks import plugin_network
 from harness.objective.equations import content_loss, gram_per_position, style_layer_loss

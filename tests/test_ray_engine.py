@@ -6,6 +6,7 @@ Ray takes four seconds to start and each actor as long to import torch: one clus
 from __future__ import annotations
 
 import csv
+import math
 import os
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_rows import make_rows
+from plugin_files import device_fails_once, loaded, naming
 
 from harness.config import load_experiment
 from harness.driver.jobs import make_jobs
@@ -101,6 +104,27 @@ def test_auto_takes_every_cpu_of_a_cluster_without_gpus(engine: RayEngine) -> No
     until(engine, lambda events: len(engine.idle) == 2)
     assert engine.workers == engine.idle == ("cpu:0", "cpu:1")
     assert len({place.pid for place in engine.places.values()}) == 2
+    assert all(0 < engine.free_bytes(worker) < math.inf for worker in engine.workers)
+
+
+def test_actor_whose_device_fails_is_replaced_and_its_row_goes_on(engine: RayEngine, tmp_path: Path) -> None:
+    with loaded(tmp_path, device_fails_once(tmp_path / "failed", 15)) as plugin:
+        rows = make_rows(
+            tmp_path, "transfer.terms={lost: 1}", varied=f"{naming(tmp_path, 'mine.py')}axes: {{seed: [0]}}"
+        )
+        task = Task(tuple(rows), checkpoint_every_s=0.0, rungs=(5, 10), plugins=(plugin,))
+        until(engine, lambda events: len(engine.idle) == 2)
+        worker, pid = engine.idle[0], engine.places[engine.idle[0]].pid
+        engine.submit(task)
+        [ended] = of(Ended, until(engine, lambda events: of(Ended, events)))
+        assert (ended.worker, ended.end) == (worker, End.DEVICE_LOST) and "illegal memory access" in ended.message
+        until(engine, lambda events: len(engine.idle) == 2)
+        assert engine.places[worker].pid != pid
+        engine.submit(task)
+        [ended] = of(Ended, until(engine, lambda events: of(Ended, events)))
+        assert ended.end is End.DONE
+    attempts = (manifest := RunFolder(rows[0].folder).manifest()) and manifest.attempts
+    assert attempts and [attempt.first for attempt in attempts] == [1, 11]
 
 
 def test_ray_engine_equals_map(engine: RayEngine, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -24,7 +26,7 @@ from harness.features.vgg import (
 )
 from harness.objective.equations import gram_per_position
 from harness.objective.gradient import Evaluation, evaluate
-from harness.objective.memory import BOUND_BYTES, choose_tile, plain_pass_bytes, tiled_pass_bytes
+from harness.objective.memory import BOUND_BYTES, bound_of, choose_tile, plain_pass_bytes, tiled_pass_bytes
 from harness.objective.rows import Objective, RowObjective, StylePart
 from harness.objective.tiles import spans_of, tiles_of
 
@@ -205,6 +207,23 @@ def test_tile_is_chosen_by_the_bound_alone() -> None:
         for other in range(GRID_PX, width, GRID_PX):
             if num_tiles(height, width, other) < num_tiles(height, width, tile_px):
                 assert tiled_pass_bytes(network, layers, height, width, other, itemsize) > BOUND_BYTES
+
+
+def test_tiles_are_for_what_a_devices_bound_does_not_hold() -> None:
+    network, layers = VGG(tiny_state(width=64)), ["conv4_2", "conv5_1", "conv1_1"]
+    whole = plain_pass_bytes(network, layers, 2048, 1536)
+    assert choose_tile(network, layers, 2048, 1536) is not None
+    assert choose_tile(network, layers, 2048, 1536, bound_bytes=whole) is None
+    for bound_bytes in (whole - 1, whole / 3, whole / 20):
+        tile_px = choose_tile(network, layers, 2048, 1536, bound_bytes=bound_bytes)
+        assert tile_px is not None
+        assert tiled_pass_bytes(network, layers, 2048, 1536, tile_px) <= bound_bytes
+
+
+def test_bound_is_a_part_of_a_gpus_free_memory_and_the_same_on_every_cpu() -> None:
+    assert bound_of("cuda:0#2", 80e9) == 20e9
+    assert bound_of("cuda:0", math.inf) is None  # not known
+    assert bound_of("cpu", 80e9) is bound_of("cpu:1", 1e9) is None
 
 
 @pytest.mark.parametrize("pooling", ["average", "max"])

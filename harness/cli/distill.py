@@ -23,6 +23,7 @@ from harness.distillation.store import store_bytes
 from harness.distillation.teacher import load_teacher
 from harness.engines.devices import parse_device
 from harness.errors import StorageError
+from harness.features.single_precision import forbid_tf32
 from harness.features.sources import NAMES, WeightsFile, WeightsSource, fetch
 from harness.features.weights import load_state
 from harness.runs.store import lock_file
@@ -88,13 +89,14 @@ def recipe_beside(weights: Path) -> str:
 
 
 def use_device(given: str) -> torch.device:
-    """The device that ``--device`` names, with its threads.
+    """The device that ``--device`` names, with its threads, where float32 is float32.
 
     Raises:
         DeviceError: there is no such device.
     """
     spec = parse_device(given)
     torch.set_num_threads(spec.threads)
+    forbid_tf32()
     return torch.device(spec.device)
 
 

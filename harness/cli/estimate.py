@@ -10,7 +10,7 @@ from rich.table import Table
 from harness.cli.tables import duration
 from harness.config.levels import sizes_of
 from harness.config.methods import QUILTING, has_network
-from harness.driver.capacity import tiles_told
+from harness.driver.capacity import pass_bound_bytes, tiles_told
 from harness.driver.estimate import batch_bytes, disk_bytes, num_behind, seconds_left
 from harness.driver.jobs import Job
 from harness.driver.plan import Plan
@@ -40,7 +40,7 @@ def estimate(plan: Plan, folder: Path, devices: Sequence[DeviceSpec]) -> Table:
         size = f"{jobs[0].width}×{jobs[0].height} px, {_evaluations(jobs[0])}"
         rows = "1 row" if len(jobs) == 1 else f"{len(jobs)} rows"
         table.add_row(f"batch {number}", f"{rows} that can share one, {size}")
-        if told := tiles_told(jobs[0]):
+        if told := tiles_told(jobs[0], pass_bound_bytes(devices[0])):
             table.add_row("", told)
         table.add_row("", ", ".join(job.row.id for job in jobs))
     add_cost(table, list(kinds.values()), devices)

@@ -136,7 +136,7 @@ def train(
         for name, optimizer in optimizers.items():
             optimizer.load_state_dict(saved[name])
         first = int(saved["step"])
-    sums, num_summed, saved_at = dict.fromkeys(student.layers, 0.0), 0, time.monotonic()
+    sums, num_summed, saved_at = _nothing(student, device), 0, time.monotonic()
     for step in range(first, schedule.steps):
         for optimizer, rate in zip(optimizers.values(), (schedule.muon_rate, schedule.adam_rate), strict=True):
             for group in optimizer.param_groups:
@@ -156,13 +156,18 @@ def train(
             optimizer.step()
         num_summed += 1
         for layer, loss in losses.items():
-            sums[layer] += float(loss.detach())
+            sums[layer] += loss.detach()
         if (step + 1) % report_every == 0 or step + 1 == schedule.steps:
-            on_step(step + 1, {layer: total / num_summed for layer, total in sums.items()})
-            sums, num_summed = dict.fromkeys(student.layers, 0.0), 0
+            on_step(step + 1, {layer: float(total) / num_summed for layer, total in sums.items()})
+            sums, num_summed = _nothing(student, device), 0
         if time.monotonic() - saved_at > save_every_s or step + 1 == schedule.steps:
             _save(checkpoint, student, optimizers, step + 1)
             saved_at = time.monotonic()
+
+
+def _nothing(student: Student, device: torch.device) -> dict[str, Tensor]:
+    """Where a layer's losses are added up, so that nothing waits for them: float64, on the device."""
+    return {layer: torch.zeros((), dtype=torch.float64, device=device) for layer in student.layers}
 
 
 def _save(checkpoint: Path, student: Student, optimizers: Mapping[str, torch.optim.Optimizer], step: int) -> None:

@@ -88,9 +88,11 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
             # Where runs are only told (linked, or the study was deleted), nothing is announced.
             display = telling.working(title, work.num_runs) if work.num_runs else nullcontext(Observer())
             with display as observer:
+                max_rows = MaxRows(engine.workers, engine.free_bytes)
                 driver = Driver(
-                    work.session, engine, work.make_job, MaxRows(engine.workers), settings, observer, interrupt
-                )
+                    work.session, engine, work.make_job, max_rows, settings, observer, interrupt,
+                    max_rows.pass_bound_bytes,
+                )  # fmt: skip
                 driver.run(work.extra)
         finally:
             engine.close()

@@ -10,17 +10,12 @@ import torch
 
 from harness.config.levels import levels_of
 from harness.config.methods import QUILTING
-from harness.driver.capacity import (
-    is_of_pixels,
-    network_of,
-    num_regions_of,
-    pass_bytes,
-    row_bytes,
-    source_pixels,
-)
+from harness.driver.capacity import pass_bound_bytes
 from harness.driver.jobs import Job
+from harness.driver.needs import bytes_together, is_of_pixels, needs_of, network_of, source_pixels
 from harness.driver.sizes import block_levels
 from harness.engines.devices import DeviceSpec
+from harness.features.single_precision import forbid_tf32
 from harness.images.resize import fit_longer_side
 from harness.objective.gradient import evaluate
 from harness.objective.rows import Objective
@@ -58,12 +53,13 @@ def seconds_left(jobs: Sequence[Job], spec: DeviceSpec, measure: Measure | None 
 def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> float:
     """Time of one evaluation of one row at a size: the second of two, on noise, without masks and regularisers."""
     torch.set_num_threads(spec.threads)
+    forbid_tf32()
     device = torch.device(spec.device)
     numbers = row_objective_of(job.transfer, is_regularised=False)
     network, layers = network_of(job)
     network = network.to(device)
     noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)).to(device)
-    tile_px = tile_px_of(network, job.transfer, *size)
+    tile_px = tile_px_of(network, job.transfer, *size, pass_bound_bytes(spec))
     objective = Objective([numbers], network, [noise], [noise], tile_px=tile_px)
     elapsed = 0.0
     for _ in range(2):
@@ -99,10 +95,13 @@ def quilting_seconds(job: Job, spec: DeviceSpec) -> float:
 
 def batch_bytes(jobs: Sequence[Job], devices: Sequence[DeviceSpec]) -> int:
     """Memory of what is had at a time: off the network or on several CPU workers a row each, else all on the first."""
-    one_pass = pass_bytes(max(jobs, key=num_regions_of))
-    if is_of_pixels(jobs[0]) or (len(devices) > 1 and devices[0].device == "cpu"):
-        return min(len(jobs), len(devices)) * (row_bytes(jobs[0]) + one_pass)
-    return len(jobs) * row_bytes(jobs[0]) + one_pass
+    is_cpu = devices[0].device == "cpu"
+    bound_bytes = pass_bound_bytes(devices[0])
+    needs = [needs_of(job, bound_bytes) for job in jobs]
+    if is_of_pixels(jobs[0]) or (len(devices) > 1 and is_cpu):
+        alone = sorted((bytes_together([row], is_batched=False) for row in needs), reverse=True)
+        return sum(alone[: len(devices)])
+    return bytes_together(needs, is_batched=not is_cpu)
 
 
 def num_behind(job: Job) -> int:

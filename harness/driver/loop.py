@@ -24,8 +24,8 @@ from harness.runs.trials import record_trial, with_ended_trials
 from harness.studies.session import Asked, StudySession
 
 MAX_LOSSES = 3
-"""A run that was lost so often without getting further (its worker died, the memory did not suffice for it alone, or an
-error came that the harness did not foresee) is left as failed."""
+"""A run that was lost so often without getting further (its worker died, its device failed, the memory did not suffice
+for it alone, or an error came that the harness did not foresee) is left as failed."""
 
 PATIENCE_S = 60.0
 """How long workers may take to checkpoint when they are asked to stop."""
@@ -67,19 +67,21 @@ class Driver:
         session: asks and tells.
         engine: computes.
         make_job: from a trial to its run.
-        max_rows: how many rows like a job's a batch may have on a worker.
+        max_rows: how many of some jobs, from the first on, a batch may have on a worker.
         settings: of every task.
         observer: is told what happens.
         interrupt: whether the user asks for the end; looked at between events, never in the middle of telling.
+        pass_bound_bytes: above what a row's pass goes in tiles on a worker; None: the CPU's bound.
     """
 
     session: StudySession
     engine: Engine
     make_job: Callable[[Asked], Job]
-    max_rows: Callable[[Job, str], int]
+    max_rows: Callable[[Sequence[Job], str], int]
     settings: Settings
     observer: Observer
     interrupt: Interrupt = field(default_factory=Interrupt)
+    pass_bound_bytes: Callable[[str], float | None] = lambda worker: None
 
     def __post_init__(self) -> None:
         self._waiting: list[Job] = []
@@ -164,14 +166,15 @@ class Driver:
                 return
             first = self._waiting[0]
             alike = [job for job in self._waiting if job.batch_key == first.batch_key]
-            jobs = alike[: self._num_rows(first, len(alike), worker, number_idle)]
+            jobs = alike[: self._num_rows(alike, worker, number_idle)]
             self._waiting = [job for job in self._waiting if job not in jobs]
-            number = self.engine.submit(replace(self.settings.task, rows=tuple(job.row for job in jobs)))
+            rows, bound_bytes = tuple(job.row for job in jobs), self.pass_bound_bytes(worker)
+            number = self.engine.submit(replace(self.settings.task, rows=rows, pass_bound_bytes=bound_bytes))
             self._running[number] = jobs
             self._held[number] = {job.row.id for job in jobs}
 
-    def _num_rows(self, job: Job, num_alike: int, worker: str, num_idle: int) -> int:
-        """How many of the waiting rows a worker gets at once.
+    def _num_rows(self, alike: Sequence[Job], worker: str, num_idle: int) -> int:
+        """How many of the waiting rows that can share a batch a worker gets at once.
 
         On the CPU a batch gains nothing (a row is computed as fast alone), so that with several workers each gets one
         row at a time and none waits for another's; on GPUs the rows are shared out evenly among those that are idle,
@@ -179,8 +182,8 @@ class Driver:
         """
         if worker.startswith("cpu") and len(self.engine.workers) > 1:
             return 1
-        most = min(self.max_rows(job, worker), self._limits.get((job.batch_key, worker), num_alike))
-        return max(1, min(most, math.ceil(num_alike / num_idle)))
+        limit = self._limits.get((alike[0].batch_key, worker), len(alike))
+        return max(1, min(self.max_rows(alike, worker), limit, math.ceil(len(alike) / num_idle)))
 
     def _hear(self, timeout_s: float) -> None:
         """Take in what has happened: what the pruner is asked is answered at once, the rest waits for ``_handle``."""
@@ -266,11 +269,13 @@ class Driver:
             error = HarnessError(event.message)
             error.exit_code = event.exit_code or 1
             raise error
-        if event.end in (End.OUT_OF_MEMORY, End.DIED, End.UNFORESEEN):
+        if event.end in (End.OUT_OF_MEMORY, End.DIED, End.UNFORESEEN, End.DEVICE_LOST):
             if event.end is not End.OUT_OF_MEMORY or len(left) == 1:
                 self.observer.noted(event.message)
             if len(left) > 1:
-                self._halve(left, event.worker)  # also after a death: the kernel kills whoever takes too much memory
+                # A device that fails once is no matter of memory; one that fails again may do so for one row's sake.
+                if event.end is not End.DEVICE_LOST or max([self._count_loss(job) for job in left]) > 1:
+                    self._halve(left, event.worker)  # after a death too: the kernel kills who takes too much memory
             else:
                 left = [job for job in left if not self._is_lost_too_often(job, event)]
         self._waiting = left + self._waiting
@@ -297,13 +302,9 @@ class Driver:
         Raises:
             RunError: nothing of it was ever begun, so that the fault is not the row's but the worker's.
         """
-        manifest = job.folder.manifest()
-        reached = manifest.attempts[-1].last if manifest and manifest.attempts else 0
-        before, losses = self._losses.get(job.row.id, (0, 0))
-        losses = 1 if reached > before else losses + 1
-        self._losses[job.row.id] = (reached, losses)
-        if losses < MAX_LOSSES:
+        if self._count_loss(job) < MAX_LOSSES:
             return False
+        manifest = job.folder.manifest()
         if manifest is None:
             raise RunError(event.message)
         reason = f"it could not be carried on in {MAX_LOSSES} attempts: {event.message}"
@@ -315,6 +316,15 @@ class Driver:
         self._tell(job, failed)
         self.observer.ended(job, failed)
         return True
+
+    def _count_loss(self, job: Job) -> int:
+        """How often a run has been lost since it last got further, this time included."""
+        manifest = job.folder.manifest()
+        reached = manifest.attempts[-1].last if manifest and manifest.attempts else 0
+        before, losses = self._losses.get(job.row.id, (0, 0))
+        losses = 1 if reached > before else losses + 1
+        self._losses[job.row.id] = (reached, losses)
+        return losses
 
     def _stop(self) -> None:
         """Let every worker checkpoint; tell what still ends."""

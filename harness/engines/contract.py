@@ -34,6 +34,7 @@ class Task:
         wandb_folder: the experiment's ``wandb`` folder.
         objectives: the measures that are minimised, and further ones that are wanted of every picture.
         plugins: what the worker loads first, as the driver read it.
+        pass_bound_bytes: above what a row's pass through the network goes in tiles; None: the CPU's bound.
     """
 
     rows: tuple[Row, ...]
@@ -43,6 +44,7 @@ class Task:
     wandb_folder: Path = Path("wandb")
     objectives: tuple[str, ...] = ()
     plugins: tuple[Plugin, ...] = ()
+    pass_bound_bytes: float | None = None
 
 
 class End(enum.Enum):
@@ -52,6 +54,7 @@ class End(enum.Enum):
     STOPPED = "it was asked to stop; everything is checkpointed"
     OUT_OF_MEMORY = "the device's memory does not suffice for so many rows at once"
     DIED = "its worker died"
+    DEVICE_LOST = "its device failed, and its worker's process can use it no more: another takes its place"
     ERROR = "it could not be carried out"
     UNFORESEEN = "an error that the harness did not foresee"
 
@@ -116,6 +119,13 @@ class Noted:
     sentence: str
 
 
+@dataclass(frozen=True)
+class Free:
+    """What a worker answers when it is asked: the free memory of its device."""
+
+    num_bytes: float
+
+
 Event = Advanced | Measured | Finished | Ended | Noted
 
 
@@ -129,6 +139,12 @@ class Engine(Protocol):
     @property
     def idle(self) -> tuple[str, ...]:
         """The workers without a task."""
+
+    def free_bytes(self, worker: str) -> float:
+        """The free memory of an idle worker's device, which it alone looks at; waits until it is ready to say.
+
+        Infinite where it cannot be told.
+        """
 
     def submit(self, task: Task) -> int:
         """Give a task to an idle worker; returns the task's number (0, 1, 2, …).

@@ -6,10 +6,12 @@ Torch is imported only where a GPU is asked for, or may be there.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.errors import DeviceError
 
@@ -97,6 +99,30 @@ def num_gpus() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def free_bytes(device: str) -> float:
+    """The free memory of a device as this process sees it; infinite where it cannot be told.
+
+    On a GPU it opens a context, a few hundred megabytes: a worker asks about its own card, a driver asks its workers.
+    """
+    if device == "cpu":
+        return available_bytes()
+    import torch
+
+    try:
+        return torch.cuda.mem_get_info(device)[0]
+    except (RuntimeError, AssertionError, ValueError):  # none there, or torch was built without CUDA
+        return math.inf
+
+
+def available_bytes() -> int:
+    """The main memory that can be had without swapping."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+        return int(text.split("MemAvailable:")[1].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):  # not Linux
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _on_gpus(indices: Sequence[int]) -> list[DeviceSpec]:

@@ -1,20 +1,21 @@
 """The local engine: one worker process for each device, kept alive between tasks and fed as soon as it is free.
 
-No worker waits for another. One that dies costs its steps since the last checkpoint, is named with its log, and is
-replaced.
+No worker waits for another. One that dies, or whose device fails, costs its steps since the last checkpoint, is named
+with its log, and is replaced.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from harness.engines.contract import End, Ended, Event, Task
+from harness.engines.contract import End, Ended, Event, Free, Task
 from harness.engines.devices import DeviceSpec
 from harness.engines.process import WorkerProcess, describe_exit, keep_worker, take_worker
 from harness.engines.worker import RESTED
@@ -24,6 +25,8 @@ STOP_S = 60.0
 """How long busy workers may take to checkpoint when the engine is closed."""
 REST_S = 75.0
 """How long idle ones may take to send the rest to W&B; the tracker gives up after 60."""
+FREE_S = 120.0
+"""How long one may take to begin and to say what is free: as good as for ever, but an end."""
 END_S = 5.0
 """How long a process whose connection has ended may take to end itself."""
 NUM_LAST_LINES = 3
@@ -71,6 +74,23 @@ class LocalEngine:
     def idle(self) -> tuple[str, ...]:
         """The workers without a task."""
         return tuple(place.name for place in self._places if place.task is None)
+
+    def free_bytes(self, worker: str) -> float:
+        """The free memory of an idle worker's device; waits until its process has begun."""
+        place = next(place for place in self._places if place.name == worker)
+        if not place.process.is_alive:
+            self._replace(place)
+        place.process.send("free")
+        connection = place.process.connection
+        until = time.monotonic() + FREE_S
+        try:
+            while connection.poll(max(0.0, until - time.monotonic())):
+                if isinstance(said := connection.recv(), Free):
+                    return said.num_bytes
+                self._left.append(said)
+        except (EOFError, OSError):  # it died; ``submit`` replaces it
+            pass
+        return math.inf
 
     def submit(self, task: Task) -> int:
         """Give a task to the first idle worker; returns the task's number.
@@ -153,7 +173,9 @@ class LocalEngine:
         found: list[Event] = []
         try:
             while place.task is not None and place.process.connection.poll():
-                event: Event = place.process.connection.recv()
+                event: Event | Free = place.process.connection.recv()
+                if isinstance(event, Free):  # nobody waits for it any more
+                    continue
                 if isinstance(event, Ended):
                     event = self._end(place, event)
                 found.append(event)
@@ -164,9 +186,11 @@ class LocalEngine:
     def _end(self, place: _Place, event: Ended) -> Ended:
         place.task, place.row_ids = None, ()
         log = place.process.read_log()
-        if event.end is End.UNFORESEEN and "Traceback (most recent call last)" in log:
+        if event.end in (End.UNFORESEEN, End.DEVICE_LOST) and "Traceback (most recent call last)" in log:
             message = f"{event.message} {place.name}'s log has the details: {self._keep_log(place, log)}."
-            return Ended(event.task, event.worker, event.end, message, event.exit_code)
+            event = replace(event, message=message)
+        if event.end is End.DEVICE_LOST:
+            self._replace(place)
         return event
 
     def _died(self, place: _Place) -> Ended:

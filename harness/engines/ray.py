@@ -107,6 +107,10 @@ class RayEngine:
         """Where the workers are that are ready."""
         return {w.name: w.place for w in self._workers.values() if w.place is not None}
 
+    def free_bytes(self, worker: str) -> float:
+        """The free memory of an idle worker's device when it was ready."""
+        return self.places[worker].free_bytes
+
     def submit(self, task: Task) -> int:
         """Give a task to an idle worker; its paths are made absolute, for the worker's folder is another one.
 
@@ -245,6 +249,9 @@ class RayEngine:
         for event in answer:
             if isinstance(event, Ended):
                 worker.task = None
+                if event.end is End.DEVICE_LOST:
+                    ray.kill(worker.actor)
+                    self._make_actor(worker)
         return list(answer)
 
     def _replace(self, worker: _Worker, error: Exception) -> list[Event]:

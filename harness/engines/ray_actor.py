@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.engines.contract import End, Ended, Event, Task
+from harness.engines.devices import free_bytes
 from harness.engines.process import CLUSTER
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ class Place:
         pid: of the worker's process there.
         gpus: Ray's numbers of its GPUs on that node.
         logs: the folder of Ray's logs there.
+        free_bytes: the free memory of its device when it was ready.
     """
 
     node: str
     pid: int
     gpus: tuple[str, ...]
     logs: str
+    free_bytes: float
 
 
 class Carrier:
@@ -80,7 +83,8 @@ class Carrier:
 
         gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
         logs = "/tmp/ray/session_latest/logs" if _global_node is None else _global_node.get_logs_dir_path()
-        return Place(ray.util.get_node_ip_address(), os.getpid(), tuple(map(str, gpus)), logs)
+        free = free_bytes(self.device)
+        return Place(ray.util.get_node_ip_address(), os.getpid(), tuple(map(str, gpus)), logs, free)
 
     def start(self, number: int, task: Task, needed: Sequence[str]) -> None:
         """Begin a task in a thread, where it has not been begun; ``needed`` are the paths that must be there."""

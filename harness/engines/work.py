@@ -18,7 +18,7 @@ import pytorch_lightning as pl
 import torch
 
 from harness.engines.contract import Advanced, End, Event, Finished, Measured, Noted, Task
-from harness.errors import HarnessError, OutOfMemory
+from harness.errors import HarnessError, OutOfMemory, is_of_device
 from harness.registries import use_as_read
 from harness.runs.batch import Execution, run_batch
 from harness.runs.keeper import Keeper, Listener
@@ -138,7 +138,9 @@ def carry_out(
         checkpoint_every_s=task.checkpoint_every_s,
         rungs=task.rungs,
         objectives=task.objectives,
+        pass_bound_bytes=task.pass_bound_bytes,
     )
+    is_lost = False
     try:
         use_as_read(task.plugins)
         rows = _with_provenance(task, device, threads)
@@ -150,17 +152,19 @@ def carry_out(
         return End.OUT_OF_MEMORY, str(error), error.exit_code
     except HarnessError as error:
         return End.ERROR, str(error), error.exit_code
-    except Exception as error:  # any kind: the worker lives on
+    except Exception as error:  # any kind: the worker lives on, unless its device is lost to it
         traceback.print_exc()
         sys.stderr.flush()
         told = " ".join(str(error).split())
-        return End.UNFORESEEN, f"{type(error).__name__}: {told} ({End.UNFORESEEN.value}).", 1
+        is_lost = is_of_device(error)
+        end = End.DEVICE_LOST if is_lost else End.UNFORESEEN
+        return end, f"{type(error).__name__}: {told} ({end.value}).", 1
     finally:
         kept.tell()
-        if trackers is None:
+        if trackers is None or is_lost:
             kept.close()
         gc.collect()  # Lightning's trainer and module refer to each other; their tensors would stay until much later
-        if device.startswith("cuda"):
+        if device.startswith("cuda") and not is_lost:
             torch.cuda.empty_cache()
 
 

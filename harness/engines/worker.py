@@ -4,7 +4,8 @@
 
 FD is its end of a socket pair; what comes in are tuples of plain data, what goes out are events:
 
-    ("submit", number, name, working folder, pickled Task)    ("prune", row ids)    ("stop",)    ("rest",)    ("quit",)
+    ("submit", number, name, working folder, pickled Task)    ("prune", row ids)    ("stop",)
+    ("rest",)    ("free",)    ("quit",)
 
 The heavy imports begin at once, beside the driver's own planning. When the driver's end closes, also because the driver
 was killed, the worker checkpoints and ends. stdout and stderr are its log.
@@ -101,7 +102,7 @@ class Inbox:
                         self._asked.stop = True
                     self.tasks.put(None)
                     return
-                if message[0] in ("submit", "rest"):
+                if message[0] in ("submit", "rest", "free"):
                     self._early = []
                     self.tasks.put(message)
                 elif self._asked is not None:
@@ -123,7 +124,8 @@ def main(descriptor: int, device: str, threads: int) -> None:
     connection = Connection(descriptor)
     inbox, outbox = Inbox(connection), Outbox(connection)
 
-    from harness.engines.contract import Ended
+    from harness.engines.contract import Ended, Free
+    from harness.engines.devices import free_bytes
     from harness.engines.work import KeptTracker, carry_out
     from harness.runs.signals import Orders
 
@@ -132,6 +134,9 @@ def main(descriptor: int, device: str, threads: int) -> None:
         if message[0] == "rest":
             trackers.close()
             outbox.put(RESTED)
+            continue
+        if message[0] == "free":
+            outbox.put(Free(free_bytes(device)))
             continue
         _, number, name, folder, pickled = message
         with suppress(FileNotFoundError):

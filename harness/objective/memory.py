@@ -15,8 +15,10 @@ to conv5_1), average pooling and zeros around the maps:
 
 ``tests/benchmarks/memory.py`` measures it. What allocators and libraries keep for themselves comes on top, and so do
 the weights as the kernels want them (``VGG.laid_out_bytes``: 305 MiB for VGG-16 from 256 px on) and what does not
-depend on the layers: optimiser, targets, regularisers. The choice depends on the transfer alone, never on the memory
-that is free: tiles change a picture by rounding, and a run must have the same bits wherever it is carried out.
+depend on the layers: optimiser, targets, regularisers. On the CPU the choice depends on the transfer alone, never on
+the memory that is free: tiles change a picture by rounding, and a run must have the same bits wherever it is carried
+out. A GPU promises no bits, and tiles cost it half of its time or more: there they are for what its memory does not
+hold (not measured on a GPU yet).
 """
 
 from __future__ import annotations
@@ -29,7 +31,15 @@ from harness.features.vgg import GRID_PX, VGG, deepest_of, map_shape
 from harness.objective.tiles import spans_of
 
 BOUND_BYTES = 2**30
-"""What one row's pass may take: above it, tiles are used, as few as stay below."""
+"""What one row's pass may take on the CPU: above it, tiles are used, as few as stay below."""
+
+GPU_SHARE = 0.25
+"""Which part of a GPU's free memory one row's pass may take: rows, targets and the allocator need theirs."""
+
+
+def bound_of(device: str, free_bytes: float) -> float | None:
+    """What one row's pass may take on a device; None for ``BOUND_BYTES``, also where a GPU's memory is not known."""
+    return GPU_SHARE * free_bytes if device.startswith("cuda") and math.isfinite(free_bytes) else None
 
 
 def plain_pass_bytes(
@@ -89,19 +99,35 @@ def tiled_pass_bytes(
     )
 
 
-def choose_tile(network: VGG, layers: Collection[str], height: int, width: int, itemsize: int = 4) -> int | None:
+def choose_tile(
+    network: VGG,
+    layers: Collection[str],
+    height: int,
+    width: int,
+    itemsize: int = 4,
+    bound_bytes: float | None = None,
+) -> int | None:
     """The longest side of a transfer's tiles in pixels, reckoned without masks; see ``plain_pass_bytes``.
 
+    Args:
+        network: frozen.
+        layers: the layers weighed, at least one.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+        itemsize: bytes of a number: 4 or 8.
+        bound_bytes: what a pass may take; ``BOUND_BYTES`` when left out.
+
     Returns:
-        None where one pass stays within ``BOUND_BYTES``; else a multiple of ``GRID_PX`` that gives as few tiles as can
+        None where one pass stays within the bound; else a multiple of ``GRID_PX`` that gives as few tiles as can
         be within it, the least one that does.
     """
-    if plain_pass_bytes(network, layers, height, width, itemsize) <= BOUND_BYTES:
+    bound = BOUND_BYTES if bound_bytes is None else bound_bytes
+    if plain_pass_bytes(network, layers, height, width, itemsize) <= bound:
         return None
     fitting = [
         tile_px
         for tile_px in range(GRID_PX, max(height, width) + GRID_PX, GRID_PX)
-        if tiled_pass_bytes(network, layers, height, width, tile_px, itemsize) <= BOUND_BYTES
+        if tiled_pass_bytes(network, layers, height, width, tile_px, itemsize) <= bound
     ]
     return min(fitting, key=lambda tile_px: -(-height // tile_px) * -(-width // tile_px), default=GRID_PX)
 

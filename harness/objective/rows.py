@@ -121,6 +121,9 @@ class Objective(nn.Module):
         with torch.no_grad():
             weighed = {(name, row.content) for row in rows for name in row.weighed_terms()}
             self._terms = {(name, k): TermOfPhotograph(name, contents[k]) for name, k in sorted(weighed)}
+            self._has_plugins = any(of.is_plugin for of in self._terms.values()) or any(
+                of.is_plugin for of in self._statistics.values()
+            )
             of_picture, of_painting = Guidance(masks), Guidance(style_masks)
             self._parts = tuple(counted_parts(row, of_picture, of_painting) for row in rows)
             for layer, parts in (item for of_row in self._parts for item in of_row.items()):
@@ -210,7 +213,8 @@ class Objective(nn.Module):
     def losses(self, plan: TermPlan, statistics: Statistics, images: Tensor) -> Losses:
         """All rows' losses from the statistics of their whole pictures, and from the pictures themselves."""
         # A finite picture has finite losses to begin with; where a line search leads later is the optimiser's to judge.
-        is_first = id(plan) not in self._checked and bool(images.isfinite().all())
+        # Only plugins are checked: asking waits for the device.
+        is_first = self._has_plugins and id(plan) not in self._checked and bool(images.isfinite().all())
         self._checked.add(id(plan))
         unmeasured = images.new_full((len(images),), torch.nan)
         content = style = images.new_zeros(len(images))

@@ -80,6 +80,11 @@ class StyleStatistic:
         self._is_batched = bool(getattr(self._what, "batched", False))
         self._is_gram = type(self._what) is Gram
 
+    @property
+    def is_plugin(self) -> bool:
+        """Whether it is a user's."""
+        return self._plugin is not None
+
     def measure(self, features: Tensor, num_positions: int, read_out: ReadOut | None = None) -> Tensor:
         """The statistics of (b, N, h, w) maps, or a tile's share of them: (b, …).
 

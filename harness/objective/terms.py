@@ -93,6 +93,11 @@ class TermOfPhotograph:
             raise self._wrong(f"gave {found.tolist()} for finite images; allowed: finite values")
 
     @property
+    def is_plugin(self) -> bool:
+        """Whether it is a user's."""
+        return self._plugin is not None
+
+    @property
     def _told(self) -> str:
         return f"in the term {self.name!r}"
 

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from harness.errors import HarnessError, PluginError, UsageError
+from harness.errors import HarnessError, PluginError, UsageError, is_of_device
 
 T = TypeVar("T")
 
@@ -324,14 +324,16 @@ def blamed(plugin: Plugin | None, doing: str) -> Iterator[None]:
         doing: how the sentence goes on: ``in the measure 'sharpness'``.
 
     Raises:
-        PluginError: in place of whatever is raised, but for the harness's own errors.
+        PluginError: in place of whatever is raised, but for the harness's own errors, and those of memory and device,
+            which come to light wherever something next waits for the device.
     """
     try:
         yield
     except HarnessError:
         raise
     except Exception as error:
-        if plugin is None or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        is_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+        if plugin is None or is_of_memory or is_of_device(error):
             raise
         raise PluginError(f"{_line_of(plugin, error)}: {type(error).__name__}: {error} ({doing})") from error
 

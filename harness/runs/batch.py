@@ -20,6 +20,7 @@ from torch import Tensor
 
 from harness.config.transfer_parts import Lbfgs
 from harness.errors import OutOfMemory, PluginError
+from harness.features.single_precision import forbid_tf32
 from harness.measures.comparable import Comparable
 from harness.runs.again import can_be_brought_up_to_date, measure_again
 from harness.runs.batch_module import BatchModule, Progress, UntilDone
@@ -66,8 +67,7 @@ def run_batch(
     """
     asked, listener = asked or Orders(), listener or Listener()
     torch.set_num_threads(execution.threads)
-    # TF32's 10 bits of mantissa would break the promise that a row's gradient is that of its solo run to 1e-5.
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    forbid_tf32()
     reset_peak_memory(execution.device)  # the manifests tell this batch's
     with ExitStack() as held:
         held.enter_context(on_signals(asked.ask_to_stop))

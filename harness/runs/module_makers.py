@@ -43,6 +43,8 @@ LONGEST_STEP = 0.05
 What L-BFGS has learned in its first iterations, far from any minimum, may lead so far that every value stands at a
 bound; the search then halves the step a dozen times (``python tests/benchmarks/longest_step.py``)."""
 
+Layout = Literal["auto", "rows", "batch"]
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -51,23 +53,34 @@ class Execution:
     Attributes:
         device: ``cpu`` or ``cuda:N``.
         threads: of the CPU.
-        microbatch: rows that go through the network at once; 0 means one on the CPU, all on a GPU.
+        layout: ``rows``: every row by itself, bit-equal to its solo run; ``batch``: rows as one tensor, of which the
+            host reads nothing on the way; ``auto``: rows on the CPU, a batch on a GPU.
+        microbatch: rows that go through the network at once; 0 means all in a batch, and one where rows are by
+            themselves or go in tiles.
         checkpoint_every_s: seconds between checkpoints.
         rungs: evaluations at which the comparable numbers are measured on the way.
         objectives: the measures that are minimised or wanted: those are measured at the rungs whatever it takes.
         tiles: ``auto``: a pass through the network that would take much memory goes tile by tile, as a function of the
-            transfer alone; ``off``: never.
+            transfer and the bound alone, never of the other rows; ``off``: never.
+        pass_bound_bytes: above what a row's pass goes tile by tile; None: the CPU's bound.
         lock_wait_s: how long a folder in use is waited for: a worker whose driver was killed writes its checkpoint.
     """
 
     device: str = "cpu"
     threads: int = 1
+    layout: Layout = "auto"
     microbatch: int = 0
     checkpoint_every_s: float = 30.0
     rungs: tuple[int, ...] = ()
     objectives: tuple[str, ...] = ()
     tiles: Literal["auto", "off"] = "auto"
+    pass_bound_bytes: float | None = None
     lock_wait_s: float = 60.0
+
+    @property
+    def is_batched(self) -> bool:
+        """Whether rows are worked on as one tensor."""
+        return self.layout == "batch" or (self.layout == "auto" and self.device != "cpu")
 
 
 def module_makers(
@@ -98,11 +111,15 @@ def by_optimisation(
 
 
 def make_optimizer(
-    optimiser: Lbfgs | Adam, bounds: tuple[Tensor, Tensor] | None, parameters: list[nn.Parameter]
+    optimiser: Lbfgs | Adam,
+    bounds: tuple[Tensor, Tensor] | None,
+    parameters: list[nn.Parameter],
+    row_by_row: bool | None = None,
 ) -> BatchedOptimizer:
-    """The optimiser that a transfer names."""
+    """The optimiser that a transfer names; ``row_by_row`` as ``BatchedOptimizer`` has it."""
     if isinstance(optimiser, Adam):
-        return BatchedAdam(parameters, learning_rate=optimiser.learning_rate, bounds=bounds)
+        rate = optimiser.learning_rate
+        return BatchedAdam(parameters, learning_rate=rate, bounds=bounds, row_by_row=row_by_row)
     return BatchedLBFGS(
         parameters,
         learning_rate=optimiser.learning_rate,
@@ -110,6 +127,7 @@ def make_optimizer(
         line_search=optimiser.line_search,
         initial_hessian=optimiser.initial_hessian,
         bounds=bounds,
+        row_by_row=row_by_row,
         longest_step=LONGEST_STEP,
     )
 
@@ -141,7 +159,7 @@ def _make_module(
         [image.to(device, dtype) for image in prepared.styles],
         [mask.to(device, dtype) for mask in prepared.masks],
         [mask.to(device, dtype) for mask in prepared.style_masks],
-        tile_px_of(network, transfer, height, width) if execution.tiles == "auto" else None,
+        tile_px_of(network, transfer, height, width, execution.pass_bound_bytes) if execution.tiles == "auto" else None,
     )
     starts = []
     for i, row in enumerate(rows):
@@ -151,12 +169,12 @@ def _make_module(
     bounds = box_bounds(rows, prepared, dtype)
     if bounds is not None:
         bounds = (bounds[0].to(device), bounds[1].to(device))
-    one_by_one = device.type == "cpu" or objective.tile_px is not None  # tiles are chosen for one row's memory
+    one_by_one = not execution.is_batched or objective.tile_px is not None  # tiles are chosen for one row's memory
     return StyleTransfer(
         torch.stack([start.to(dtype) for start in starts]).to(device),
         objective,
         network,
-        partial(make_optimizer, transfer.optimiser, bounds),
+        partial(make_optimizer, transfer.optimiser, bounds, row_by_row=not execution.is_batched),
         num_evaluations(transfer),
         execution.microbatch or (1 if one_by_one else len(rows)),
         rungs=execution.rungs,

@@ -294,7 +294,9 @@ def _state_of(source: WeightsSource, local: LocalWeights, is_normalised: bool) -
     return normalised_state(loaded) if is_normalised else loaded.state
 
 
-def tile_px_of(network: VGG | PluginNetwork, transfer: Transfer, height: int, width: int) -> int | None:
+def tile_px_of(
+    network: VGG | PluginNetwork, transfer: Transfer, height: int, width: int, bound_bytes: float | None = None
+) -> int | None:
     """The tiles of a picture: by its size, network, precision and whether its style statistic is additive.
 
     These are alike in a batch, so that no row's bits depend on its neighbours. Reckoned with the comparable numbers'
@@ -305,9 +307,10 @@ def tile_px_of(network: VGG | PluginNetwork, transfer: Transfer, height: int, wi
         transfer: resolved; one whose style statistic is not additive, or whose network a plugin's, goes as a whole.
         height: of the picture, in pixels.
         width: of the picture, in pixels.
+        bound_bytes: what a pass may take on the device; left out: on the CPU.
     """
     if not is_additive(transfer.style_statistic) or isinstance(network, PluginNetwork):
         return None
     itemsize = torch.finfo(PRECISIONS[transfer.precision]).bits // 8
     weighed = [layer for layer in (CONTENT_LAYER, *STYLE_WEIGHTS) if layer in network.layers]
-    return choose_tile(network, weighed, height, width, itemsize)
+    return choose_tile(network, weighed, height, width, itemsize, bound_bytes)
