@@ -36,6 +36,7 @@ from harness.runs.prepare import (
 )
 from harness.runs.quilting import QuiltedRows
 from harness.runs.style_transfer import StyleTransfer
+from harness.runs.writer import Writing
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Execution:
         tiles: ``auto``: a pass through the network that would take much memory goes tile by tile, as a function of the
             transfer alone; ``off``: never.
         lock_wait_s: how long a folder in use is waited for: a worker whose driver was killed writes its checkpoint.
+        writing: in which thread the run folders are written and measured: see ``harness.runs.writer``.
     """
 
     device: str = "cpu"
@@ -62,6 +64,7 @@ class Execution:
     objectives: tuple[str, ...] = ()
     tiles: Literal["auto", "off"] = "auto"
     lock_wait_s: float = 60.0
+    writing: Writing = "auto"
 
 
 def module_makers(
