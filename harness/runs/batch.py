@@ -16,6 +16,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from harness.config.transfer_parts import Lbfgs
@@ -173,6 +174,8 @@ def _compute(
                 module.load_row_state(row, states.pop(row))
             try:
                 _fit(module, [keeper, *make_callbacks(keeper)], torch.device(execution.device))
+            except SIGTERMException:  # Lightning's own end, of a SIGTERM that came when the keeper had looked already
+                keeper.let_go(module)
             except SystemExit:  # what Lightning makes of a second Ctrl-C
                 if not asked.stop:
                     raise
