@@ -8,10 +8,10 @@ import resource
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytorch_lightning as pl
@@ -21,10 +21,13 @@ from engine_rows import history_of, make_rows, manifest_of, pictures_of
 from harness.errors import StorageError
 from harness.runs.asynchronous import DeviceClock, OnHost, now
 from harness.runs.batch import Execution, run_batch
+from harness.runs.checkpoint import load_checkpoint
+from harness.runs.history import is_log_spaced
 from harness.runs.keeper import Keeper, Listener
 from harness.runs.prepare import Row
+from harness.runs.row_folders import RowFolders, Standing
 from harness.runs.signals import Orders
-from harness.runs.store import Manifest, RunFolder, Status
+from harness.runs.store import Manifest, Metrics, RunFolder, Status
 from harness.runs.style_transfer import StyleTransfer
 from harness.runs.tracker import Tracker
 from harness.runs.writer import Job, ThreadWriter, Writer, open_writer
@@ -194,6 +197,22 @@ def test_waiting_that_is_interrupted_ends_with_the_job_in_hand() -> None:
     assert done == ["in hand"] and not writer._thread.is_alive()
 
 
+def test_job_that_is_done_holds_no_memory() -> None:
+    def job() -> None:
+        pass
+
+    alive = weakref.ref(job)
+    with ThreadWriter() as writer:
+        writer.put(job, 10)
+        while writer._num_jobs:
+            time.sleep(0.001)
+        del job
+        until = time.monotonic() + 5
+        while alive() is not None and time.monotonic() < until:
+            time.sleep(0.001)
+        assert alive() is None and writer._num_bytes == 0
+
+
 def test_run_written_by_a_thread_has_the_same_bits_numbers_and_ends(tmp_path: Path, whole: dict[str, Path]) -> None:
     rows = make_rows(tmp_path)
     manifests = run_batch(rows, Execution(writing="thread", rungs=(5, 11), checkpoint_every_s=0.0))
@@ -288,6 +307,73 @@ def test_picture_that_cannot_be_written_at_the_very_end_is_told_too(tmp_path: Pa
     assert manifest_of(row.folder)["status"] == "running"
     (row.folder / "image.png").rmdir()
     run_batch([row], THREAD)
+    assert_same([row], whole)
+
+
+@pytest.mark.parametrize("writing", ["thread", "none"])
+def test_line_of_history_stands_only_for_an_evaluation_whose_iterate_is_there(
+    tmp_path: Path, writing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, seen = RunFolder.append_history, []
+
+    def looked_at(folder: RunFolder, lines: Sequence[Mapping[str, float]]) -> None:
+        kept = {int(line["evaluation"]) for line in lines if is_log_spaced(int(line["evaluation"]), 24)}
+        assert kept <= set(folder.iterates())
+        seen.extend(kept)
+        append(folder, lines)
+
+    monkeypatch.setattr(RunFolder, "append_history", looked_at)
+    run_batch(make_rows(tmp_path)[:1], Execution(writing=writing))
+    assert sorted(seen) == [1, 2, 5, 10, 20, 24]
+
+
+def test_row_that_fails_is_told_and_its_neighbour_unchanged(tmp_path: Path) -> None:
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    together.mkdir()
+    alone.mkdir()
+    varied, told = "axes: {alpha: [1e-3, 1e300]}", Threads()
+    rows, (row, _) = make_rows(together, varied=varied), make_rows(alone, varied=varied)
+    done, failed = run_batch(rows, THREAD, listener=told, tracker=told)
+    assert (done.status, failed.status) == (Status.DONE, Status.FAILED)
+    assert failed.reason and manifest_of(rows[1].folder)["reason"] == failed.reason
+    assert not (rows[1].folder / "image.png").exists() and sorted(told.ends) == [("done", True), ("failed", False)]
+    run_batch([row], Execution())
+    assert_same(rows[:1], {row.id: row.folder})
+
+
+def test_row_pruned_while_it_went_on_leaves_where_it_is_and_is_carried_to_the_same_end(
+    tmp_path: Path, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever hears of rung 5 and gives the row up is heard only when it has come to evaluation 8."""
+    every_evaluation_a_step(monkeypatch)
+    asked, (row, _), has_come, measure = Orders(), make_rows(tmp_path), threading.Event(), RowFolders.measure_rung
+
+    class Prunes(Listener):
+        def measured(self, row_id: str, evaluation: int, metrics: Mapping[str, Any]) -> None:
+            asked.prune([row_id])
+
+    class Late(pl.Callback):
+        def __init__(self, keeper: Keeper) -> None:
+            self.keeper = keeper
+
+        def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *unused: Any) -> None:
+            if cast(StyleTransfer, pl_module).evaluation[0] == 8:
+                has_come.set()
+                while not asked.pruned:
+                    self.keeper.writer.tell()
+
+    def measured_late(files: RowFolders, standing: Standing) -> Metrics:
+        assert has_come.wait(30)
+        return measure(files, standing)
+
+    monkeypatch.setattr(RowFolders, "measure_rung", measured_late)
+    how = Execution(writing="thread", rungs=(5,))
+    (pruned,) = run_batch([row], how, lambda keeper: [Late(keeper)], asked=asked, listener=Prunes())
+    assert pruned.status is Status.PRUNED and "evaluation 8 of 24" in pruned.reason
+    assert set(pruned.rungs) == {"5"} and pruned.metrics["evaluations"] == len(history_of(row.folder)) == 8
+    checkpoint = load_checkpoint(RunFolder(row.folder))
+    assert checkpoint is not None and checkpoint.evaluation == 8
+    run_batch([row], how)
     assert_same([row], whole)
 
 
