@@ -258,26 +258,54 @@ def test_behind_a_slow_disk_memory_is_bounded_and_bits_are_those_of_when_it_was_
     assert_same(rows, whole)
 
 
-def test_checkpoints_that_would_have_to_wait_are_left_for_later_but_not_at_the_end(
-    tmp_path: Path, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("unsaved_s", "is_saved"), [(500.0, False), (1500.0, False), (2500.0, True)])
+def test_checkpoints_are_put_off_while_the_writer_is_behind_but_not_for_ever_and_not_at_the_end(
+    tmp_path: Path, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch, unsaved_s: float, is_saved: bool
 ) -> None:
-    class Full(Watched):
-        has_room = False  # type: ignore[assignment]
+    """A thousand seconds between checkpoints, of which some have passed; at a rung the end is asked for."""
+    every_evaluation_a_step(monkeypatch)
+    monkeypatch.setattr(Watched, "has_room", False)
+    monkeypatch.setattr("harness.runs.batch.open_writer", lambda writing, device: Watched())
+    asked, (row, _), seen = Orders(), make_rows(tmp_path), []
 
     class Stopping(Listener):
         def measured(self, row_id: str, evaluation: int, metrics: Mapping[str, Any]) -> None:
-            assert not list(tmp_path.rglob("checkpoint.safetensors"))
+            seen.append((row.folder / "checkpoint.safetensors").exists())
             asked.stop = True
 
-    every_evaluation_a_step(monkeypatch)
-    monkeypatch.setattr("harness.runs.batch.open_writer", lambda writing, device: Full())
-    asked, (row, _) = Orders(), make_rows(tmp_path)
+    def callbacks(keeper: Keeper) -> list[pl.Callback]:
+        keeper._saved[0] -= unsaved_s
+        return []
+
     with pytest.raises(KeyboardInterrupt):
-        run_batch([row], Execution(checkpoint_every_s=0.0, rungs=(7,)), asked=asked, listener=Stopping())
+        how = Execution(checkpoint_every_s=1000.0, rungs=(7,))
+        run_batch([row], how, callbacks, asked=asked, listener=Stopping())
+    assert seen == [is_saved]
     reached = manifest_of(row.folder)["attempts"][0]["to"]
     assert 7 <= reached == len(history_of(row.folder)) and (row.folder / "checkpoint.safetensors").exists()
     run_batch([row], Execution())
     assert_same([row], whole)
+
+
+def test_room_is_left_while_half_the_queue_is_free() -> None:
+    go_on, seen = threading.Event(), []
+    with ThreadWriter(max_jobs=4, max_bytes=100) as writer:
+        for num_bytes in (0, 1, 1):
+            seen.append(writer.has_room)
+            writer.put(lambda: assert_true(go_on.wait(5)), num_bytes)
+        seen.append(writer.has_room)
+        go_on.set()
+        while writer._num_jobs:
+            time.sleep(0.001)
+        go_on.clear()
+        writer.put(lambda: assert_true(go_on.wait(5)), 51)
+        seen.append(writer.has_room)
+        go_on.set()
+    assert seen == [True, True, True, False, False]
+
+
+def assert_true(value: bool) -> None:
+    assert value
 
 
 @pytest.mark.parametrize("writing", ["thread", "none"])
@@ -344,7 +372,7 @@ def test_row_that_fails_is_told_and_its_neighbour_unchanged(tmp_path: Path) -> N
 def test_row_pruned_while_it_went_on_leaves_where_it_is_and_is_carried_to_the_same_end(
     tmp_path: Path, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever hears of rung 5 and gives the row up is heard only when it has come to evaluation 8."""
+    """Rung 5 is measured when the row has come to evaluation 8: it is told, and the row given up, before the next."""
     every_evaluation_a_step(monkeypatch)
     asked, (row, _), has_come, measure = Orders(), make_rows(tmp_path), threading.Event(), RowFolders.measure_rung
 
@@ -359,8 +387,8 @@ def test_row_pruned_while_it_went_on_leaves_where_it_is_and_is_carried_to_the_sa
         def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *unused: Any) -> None:
             if cast(StyleTransfer, pl_module).evaluation[0] == 8:
                 has_come.set()
-                while not asked.pruned:
-                    self.keeper.writer.tell()
+                while cast(ThreadWriter, self.keeper.writer)._num_jobs:
+                    time.sleep(0.001)
 
     def measured_late(files: RowFolders, standing: Standing) -> Metrics:
         assert has_come.wait(30)

@@ -127,13 +127,15 @@ class Keeper(pl.Callback):
             self.writer.put(partial(self.files.append, records, columns_of, module.steps), num_bytes)
 
     def save_due(self, module: BatchModule) -> None:
-        """Checkpoint the rows for which it is time, the longest unsaved first; those that would have to wait, later."""
-        since = time.monotonic() - self.checkpoint_every_s
-        due = [row for row in self.open_rows & module.rows_inside if self._saved[row] < since]
-        for row in sorted(due, key=lambda row: (self._saved[row], row)):
-            if not self.writer.has_room:
-                return
-            self.save(module, [row])
+        """Checkpoint the rows for which it is time, the longest unsaved first.
+
+        While the writer is behind they are put off, so that the device does not wait; at most as long again.
+        """
+        now, every = time.monotonic(), self.checkpoint_every_s
+        for row in sorted(self.open_rows & module.rows_inside, key=lambda row: (self._saved[row], row)):
+            unsaved = now - self._saved[row]
+            if unsaved > 2 * every or (unsaved > every and self.writer.has_room):
+                self.save(module, [row])
 
     def save(self, module: BatchModule, rows: Iterable[int]) -> None:
         """Checkpoint these rows."""

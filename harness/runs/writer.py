@@ -27,6 +27,7 @@ Writing = Literal["auto", "thread", "none"]
 
 MAX_JOBS = 64
 MAX_BYTES = 512 * 2**20
+"""What may wait: about as much of the host's memory stays pinned on a machine with a GPU, once it was needed."""
 
 
 def open_writer(writing: Writing, device: str) -> Writer:
@@ -60,7 +61,7 @@ class Writer:
 
     @property
     def has_room(self) -> bool:
-        """Whether another job as large as any so far would be taken without waiting."""
+        """Whether what can be put off should be handed over now."""
         return True
 
     def tell(self) -> None:
@@ -97,7 +98,7 @@ class ThreadWriter(Writer):
         # What follows is read and written with it only.
         self._jobs: deque[tuple[Job, int]] = deque()
         self._tells: deque[Tell] = deque()
-        self._num_jobs = self._num_bytes = self._largest = 0  # not done yet: those that wait, and the one in hand
+        self._num_jobs = self._num_bytes = 0  # not done yet: those that wait, and the one in hand
         self._error: BaseException | None = None
         self._is_closed = False
         self._thread = threading.Thread(target=self._work, name="run-folder-writer", daemon=True)
@@ -110,15 +111,14 @@ class ThreadWriter(Writer):
                 self._jobs.append((job, num_bytes))
                 self._num_jobs += 1
                 self._num_bytes += num_bytes
-                self._largest = max(self._largest, num_bytes)
                 self._changed.notify_all()
         self.tell()
 
     @property
     def has_room(self) -> bool:
-        """Whether another job as large as any so far would be taken without waiting."""
+        """Whether no more than half as much waits as may: then a job of up to half the queue does not wait."""
         with self._changed:
-            return self._fits(self._largest)
+            return self._num_jobs <= self.max_jobs // 2 and self._num_bytes <= self.max_bytes // 2
 
     def tell(self) -> None:
         """Tell what came of the jobs that are done."""
