@@ -258,13 +258,21 @@ def test_behind_a_slow_disk_memory_is_bounded_and_bits_are_those_of_when_it_was_
     assert_same(rows, whole)
 
 
-@pytest.mark.parametrize(("unsaved_s", "is_saved"), [(500.0, False), (1500.0, False), (2500.0, True)])
+@pytest.mark.parametrize(
+    ("unsaved_s", "has_room", "is_saved"),
+    [(500.0, True, False), (1500.0, True, True), (1500.0, False, False), (2500.0, False, True)],
+)
 def test_checkpoints_are_put_off_while_the_writer_is_behind_but_not_for_ever_and_not_at_the_end(
-    tmp_path: Path, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch, unsaved_s: float, is_saved: bool
+    tmp_path: Path,
+    whole: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    unsaved_s: float,
+    has_room: bool,
+    is_saved: bool,
 ) -> None:
     """A thousand seconds between checkpoints, of which some have passed; at a rung the end is asked for."""
     every_evaluation_a_step(monkeypatch)
-    monkeypatch.setattr(Watched, "has_room", False)
+    monkeypatch.setattr(Watched, "has_room", has_room)
     monkeypatch.setattr("harness.runs.batch.open_writer", lambda writing, device: Watched())
     asked, (row, _), seen = Orders(), make_rows(tmp_path), []
 
