@@ -4,6 +4,8 @@ import contextlib
 import os
 import resource
 import struct
+import threading
+import warnings
 import zlib
 
 import numpy as np
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from harness.errors import ImageError, StorageError
-from harness.images.files import MAX_PIXELS, image_hash, png_bytes, read_image, write_png
+from harness.images.files import MAX_PIXELS, image_hash, png_bytes, read_image, without_warnings, write_png
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -366,3 +368,22 @@ def test_missing_folder_is_a_storage_error(tmp_path):
     with pytest.raises(StorageError, match="could not be written"):
         write_png(tmp_path / "none" / "a.png", np.zeros((2, 2, 3)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_threads_that_read_leave_the_filters_of_warnings_as_they_were():
+    """Each puts back what it found: two at once would leave warnings ignored for good."""
+    before = list(warnings.filters)
+    second_is_inside, first_has_left = threading.Event(), threading.Event()
+
+    def second():
+        with without_warnings():
+            second_is_inside.set()
+            first_has_left.wait(5)
+
+    thread = threading.Thread(target=second)
+    with without_warnings():
+        thread.start()
+        assert not second_is_inside.wait(0.1)
+    first_has_left.set()
+    thread.join()
+    assert second_is_inside.is_set() and warnings.filters == before

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from engine_rows import history_of, make_rows, manifest_of, pictures_of, with_trial
 from safetensors.torch import load_file
@@ -125,6 +127,27 @@ def test_stopped_batch_is_checkpointed_and_goes_on_to_the_same_bits(tmp_path: Pa
         assert manifest["status"] == "running" and manifest["attempts"] == [{"from": 1, "to": 7}]
     carry(rows, (7,))
     assert [manifest_of(row.folder)["attempts"][1] for row in rows] == [{"from": 8, "to": 24}] * 2
+    assert_same(rows, whole)
+
+
+def test_sigterm_that_comes_when_the_step_was_looked_at_is_checkpointed_too(
+    tmp_path: Path, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning then ends the fit itself, before the next step."""
+
+    class Terminated(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *unused: Any) -> None:
+            if cast(StyleTransfer, pl_module).evaluation[0] == 7:
+                signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(StyleTransfer.__init__, "__defaults__", (1, 0.0, (), None, None, True, ()))
+    rows = make_rows(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(rows, Execution(), lambda keeper: [Terminated()])
+    for row in rows:
+        checkpoint = load_checkpoint(RunFolder(row.folder))
+        assert checkpoint is not None and checkpoint.evaluation == len(history_of(row.folder)) == 7
+    carry(rows)
     assert_same(rows, whole)
 
 

@@ -10,7 +10,10 @@ What Pillow cannot give: 16-bit *colour* files arrive with 8 bits per channel (t
 from __future__ import annotations
 
 import io
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ Array = NDArray[np.float32]
 MAX_PIXELS = 89_478_485
 ALLOWED = "Allowed are still images that Pillow reads, such as PNG, JPEG, TIFF and WebP"
 
+_filters = threading.RLock()
 _COLOUR_SPACES = {"RGB": "RGB ", "CMYK": "CMYK", "L": "GRAY"}
 
 
@@ -49,10 +53,9 @@ def read_image(path: str | Path) -> Array:
     """
     path = Path(path)
     check_readable(path)
-    with warnings.catch_warnings():
+    with without_warnings():
         # Pillow warns of large images, which are refused below, and of damaged metadata beside sound pixels, which
         # is common in photographs.
-        warnings.simplefilter("ignore")
         try:
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
@@ -69,6 +72,14 @@ def read_image(path: str | Path) -> Array:
             raise ImageError(
                 f"{path} is damaged or cut off ({error}). Get the file again, or save it anew with an image program."
             ) from error
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Without any warning; one thread at a time, since each puts back the process's filters as it found them."""
+    with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def check_readable(path: Path) -> None:
@@ -114,8 +125,13 @@ def png_bytes(image: NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
-def write_png(path: str | Path, image: NDArray[Any]) -> None:
+def write_png(path: str | Path, image: NDArray[Any], survives_power_cut: bool = False) -> None:
     """Write an image as :func:`png_bytes`, whole or not at all.
+
+    Args:
+        path: the file.
+        image: see :func:`png_bytes`.
+        survives_power_cut: wait until it is on the disk.
 
     Raises:
         ValueError: see :func:`png_bytes`.
@@ -123,7 +139,7 @@ def write_png(path: str | Path, image: NDArray[Any]) -> None:
     """
     content = png_bytes(image)
     try:
-        write_whole(Path(path), content)
+        write_whole(Path(path), content, survives_power_cut)
     except OSError as error:
         raise StorageError(
             f"{path} could not be written ({error.strerror or error}). Check the folder, its permissions and the disk "

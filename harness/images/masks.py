@@ -10,7 +10,6 @@ seen in flat places, and what is not flat belongs to the flat place next to it. 
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from torch.nn import functional
 
 from harness.errors import ImageError
 from harness.images.colour import luminance
-from harness.images.files import MAX_PIXELS, read_image
+from harness.images.files import MAX_PIXELS, read_image, without_warnings
 from harness.images.resize import to_tensor
 
 MAX_REGIONS = 32
@@ -207,14 +206,12 @@ def check_regions(
 
 def _transparency(path: Path) -> Tensor | None:
     """1 − alpha, (H, W) upright, of a file that :func:`read_image` has read; None when it has no alpha."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if not image.has_transparency_data or image.mode.startswith("I"):
-                return None
-            alpha = (image.convert("LA") if image.mode == "La" else image).convert("RGBA").getchannel("A")
-            return 1 - torch.from_numpy(np.array(alpha, dtype=np.float32)) / 255
+    with without_warnings(), Image.open(path) as opened:
+        image = ImageOps.exif_transpose(opened)
+        if not image.has_transparency_data or image.mode.startswith("I"):
+            return None
+        alpha = (image.convert("LA") if image.mode == "La" else image).convert("RGBA").getchannel("A")
+        return 1 - torch.from_numpy(np.array(alpha, dtype=np.float32)) / 255
 
 
 @dataclass(frozen=True)

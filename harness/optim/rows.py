@@ -200,9 +200,13 @@ class BatchedOptimizer(torch.optim.Optimizer):
         self.best_images[slot] = self.images[slot]
         self.best_losses[slot], self._codes[slot] = torch.inf, RUNNING
 
-    @torch.no_grad()
     def row_state(self, slot: int) -> RowState:
         """All that one row needs to go on, as plain CPU tensors that share no memory; waits for the device."""
+        return {name: tensor.cpu().contiguous() for name, tensor in self.row_tensors(slot).items()}
+
+    @torch.no_grad()
+    def row_tensors(self, slot: int) -> RowState:
+        """The same on the device."""
         state: RowState = {
             "image": self.images[slot].clone(),
             "best_image": self.best_images[slot].clone(),
@@ -213,7 +217,7 @@ class BatchedOptimizer(torch.optim.Optimizer):
             a = self.active.index(slot)
             state |= {name: values[a].clone() for name, values in self._table.items()}
             state |= {f"memory.{name}": v for name, v in self._memory_state(a).items()}
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        return {name: tensor.detach() for name, tensor in state.items()}
 
     @torch.no_grad()
     def load_row_state(self, slot: int, state: Mapping[str, Tensor]) -> None:

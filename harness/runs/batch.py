@@ -8,14 +8,15 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from harness.config.transfer_parts import Lbfgs
@@ -31,10 +32,12 @@ from harness.runs.measured import measured_on
 from harness.runs.module_makers import Execution, module_makers
 from harness.runs.prepare import Row, prepare_images, target_of
 from harness.runs.provenance import reset_peak_memory
+from harness.runs.row_folders import RowFolders
 from harness.runs.signals import Orders, on_signals
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracker import Tracker
 from harness.runs.trials import record_trial, with_ended_trials, with_trials
+from harness.runs.writer import open_writer
 
 __all__ = ["Execution", "run_batch"]
 
@@ -153,25 +156,29 @@ def _compute(
     finishing = Finishing([row.transfer for row in rows], photographs)
     progress = Progress.of(len(rows))
     comparable = Comparable([*map(target_of, rows, photographs)], execution.objectives)
-    keeper = Keeper(
-        [row.id for row in rows], folders, comparable.measure, finishing, progress, tracker,
-        execution.checkpoint_every_s, asked, execution.rungs, listener, measured_on(execution.objectives),
-    )  # fmt: skip
-    states = _resume(progress, keeper, [row.manifest.provenance for row in rows])
-    for number, make_module in enumerate(module_makers(rows, prepared, execution, progress)):
-        inside = {row for row in keeper.open_rows if progress.level[row] == number}
-        if not inside or asked.stop:
-            continue
-        module = make_module()
-        module.drop([row for row in module.active if row not in inside])
-        module.rows_inside &= inside
-        for row in inside & states.keys():
-            module.load_row_state(row, states.pop(row))
-        try:
-            _fit(module, [keeper, *make_callbacks(keeper)], torch.device(execution.device))
-        except SystemExit:  # what Lightning makes of a second Ctrl-C
-            if not asked.stop:
-                raise
+    files = RowFolders(folders, comparable.measure, finishing, measured_on(execution.objectives))
+    with _quiet_lightning(), open_writer(execution.writing, execution.device) as writer:
+        keeper = Keeper(
+            [row.id for row in rows], files, writer, progress, tracker,
+            execution.checkpoint_every_s, asked, execution.rungs, listener,
+        )  # fmt: skip
+        states = _resume(progress, keeper, [row.manifest.provenance for row in rows])
+        for number, make_module in enumerate(module_makers(rows, prepared, execution, progress)):
+            inside = {row for row in keeper.open_rows if progress.level[row] == number}
+            if not inside or asked.stop:
+                continue
+            module = make_module()
+            module.drop([row for row in module.active if row not in inside])
+            module.rows_inside &= inside
+            for row in inside & states.keys():
+                module.load_row_state(row, states.pop(row))
+            try:
+                _fit(module, [keeper, *make_callbacks(keeper)], torch.device(execution.device))
+            except SIGTERMException:  # Lightning's own end, of a SIGTERM that came when the keeper had looked already
+                keeper.let_go(module)
+            except SystemExit:  # what Lightning makes of a second Ctrl-C
+                if not asked.stop:
+                    raise
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
@@ -220,22 +227,28 @@ def _resume(
     return states
 
 
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Without Lightning's warnings and news; set back when the writer's thread, which reads images, has ended."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        yield
+
+
 def _fit(module: BatchModule, callbacks: list[pl.Callback], device: torch.device) -> None:
     """Lightning's fit, without its own logging, checkpoints, bars and prints."""
     if not module.active:
         return
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        trainer = pl.Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=[device.index or 0] if device.type == "cuda" else 1,
-            max_epochs=1,
-            callbacks=callbacks,
-            plugins=[LightningEnvironment()],  # a batch is one process, also inside a SLURM allocation
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(module, UntilDone(module))
+    trainer = pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        max_epochs=1,
+        callbacks=callbacks,
+        plugins=[LightningEnvironment()],  # a batch is one process, also inside a SLURM allocation
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, UntilDone(module))

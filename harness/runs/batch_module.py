@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from harness.optim import RowStatus
+from harness.runs.asynchronous import Moment, OnHost
 from harness.runs.settled import still_falling
 
 SHARE = "gradient_share/content"
@@ -29,21 +30,52 @@ class Record:
     Attributes:
         rows: the slots evaluated.
         evaluations: each row's count, from 1.
-        seconds: when it was measured, by the clock of ``time.monotonic``.
+        moment: when it was measured; asking waits for the device.
         columns: of history.csv, (b,) each, on the module's device: reading them waits for it.
         images: (b, 3, H, W) the iterates themselves where they are kept, else None.
+
+    The tensors are the record's own: nothing changes them later.
     """
 
     rows: tuple[int, ...]
     evaluations: tuple[int, ...]
-    seconds: float
+    moment: Moment
     columns: Mapping[str, Tensor]
     images: Tensor | None = None
 
+    def on_host(self) -> RecordOnHost:
+        """The same without the device's memory; does not wait."""
+        tensors = {"columns": torch.stack(list(self.columns.values()))}
+        if self.images is not None:
+            tensors["images"] = self.images
+        return RecordOnHost(self.rows, self.evaluations, self.moment, tuple(self.columns), OnHost(tensors))
+
+
+@dataclass(frozen=True)
+class RecordOnHost:
+    """A record on its way to whoever writes it down.
+
+    Attributes:
+        rows: see ``Record``.
+        evaluations: likewise.
+        moment: likewise.
+        names: of the columns.
+        held: ``columns`` (columns, b), and ``images`` (b, 3, H, W) where they are kept.
+    """
+
+    rows: tuple[int, ...]
+    evaluations: tuple[int, ...]
+    moment: Moment
+    names: tuple[str, ...]
+    held: OnHost
+
     def values(self) -> dict[str, list[float]]:
-        """The columns as numbers, fetched from the device at once."""
-        fetched = torch.stack(list(self.columns.values())).cpu()
-        return dict(zip(self.columns, fetched.tolist(), strict=True))
+        """The columns as numbers; waits until they are there."""
+        return dict(zip(self.names, self.held.tensors()["columns"].tolist(), strict=True))
+
+    def images(self) -> Tensor | None:
+        """The iterates where they are kept; waits until they are there."""
+        return self.held.tensors().get("images")
 
 
 @dataclass
@@ -118,7 +150,7 @@ class BatchModule(pl.LightningModule):
 
     @abstractmethod
     def row_state(self, row: int) -> Mapping[str, Tensor]:
-        """What a row needs to go on, as plain CPU tensors."""
+        """What a row needs to go on, as tensors of its own on the module's device."""
 
     @abstractmethod
     def load_row_state(self, row: int, state: Mapping[str, Tensor]) -> None:

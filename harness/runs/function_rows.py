@@ -12,7 +12,6 @@ run's id. The picture is (H, W, 3) in [0, 1]. Its one line of history has no los
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from harness.images.resize import to_array, to_tensor
 from harness.registries import blame, blamed, method
+from harness.runs.asynchronous import now
 from harness.runs.batch_module import Progress, Record, UnoptimisedRows
 from harness.runs.prepare import Prepared, Row
 
@@ -60,7 +60,7 @@ class FunctionRows(UnoptimisedRows):
             self._pictures[row] = self._picture_of(row)
             self.evaluation[row] = 1
             columns = {name: torch.tensor([math.nan]) for name in self.columns_of(row)}
-            self.records.append(Record((row,), (1,), time.monotonic(), columns, self._pictures[row][None]))
+            self.records.append(Record((row,), (1,), now(), columns, self._pictures[row][None]))
             self.drop([row])
 
     def _picture_of(self, row: int) -> Tensor:

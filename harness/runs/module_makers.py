@@ -36,6 +36,7 @@ from harness.runs.prepare import (
 )
 from harness.runs.quilting import QuiltedRows
 from harness.runs.style_transfer import StyleTransfer
+from harness.runs.writer import Writing
 
 LONGEST_STEP = 0.05
 """Root mean square over the picture's values, in [0, 1], of the step that a line search tries first at most.
@@ -64,6 +65,7 @@ class Execution:
             transfer and the bound alone, never of the other rows; ``off``: never.
         pass_bound_bytes: above what a row's pass goes tile by tile; None: the CPU's bound.
         lock_wait_s: how long a folder in use is waited for: a worker whose driver was killed writes its checkpoint.
+        writing: in which thread the run folders are written and measured: see ``harness.runs.writer``.
     """
 
     device: str = "cpu"
@@ -76,6 +78,7 @@ class Execution:
     tiles: Literal["auto", "off"] = "auto"
     pass_bound_bytes: float | None = None
     lock_wait_s: float = 60.0
+    writing: Writing = "auto"
 
     @property
     def is_batched(self) -> bool:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from harness.quilting import Quilting
+from harness.runs.asynchronous import now
 from harness.runs.batch_module import Progress, Record, UnoptimisedRows
 from harness.runs.history import is_log_spaced
 
@@ -79,7 +80,7 @@ class QuiltedRows(UnoptimisedRows):
             Record(
                 (row,),
                 (self.evaluation[row],),
-                time.monotonic(),
+                now(),
                 {name: torch.tensor([value]) for name, value in columns.items()},
                 self.quiltings[row].picture[None].clone() if is_kept else None,
             )

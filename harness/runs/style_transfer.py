@@ -17,6 +17,7 @@ from harness.features.vgg import VGG
 from harness.objective.gradient import evaluate
 from harness.objective.rows import Losses, Objective
 from harness.optim import BatchedOptimizer, RowStatus
+from harness.runs.asynchronous import clock_of
 from harness.runs.batch_module import SHARE, BatchModule, Progress, Record
 from harness.runs.history import is_log_spaced
 
@@ -66,6 +67,7 @@ class StyleTransfer(BatchModule):
         self.microbatch = microbatch
         self.pace_s = pace_s
         self.rungs = frozenset(rungs)
+        self.clock = clock_of(self.images.device)
         self._indices: dict[tuple[int, ...], Tensor] = {}
 
     @property
@@ -88,7 +90,7 @@ class StyleTransfer(BatchModule):
 
     def row_state(self, row: int) -> Mapping[str, Tensor]:
         """The optimiser's state of a row, its next image and its best one included."""
-        return self.optimizer.row_state(row)
+        return self.optimizer.row_tensors(row)
 
     def load_row_state(self, row: int, state: Mapping[str, Tensor]) -> None:
         """Put a row back to where ``row_state`` saw it."""
@@ -159,7 +161,7 @@ class StyleTransfer(BatchModule):
             share = of_content / (of_content + rest.flatten(1).norm(dim=1))
             columns[SHARE] = torch.where(measured.losses.content.isnan(), torch.nan, share)
         copy = images.clone() if kept else None
-        self.records.append(Record(tuple(rows), evaluations, time.monotonic(), columns, copy))
+        self.records.append(Record(tuple(rows), evaluations, self.clock(), columns, copy))
         return measured.losses.total
 
     def _index(self, rows: Sequence[int]) -> Tensor:

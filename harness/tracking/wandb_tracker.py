@@ -2,7 +2,7 @@
 
     tracker = open_tracker(resolve_mode("offline", directory), directory)
     tracker.add(folder)        when a run begins, after its folder is rolled back to its checkpoint
-    tracker.poke()             every training step, after history.csv and iterates/ are written
+    tracker.poke()             every training step
     tracker.finish(folder)     after its last manifest is written
     tracker.close(60)          at the end of the process
 
@@ -83,8 +83,8 @@ class WandbTracker(Tracker):
     def poke(self) -> None:
         """Say that the folders may hold something new; between two looks this costs a clock reading.
 
-        What history.csv holds at this moment is what the thread will read, so an iterate may be written before or
-        after its line, as long as both are before the poke.
+        What history.csv holds at this moment is what the thread will read; the iterate of a line is written before it,
+        perhaps by another thread than this one.
         """
         now = time.monotonic()
         if now < self._next_poke_s or self._poke_waits.is_set():
