@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+import re
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_what_was_measured_is_told_before_anything_can_go_wrong_with_figures(
     command = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "runs")])
     assert command.exit_code == 1 and "the disk is full." in command.output
     for run in runs_of(tmp_path / "runs" / "tiny").values():
-        assert f"{run.name}  alpha=" in command.output
+        assert re.search(rf"^{run.name} +0\.\d+ +\d", command.output, re.MULTILINE), command.output
     told = Recorder()
     with pytest.raises(StorageError):
         harness.run(
