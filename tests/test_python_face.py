@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-import re
 from pathlib import Path
 
 import pytest
