@@ -60,11 +60,11 @@ def _judge(claim: Claim, all_runs: Sequence[Run], measuring: Measuring) -> Verdi
             raise CannotMeasureError(f"{unknown[0]} does not vary in this grid.")
         for group, members in _groups(claim, _in_question(claim, runs, measuring), parts, list(named)):
             comparison = _Comparison(claim, members, measuring, group)
-            findings.append(comparison.finding())
+            findings.append(replace(comparison.finding(), name=measuring.label_name(group)))
             used += comparison.used
     except CannotMeasureError as error:
         findings.append(Finding({}, State.NOT_MEASURED, remark=str(error)))
-    return Verdict(claim, tuple(findings), tuple(_notes(claim, used)))
+    return Verdict(claim, tuple(findings), tuple(_notes(claim, used, measuring)))
 
 
 def _in_question(claim: Claim, runs: Sequence[Run], measuring: Measuring) -> Sequence[Run]:
@@ -128,7 +128,7 @@ class _Comparison:
             if self.claim.than is not None:
                 others = _selected(self.claim, self.claim.than, self.runs, self.measuring)
                 if both := [run for run in chosen if any(run is other for other in others)]:
-                    raise CannotMeasureError(f"of and than both select {both[0].name}.")
+                    raise CannotMeasureError(f"of and than both select {self.measuring.name(both[0])}.")
             of = self.numbers(chosen)
             than = self.numbers(others) if self.claim.than is not None else None
             if self.problems:
@@ -244,7 +244,7 @@ def _what_is_random(run: Run) -> str:
     return "Noise is the start" if run.transfer.start == "noise" else ""
 
 
-def _notes(claim: Claim, runs: Sequence[Run]) -> Iterable[str]:
+def _notes(claim: Claim, runs: Sequence[Run], measuring: Measuring) -> Iterable[str]:
     """What weakens a verdict: few seeds, sizes that differ, optimised numbers, runs not settled or ended early."""
     seeds: dict[str, dict[str, set[int]]] = {}
     for run in runs:
@@ -261,8 +261,8 @@ def _notes(claim: Claim, runs: Sequence[Run]) -> Iterable[str]:
     unsettled = list({run.id: run for run in runs if run.unsettled}.values())
     if unsettled:
         num = len({run.id for run in runs})
-        first = f"{unsettled[0].name}: {unsettled[0].unsettled}"
+        first = f"{measuring.name(unsettled[0])}: {unsettled[0].unsettled}"
         yield f"{len(unsettled)} of the {num} runs had not settled ({first}); more steps may change what was measured."
     for run in {run.id: run for run in runs if run.status is Status.DONE}.values():
         if run.manifest and run.manifest.reason:
-            yield f"{run.name} ended early: {run.manifest.reason}"
+            yield f"{measuring.name(run)} ended early: {run.manifest.reason}"
