@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from rich.console import Console
 from test_claims import by_alpha, claim, results_of
 from typer.testing import CliRunner
 
+from harness import latex
 from harness.claims import claims_table, judge, rows_for_table, write_claims
 from harness.claims.report import head
 from harness.cli.app import app
@@ -120,13 +122,15 @@ def test_claims_for_latex_are_the_rows_of_the_table(tmp_path: Path) -> None:
     results, path = several(tmp_path / "a_b"), tmp_path / "claims.tex"
     told = CliRunner().invoke(app, ["claims", str(results.folder), "--latex", str(path)])
     assert told.exit_code == 0 and f"Written: {path}" in told.output.replace("\n", "")
-    text = path.read_text()
-    assert (
-        text.startswith("% \\usepackage{booktabs,array}\n") and r"claim & paper & measured & bound & verdict \\" in text
-    )
+    text = path.read_text().replace(r"\raggedright\hspace{0pt}", "").replace("~", " ")
+    assert text.startswith("% \\usepackage{booktabs}\n"), "no other package"
+    assert r"claim & paper & measured & bound & verdict \tabularnewline" in text
     measured = r"SSIM rises. & fig. 4 & 0.150 $\pm$ 0.071 $\to$ 0.367 $\pm$ 0.047, n = 2 (by 0.217)"
-    assert rf"{measured} & rises at every step, in all by $\ge$ 0.05 & holds \\" in text
+    assert rf"{measured} & rises at every step, in all by $\ge$ 0.05 & holds \tabularnewline" in text
     assert text.count(r"fig. 4") == 3 and "multicolumn" not in text and "over n seeds" in text
+    assert rf"\caption{{Claims of {results.name}. " in text and rf"\label{{tab:{results.name}-claims}}" in text
+    shares = [float(share) for share in re.findall(r"p\{(0\.\d+)\\textwidth\}", text)]
+    assert len(shares) == 5 and sum(shares) * latex.PAGE_PT + 10 * latex.GAP_PT < latex.PAGE_PT
     CliRunner().invoke(app, ["claims", str(results.folder), str(results.folder), "--latex", str(path)])
     assert path.read_text().count(rf"\multicolumn{{5}}{{l}}{{\emph{{{results.name}}}}}") == 2
     told = CliRunner().invoke(app, ["claims", str(results.folder), "--latex", str(tmp_path / "no" / "x.tex")])

@@ -6,7 +6,8 @@ import math
 import statistics
 from collections.abc import Sequence
 
-EXPLAINED = "± is the standard deviation over n seeds (of a sample: n − 1)"
+OF_SAMPLE = "of a sample: n − 1"
+EXPLAINED = f"± is the standard deviation over n seeds ({OF_SAMPLE})"
 """What stands beside numbers that have one; the n is said there."""
 
 NUM_DIGITS_OF_SD = 2
