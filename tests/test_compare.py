@@ -426,7 +426,8 @@ def test_latex_of_as_many_seeds_says_so_in_its_caption_alone(tmp_path: Path) -> 
     ]  # fmt: skip
     path = tmp_path / "t.tex"
     folder = make_results_folder(tmp_path / "three", cells, GRID)
-    compare(folder, "--over-seeds", "--latex", path, "--columns", "ssim,total")
+    result = compare(folder, "--over-seeds", "--latex", path, "--columns", "ssim,total")
+    assert [row[3:] for row in rows_of(result)] == [["5.0", "±", "1.0", "–"], ["5.0", "±", "1.0†", "–"]]
     text, rows = path.read_text(), cells_of(path)
     assert "three at 64 px: 2 settings, means over 3 seeds" in text and "* the run" not in text
     assert rows[1] == ["alpha", "ssim", "total"]
