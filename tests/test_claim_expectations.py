@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,9 +20,23 @@ def test_direction_needs_every_step_and_the_whole() -> None:
     assert not changes("rises", [1, 2, 3], 2.001, None).holds
     assert changes("falls", [8, 4, 2], None, 4).holds
     assert not changes("falls", [8, 4, 2], None, 4.001).holds
-    assert changes("falls", [8, 4, 2], None, 3).margin == pytest.approx(1)
+    assert changes("falls", [8, 4, 2], None, 3).margin == pytest.approx(math.log(4 / 3))
     assert changes("rises", [1, 3, 2], 0.5, None).margin == -1
     assert "step 2 of 2" in changes("rises", [1, 3, 2], 0.5, None).remark
+
+
+def test_the_margin_is_the_least_of_the_steps_and_of_the_whole_beyond_its_bound() -> None:
+    """In the measure's unit, and of factors in logarithms, so that what fails by a step and by its bound compare."""
+    assert changes("rises", [0, 5, 6], 2, None).margin == 1  # the second step; the whole exceeds 2 by 4
+    assert changes("rises", [0, 5, 10], 9, None).margin == 1  # the whole exceeds 9 by 1
+    assert changes("rises", [0, 5, 4], 10, None).margin == -6
+    assert changes("rises", [0, 5, 1], 2, None).margin == -4
+    assert changes("rises", [1, 8, 16], None, 2).margin == pytest.approx(math.log(2))
+    assert changes("rises", [1, 4, 2], None, 8).margin == pytest.approx(math.log(2 / 8))
+    assert changes("falls", [2, 4, 1], None, 2).margin == pytest.approx(-math.log(2))
+    assert changes("falls", [2, 2, 1], None, 2).margin == 0
+    backwards = changes("falls", [2, 0, 1], None, 1.5)  # from 0 to 1 is no ratio
+    assert not backwards.holds and backwards.margin is None
 
 
 def test_a_tie_is_no_rise() -> None:

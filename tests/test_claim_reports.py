@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from rich.console import Console
 from test_claims import by_alpha, claim, results_of
 from typer.testing import CliRunner
 
+from harness import latex
 from harness.claims import claims_table, judge, rows_for_table, write_claims
 from harness.claims.report import head
 from harness.cli.app import app
@@ -40,7 +43,7 @@ def test_reports_say_everything_and_have_the_same_bytes_for_the_same_runs(tmp_pa
     data, text = json.loads(texts[0][0]), texts[0][1].decode()
     assert str(tmp_path) not in text and str(tmp_path) not in texts[0][0].decode()
     assert "2026-01-02 on x86_64" in text and "16 px" in text and "embedded" in text and "seeds 0, 1" in text
-    assert "| SSIM rises. | fig. 4 | 0.15 ± 0.0707 → 0.367 ± 0.0471, n = 2 (by 0.217) |" in text
+    assert "| SSIM rises. | fig. 4 | 0.150 ± 0.071 → 0.367 ± 0.047, n = 2 (by 0.217) |" in text
     assert "± is the standard deviation over n seeds (of a sample: n − 1)." in text
     assert "Changed on 2026-01-03; was: by 0.1; why: The first | bound had a slip." in text
     assert text.count("Reason of the bound: Set before the first run.") == 3
@@ -52,6 +55,38 @@ def test_reports_say_everything_and_have_the_same_bytes_for_the_same_runs(tmp_pa
     assert number["sd"] == pytest.approx(0.06667 / 2**0.5)
     assert first["findings"][0]["of"][1]["runs"] == [run.id for run in results.all_runs[2:]]
     assert first["margin"] == pytest.approx(0.366665 - 0.15 - 0.05)
+
+
+def test_margin_of_a_factor_is_told_as_a_ratio(tmp_path: Path) -> None:
+    stated = claim(measure="ssim", along="alpha", expect="rises", factor=2)
+    results = results_of(tmp_path, by_alpha({0.1: 0.1, 1.0: 0.6}), stated, axes={"alpha": [0.1, 1.0]})
+    verdicts = judge(results)
+    assert "in all ≥ 2 times; margin × 3\n" in write_claims(results, verdicts)[1].read_text()
+    assert json.loads((results.folder / "claims.json").read_text())["claims"][0]["margin"] == pytest.approx(math.log(3))
+
+
+def test_claims_call_files_by_stem_as_everything_else_does(tmp_path: Path) -> None:
+    contents = ["photos/IMG_4211.jpg", "photos/bear walk.jpg"]
+    cells = [
+        {"label": {"content": content, "alpha": alpha}, "metrics": {"ssim": alpha} | unsettled}
+        for content in contents
+        for alpha in (0.1, 1.0)
+        for unsettled in [{"evaluations": 30, "kept_evaluation": 30, "still_falling": 0.5}]
+    ]
+    claims = [
+        claim(measure=name, along="alpha", expect="rises", by=by) for name, by in (("ssim", 5), ("reference_style", 0))
+    ]
+    results = results_of(tmp_path, cells, *claims, axes={"content": contents, "alpha": [0.1, 1.0]})
+    verdicts = judge(results)
+    (measured, missing), text = rows_for_table(verdicts), write_claims(results, verdicts)[1].read_text()
+    assert measured[2].startswith("worst of 2, content=IMG_4211: 0.1 → 1")
+    assert missing[2].startswith("worst of 2, content=IMG_4211: reference_style of content=IMG_4211, alpha=0.1 was not")
+    assert "Groups: content=IMG_4211 does not hold; content=bear walk does not hold" in text
+    assert "(content=IMG_4211, alpha=0.1: its loss still fell" in text
+    table = text.partition("## Bounds")[0].partition("| claim")[2]
+    assert "photos/" not in table and text.count("photos/") == 0
+    data = json.loads((results.folder / "claims.json").read_text())
+    assert data["claims"][0]["findings"][0]["group"] == {"content": "photos/IMG_4211.jpg"}, "programs get the path"
 
 
 def test_report_names_every_painting_of_a_blend(tmp_path: Path) -> None:
@@ -87,13 +122,15 @@ def test_claims_for_latex_are_the_rows_of_the_table(tmp_path: Path) -> None:
     results, path = several(tmp_path / "a_b"), tmp_path / "claims.tex"
     told = CliRunner().invoke(app, ["claims", str(results.folder), "--latex", str(path)])
     assert told.exit_code == 0 and f"Written: {path}" in told.output.replace("\n", "")
-    text = path.read_text()
-    assert (
-        text.startswith("% \\usepackage{booktabs,array}\n") and r"claim & paper & measured & bound & verdict \\" in text
-    )
-    measured = r"SSIM rises. & fig. 4 & 0.15 $\pm$ 0.0707 $\to$ 0.367 $\pm$ 0.0471, n = 2 (by 0.217)"
-    assert rf"{measured} & rises at every step, in all by $\ge$ 0.05 & holds \\" in text
+    text = path.read_text().replace(r"\raggedright\hspace{0pt}", "").replace("~", " ")
+    assert text.startswith("% \\usepackage{booktabs}\n"), "no other package"
+    assert r"claim & paper & measured & bound & verdict \tabularnewline" in text
+    measured = r"SSIM rises. & fig. 4 & 0.150 $\pm$ 0.071 $\to$ 0.367 $\pm$ 0.047, n = 2 (by 0.217)"
+    assert rf"{measured} & rises at every step, in all by $\ge$ 0.05 & holds \tabularnewline" in text
     assert text.count(r"fig. 4") == 3 and "multicolumn" not in text and "over n seeds" in text
+    assert rf"\caption{{Claims of {results.name}. " in text and rf"\label{{tab:{results.name}-claims}}" in text
+    shares = [float(share) for share in re.findall(r"p\{(0\.\d+)\\textwidth\}", text)]
+    assert len(shares) == 5 and sum(shares) * latex.PAGE_PT + 10 * latex.GAP_PT < latex.PAGE_PT
     CliRunner().invoke(app, ["claims", str(results.folder), str(results.folder), "--latex", str(path)])
     assert path.read_text().count(rf"\multicolumn{{5}}{{l}}{{\emph{{{results.name}}}}}") == 2
     told = CliRunner().invoke(app, ["claims", str(results.folder), "--latex", str(tmp_path / "no" / "x.tex")])

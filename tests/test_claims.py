@@ -69,7 +69,7 @@ def test_seeds_of_a_cell_are_one_measurement_with_mean_and_standard_deviation(tm
     first, second = verdict.worst.of
     assert (first.mean, first.sd, first.num_seeds) == (pytest.approx(0.3), pytest.approx(0.2), 3)
     assert second.sd == 0
-    assert rows_for_table([verdict])[0][2] == "0.3 ± 0.2 → 0.4 ± 0, n = 3 (by 0.1); the smallest step"
+    assert rows_for_table([verdict])[0][2] == "0.30 ± 0.20 → 0.4, n = 3 (by 0.1); the smallest step"
 
 
 def test_standard_deviation_is_of_a_sample_and_its_n_stands_beside_it(tmp_path: Path) -> None:
@@ -77,12 +77,12 @@ def test_standard_deviation_is_of_a_sample_and_its_n_stands_beside_it(tmp_path: 
     verdict = verdict_along(tmp_path / "a", {0.1: [1, 2], 1.0: 3})
     first, second = verdict.worst.of
     assert (first.sd, second.sd) == (pytest.approx(0.5**0.5), None)
-    assert rows_for_table([verdict])[0][2].startswith("1.5 ± 0.707 → 3, n = 1 … 2 (by 1.5)")
+    assert rows_for_table([verdict])[0][2].startswith("1.50 ± 0.71 → 3, n = 1 … 2 (by 1.5)")
     cells = by_alpha({0.1: [4, 5, 6, 7], 1.0: [1, 2, 3, 4]}, start="content")
     sides = {"of": {"alpha": 0.1}, "than": {"alpha": 1.0}, "by": 1}
     stated_claim = claim(measure="ssim", expect="greater_than", **sides)
     (against,) = judge(results_of(tmp_path / "b", cells, stated_claim, axes={"alpha": [0.1, 1.0]}))
-    assert rows_for_table([against])[0][2] == "5.5 ± 1.29 against 2.5 ± 1.29, n = 4 (by 3)"
+    assert rows_for_table([against])[0][2] == "5.5 ± 1.3 against 2.5 ± 1.3, n = 4 (by 3)"
     alone = verdict_along(tmp_path / "c", {0.1: 1, 1.0: 3})
     assert rows_for_table([alone])[0][2] == "1 → 3 (by 2); the smallest step"
 
@@ -177,6 +177,22 @@ def test_a_claim_holds_only_if_it_holds_in_every_group_and_the_worst_is_shown(tm
     assert one.worst.group == {}
     assert greater_than.worst.group == {"alpha": 1.0} and greater_than.worst.margin == -2
     assert rows_for_table([greater_than])[0][2] == "worst of 2, alpha=1.0: 1 against 3 (by -2)"
+
+
+def test_the_worst_group_is_the_farthest_below_whatever_it_fails_by(tmp_path: Path) -> None:
+    """One lacks 0.0068 of its bound; the other goes the other way at a step, by less, and lacks 0.0189."""
+    numbers = {"content": (0.431, 0.432, 0.4442), "noise": (0.0579, 0.0554, 0.0590)}
+    cells = [
+        {"label": {"start": start, "alpha": alpha}, "metrics": {"ssim": value}}
+        for start, values in numbers.items()
+        for alpha, value in zip((0.1, 0.5, 2.0), values, strict=True)
+    ]
+    axes = {"start": ["content", "noise"], "alpha": [0.1, 0.5, 2.0]}
+    stated_claim = claim(measure="ssim", along="alpha", expect="rises", by=0.02)
+    (verdict,) = judge(results_of(tmp_path, cells, stated_claim, axes=axes))
+    assert verdict.worst.group == {"start": "noise"} and verdict.worst.margin == pytest.approx(-0.0189)
+    shown = "worst of 2, start=noise: 0.0579 → 0.0554 → 0.059 (by 0.0011); goes the other way at step 1 of 2"
+    assert rows_for_table([verdict])[0][2] == shown
 
 
 @pytest.mark.parametrize(("least", "state"), [(0.31, State.HOLDS), (0.29, State.DOES_NOT_HOLD)])

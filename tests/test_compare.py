@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from harness.cli.app import app
 from harness.cli.compare_lines import COLUMNS
+from harness.config.claims import COMPARABLE
 
 BASE = {"content": "astronaut", "style": "strokes", "size": 64, "steps": 3}
 GRID = {"transfer": BASE, "axes": {"alpha": [0.01, 1.0]}}
@@ -104,7 +105,10 @@ def test_over_seeds_says_how_many_they_are_also_where_all_have_as_many(folder: P
         for alpha in (0.01, 1.0) for seed, part in ((0, "grid"), (1, "repeat"), (2, "repeat"))
     ]  # fmt: skip
     result = compare(make_results_folder(tmp_path / "three", cells, GRID), "--over-seeds", "--csv", tmp_path / "t.csv")
-    assert [row[1:6] for row in rows_of(result)] == [["0.01", "3", "101", "±", "1"], ["1", "3", "101", "±", "1"]]
+    assert [row[1:6] for row in rows_of(result)] == [
+        ["0.01", "3", "101.0", "±", "1.0"],
+        ["1", "3", "101.0", "±", "1.0"],
+    ]
     assert [(row["seeds"], row["ssim_sd"]) for row in read(tmp_path / "t.csv")] == [("3", "1.0")] * 2
 
 
@@ -370,23 +374,87 @@ def test_quilted_runs_are_told_apart_by_their_blocks(tmp_path: Path) -> None:
     assert [line[1] for line in rows_of(result)] == ["20", "36"]
 
 
-def test_latex_has_the_table_of_each_size_with_its_signs_explained(folder: Path, tmp_path: Path) -> None:
+def cells_of(path: Path) -> list[list[str]]:
+    return [
+        [c.strip() for c in line.removesuffix(r"\tabularnewline").split("&")]
+        for line in path.read_text().splitlines()
+        if "&" in line
+    ]
+
+
+def test_latex_is_one_table_of_what_a_page_has_room_for_and_says_what_was_left_out(
+    folder: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "table.tex"
     result = compare(folder, "--over-seeds", "--latex", path)
+    output = " ".join(result.output.split())
     assert result.exit_code == 0 and f"Written: {path}" in result.output.replace("\n", "")
     text = path.read_text()
-    assert text.startswith("% \\usepackage{booktabs,array}\n") and text.count(r"\begin{tabular}") == 2, "two blocks"
-    assert "2 lines at 64 px. * the run optimised one of these layers: not held out." in text
-    assert r"$\pm$ is the standard deviation over n seeds" in text
-    rows = [[cell.strip(" \\") for cell in line.split("&")] for line in text.splitlines() if "&" in line]
-    first, second, small, large = rows[:4]
-    assert (first[2], second[2]) == ("reference", "content") and second[:2] == ["alpha", "seeds"]
+    assert text.startswith("% \\usepackage{booktabs}\n") and text.count(r"\begin{tabular}") == 1
+    assert r"\caption{grid at 64 px: 2 settings, means over 1 to 2 seeds $\pm$ the standard deviation" in text
+    assert r"\label{tab:grid}" in text
+    first, second, small, large = cells_of(path)
+    names = [f"{a} {b}".strip().replace(" ", "_") for a, b in zip(first, second, strict=True)]
+    assert names[:6] == ["alpha", "seeds", "reference_content", "reference_style", "ssim", "lpips"]
     assert small[:3] == ["0.01", "2", r"101.5 $\pm$ 2.1"] and large[:3] == ["1", "1", "50"]
-    assert r"103.5 $\pm$ 2.1*" in small
-    names = [f"{a} {b}".strip().replace(" ", "_") for k in (0, 4) for a, b in zip(*rows[k : k + 2], strict=True)]
-    told = ["kept_of_evaluations" if name == "kept_evaluation" else name for name in COLUMNS if name != "evaluations"]
-    assert [name for name in names if name in told] == told
-    assert all(len(row) == len(rows[0]) for row in rows[:4])
+    left_out = [name for name in ("heldout_style", "style_swd", "pixel_distance") if name not in names]
+    assert not {"seconds", "total", "still_falling"} & set(names) and ("total_variation" in names) is (not left_out)
+    if left_out:
+        assert f"{left_out[0]}, " in output and "--columns chooses" in output
+
+
+def test_latex_drops_the_last_numbers_where_they_do_not_fit_the_page(tmp_path: Path) -> None:
+    cells = [
+        {"label": {"alpha": 0.1, **({"seed": seed} if seed else {})}, "part": "repeat" if seed else "grid",
+         "metrics": metrics(0.0) | {name: 0.0001067 + seed * 1e-7 for name in COMPARABLE}}
+        for seed in (0, 1)
+    ]  # fmt: skip
+    path = tmp_path / "t.tex"
+    result = compare(make_results_folder(tmp_path / "long", cells, GRID), "--over-seeds", "--latex", path)
+    told = " ".join(result.output.split())
+    assert "Left out of it, a page being too narrow: " in told and "total_variation; --columns chooses." in told
+    assert (
+        cells_of(path)[1][:4] == ["run", "content", "style", "ssim"] and path.read_text().count("begin{tabular}") == 1
+    )
+
+
+def test_latex_of_as_many_seeds_says_so_in_its_caption_alone(tmp_path: Path) -> None:
+    cells = [
+        {"label": {"alpha": alpha, **({"seed": seed} if seed else {})}, "part": "repeat" if seed else "grid",
+         "metrics": metrics(1.0 + seed, still_falling=alpha / 2)}
+        for alpha in (0.01, 1.0) for seed in (0, 1, 2)
+    ]  # fmt: skip
+    path = tmp_path / "t.tex"
+    folder = make_results_folder(tmp_path / "three", cells, GRID)
+    result = compare(folder, "--over-seeds", "--latex", path, "--columns", "ssim,total")
+    assert [row[3:] for row in rows_of(result)] == [["5.0", "±", "1.0", "–"], ["5.0", "±", "1.0†", "–"]]
+    text, rows = path.read_text(), cells_of(path)
+    assert "three at 64 px: 2 settings, means over 3 seeds" in text and "* the run" not in text
+    assert rows[1] == ["alpha", "ssim", "total"]
+    assert [row[1] for row in rows[2:]] == [r"5.0 $\pm$ 1.0", r"5.0 $\pm$ 1.0$\dagger$"] and "not settled" in text
+
+
+def test_columns_are_those_asked_for_in_terminal_csv_and_latex(folder: Path, tmp_path: Path) -> None:
+    files = ["--csv", tmp_path / "t.csv", "--latex", tmp_path / "t.tex"]
+    result = compare(folder, "--columns", "lpips, reference_style,loss/total,total", *files)
+    assert [row[1:] for row in rows_of(result)] == [["0.01", "107", "101", "–"], ["1", "57", "51", "–"]]
+    assert list(read(tmp_path / "t.csv")[0]) == ["id", "alpha", "lpips", "reference_style", "loss/total", "settled"]
+    assert cells_of(tmp_path / "t.tex")[1] == ["alpha", "lpips", "style", "total"]
+    assert "not held out" not in result.output, "no such number is shown"
+
+
+def test_a_typo_among_columns_names_the_nearest(folder: Path) -> None:
+    result = compare(folder, "--columns", "ssim,lpisp")
+    assert result.exit_code == 2 and "did you mean lpips?" in result.output
+
+
+def test_the_runs_own_loss_comes_first(folder: Path) -> None:
+    manifest = folder / "aaaaaaaaaaaa" / "manifest.json"
+    data = json.loads(manifest.read_text())
+    data["metrics"] |= {"total": 1.5e28}
+    manifest.write_text(json.dumps(data))
+    first, second = rows_of(compare(folder))
+    assert first[1:4] == ["0.01", "1.5e+28", "100"] and second[1:4] == ["1", "–", "50"]
 
 
 def test_latex_into_no_folder_is_a_sentence(folder: Path, tmp_path: Path) -> None:
@@ -396,4 +464,4 @@ def test_latex_into_no_folder_is_a_sentence(folder: Path, tmp_path: Path) -> Non
 
 def test_latex_of_one_run_names_it(folder: Path, tmp_path: Path) -> None:
     compare(folder / "bbbbbbbbbbbb", "--latex", tmp_path / "table.tex")
-    assert "bbbbbbbbbbbb & 50 & 51" in (tmp_path / "table.tex").read_text()
+    assert "bbbbbbbbbbbb & 50 & 51 & 53" in (tmp_path / "table.tex").read_text()

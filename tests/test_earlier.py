@@ -92,6 +92,13 @@ def test_three_photographs_through_one_file_are_three_lines(photographs: list[st
     assert "1 run at 32 px" in alone and photographs[1] in alone and "earlier" not in alone.split("px")[1]
 
 
+def test_latest_leaves_out_what_was_asked_for_before(photographs: list[str]) -> None:
+    assert "--latest leaves them out." in " ".join(typed("compare", "runs/one").split())
+    told = typed("compare", "runs/one", "--latest", "--csv", "table.csv", "--latex", "table.tex")
+    assert "1 run at 32 px" in told and "earlier" not in told and photographs[0] in told
+    assert "earlier" not in Path("table.csv").read_text() and "earlier" not in Path("table.tex").read_text()
+
+
 def test_status_shows_todays_grid_and_what_was_asked_before_with_its_command(photographs: list[str]) -> None:
     told = typed("status", "runs/one")
     assert "1 run: 1 done\n" in told and told.index("Asked for earlier:") < told.index("runs/one/earlier")

@@ -6,10 +6,11 @@
 Loads no network and no torch, but for the measures that need them.
 """
 
+from harness.claims.foreseen import foreseen
 from harness.claims.records import Finding, Number, State, Verdict
 from harness.claims.report import claims_table, rows_for_table, write_claims
 from harness.claims.verdicts import judge
 
 __all__ = [
-    "Finding", "Number", "State", "Verdict", "claims_table", "judge", "rows_for_table", "write_claims",
+    "Finding", "Number", "State", "Verdict", "claims_table", "foreseen", "judge", "rows_for_table", "write_claims",
 ]  # fmt: skip

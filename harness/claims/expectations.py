@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.errors import CannotMeasureError
@@ -23,7 +23,8 @@ class Decision:
     Attributes:
         holds: whether the expectation is met.
         quantity: the number that was held against the bound; None where a ratio is unbounded (its divisor is 0).
-        margin: by how much it holds (> 0, or 0 where equality suffices) or fails; None where the quantity is.
+        margin: by how much it holds (> 0, or 0 where equality suffices) or fails, in one unit for all groups of a
+            claim, so that the least one is the worst; None where nothing bounds it, as where a ratio is unbounded.
         remark: what the quantity alone does not say; empty otherwise.
     """
 
@@ -38,7 +39,8 @@ def changes(
 ) -> Decision:
     """Strictly in one direction at every step, and from first to last by ≥ ``by`` or ≥ ``factor`` times.
 
-    Where a step goes the wrong way or stands still, the margin is the worst step: ≤ 0.
+    The margin is the least of the steps and of what the whole change exceeds its bound by: ≤ 0 where it fails. Of a
+    ``factor`` these are natural logarithms of ratios.
 
     Raises:
         CannotMeasureError: fewer than two steps, or a ratio of numbers below 0.
@@ -50,11 +52,35 @@ def changes(
     smallest = min(steps)
     low, high = (means[0], means[-1]) if sign > 0 else (means[-1], means[0])
     total = _exceeds(high, low, by, factor, equality_suffices=True)
+    margin = _margin_of_factor(means, sign, total.quantity, factor) if factor else min(smallest, high - low - (by or 0))
     if smallest <= 0:
         place = steps.index(smallest)
         wrong = "stands still" if smallest == 0 else "goes the other way"
-        return Decision(False, total.quantity, smallest, f"{wrong} at step {place + 1} of {len(steps)}")
-    return Decision(True, smallest, smallest, "the smallest step") if by is None and factor is None else total
+        return Decision(False, total.quantity, margin, f"{wrong} at step {place + 1} of {len(steps)}")
+    if by is None and factor is None:
+        return Decision(True, smallest, margin, "the smallest step")
+    return replace(total, margin=margin)
+
+
+def _margin_of_factor(means: Sequence[float], sign: int, ratio: float | None, factor: float) -> float | None:
+    """The least of the steps' ratios and of how often the whole one has the factor, as logarithms.
+
+    None where the whole ratio is unbounded, or a step the wrong way is.
+    """
+    if ratio is None:
+        return None
+    wholes = [math.log(ratio) - math.log(factor) if ratio else -math.inf]
+    margin = min([*(_log_of_step(*step, sign) for step in zip(means, means[1:], strict=False)), *wholes])
+    return margin if math.isfinite(margin) else None
+
+
+def _log_of_step(before: float, after: float, sign: int) -> float:
+    """The logarithm of after/before in the direction that is wanted; unbounded where one of them is 0 or less."""
+    if before == after:
+        return 0.0
+    if min(before, after) <= 0:
+        return math.copysign(math.inf, sign * (after - before))
+    return sign * (math.log(after) - math.log(before))
 
 
 def within(values: Sequence[float], by: float) -> Decision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -18,6 +19,10 @@ class State(enum.Enum):
     HOLDS = "holds"
     DOES_NOT_HOLD = "does not hold"
     NOT_MEASURED = "not measured"
+
+
+_UNBOUNDED = {State.HOLDS: math.inf, State.NOT_MEASURED: math.inf, State.DOES_NOT_HOLD: -math.inf}
+"""What stands for a margin where there is none."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Finding:
         quantity: what was held against the bound; None where nothing was, or a ratio is unbounded.
         margin: by how much it holds or fails.
         remark: why nothing was measured, or where it fails; empty otherwise.
+        name: the group's on one line, files in it by their names among all runs'.
     """
 
     group: Mapping[str, Any]
@@ -71,6 +77,7 @@ class Finding:
     quantity: float | None = None
     margin: float | None = None
     remark: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,13 +96,16 @@ class Verdict:
 
     @property
     def worst(self) -> Finding:
-        """The finding that decides: one that fails, else one that is not measured, else the smallest margin."""
+        """The finding that decides: one that fails, else one that is not measured, else one that holds.
+
+        Of several the one with the smallest margin; one whose margin nothing bounds holds, or fails, by the most.
+        """
         order = (State.DOES_NOT_HOLD, State.NOT_MEASURED, State.HOLDS)
         return min(
             self.findings,
             key=lambda finding: (
                 order.index(finding.state),
-                finding.margin if finding.margin is not None else float("inf"),
+                finding.margin if finding.margin is not None else _UNBOUNDED[finding.state],
             ),
         )
 

@@ -6,6 +6,7 @@ Equal run folders give equal bytes: dates come from the runs' manifests, and not
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 from statistics import fmean
@@ -20,8 +21,8 @@ from harness.config.claims import Claim
 from harness.config.styles import paintings_of
 from harness.config.transfer_parts import Weights, WeightsNetwork, WeightsPath
 from harness.config.yaml_source import flow
-from harness.results import Results, label_name
-from harness.results.spread import EXPLAINED
+from harness.results import Results
+from harness.results.spread import EXPLAINED, number_text, spread_text
 from harness.runs.store import write_durably
 
 JSON_NAME = "claims.json"
@@ -29,6 +30,9 @@ MARKDOWN_NAME = "claims.md"
 COLUMNS = ("claim", "paper", "measured", "bound", "verdict")
 OF_NUMBERS = f"Numbers are means; {EXPLAINED}. A claim must hold in every group; the worst one is shown."
 STYLES = {State.HOLDS.value: "green", State.DOES_NOT_HOLD.value: "bold red", State.NOT_MEASURED.value: "yellow"}
+NUM_DIGITS = 3
+"""Significant digits of what was measured."""
+
 PACKAGES = ("harness", "python", "torch", "numpy", "pillow")
 """Whose versions stand in the head of ``claims.md``; the manifests have all of them."""
 
@@ -80,14 +84,13 @@ def claims_table(verdicts: Sequence[Verdict]) -> Table:
 
 def short(value: float) -> str:
     """A number with three significant digits: 0.0123, 12300, 1.23e-05."""
-    text = f"{value:.3g}"
-    return f"{float(text):.0f}" if 1000 <= abs(float(text)) < 1e6 else text
+    return number_text(value, NUM_DIGITS)
 
 
 def measured_text(verdict: Verdict) -> str:
     """What was measured, on one line: of several groups the one that decides."""
     worst = verdict.worst
-    group = f"{label_name(worst.group)}: " if worst.group else ""
+    group = f"{worst.name}: " if worst.group else ""
     if len(verdict.findings) > 1:
         group = f"worst of {len(verdict.findings)}, {group}"
     if worst.state is State.NOT_MEASURED:
@@ -120,7 +123,7 @@ def _side_text(numbers: Sequence[Number]) -> str:
 
 def _number_text(number: Number) -> str:
     """``mean ± standard deviation`` where several seeds were measured."""
-    return short(number.mean) if number.sd is None else f"{short(number.mean)} ± {short(number.sd)}"
+    return spread_text(number.mean, number.sd, NUM_DIGITS)
 
 
 def _seeds_text(numbers: Sequence[Number]) -> str:
@@ -245,7 +248,7 @@ def _details(verdict: Verdict) -> list[str]:
     sides = [f"{side} {flow(chosen)}" for side, chosen in (("of", claim.of), ("than", claim.than)) if chosen]
     along = f" along {claim.along}" if claim.along else ""
     to = f" to {claim.to}" if claim.to else ""
-    margin = f"; margin {short(worst.margin)}" if worst.margin is not None else ""
+    margin = f"; margin {_margin_text(claim, worst.margin)}" if worst.margin is not None else ""
     lines = [
         f"`{claim.measure}`{to}{along}{', ' if sides else ''}{', '.join(map(_plain, sides))}: {verdict.bound}{margin}",
         f"Reason of the bound: {_plain(claim.because)}",
@@ -253,9 +256,15 @@ def _details(verdict: Verdict) -> list[str]:
     lines += [f"Changed on {each.on}; was: {_plain(each.was)}; why: {_plain(each.why)}" for each in claim.changed]
     lines += [f"Note: {_plain(note)}" for note in verdict.notes]
     if len(verdict.findings) > 1:
-        groups = [f"{label_name(found.group)} {found.state.value}" for found in verdict.findings]
+        groups = [f"{found.name} {found.state.value}" for found in verdict.findings]
         lines.append(f"Groups: {_plain('; '.join(groups))}")
     return lines
+
+
+def _margin_text(claim: Claim, margin: float) -> str:
+    """A margin in the measure's unit; one that is a logarithm as the ratio: ``× 0.8`` of what the claim wants."""
+    is_logarithm = claim.factor is not None and claim.expect in ("rises", "falls")
+    return f"× {short(math.exp(margin))}" if is_logarithm else short(margin)
 
 
 def _listed(values: Iterable[Any]) -> str:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from harness.claims.expectations import Decision, changes, equal, greater, within
 from harness.claims.records import Finding, Number, State, Verdict
@@ -60,11 +60,22 @@ def _judge(claim: Claim, all_runs: Sequence[Run], measuring: Measuring) -> Verdi
             raise CannotMeasureError(f"{unknown[0]} does not vary in this grid.")
         for group, members in _groups(claim, _in_question(claim, runs, measuring), parts, list(named)):
             comparison = _Comparison(claim, members, measuring, group)
-            findings.append(comparison.finding())
+            findings.append(replace(comparison.finding(), name=measuring.label_name(group)))
             used += comparison.used
     except CannotMeasureError as error:
         findings.append(Finding({}, State.NOT_MEASURED, remark=str(error)))
-    return Verdict(claim, tuple(findings), tuple(_notes(claim, used)))
+    return Verdict(claim, tuple(findings), tuple(_notes(claim, used, measuring)))
+
+
+def runs_in_question(claim: Claim, all_runs: Sequence[Run], measuring: Measuring) -> list[Run]:
+    """The runs of which a claim compares numbers, second computations left out.
+
+    Raises:
+        CannotMeasureError: it names runs that there are not.
+    """
+    runs = _in_question(claim, [run for run in all_runs if run.part != "again"], measuring)
+    sides = [_selected(claim, side, runs, measuring) for side in (claim.of, claim.than) if side is not None]
+    return [run for run in runs if not sides or any(run is other for side in sides for other in side)]
 
 
 def _in_question(claim: Claim, runs: Sequence[Run], measuring: Measuring) -> Sequence[Run]:
@@ -128,7 +139,7 @@ class _Comparison:
             if self.claim.than is not None:
                 others = _selected(self.claim, self.claim.than, self.runs, self.measuring)
                 if both := [run for run in chosen if any(run is other for other in others)]:
-                    raise CannotMeasureError(f"of and than both select {both[0].name}.")
+                    raise CannotMeasureError(f"of and than both select {self.measuring.name(both[0])}.")
             of = self.numbers(chosen)
             than = self.numbers(others) if self.claim.than is not None else None
             if self.problems:
@@ -244,8 +255,8 @@ def _what_is_random(run: Run) -> str:
     return "Noise is the start" if run.transfer.start == "noise" else ""
 
 
-def _notes(claim: Claim, runs: Sequence[Run]) -> Iterable[str]:
-    """What weakens a verdict: few seeds, sizes that differ, optimised numbers, runs not settled or ended early."""
+def few_seeds(runs: Sequence[Run], measured: Literal["was measured", "is to be measured"]) -> Iterable[str]:
+    """Sentences, without their full stops, about what is random and has too few seeds."""
     seeds: dict[str, dict[str, set[int]]] = {}
     for run in runs:
         if chance := _what_is_random(run):
@@ -253,7 +264,12 @@ def _notes(claim: Claim, runs: Sequence[Run]) -> Iterable[str]:
             seeds.setdefault(chance, {}).setdefault(cell, set()).add(run.transfer.seed)
     for chance, cells in seeds.items():
         if (fewest := min(map(len, cells.values()))) < SEEDS_NEEDED:
-            yield f"{chance}, and a cell was measured over {fewest} of the {SEEDS_NEEDED} seeds that this needs."
+            yield f"{chance}, and a cell {measured} over {fewest} of the {SEEDS_NEEDED} seeds that this needs"
+
+
+def _notes(claim: Claim, runs: Sequence[Run], measuring: Measuring) -> Iterable[str]:
+    """What weakens a verdict: few seeds, sizes that differ, optimised numbers, runs not settled or ended early."""
+    yield from (f"{sentence}." for sentence in few_seeds(runs, "was measured"))
     if len({run.transfer.size for run in runs}) > 1:
         yield "The pictures have different sizes, on which sums over positions and distances in pixels depend."
     if claim.measure == "heldout_style" and any(run.metrics.get("heldout_style_optimised") for run in runs):
@@ -261,8 +277,8 @@ def _notes(claim: Claim, runs: Sequence[Run]) -> Iterable[str]:
     unsettled = list({run.id: run for run in runs if run.unsettled}.values())
     if unsettled:
         num = len({run.id for run in runs})
-        first = f"{unsettled[0].name}: {unsettled[0].unsettled}"
+        first = f"{measuring.name(unsettled[0])}: {unsettled[0].unsettled}"
         yield f"{len(unsettled)} of the {num} runs had not settled ({first}); more steps may change what was measured."
     for run in {run.id: run for run in runs if run.status is Status.DONE}.values():
         if run.manifest and run.manifest.reason:
-            yield f"{run.name} ended early: {run.manifest.reason}"
+            yield f"{measuring.name(run)} ended early: {run.manifest.reason}"

@@ -14,8 +14,8 @@ from harness.errors import UsageError
 from harness.results import load_whole
 from harness.runs.store import write_durably
 
-WIDTHS = (0.28, 0.12, 0.26, 0.17)
-"""Of the columns for LaTeX, as shares of a page's width; the verdict's is as wide as its words."""
+SHARES = (0.25, 0.12, 0.28, 0.15, 0.13)
+"""Widths of the columns for LaTeX, as shares of a page's; the gaps between them take the rest."""
 
 
 def show_claims(paths: Sequence[Path], markdown: bool, latex_path: Path | None = None) -> None:
@@ -55,9 +55,11 @@ def show_claims(paths: Sequence[Path], markdown: bool, latex_path: Path | None =
 
 def _latex(judged: Sequence[tuple[str, Sequence[Verdict]]]) -> str:
     """One table of all claims, each experiment's below its name."""
-    columns = [rf">{{\raggedright\arraybackslash}}p{{{share}\textwidth}}" for share in WIDTHS]
-    rows: list[Sequence[str] | str] = []
+    columns = [latex.Column(share * latex.PAGE_PT, "p") for share in SHARES]
+    rows: list[latex.Row] = []
     for name, verdicts in judged:
-        rows += [latex.escape(name)] if len(judged) > 1 else []
-        rows += [[latex.of_numbers(text) for text in row] for row in rows_for_table(verdicts)]
-    return latex.table([latex.tabular("".join(columns) + "l", [COLUMNS], rows)], latex.escape(OF_NUMBERS), is_wide=True)
+        rows += [name] if len(judged) > 1 else []
+        rows += rows_for_table(verdicts)
+    names = [name for name, _ in judged]
+    caption = f"Claims of {', '.join(names)}. {OF_NUMBERS}"
+    return latex.tables(columns, [COLUMNS], rows, caption, f"tab:{'-'.join(names)}-claims")

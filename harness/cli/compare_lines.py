@@ -77,12 +77,13 @@ class Line:
         return False if False in told else None if None in told else True
 
 
-def find_runs(paths: Sequence[Path], parts: Collection[Part]) -> tuple[list[Run], list[str]]:
+def find_runs(paths: Sequence[Path], parts: Collection[Part], latest: bool = False) -> tuple[list[Run], list[str]]:
     """The finished runs of some folders, each once, and a sentence for what was left out, or is not of today's grid.
 
     Args:
         paths: folders of experiments or sweeps, whose earlier grids are theirs too, of earlier grids, or single runs.
         parts: which of an experiment's runs are wanted.
+        latest: without the earlier grids of an experiment's folder.
 
     Raises:
         UsageError: a path is no such folder, or nothing is done.
@@ -91,8 +92,7 @@ def find_runs(paths: Sequence[Path], parts: Collection[Part]) -> tuple[list[Run]
     notes: list[str] = []
     for path in paths:
         is_run = (path / "manifest.json").exists() and not (path / CELLS).exists()
-        whole = () if is_run else load_whole(path).with_earlier().all_runs
-        runs = [run_alone(path)] if is_run else [run for run in whole if run.part in parts]
+        runs = [run_alone(path)] if is_run else [run for run in _all_runs(path, latest) if run.part in parts]
         num_unfinished, gone = 0, Counter[str]()
         for run in runs:
             try:
@@ -112,26 +112,34 @@ def find_runs(paths: Sequence[Path], parts: Collection[Part]) -> tuple[list[Run]
         notes += [f"A run of {path} is gone: {why}." for why, num in gone.items() if num == 1]
         if num_earlier := sum(bool(run.earlier) for run in runs):
             see = harness_command("status", path)
-            notes.append(f"{num_earlier} of {len(runs)} runs of {path} were asked for earlier, not last; see {see}.")
+            notes.append(
+                f"{num_earlier} of {len(runs)} runs of {path} were asked for earlier, not last; see {see}. "
+                "--latest leaves them out."
+            )
     if not found:
         raise UsageError("\n".join([*notes, "There is nothing to compare yet: no run is done."]))
     return list(found.values()), notes
 
 
+def _all_runs(path: Path, latest: bool) -> Sequence[Run]:
+    results = load_whole(path)
+    return (results if latest else results.with_earlier()).all_runs
+
+
 def make_lines(runs: Sequence[Run]) -> list[Line]:
     """A line for each run."""
-    several = len({_experiment(run) for run in runs}) > 1
+    several = len({experiment_of(run) for run in runs}) > 1
     alike = MeasuredAlike(runs)
     return [_line((run,), several, alike) for run in runs]
 
 
 def lines_over_seeds(runs: Sequence[Run]) -> list[Line]:
     """A line for the runs that differ in nothing but their seed."""
-    several = len({_experiment(run) for run in runs}) > 1
+    several = len({experiment_of(run) for run in runs}) > 1
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         cell = picture_key(run.transfer.model_copy(update={"seed": 0}))
-        groups.setdefault((_experiment(run), cell), []).append(run)
+        groups.setdefault((experiment_of(run), cell), []).append(run)
     alike = MeasuredAlike(runs)
     lines = [_line(tuple(group), several, alike) for group in groups.values()]
     return [
@@ -142,7 +150,7 @@ def lines_over_seeds(runs: Sequence[Run]) -> list[Line]:
 
 def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike) -> Line:
     run = runs[0]
-    fields: dict[str, Any] = {"experiment": _experiment(run)} if several_experiments else {}
+    fields: dict[str, Any] = {"experiment": experiment_of(run)} if several_experiments else {}
     earlier = {run.earlier for run in runs}
     fields |= {"earlier": (run.earlier or None) if len(earlier) == 1 else "in part"} | {
         k: v for k, v in run.label.items() if k in ("cases", "trial")
@@ -164,7 +172,7 @@ def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike
     )
 
 
-def _experiment(run: Run) -> str:
+def experiment_of(run: Run) -> str:
     """In whose folder it lies; a linked one's manifest names another."""
     folder = Path(os.path.abspath(run.folder.path)).parent
     return (folder.parent if folder.name == REPEATS else folder).name

@@ -54,13 +54,15 @@ def status(
 
     harness compare runs/initialisation runs/layer_weights --sort ssim --csv table.csv
 
-    harness compare runs/initialisation --over-seeds --latex table.tex
+    harness compare runs/initialisation --over-seeds --latest --columns ssim,lpips,total --latex table.tex
 
     harness compare runs/a/98f30cfb3a16 runs/b/5de0a1b2c3d4   two runs
 
     harness compare runs/single/earlier/1f0c93aa              what was asked for earlier, alone
 
 What differs between the runs stands before the numbers. Numbers compare at one size only: each size has its own table.
+For LaTeX, without --columns, the comparable numbers that a page has room for are written, in this order: those to the
+references, ssim, lpips, your own measures, heldout_style, style_swd, the distances, total_variation.
 """
 )
 def compare(
@@ -74,13 +76,22 @@ def compare(
         bool,
         typer.Option("--over-seeds", help="One line for runs that differ in their seed alone: mean ± sd (n − 1)."),
     ] = False,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="Only these numbers, such as ssim,reference_style,loss/total; also in files."
+        ),
+    ] = None,
+    latest: Annotated[
+        bool, typer.Option("--latest", help="Only the grid asked for last, without those asked for earlier.")
+    ] = False,
     latex: Latex = None,
 ) -> None:
     """A table of finished runs over the comparable numbers, with what differs between them."""
     with reporting():
-        from harness.cli.compare import compare_runs
+        from harness.cli.compare import Choice, compare_runs
 
-        compare_runs(paths, csv, sort=sort, all_runs=all_runs, over_seeds=over_seeds, latex_path=latex)
+        compare_runs(paths, Choice(sort, all_runs, over_seeds, columns, latest), csv, latex)
 
 
 @app.command(

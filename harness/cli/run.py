@@ -12,7 +12,7 @@ from harness.cli.telling import ConsoleTelling
 from harness.config.commands import harness_command
 from harness.config.loaded import LoadedExperiment
 from harness.driver.carrying import local_devices
-from harness.driver.experiment import plan_experiment, run_experiment
+from harness.driver.experiment import plan_experiment, run_experiment, weak_claims
 from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job
 from harness.driver.request import Request
@@ -37,8 +37,10 @@ def command_run(request: Request, loaded: LoadedExperiment, is_dry: bool, opens:
     asked = what_is_asked(request, loaded)
     plan = plan_experiment(request, loaded, telling)
     if is_dry:
-        folder = ExperimentFolder(loaded, request.out).path
-        telling.console.print(estimate(plan, folder, local_devices(request, len(plan.left))))
+        folder = ExperimentFolder(loaded, request.out)
+        telling.console.print(estimate(plan, folder.path, local_devices(request, len(plan.left))))
+        for sentence in weak_claims(plan, loaded, folder):
+            telling.says(sentence)
         return 0
     done = run_experiment(request, loaded, plan, telling)
     if done.conclusion is not None:

@@ -38,8 +38,9 @@ class Repeat(Strict):
 
     Attributes:
         where: which cells; all of them if left out.
-        seeds: the seeds to start from; their labels get ``seed``. Left out: the same transfer a second time, to see
-            whether it repeats.
+        seeds: the seeds to start from; their labels get ``seed``. Where noise is the start, claims want three seeds of
+            every cell: its own and two more, ``[1, 2]``. Left out: the same transfer a second time, to see whether it
+            repeats.
     """
 
     where: Selector = {}
@@ -65,6 +66,9 @@ class Change(Strict):
 
 class Claim(Strict):
     """A sentence and what decides it.
+
+    Where chance has a part (noise is the start, or the method is quilting) it wants three seeds of every cell, which
+    ``repeat: [{seeds: [1, 2]}]`` gives; with fewer it is decided all the same, and that is noted.
 
     Attributes:
         says: the sentence.

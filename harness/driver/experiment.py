@@ -9,6 +9,7 @@ from typing import Any
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
+from harness.claims import foreseen
 from harness.config.identity import canonical_json
 from harness.config.loaded import LoadedExperiment
 from harness.driver.carrying import Conclusion, Work, another, carry_out, conclude, local_devices, write_cells
@@ -17,7 +18,7 @@ from harness.driver.jobs import Job
 from harness.driver.plan import Plan, make_plan
 from harness.driver.request import Request
 from harness.driver.telling import Telling
-from harness.results import Results
+from harness.results import Results, Run
 from harness.results.linking import taken_from, told_sources
 from harness.runs.measured import measured_on_for
 from harness.runs.store import Status
@@ -89,6 +90,8 @@ def run_experiment(request: Request, loaded: LoadedExperiment, plan: Plan, telli
             forget([job.row.folder for job in plan.jobs])
         _say_done(telling, plan)
         _say_outdated(telling, plan)
+        for sentence in weak_claims(plan, loaded, folder):
+            telling.says(sentence)
         work = _work(plan, request, storage, folder)
         if plan.left or plan.outdated or not work.session.is_finished:
             carry_out(telling, request, work, mode, folder)
@@ -96,6 +99,14 @@ def run_experiment(request: Request, loaded: LoadedExperiment, plan: Plan, telli
         has_changed = bool(plan.left or plan.outdated or plan.linked)
         conclusion = conclude(telling, folder.path, storage, mode, has_changed)
         return ExperimentRun(plan, folder, conclusion)
+
+
+def weak_claims(plan: Plan, loaded: LoadedExperiment, folder: ExperimentFolder) -> list[str]:
+    """What can be said of the claims before computing, a sentence each; nothing where nothing is left to compute."""
+    if not plan.left and not plan.outdated:
+        return []
+    runs = [Run(job.id, job.cell.label, job.part, job.transfer, (), job.folder, {}) for job in plan.jobs]
+    return foreseen(Results(folder.path, loaded.name, loaded.experiment, "", None, tuple(runs)))
 
 
 def _repeat_trial(telling: Telling, request: Request, plan: Plan, mode: Mode, folder: ExperimentFolder) -> None:

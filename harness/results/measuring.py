@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
 from harness.config.claims import COMPARABLE, LOSSES
+from harness.config.file_names import FileNames
 from harness.config.styles import Painting, paintings_of
 from harness.config.transfer import Transfer
 from harness.errors import CannotMeasureError, UsageError
@@ -19,11 +20,9 @@ from harness.measures.names import ON_VGG16
 from harness.measures.of_features import NEEDS_VGG16
 from harness.registries import asked_by, measure, use_plugins
 from harness.results.alike import MeasuredAlike
+from harness.results.run import Run, label_name
 from harness.runs.measured import is_of_now
 from harness.runs.store import Status
-
-if TYPE_CHECKING:
-    from harness.results.run import Run
 
 AGAIN = "again"
 
@@ -38,7 +37,26 @@ class Measuring:
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = runs
         self._twins = {run.id: run for run in runs if run.part == AGAIN}
+        self._names = FileNames(run.label for run in runs)
         self._numbers: dict[tuple[str, str | None, Path], float] = {}
+
+    def name(self, run: Run) -> str:
+        """What a run is called among the others: its label on one line, images by stem where that tells them apart."""
+        return self.label_name(run.label)
+
+    def label_name(self, label: Mapping[str, Any]) -> str:
+        """The same of a label, or of a part of one."""
+        return label_name(self._names.label(label))
+
+    def check_done(self, run: Run) -> None:
+        """A run that waits, goes on or failed has no number.
+
+        Raises:
+            CannotMeasureError: it is not done.
+        """
+        if run.status is not Status.DONE:
+            reason = f" ({run.reason})" if run.reason else ""
+            raise CannotMeasureError(f"{self.name(run)} {run.status.value}{reason}.")
 
     def of_run(self, name: str, run: Run, to: str | None = None) -> float:
         """The measure of one run; of one that asks for it, to the painting ``to``.
@@ -56,20 +74,21 @@ class Measuring:
 
     def computed(self, name: str, run: Run, to: str | None = None) -> float:
         """The measure of a run's picture, whatever its manifest says; errors as of ``of_run``."""
-        _check_done(run)
+        self.check_done(run)
         _use_plugins_for(name, run)
         try:
             return call_measure(name, run.image() / 255, Sources(self, run, to))
         except CannotMeasureError as error:
-            raise CannotMeasureError(f"{run.name}: {error}") from error
+            raise CannotMeasureError(f"{self.name(run)}: {error}") from error
 
     def of_set(self, name: str, runs: Sequence[Run]) -> float:
         """The measure of a set of runs; errors as of ``of_run``."""
         for run in runs:
-            _check_done(run)
+            self.check_done(run)
         pictures = [run.image() for run in runs]
         for run, picture in zip(runs, pictures, strict=True):
-            _check_same_size(run.name, picture, pictures[0], f"the picture of {runs[0].name}")
+            names = self.name(run), f"the picture of {self.name(runs[0])}"
+            _check_same_size(names[0], picture, pictures[0], names[1])
         _use_plugins_for(name, runs[0])
         return call_measure(name, [picture / 255 for picture in pictures], None)
 
@@ -108,20 +127,20 @@ class Measuring:
                 if painting.image == name:
                     return used, painting.slot
         raise CannotMeasureError(
-            f"No run with the photograph and size of {run.name} has the painting {name}; "
+            f"No run with the photograph and size of {self.name(run)} has the painting {name}; "
             f"the experiment has {', '.join(sorted(self.paintings()))}."
         )
 
     def _measured(self, name: str, run: Run, to: str | None) -> float:
-        _check_done(run)
+        self.check_done(run)
         kept = self._alike.metrics(run).get(name)
         if name in COMPARABLE or name in LOSSES:
             if kept is not None:
                 return float(kept)
             if run.metrics.get(name) is not None:
-                raise CannotMeasureError(f"{name} of {run.name} is of another network. {self._alike.sentence}")
+                raise CannotMeasureError(f"{name} of {self.name(run)} is of another network. {self._alike.sentence}")
             cure = f" {NEEDS_VGG16}" if name in ON_VGG16 else ""
-            raise CannotMeasureError(f"{name} of {run.name} was not measured.{cure}")
+            raise CannotMeasureError(f"{name} of {self.name(run)} was not measured.{cure}")
         try:
             _use_plugins_for(name, run)
         except UsageError:
@@ -194,7 +213,7 @@ class Sources:
     def again(self) -> Floats:
         """The picture of the same transfer, computed a second time."""
         run, twin = self._run, self._measuring.twin(self._run)
-        _check_done(twin)
+        self._measuring.check_done(twin)
         ways = [
             [r.manifest.provenance.get(key) for key in ("device", "threads")] if r.manifest else [] for r in (run, twin)
         ]
@@ -224,13 +243,6 @@ def _use_plugins_for(name: str, run: Run) -> None:
     if name not in measure or measure.registered(name).plugin is not None:
         use_plugins(run.plugins)
         measure.registered(name)
-
-
-def _check_done(run: Run) -> None:
-    """A run that waits, goes on or failed has no number."""
-    if run.status is not Status.DONE:
-        reason = f" ({run.reason})" if run.reason else ""
-        raise CannotMeasureError(f"{run.name} {run.status.value}{reason}.")
 
 
 def _check_same_size(who: str, picture: NDArray[Any], other: NDArray[Any], what: str) -> None:
