@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 
 from harness.cli.tables import line, num_of, short_path
+from harness.driver.earlier import command_back
 from harness.errors import UsageError
 from harness.results import Results, Run
 from harness.results.following import Follower
@@ -25,7 +26,7 @@ def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
             num_shared = len(grid.all_runs) - len(own)
             shared = f" (and {num_shared} that a later one has too)" if num_shared else ""
             state = f"{num_of(len(own), 'run')}{shared}: {counted(standing(run) for run in own)}"
-            told.append(line(f"  {short_path(grid.folder)}: {state}. Back to it: {grid.command}"))
+            told.append(line(f"  {short_path(grid.folder)}: {state}. Back to it: {command_back(grid)}"))
         else:
             num_same += 1
     if num_same and told:

@@ -22,6 +22,7 @@ from harness.config.experiment import Experiment
 from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
+from harness.driver.earlier import command_back
 from harness.errors import HarnessError
 from harness.figures.outcomes import non_dominated
 from harness.results import CELLS, experiments_in
@@ -318,9 +319,9 @@ def _next_step(one: Overall) -> str:
     if Condition.RUNNING in conditions or results.is_in_use():
         return f"A process is working on it. Follow it: {harness_command('status', results.folder, '--watch')}"
     if not one.is_ended:
-        return f"Nothing is working on it now. Go on: {results.command}"
+        return f"Nothing is working on it now. Go on: {command_back(results)}"
     if Condition.DAMAGED in conditions:
-        return f"Move the damaged folder away, then: {results.command}"
+        return f"Move the damaged folder away, then: {command_back(results)}"
     if Condition.FAILED in conditions:
-        return f"Compute failed runs again: {results.command} --retry-failed"
+        return f"Compute failed runs again: {command_back(results)} --retry-failed"
     return f"Compare the runs: {harness_command('compare', results.folder)}"

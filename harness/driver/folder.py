@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -47,11 +48,17 @@ class ExperimentFolder:
         self._sources = SourceImages(self.path)
 
     def check_owner(self) -> None:
-        """Refuse a folder that belongs to another file of the same name.
+        """Refuse a folder that belongs to another file of the same name, or is not the one that keeps the file.
 
         Raises:
-            UsageError: it does.
+            UsageError: it does, or is not.
         """
+        home = self.loaded.home
+        if home is not None and home.resolve() != self.path.resolve():
+            raise UsageError(
+                f"{self.loaded.called} belongs to the runs in {home}: add --out {shlex.quote(str(home.parent))}, or "
+                "--name for a folder of its own."
+            )
         data = read_yaml(self.path / "experiment.yaml")
         if not isinstance(data, dict) or "file" not in data:
             return

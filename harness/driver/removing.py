@@ -10,12 +10,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.config.kept import EARLIER
 from harness.driver.earlier import is_from_python
 from harness.driver.folder import hold_runs, remove_runs
 from harness.driver.unchanged import STAMP
 from harness.errors import HarnessError, StorageError, UsageError
 from harness.results import CELLS, DRIVER_LOCK, Results
-from harness.results.results import EARLIER, OF_ONE_GRID, REPEATS, earlier_grids, folders_of, grid_above, storage_of
+from harness.results.results import OF_ONE_GRID, REPEATS, earlier_grids, folders_of, grid_above, storage_of
 from harness.runs.store import RunFolder
 from harness.studies.artifacts import ARTIFACTS
 from harness.studies.storage import JOURNAL, forget_study, hold_study, is_gone, open_storage

@@ -25,6 +25,7 @@ import yaml
 from harness.config.claims import LOSSES, matches
 from harness.config.experiment import Experiment
 from harness.config.identity import canonical_json
+from harness.config.kept import EARLIER
 from harness.config.sweep import Sweep
 from harness.config.values import WRITTEN
 from harness.config.yaml_source import flow
@@ -40,9 +41,6 @@ DRIVER_LOCK = ".driver.lock"
 
 EXPLORER = "explore.html"
 """The page of pictures in an experiment's folder, which names them relative to where it lies."""
-
-EARLIER = "earlier"
-"""Folder of what was asked for before."""
 
 REPEATS = "repeats"
 """Folder of runs that were computed a second time."""
