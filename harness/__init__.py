@@ -236,9 +236,10 @@ def export(what: Results | Path | str | Sequence[Results | Path | str], folder: 
 
 
 def remove(what: Results | Path | str | Sequence[Results | Path | str], keep_studies: bool = False) -> None:
-    """Remove experiments or sweeps with their studies, earlier grids, or what ``select`` leaves, and the links to them.
+    """Remove experiments or sweeps with their studies, earlier grids, or what ``select`` leaves.
 
-    Nobody is asked; ``harness remove`` does.
+    A run to which another experiment links is not lost: its folder moves there, in a link's place. Nobody is asked;
+    ``harness remove`` does.
 
     Args:
         what: as of ``export``.

@@ -59,6 +59,7 @@ def test_an_edited_or_deleted_file_does_not_keep_a_grid_from_coming_back(folder:
     assert "2 of 2 runs are done already" in pasted(back)
     assert ids_of(harness.load("runs/grid")) == second
     ((name, _, back),) = BACK.findall(typed("status", "runs/grid"))
+    assert back == harness.load("runs/grid").earlier[0].command  # it was brought back by what was kept of it
     assert back == f"harness run runs/grid/earlier/{name}/experiment.yaml" and "done already" in pasted(back)
     assert ids_of(harness.load("runs/grid")) == first
 

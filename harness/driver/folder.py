@@ -157,11 +157,15 @@ def link_finished(jobs: Sequence[Job], linked: Mapping[str, Path]) -> None:
 
 def finished_elsewhere(out: Path, job: Job) -> Path | None:
     """The folder of another experiment in which this very run is done."""
-    for path in sorted(out.glob(f"*/{job.row.id}")):
+    return next(finished_in(out, job.row.id), None)
+
+
+def finished_in(out: Path, run_id: str) -> Iterator[Path]:
+    """The folders, links apart, in which a run is done."""
+    for path in sorted(out.glob(f"*/{run_id}")):
         manifest = RunFolder(path).manifest() if path.is_dir() and not path.is_symlink() else None
         if manifest is not None and manifest.status is Status.DONE:
-            return path
-    return None
+            yield path
 
 
 @contextmanager
