@@ -167,7 +167,7 @@ def _export(run: Run, manifest: Manifest, folder: Path) -> str:
             shutil.copyfile(file.source, folder / file.name)
     named = {"plugins": [file.name for file in plugins]} if plugins else {}
     transfer = {name: value for name, value in run.transfer.plain().items() if is_used(run.transfer.method, name)}
-    again = harness_command("run", f"{stem}.yaml")
+    again = harness_command("run", f"{stem}.yaml", devices=run.devices)
     head = f"# Run {run.id}. In this folder: {again}\n"
     (folder / f"{stem}.yaml").write_text(head + dump_yaml({**named, "transfer": _renamed(transfer, names)}))
     kept = json.loads(replace(manifest, label=label, tracking={}, trials=()).to_json())

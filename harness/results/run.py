@@ -21,6 +21,7 @@ from harness.config.yaml_source import flow
 from harness.errors import ImageError, UsageError
 from harness.results.linking import is_gone, taken_from, told_gone
 from harness.results.pictures import Iterates, Pixels, read_pixels
+from harness.runs.provenance import devices_of
 from harness.runs.settled import settled, why_unsettled
 from harness.runs.store import Manifest, Metrics, RunFolder, Status
 
@@ -114,6 +115,11 @@ class Run:
     def settled(self) -> bool | None:
         """Whether its loss had settled when it was done (``harness.runs.settled``); None where nothing can be said."""
         return settled(self.manifest, self.transfer) if self.manifest else None
+
+    @property
+    def devices(self) -> str | None:
+        """The ``--devices`` with which the same command computes it to the same bits; None where that is not known."""
+        return devices_of(self.manifest.provenance) if self.manifest else None
 
     def image(self) -> Pixels:
         """The finished picture, (H, W, 3) uint8.
