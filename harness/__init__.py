@@ -180,31 +180,33 @@ def load(path: Path | str) -> Results:
         UsageError: it is not such a folder.
         StorageError: a manifest in it cannot be read.
     """
+    if not isinstance(path, str | Path):
+        raise UsageError(f"Give results (harness.load, select) or folders of them; got {type(path).__name__}.")
     from harness.results import load as load_results
 
     return load_results(path)
 
 
-def draw(results: Results, *overrides: str) -> list[Path]:
+def draw(what: Results | Path | str, *overrides: str) -> list[Path]:
     """Draw an experiment's figure and curves, or a sweep's front, into its folder, and write its page ``explore.html``.
 
-        harness.draw(harness.load("runs/relative_weight"), "figure.width=column", "figure.font=times")
+        harness.draw("runs/relative_weight", "figure.width=column", "figure.font=times")
 
     Args:
-        results: an experiment's or a sweep's.
+        what: an experiment's or a sweep's results, or its folder as of ``load``.
         overrides: of an experiment's figure, each as behind ``harness figure``; for this once.
 
     Returns:
         The files: PNG, PDF and, where a width is given, ``figure.tex``; and the page.
 
     Raises:
-        UsageError: some of its runs were left out, by ``select`` or as one run's folder.
+        UsageError: it is neither, or some of its runs were left out, by ``select`` or as one run's folder.
         ConfigError: the figure has no such fields.
         StorageError: they cannot be written.
     """
     from harness.figures.results import draw_results, with_figure
 
-    return draw_results(with_figure(results, overrides))
+    return draw_results(with_figure(_one(what), overrides))
 
 
 def export(what: Results | Path | str | Sequence[Results | Path | str], folder: Path | str) -> Path:
@@ -257,12 +259,14 @@ def remove(what: Results | Path | str | Sequence[Results | Path | str], keep_stu
 def _results(what: Results | Path | str | Sequence[Results | Path | str]) -> list[Results]:
     from harness.results import Results
 
-    found = []
-    for one in [what] if isinstance(what, str | Path | Results) or not isinstance(what, Sequence) else what:
-        if not isinstance(one, str | Path | Results):
-            raise UsageError(f"Give results (harness.load, select) or folders of them; got {type(one).__name__}.")
-        found.append(load(one) if isinstance(one, str | Path) else one)
-    return found
+    is_one = isinstance(what, str | Path | Results) or not isinstance(what, Sequence)
+    return [_one(each) for each in ([what] if is_one else what)]
+
+
+def _one(what: Results | Path | str) -> Results:
+    from harness.results import Results
+
+    return what if isinstance(what, Results) else load(what)
 
 
 def node_network(
