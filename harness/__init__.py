@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from optuna import Study
     from torch import nn
 
     from harness.config.given import Spec
@@ -257,16 +258,22 @@ def remove(what: Results | Path | str | Sequence[Results | Path | str], keep_stu
 
 
 def _results(what: Results | Path | str | Sequence[Results | Path | str]) -> list[Results]:
-    from harness.results import Results
-
-    is_one = isinstance(what, str | Path | Results) or not isinstance(what, Sequence)
-    return [_one(each) for each in ([what] if is_one else what)]
+    if isinstance(what, Sequence) and not isinstance(what, str):
+        return [_one(each) for each in what]
+    return [_one(what)]
 
 
 def _one(what: Results | Path | str) -> Results:
     from harness.results import Results
 
     return what if isinstance(what, Results) else load(what)
+
+
+def _study_of(results: Results) -> Study:
+    """What ``Results.optuna_study`` gives: results know nothing of studies, which are made of them."""
+    from harness.studies.storage import read_study
+
+    return read_study(results)
 
 
 def node_network(

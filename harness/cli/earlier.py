@@ -11,7 +11,7 @@ from harness.driver.earlier import command_back
 from harness.errors import UsageError
 from harness.results import Results, Run
 from harness.results.following import Follower
-from harness.results.results import earlier_grids
+from harness.results.grids import earlier_grids
 from harness.results.standing import counted, standing
 
 

@@ -22,7 +22,8 @@ from harness.config.reading import data_of, load_experiment, load_sweep
 from harness.errors import HarnessError
 from harness.images.files import image_hash
 from harness.results import Results
-from harness.results.results import CELLS, EXPLORER, OF_ONE_GRID
+from harness.results.grids import CELLS
+from harness.results.results import EXPLORER, OF_ONE_GRID
 from harness.runs.store import write_durably
 
 FROM_PYTHON = "# What harness was given from Python."

@@ -28,7 +28,7 @@ from harness.driver.jobs import Job
 from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
 from harness.results import Results
-from harness.results.results import CELLS
+from harness.results.grids import CELLS
 from harness.results.run import run_of
 from harness.runs.store import RunFolder, Status, write_durably
 from harness.tracking.mirror import remove_mirror

@@ -17,7 +17,8 @@ from harness.driver.handing_over import RUN, experiment_of, hand_over, heirs_of
 from harness.driver.unchanged import STAMP
 from harness.errors import HarnessError, StorageError, UsageError
 from harness.results import CELLS, DRIVER_LOCK, Results
-from harness.results.results import OF_ONE_GRID, REPEATS, earlier_grids, folders_of, grid_above, storage_of
+from harness.results.grids import earlier_grids, folders_of, grid_above, storage_of
+from harness.results.results import OF_ONE_GRID, REPEATS
 from harness.runs.store import RunFolder
 from harness.studies.artifacts import ARTIFACTS
 from harness.studies.storage import JOURNAL, forget_study, hold_study, is_gone, open_storage

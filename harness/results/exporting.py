@@ -30,7 +30,8 @@ from harness.downloads import file_sha256
 from harness.errors import ImageError, StorageError, UsageError
 from harness.images.library import find_image
 from harness.registries import is_file
-from harness.results.results import CELLS, OF_ONE_GRID, Results
+from harness.results.grids import CELLS
+from harness.results.results import OF_ONE_GRID, Results
 from harness.results.run import Run
 from harness.runs.store import Manifest
 

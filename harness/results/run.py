@@ -205,6 +205,11 @@ class Run:
         """The transfer by dotted names: ``{"alpha": 0.001, "style_layers.conv1_1": 0.2, …}``."""
         return dict(_flatten(self.whole_fields))
 
+    @property
+    def said(self) -> Mapping[str, Any]:
+        """All that its label and its transfer say, whole and by dotted names: what ``Results.select`` looks at."""
+        return {**self.fields, **self.whole_fields, **self.label}
+
     def is_in_use(self) -> bool:
         """Whether a process is working on it right now; if not, and it is unfinished, then it was interrupted."""
         return is_locked(self.folder.path / ".lock")
