@@ -123,7 +123,8 @@ def _unknown(given: str, places: list[Path]) -> str:
     meant = beside or " or ".join(nearest)
     hint = f" Did you mean {meant}?" if meant else ""
     folders = " or ".join(str(place.absolute().parent) for place in places)
-    return f"{what} (looked in {folders}).{hint} Give an image file, or a name: harness fields images lists the bundled ones."
+    listed = "Give an image file, or a name: harness fields images lists the bundled ones."
+    return f"{what} (looked in {folders}).{hint} {listed}"
 
 
 def fault_of_image(name_or_path: str) -> str | None:
