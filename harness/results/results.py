@@ -247,7 +247,9 @@ def _had(runs: Sequence[Run], wanted: Mapping[str, Any]) -> str:
     lacking = [name for name, value in wanted.items() if not any(matches({name: value}, run.said) for run in runs)]
     told = []
     for name in lacking or wanted:
-        values = dict.fromkeys(flow(run.said[name]) for run in runs if name in run.said)
+        had = [run.said[name] for run in runs if name in run.said]
+        had = sorted(had) if all(isinstance(value, int | float) for value in had) else had
+        values = dict.fromkeys(map(flow, had))
         more = f" and {len(values) - NUM_VALUES} more" if len(values) > NUM_VALUES else ""
         told.append(f"{name} is {', '.join([*values][:NUM_VALUES])}{more}")
     return "; ".join(told) + ("" if lacking else ", but no run has these together")
