@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from optuna import Study
     from torch import nn
 
     from harness.config.given import Spec
@@ -180,31 +181,33 @@ def load(path: Path | str) -> Results:
         UsageError: it is not such a folder.
         StorageError: a manifest in it cannot be read.
     """
+    if not isinstance(path, str | Path):
+        raise UsageError(f"Give results (harness.load, select) or folders of them; got {type(path).__name__}.")
     from harness.results import load as load_results
 
     return load_results(path)
 
 
-def draw(results: Results, *overrides: str) -> list[Path]:
+def draw(what: Results | Path | str, *overrides: str) -> list[Path]:
     """Draw an experiment's figure and curves, or a sweep's front, into its folder, and write its page ``explore.html``.
 
-        harness.draw(harness.load("runs/relative_weight"), "figure.width=column", "figure.font=times")
+        harness.draw("runs/relative_weight", "figure.width=column", "figure.font=times")
 
     Args:
-        results: an experiment's or a sweep's.
+        what: an experiment's or a sweep's results, or its folder as of ``load``.
         overrides: of an experiment's figure, each as behind ``harness figure``; for this once.
 
     Returns:
         The files: PNG, PDF and, where a width is given, ``figure.tex``; and the page.
 
     Raises:
-        UsageError: some of its runs were left out, by ``select`` or as one run's folder.
+        UsageError: it is neither, or some of its runs were left out, by ``select`` or as one run's folder.
         ConfigError: the figure has no such fields.
         StorageError: they cannot be written.
     """
     from harness.figures.results import draw_results, with_figure
 
-    return draw_results(with_figure(results, overrides))
+    return draw_results(with_figure(_one(what), overrides))
 
 
 def export(what: Results | Path | str | Sequence[Results | Path | str], folder: Path | str) -> Path:
@@ -236,9 +239,10 @@ def export(what: Results | Path | str | Sequence[Results | Path | str], folder: 
 
 
 def remove(what: Results | Path | str | Sequence[Results | Path | str], keep_studies: bool = False) -> None:
-    """Remove experiments or sweeps with their studies, earlier grids, or what ``select`` leaves, and the links to them.
+    """Remove experiments or sweeps with their studies, earlier grids, or what ``select`` leaves.
 
-    Nobody is asked; ``harness remove`` does.
+    A run to which another experiment links is not lost: its folder moves there, in a link's place. Nobody is asked;
+    ``harness remove`` does.
 
     Args:
         what: as of ``export``.
@@ -254,14 +258,22 @@ def remove(what: Results | Path | str | Sequence[Results | Path | str], keep_stu
 
 
 def _results(what: Results | Path | str | Sequence[Results | Path | str]) -> list[Results]:
+    if isinstance(what, Sequence) and not isinstance(what, str):
+        return [_one(each) for each in what]
+    return [_one(what)]
+
+
+def _one(what: Results | Path | str) -> Results:
     from harness.results import Results
 
-    found = []
-    for one in [what] if isinstance(what, str | Path | Results) or not isinstance(what, Sequence) else what:
-        if not isinstance(one, str | Path | Results):
-            raise UsageError(f"Give results (harness.load, select) or folders of them; got {type(one).__name__}.")
-        found.append(load(one) if isinstance(one, str | Path) else one)
-    return found
+    return what if isinstance(what, Results) else load(what)
+
+
+def _study_of(results: Results) -> Study:
+    """What ``Results.optuna_study`` gives: results know nothing of studies, which are made of them."""
+    from harness.studies.storage import read_study
+
+    return read_study(results)
 
 
 def node_network(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -15,8 +16,12 @@ import harness
 from harness.cli.app import app
 from harness.cli.dashboard import Showing, show_dashboard
 from harness.config.commands import FileCommand, harness_command
+from harness.figures.explorer.contents import contents
 from harness.results.run import run_alone
+from harness.runs.store import RunFolder
+from harness.studies.artifacts import describe_trial
 from harness.studies.storage import open_storage
+from harness.tracking.records import run_config
 
 TRANSFER = (
     "{content: astronaut, style: strokes, size: 48, steps: 2, pyramid: [], content_layers: {conv1_1: 1}, "
@@ -143,3 +148,28 @@ def test_dashboard_names_the_storage_that_it_was_given(folder: Path, capsys: pyt
     before = runs_in(folder)
     assert "Runs:   my runs/search" in pasted(command) and runs_in(folder) == before
     assert "2 of 2 trials are done already; 0 to go." in pasted(command)
+
+
+def test_commands_that_repeat_one_run_repeat_it_to_the_bit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # of a worker that has the machine for itself
+    told = typed("sweep", "search.yaml", "--devices", "cpu:2", "--wandb", "off")
+    results = harness.load("runs/search")
+    run = min(results.runs, key=lambda run: run.metrics["pixel_distance"] or 0.0)
+    assert run.manifest is not None and run.manifest.provenance["threads"] == 1
+    again = next(command for command in COMMAND.findall(told) if command.startswith("harness run"))
+    assert again == f"harness run search.yaml {shlex.join(run.overrides)} --devices cpu:1"
+    (shown,) = [each["command"] for each in contents(results, str)["runs"] if each["id"] == run.id]
+    note = describe_trial(run, results.command)
+    assert shown == again and f"\n{again}\n" in note
+    assert run_config(run.transfer, run.manifest)["command"] == again
+    typed(*shlex.split(again)[1:], "--out", "elsewhere", "--wandb", "off")
+    repeated = runs_of(folder / "elsewhere" / "search")
+    assert [path.name for path in repeated.values()] == [run.id]
+    for path in repeated.values():
+        assert (path / "image.png").read_bytes() == run.folder.image_path.read_bytes()
+        assert RunFolder(path).manifest().provenance["threads"] == 1
+    readme = (harness.export(results, "sent") / "README.txt").read_text()
+    assert len(re.findall(r"^    harness run \S+\.yaml --devices cpu:1$", readme, re.MULTILINE)) == 2
+    whole = replace(run.manifest, provenance={**run.manifest.provenance, "threads": 2})
+    run.folder.write_manifest(whole)
+    assert harness.load("runs/search").run(run.id).devices is None, "all threads are what a run alone has by default"

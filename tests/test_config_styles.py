@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness.config import Transfer, load_experiment, load_sweep
 from harness.config.fields import set_field
-from harness.config.space import choice_names, fields_of, parameters
+from harness.config.space import as_choices, fields_of, parameters
 from harness.config.styles import image_slots, paintings_of, path_of_slot, shortest
 from harness.config.transfer_parts import PyramidLevel
 
@@ -188,7 +188,9 @@ def test_choice_of_mappings_is_searched(tmp_path):
         "space: {style: {choice: [strokes, {strokes: 0.5, mosaic: 0.5}]}, photorealism.weight: {log: [1, 1e5]}}"
     )
     space = load_sweep(tmp_path / "a.yaml").sweep.space
-    for name, value in zip(choice_names(space["style"]), ("strokes", {"mosaic": 0.5, "strokes": 0.5}), strict=True):
+    for name, value in zip(
+        as_choices(space["style"].choice), ("strokes", {"mosaic": 0.5, "strokes": 0.5}), strict=True
+    ):
         params = {"style": name, "photorealism.weight": 10.0}
         assert fields_of(space, params) == {"style": value, "photorealism.weight": 10.0}
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.config import Sweep, load_experiment, load_sweep
-from harness.config.dimensions import Log, Simplex, Uniform
+from harness.config.dimensions import Choice, Log, Simplex, Uniform
 from harness.config.identity import canonical_json
 from harness.config.layers import LAYERS
-from harness.config.space import choice_names, fields_of, parameters, weights_of
+from harness.config.space import as_choices, fields_of, parameters, weights_of
 from harness.config.yaml_source import dump_yaml
 from harness.errors import ConfigError
 
@@ -71,7 +71,19 @@ def test_parameters_are_one_a_field_and_one_a_layer_of_a_simplex(path):
     assert found["alpha"] == Log(log=(1e-5, 1e-1)) and found["alpha"].low == 1e-5
     unit = found["u(style_layers.conv2_1)"]
     assert isinstance(unit, Uniform) and 0 < unit.low < 1e-6 and 1 - 1e-6 < unit.high < 1
-    assert choice_names(found["start"]) == ('"content"', '"noise"', '{"file":"my photo.png"}')
+    assert as_choices(found["start"].choice) == ("content", "noise", '{"file":"my photo.png"}')
+
+
+def test_choices_are_stored_as_they_are_but_for_mappings_and_lists():
+    plain = ("noise", 0.5, 3, None, True)
+    assert as_choices(plain) == plain and [type(value) for value in as_choices(plain)] == [*map(type, plain)]
+    assert as_choices(({"conv1_1": 1}, [64, 128], "all")) == ('{"conv1_1":1}', "[64,128]", "all")
+    # Optuna finds a choice by ==: what is equal there stays apart as JSON.
+    assert as_choices((1, True, "a")) == ("1", "true", '"a"')
+    assert as_choices(("[64]", [64])) == ('"[64]"', "[64]")
+    space = {"seed": Choice(choice=(1, True)), "start": Choice(choice=("noise", {"file": "a"}))}
+    assert fields_of(space, {"seed": "true", "start": "noise"}) == {"seed": True, "start": "noise"}
+    assert fields_of(space, {"seed": "1", "start": '{"file":"a"}'}) == {"seed": 1, "start": {"file": "a"}}
 
 
 def test_fields_of_a_trial_are_worked_out_by_hand(path):
@@ -120,7 +132,7 @@ params_of_a_trial = st.fixed_dictionaries(
         "u(style_layers.conv1_1)": units,
         "u(style_layers.conv2_1)": units,
         "u(style_layers.conv3_1)": units,
-        "start": st.sampled_from(['"content"', '"noise"', '{"file":"my photo.png"}']),
+        "start": st.sampled_from(["content", "noise", '{"file":"my photo.png"}']),
     }
 )
 

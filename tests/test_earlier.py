@@ -101,6 +101,7 @@ def test_latest_leaves_out_what_was_asked_for_before(photographs: list[str]) -> 
 
 def test_status_shows_todays_grid_and_what_was_asked_before_with_its_command(photographs: list[str]) -> None:
     told = typed("status", "runs/one")
+    assert "Where earlier ones differ: content=rocket\n" in told
     assert "1 run: 1 done\n" in told and told.index("Asked for earlier:") < told.index("runs/one/earlier")
     found = BACK.findall(told)
     assert [(name, state) for name, state, _ in found] == [

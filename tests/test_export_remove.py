@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -250,13 +252,95 @@ def two_experiments(folder: Path) -> tuple[Results, Results]:
     return harness.load(first), harness.load(other)
 
 
-def test_removing_a_run_takes_the_links_to_it_and_leaves_a_hole(tmp_path: Path) -> None:
+def test_removing_a_run_that_another_experiment_links_to_leaves_a_hole_here_and_none_there(tmp_path: Path) -> None:
     first, other = two_experiments(tmp_path)
     run, link = first.run(alpha=0.1).folder.path, other.run(alpha=0.1).folder.path
+    before = contents(link)
     result = invoke("remove", run, "--yes")
-    assert result.exit_code == 0 and "1 run, " in result.output and "1 link to them" in result.output, result.output
-    assert not run.exists() and not link.is_symlink()
+    assert result.exit_code == 0 and "0 runs, 0.0 MiB" in result.output, result.output
+    assert not run.exists() and not link.is_symlink() and contents(link) == before
     assert [each.status.name for each in harness.load(first.folder).runs] == ["WAITING", "DONE", "DONE"]
+    assert [each.status.name for each in harness.load(other.folder).runs] == ["DONE", "DONE"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a run, but for its lock."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def three_experiments(folder: Path) -> tuple[Results, Results, Results]:
+    """The same, and a third that links to the same run."""
+    first, other = two_experiments(folder)
+    third = make_results_folder(folder / "third", [{"label": {"alpha": 0.1}}])
+    link = harness.load(third).run(alpha=0.1).folder.path
+    shutil.rmtree(link)
+    link.symlink_to(os.path.relpath(first.run(alpha=0.1).folder.path, third))
+    return first, other, harness.load(third)
+
+
+def test_what_others_link_to_moves_to_one_of_them_and_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, other, third = three_experiments(tmp_path)
+    before = [contents(run.folder.path) for run in (*other.runs, *third.runs)]
+    tables = [one.table() for one in (other, third)]
+    looked = [invoke("compare", one.folder).output for one in (other, third)]
+    told = invoke("remove", "first", "--yes")
+    assert told.exit_code == 0 and not first.folder.exists(), told.output
+    asked, done = told.output.split("Removed.")
+    assert "2 runs, " in asked and "which are kept: 1 run in other from then on" in asked
+    assert "Kept, since other experiments link to them: 1 run in other\n" in done
+    other, third = harness.load("other"), harness.load("third")
+    assert [contents(run.folder.path) for run in (*other.runs, *third.runs)] == before
+    assert [one.table() for one in (other, third)] == tables
+    assert [invoke("compare", one.folder).output for one in (other, third)] == looked
+    own, link = other.run(alpha=0.1), third.run(alpha=0.1)
+    assert own.taken_from is None and link.taken_from == other.folder.resolve()
+    assert os.readlink(link.folder.path) == f"../other/{own.id}"
+    assert invoke("remove", "other", "third", "--yes").exit_code == 0 and not list(tmp_path.iterdir())
+
+
+def killed_at(step: int, folder: Path) -> bool:
+    """Remove an experiment in a process that is killed at its step-th change of the file system; whether it was."""
+    if not (child := os.fork()):
+        changes = {"os.link", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.mkdir"}
+        count = iter(range(step))
+
+        def kill(event: str, given: object) -> None:
+            if event in changes and next(count, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            results = harness.load(folder)
+            sys.addaudithook(kill)
+            harness.remove(results)
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def test_removing_that_is_killed_anywhere_loses_nothing_that_others_have(tmp_path: Path) -> None:
+    first, other, third = three_experiments(tmp_path / "made")
+    run = first.run(alpha=0.1).id
+    before = contents(first.run(alpha=0.1).folder.path)
+    step, num_holes = 0, 0
+    while True:
+        here = tmp_path / str(step)
+        shutil.copytree(tmp_path / "made", here, symlinks=True)
+        is_killed = killed_at(step, here / "first")
+        places = [here / name / run for name in ("other", "third", "first")]
+        assert before in [contents(place) for place in places if place.exists()], step
+        num_holes += not places[0].exists()
+        if (here / "first" / "experiment.yaml").exists():  # of what is left it is the last but one
+            harness.remove(here / "first")
+        assert [contents(place) for place in places[:2]] == [before, before], step
+        assert not (here / "first" / "experiment.yaml").exists() and not places[2].exists(), step
+        assert not [path for path in here.rglob(".*") if path.name.endswith((".moved", ".link"))], step
+        shutil.rmtree(here)
+        if not is_killed:
+            break
+        step += 1
+    assert step > 20 and num_holes == 1  # between the link's end and the folder's move, and only there
 
 
 def test_removing_a_link_leaves_what_it_links_to(tmp_path: Path) -> None:
@@ -276,14 +360,14 @@ def test_removing_an_experiment_leaves_what_the_user_put_there(tmp_path: Path) -
     result = invoke("remove", first.folder, "--yes")
     assert result.exit_code == 0 and "notes.txt" in result.output, result.output
     assert [path.name for path in first.folder.iterdir()] == ["notes.txt"]
-    assert not other.run(alpha=0.1).folder.path.is_symlink() and other.run(alpha=0.4).folder.path.exists()
+    assert [run.status.name for run in harness.load(other.folder).runs] == ["DONE", "DONE"]
 
 
 def test_a_run_or_an_experiment_given_twice_goes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, other = two_experiments(tmp_path)
     monkeypatch.chdir(tmp_path / "first")
     result = invoke("remove", "../first", tmp_path / "first", first.run(alpha=0.1).folder.path, "--yes")
-    assert result.exit_code == 0 and "3 runs, " in result.output and "1 link to them" in result.output, result.output
+    assert result.exit_code == 0 and "2 runs, " in result.output and "kept: 1 run in" in result.output, result.output
     assert not first.folder.exists() and other.folder.exists()
     monkeypatch.chdir(other.folder)
     assert invoke("remove", ".", "--yes").exit_code == 0 and not other.folder.exists()

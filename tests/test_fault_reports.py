@@ -120,6 +120,33 @@ def test_a_file_of_a_near_name_in_that_folder_is_what_was_meant() -> None:
         )
 
 
+def test_an_image_that_is_not_there_gets_near_names_and_no_list_of_all() -> None:
+    [fault] = faults_of(f"transfer: {{content: astronuat, style: ink, {TRANSFER}}}\n")
+    assert "There is no image 'astronuat'" in fault and "Did you mean astronaut or astronaut_figure?" in fault
+    assert fault.endswith("Give an image file, or a name: harness fields images lists the bundled ones.")
+    [fault] = faults_of(f"transfer: {{content: qqqq, style: ink, {TRANSFER}}}\n")
+    assert "Did you mean" not in fault and len(fault) < 250
+    assert "astronaut" in CliRunner().invoke(app, ["fields", "images"]).output
+
+
+def test_a_section_inside_transfer_is_said_to_be_the_files_own() -> None:
+    text = "transfer:\n  content: coffee\n  style: ink\n  axes: {alpha: [1, 2]}\n  {}\n"
+    [fault] = faults_of(text.replace("  {}\n", "".join(f"  {part}\n" for part in TRANSFER.split(", ")[:3])))
+    assert fault.startswith("a.yaml:4: transfer.axes: axes is a section of the file's own, not of transfer")
+    [fault] = faults_of(f"transfer: {{content: coffee, style: ink, axse: 1, {TRANSFER}}}\n")
+    assert "there is no field 'axse'" in fault
+
+
+def test_a_misspelt_value_of_an_axis_is_the_only_fault() -> None:
+    claim = "{says: x, where: y, measure: ssim, along: alpha, expect: rises, because: z, of: {start: noise}}"
+    text = f"transfer: {{content: coffee, style: ink, {TRANSFER}}}\naxes: {{alpha: [1, 2], start: [content, START]}}\n"
+    text += f"claims: [{claim}]\n"
+    [fault] = faults_of(text.replace("START", "nois"))
+    assert fault.startswith("a.yaml:2: axes.start: got 'nois'") and fault.endswith("did you mean noise?")
+    [fault] = faults_of(text.replace("START", "style"))
+    assert fault.startswith("a.yaml:3: claims.0.of.start: no cell has start 'noise'")
+
+
 def test_a_resnet_is_no_vgg_with_batch_normalisation() -> None:
     state = {
         "conv1.weight": torch.zeros(64, 3, 7, 7),

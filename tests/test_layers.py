@@ -96,14 +96,14 @@ def test_every_sweep_and_profile_loads_and_a_trial_can_be_pasted(path: Path) -> 
     from harness.config import load_experiment, load_sweep
     from harness.config.dimensions import Choice
     from harness.config.identity import canonical_json
-    from harness.config.space import choice_names, fields_of, parameters
+    from harness.config.space import as_choices, fields_of, parameters
 
     text = path.read_text()
     assert text.startswith("# ") and f"harness sweep {path}" in text
     for profile in (None, *load_sweep(path).sweep.profiles):
         loaded = load_sweep(path, (), profile)
         params = {
-            name: choice_names(dimension)[-1] if isinstance(dimension, Choice) else dimension.low
+            name: as_choices(dimension.choice)[-1] if isinstance(dimension, Choice) else dimension.low
             for name, dimension in parameters(loaded.sweep.space).items()
         }
         cell = loaded.cell(fields_of(loaded.sweep.space, params), {"trial": 0})

@@ -155,11 +155,18 @@ def test_run_that_is_gone_with_the_other_experiment_is_said_so(folder: Path) -> 
     assert not any(run.taken_from for run in harness.load("runs/other").runs)
 
 
-def test_removal_names_the_links_to_what_goes(folder: Path) -> None:
+def test_what_is_linked_outlives_the_experiment_that_computed_it(folder: Path) -> None:
     typed("run", "other.yaml")
+    before = harness.load("runs/other")
+    pictures = [run.folder.image_path.read_bytes() for run in before.runs]
     told = looked("remove", "runs/first", "--yes")
-    links = [run.folder.path for run in harness.load("runs/other").runs[:2]]
-    assert f"2 links to them: {links[0]}, {links[1]}" in told or f"2 links to them: {links[1]}, {links[0]}" in told
+    assert "2 runs in runs/other from then on" in told and not Path("runs/first").exists()
+    after = harness.load("runs/other")
+    assert [run.folder.image_path.read_bytes() for run in after.runs] == pictures
+    assert after.table() == before.table() and not any(run.taken_from for run in after.runs[:2])
+    assert "4 of 4 runs are done already" in " ".join(typed("run", "other.yaml").output.split())
+    told = " ".join(typed("run", "first.yaml").output.split())
+    assert "2 of 2 runs are done already (2 of them linked from runs/other); 0 to compute." in told
 
 
 def test_seeds_of_which_some_are_linked_are_one_line(tmp_path: Path) -> None:

@@ -308,5 +308,14 @@ def test_draw_writes_the_figures_again(experiment: Path, tmp_path: Path, undrawn
     words = ("axes.seed=[0]", "transfer.steps=2")
     results = harness.run(experiment, *words, out=tmp_path, devices="cpu", wandb="off", progress=False)
     assert not (results.folder / "figure.png").exists()
-    drawn = harness.draw(results)
+    drawn = harness.draw(str(results.folder))
+    assert harness.draw(results.folder) == drawn == harness.draw(results)
+    for what in (3, None, ["runs"], results.runs[0]):
+        with pytest.raises(UsageError, match=r"Give results \(harness.load, select\) or folders of them; got "):
+            harness.draw(what)  # type: ignore[arg-type]
+    for take in (harness.load, harness.remove, lambda what: harness.export(what, tmp_path / "to")):
+        with pytest.raises(UsageError, match="got int"):
+            take(3)
+    with pytest.raises(UsageError, match="There is no folder"):
+        harness.draw(tmp_path / "nowhere")
     assert results.folder / "figure.png" in drawn and all(path.stat().st_size > 0 for path in drawn)

@@ -187,8 +187,17 @@ def test_selecting_what_is_not_there_says_what_there_is(folder: Path) -> None:
     results = harness.load(folder)
     with pytest.raises(UsageError, match=r"No run of grid has alfa; there are alpha, beta, "):
         results.select(alfa=1)
-    with pytest.raises(UsageError, match=r"No run of grid has alpha=5; there are alpha=0.01, start=noise; "):
+    with pytest.raises(UsageError, match=r"No run of grid has alpha=5; alpha is 0.01, 1.0\.$"):
         results.select(alpha=5)
+    with pytest.raises(UsageError, match=r"has alpha=5, start=noise; alpha is 0.01, 1.0\.$"):
+        results.select(alpha=5, start="noise")
+    with pytest.raises(UsageError, match=r"; alpha is 0.01, 1.0; seed is 0, 1, but no run has these together\.$"):
+        results.select(alpha=1.0, seed=1)
+
+
+def test_results_count_their_runs(folder: Path) -> None:
+    results = harness.load(folder)
+    assert len(results) == len(results.runs) == len(list(results)) > len(results.select(alpha=0.01))
 
 
 def test_one_runs_folder_gives_that_run_alone(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import resource
 import shutil
 import signal
@@ -526,6 +527,8 @@ def test_dry_run_writes_nothing(experiment: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0 and not (tmp_path / "runs").exists()
     for word in ("cells", "left", "batch 1", "memory", "disk", "time"):
         assert word in result.output
+    told = " ".join(result.output.split())
+    assert re.search(r"about \d+:\d\d of evaluations on .* besides, not counted: starting the workers, measuring", told)
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -208,7 +208,16 @@ def test_status_marks_counts_names_and_explains(results: Results) -> None:
     assert "aaaaaaaaaaaa (alpha=1) is done, but its picture is that of evaluation 5 of 30; the loss never was" in output
     assert "bbbbbbbbbbbb (alpha=10) is done, but its loss still fell by 12% over the last tenth" in output
     assert "cccccccccccc" not in output
+    assert output.index("Compare the runs: ") < output.index("is done, but")
     assert re.search(r"grid +experiment +3 +3†", command("status", results.folder.parent))
+
+
+def test_status_names_five_unsettled_ones_after_the_rest(tmp_path: Path) -> None:
+    cells = [{"label": {"alpha": k}, "metrics": EARLY} for k in range(1, 9)]
+    output = command("status", make_results_folder(tmp_path / "grid", cells, {"transfer": BASE}))
+    assert "8 done (8 not settled)" in output
+    told = output[output.index("Compare the runs: ") :]
+    assert output.count("is done, but") == told.count("is done, but") == 5 and "… and 3 more\n" in told
 
 
 def test_claims_that_rest_on_unsettled_runs_say_so_and_keep_their_verdict(results: Results) -> None:

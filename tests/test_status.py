@@ -38,8 +38,11 @@ def cell(alpha: float, start: str, state: str, **more: object) -> dict[str, obje
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """One run in each state, and a hole: the sixth cell of the grid."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One run in each state, and a hole: the sixth cell of the grid; its file lies in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    paper = {"paper": {"transfer": {"steps": 100}}}
+    (tmp_path / "grid.yaml").write_text(json.dumps({**GRID, "profiles": paper}))
     cells = [
         cell(0.01, "noise", "done", id="aaaaaaaaaaaa"),
         cell(1.0, "noise", "failed", id="bbbbbbbbbbbb", reason="the loss is [NaN]"),
@@ -150,11 +153,8 @@ def test_a_long_history_with_a_torn_last_line_is_read_from_its_end(
         (lambda folder: _set(folder, {"waiting": "done", "running": "done", "failed": "done"}), "harness compare"),
     ],
 )
-def test_next_step_is_the_command_that_goes_on(
-    folder: Path, spoil: Callable[[Path], None], sentence: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_next_step_is_the_command_that_goes_on(folder: Path, spoil: Callable[[Path], None], sentence: str) -> None:
     spoil(folder)
-    monkeypatch.chdir(folder.parent)
     assert sentence in status(folder).output
 
 

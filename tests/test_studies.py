@@ -209,7 +209,8 @@ def test_simplex_gives_weights_that_sum_to_one(memory: BaseStorage) -> None:
         assert set(weights) == {"conv1_1", "conv2_1", "conv3_1"} and sum(weights.values()) == pytest.approx(1)
         assert min(weights.values()) > 0
         assert set(asked.fields) == set(SPACE)
-        assert json.loads(asked.params["start"]) == asked.fields["start"]
+        is_plain = isinstance(asked.fields["start"], str)
+        assert asked.params["start"] == (asked.fields["start"] if is_plain else '{"file":"a.png"}')
 
 
 def test_value_that_is_no_number_is_a_failed_trial(memory: BaseStorage) -> None:
@@ -333,7 +334,7 @@ def test_every_cell_is_asked_once_and_a_failed_one_again_only_on_request(storage
 
     session = begin()
     assert [(a.number, a.cell) for a in iter(session.ask, None)] == [(0, 0), (1, 1), (2, 2)]
-    assert session.study.trials[1].params == {"alpha": "0.001", "start": '{"file":"a"}'}
+    assert session.study.trials[1].params == {"alpha": 0.001, "start": '{"file":"a"}'}
     session.fail(1, "no memory")
     session.complete(2, [1.0, 2.0])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -152,6 +153,7 @@ def test_deleted_study_comes_back_from_the_run_folders(swept: tuple[Path, Path],
     result = harness_sweep(path, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     assert trials_of(copy) == trials_of(folder) and snapshot(copy) == before
+    assert "8 of 8 trials are done already; 0 to go." in result.output and "tiny_sweep on " not in result.output
     shutil.copytree(folder, tmp_path / "kept" / "tiny_sweep")
     for out in (tmp_path, tmp_path / "kept"):
         assert harness_sweep(path, "budget.trials=10", "--out", out).exit_code == 0
@@ -251,13 +253,15 @@ def test_dry_run_of_a_sweep_writes_nothing(tmp_path: Path) -> None:
     assert result.exit_code == 0 and not (tmp_path / "runs").exists()
     for word in ("trials", "left", "space", "memory", "disk", "time"):
         assert word in result.output
+    told = " ".join(result.output.split())
+    assert re.search(r"about \d+:\d\d of evaluations on .* besides, not counted: starting the workers, measuring", told)
 
 
 def test_name_of_a_plain_sweep_is_pinned(tmp_path: Path) -> None:
     """Whoever changes a default, the embedded network or what is hashed sees here that every study begins anew."""
     loaded = load_sweep(write_sweep(tmp_path))
     example = JobMaker(loaded, tmp_path).make(example_cells(loaded)[0])
-    assert name_of_study(loaded, example) == "tiny_sweep-e2e71917"
+    assert name_of_study(loaded, example) == "tiny_sweep-87a0554c"
 
 
 def test_second_driver_is_refused_with_a_sentence(swept: tuple[Path, Path]) -> None:

@@ -294,7 +294,11 @@ def test_kept_picture_lies_beside_photograph_and_paintings(tmp_path: Path) -> No
         assert sizes == [(16, 16, 3)] * 4, "W&B draws a list of images at the first one's size"
         assert (read_image(shown[0]) == read_image(run.sources["content"])).all()
         config = mirrored_run(path)["config"]["update"]
-        assert (config["part"], config["cell"], config["command"]) == (part, "alpha=0.1", "harness run fig4.yaml")
+        assert (config["part"], config["cell"], config["command"]) == (
+            part,
+            "alpha=0.1",
+            "harness run fig4.yaml --devices cpu:1",
+        )
 
 
 def test_pictures_of_a_run_that_was_carried_on_are_told_once(tmp_path: Path, server: Server) -> None:

@@ -25,7 +25,8 @@ from harness.config.experiment import Experiment
 from harness.errors import StorageError, UsageError
 from harness.figures.explorer import write_explorer
 from harness.results import Results, load_whole
-from harness.results.results import EXPLORER, grid_above
+from harness.results.grids import grid_above
+from harness.results.results import EXPLORER
 from harness.studies.artifacts import artifact_store, mirror_study
 from harness.studies.rebuild import rebuild, trial_records
 from harness.studies.storage import address_to_keep, hold_study, open_storage

@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 
 from harness.cli.tables import line, num_of, short_path
+from harness.config.yaml_source import flow
+from harness.driver.earlier import command_back
 from harness.errors import UsageError
 from harness.results import Results, Run
 from harness.results.following import Follower
-from harness.results.results import earlier_grids
+from harness.results.grids import earlier_grids
+from harness.results.results import differing_fields
 from harness.results.standing import counted, standing
+
+NUM_FIELDS = 6
+"""So many fields in which earlier grids differ are named."""
 
 
 def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
@@ -25,7 +31,7 @@ def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
             num_shared = len(grid.all_runs) - len(own)
             shared = f" (and {num_shared} that a later one has too)" if num_shared else ""
             state = f"{num_of(len(own), 'run')}{shared}: {counted(standing(run) for run in own)}"
-            told.append(line(f"  {short_path(grid.folder)}: {state}. Back to it: {grid.command}"))
+            told.append(line(f"  {short_path(grid.folder)}: {state}. Back to it: {command_back(grid)}"))
         else:
             num_same += 1
     if num_same and told:
@@ -33,6 +39,16 @@ def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
             line(f"  and {num_same} more in {short_path(results.folder / 'earlier')} without runs of their own")
         )
     return [line("Asked for earlier:"), *told] if told else []
+
+
+def setting_of(results: Results, follower: Follower) -> str:
+    """What all runs of a grid have and others asked for earlier have not: ``alpha=0.001, content=rocket``; or empty."""
+    before = [run for _, own in _grids(results, follower) for run in own]
+    of_grid = set(differing_fields(results.runs))
+    fields = [name for name in differing_fields([*results.runs, *before]) if name not in of_grid] if before else []
+    said = [f"{name}={flow(run.fields[name])}" for run in results.runs[:1] for name in fields if name in run.fields]
+    more = [f"and {len(said) - NUM_FIELDS} more"] if len(said) > NUM_FIELDS else []
+    return ", ".join([*said[:NUM_FIELDS], *more])
 
 
 def num_earlier(results: Results, follower: Follower) -> int:

@@ -62,7 +62,9 @@ def add_cost(table: Table, kinds: Sequence[Sequence[Job]], devices: Sequence[Dev
     unknown = sorted(name for name in methods if not has_network(name) and name != QUILTING)
     measured = "one evaluation of each size measured just now"
     told = f"{measured}; without {', '.join(unknown)}" if unknown else measured
-    table.add_row("time", f"about {duration(seconds / len(devices))} on {workers} ({told})")
+    table.add_row("time", f"about {duration(seconds / len(devices))} of evaluations on {workers} ({told})")
+    table.add_row("", "besides, not counted: starting the workers, measuring every picture, drawing the figures;")
+    table.add_row("", "of small pictures or few evaluations that is the larger part")
 
 
 def _evaluations(job: Job) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from harness.cli.console import make_console
 from harness.cli.tables import line, num_of, short_path
+from harness.driver.handing_over import told_heirs
 from harness.driver.removing import Removal, plan_removal, remove
 from harness.errors import StorageError, UsageError
 from harness.results import load
@@ -40,11 +41,14 @@ def remove_folders(paths: Sequence[Path], is_sure: bool, keeps_studies: bool) ->
     if not agreed:
         console.print(line("Nothing was removed."))
         return
+    kept = _kept(removal)  # the working directory may go
     try:
         remove(removal)
     except KeyboardInterrupt:
         raise StorageError("Interrupted: some of it is removed. The same command removes the rest.") from None
     console.print(line("Removed."))
+    if kept:
+        console.print(line(f"Kept, since other experiments link to them: {kept}"))
     for folder in removal.experiments:
         if folder.exists():
             left = ", ".join(sorted(path.name for path in folder.iterdir()))
@@ -54,14 +58,19 @@ def remove_folders(paths: Sequence[Path], is_sure: bool, keeps_studies: bool) ->
 
 
 def _sentences(removal: Removal) -> list[str]:
-    own = sum(not path.is_symlink() for path in removal.runs)
-    linked = len(removal.runs) - own
+    linked = sum(path.is_symlink() for path in removal.runs)
+    own = len(removal.runs) - linked - len(removal.heirs)
     told = [f"{short_path(folder)}: the whole experiment or sweep" for folder in removal.experiments]
     told += [f"{short_path(folder)}: an earlier grid or search" for folder in removal.earlier]
     links = f" and {num_of(linked, 'link')} to runs" if linked else ""
     told.append(f"{num_of(own, 'run')}{links}, {removal.num_bytes / 2**20:.1f} MiB")
-    if removal.links:
-        told.append(f"{num_of(len(removal.links), 'link')} to them: {', '.join(map(short_path, removal.links))}")
+    if removal.heirs:
+        told.append(f"Other experiments link to others, which are kept: {_kept(removal)} from then on")
     told += [f"the study {', '.join(names)} in {storage}" for storage, names in removal.studies.items()]
     told.append("What W&B has online stays there.")
     return told
+
+
+def _kept(removal: Removal) -> str:
+    """``20 runs in runs/b, 2 runs in runs/c``: what is handed over, and where it lies then."""
+    return ", ".join(f"{num_of(num, 'run')} in {short_path(home)}" for home, num in told_heirs(removal.heirs).items())

@@ -217,7 +217,7 @@ def remove(
         bool, typer.Option("--keep-studies", help="Leave studies in a database (--storage) alone.")
     ] = False,
 ) -> None:
-    """Remove runs, or whole experiments and sweeps with their studies, and what links to them. It asks first."""
+    """Remove runs, or whole experiments and sweeps and their studies; what others link to moves there. It asks."""
     with reporting():
         from harness.cli.remove import remove_folders
 

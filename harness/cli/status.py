@@ -15,13 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.console import make_console
-from harness.cli.earlier import earlier_lines, num_earlier
+from harness.cli.earlier import earlier_lines, num_earlier, setting_of
 from harness.cli.tables import MISSING, duration, line, num_of, short_path, shown, shown_label, tables_of_width
 from harness.config.commands import harness_command
 from harness.config.experiment import Experiment
 from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
+from harness.driver.earlier import command_back
 from harness.errors import HarnessError
 from harness.figures.outcomes import non_dominated
 from harness.results import CELLS, experiments_in
@@ -32,7 +33,8 @@ from harness.runs.settled import EXPLAINED, MARK
 
 REFRESH_S = 2.0
 NUM_REASONS = 20
-"""So many failed, running or unsettled ones are named; of the others there is the count."""
+"""So many failed or running ones are named, and fewer unsettled ones; of the others there is the count."""
+NUM_UNSETTLED = 5
 NUM_LAST_TRIALS = 8
 
 SIGNS = {
@@ -112,7 +114,7 @@ def _picture(paths: Sequence[Path], console: Console, follower: Follower) -> tup
             overalls += found
         else:
             one = overall(follower.read(path))
-            parts += _experiment(one, console, earlier_lines(one.results, follower))
+            parts += _experiment(one, console, follower)
             overalls.append(one)
     return Group(*parts), overalls
 
@@ -142,8 +144,9 @@ def _overview(folders: Sequence[Path], follower: Follower) -> tuple[Table, list[
     return table, overalls
 
 
-def _experiment(one: Overall, console: Console, earlier: Sequence[RenderableType]) -> list[RenderableType]:
+def _experiment(one: Overall, console: Console, follower: Follower) -> list[RenderableType]:
     results, folder = one.results, one.results.folder
+    earlier, setting = earlier_lines(results, follower), setting_of(results, follower)
     kind = "sweep" if results.is_sweep else "experiment"
     kind = f"earlier {kind}" if results.home != folder else kind
     of = f" of {one.num_planned}" if one.num_planned > len(one.grid) else ""
@@ -151,6 +154,8 @@ def _experiment(one: Overall, console: Console, earlier: Sequence[RenderableType
         line(f"{results.name}, {kind} of {short_path(results.file)}, study {results.study}", "bold"),
         line(f"{num_of(len(one.grid), 'trial' if results.is_sweep else 'run')}{of}: {_counted(one.grid)}"),
     ]
+    if setting:
+        parts.append(line(f"Where earlier ones differ: {setting}"))
     for part, what in (("repeat", "other seeds, for the claims"), ("again", "the same a second time")):
         some = [standing for standing in one.standings if standing.run.part == part]
         if some:
@@ -164,7 +169,7 @@ def _experiment(one: Overall, console: Console, earlier: Sequence[RenderableType
     if claims := _claims(folder):
         parts.append(line(f"Claims: {claims}; see {folder / 'claims.md'}"))
     parts.append(line(_next_step(one)))
-    return [*parts, "", *earlier] if earlier else parts
+    return [*parts, *(["", *earlier] if earlier else []), *_unsettled(one)]
 
 
 def _counted(standings: Sequence[Standing]) -> str:
@@ -271,7 +276,7 @@ def _key(standing: Standing, parts: Sequence[str]) -> str:
 
 
 def _details(one: Overall) -> list[RenderableType]:
-    """Those being computed, those that failed or have not settled and why, and the time."""
+    """Those being computed, those that failed and why, and the time."""
     parts: list[RenderableType] = []
     for standing in [s for s in one.standings if s.condition is Condition.RUNNING][:NUM_REASONS]:
         age = "" if standing.age_s is None else f", last heard of {duration(standing.age_s)} ago"
@@ -285,17 +290,21 @@ def _details(one: Overall) -> list[RenderableType]:
         parts.append(line(f"{_named(standing)} {verb}: {standing.why or 'no reason was kept'}"))
     if len(told) > NUM_REASONS:
         parts.append(line(f"… and {len(told) - NUM_REASONS} more"))
-    unsettled = [standing for standing in one.standings if standing.is_unsettled]
-    parts += [
-        line(f"{_named(standing)} is done, but {standing.run.unsettled}.") for standing in unsettled[:NUM_REASONS]
-    ]
-    if len(unsettled) > NUM_REASONS:
-        parts.append(line(f"… and {len(unsettled) - NUM_REASONS} more"))
-    parts += _explained(unsettled)
     if one.used_s:
         left = f"; about {duration(one.left_s)} left at the present speed" if one.left_s is not None else ""
         parts.append(line(f"Time: about {duration(one.used_s)} computed{left}."))
     return parts
+
+
+def _unsettled(one: Overall) -> list[RenderableType]:
+    """Some of those that are done and had not settled, and what that means."""
+    unsettled = [standing for standing in one.standings if standing.is_unsettled]
+    parts: list[RenderableType] = [
+        line(f"{_named(standing)} is done, but {standing.run.unsettled}.") for standing in unsettled[:NUM_UNSETTLED]
+    ]
+    if len(unsettled) > NUM_UNSETTLED:
+        parts.append(line(f"… and {len(unsettled) - NUM_UNSETTLED} more"))
+    return ["", *parts, *_explained(unsettled)] if parts else []
 
 
 def _explained(standings: Sequence[Standing]) -> list[RenderableType]:
@@ -318,9 +327,9 @@ def _next_step(one: Overall) -> str:
     if Condition.RUNNING in conditions or results.is_in_use():
         return f"A process is working on it. Follow it: {harness_command('status', results.folder, '--watch')}"
     if not one.is_ended:
-        return f"Nothing is working on it now. Go on: {results.command}"
+        return f"Nothing is working on it now. Go on: {command_back(results)}"
     if Condition.DAMAGED in conditions:
-        return f"Move the damaged folder away, then: {results.command}"
+        return f"Move the damaged folder away, then: {command_back(results)}"
     if Condition.FAILED in conditions:
-        return f"Compute failed runs again: {results.command} --retry-failed"
+        return f"Compute failed runs again: {command_back(results)} --retry-failed"
     return f"Compare the runs: {harness_command('compare', results.folder)}"

@@ -93,5 +93,5 @@ def _report(console: Console, results: Results) -> None:
     if not all(trial.is_settled for trial in shown):
         console.print(line(f"{MARK} {EXPLAINED}"))
     if best:
-        again = FileCommand.read(results.command).of_cell(best[0].run.overrides)
+        again = FileCommand.read(results.command).of_cell(best[0].run.overrides, best[0].run.devices)
         console.print(f"The first of them again: {again}", soft_wrap=True, markup=False)

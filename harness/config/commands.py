@@ -1,7 +1,8 @@
 """The ``harness …`` commands that are printed and kept: pasted in the same directory, they find the same runs.
 
 They are made here alone, of what was given: the file as it was named, overrides, ``--name``, ``--profile``, ``--out``,
-``--storage``. What only says how to compute (``--devices``, ``--engine`` …) is left out.
+``--storage``. What only says how to compute (``--engine`` …) is left out, but for ``--devices`` where one run is
+repeated: with as many threads as it had, it comes out to the bit.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ def harness_command(
     profile: str | None = None,
     out: Path = RUNS,
     storage: str | None = None,
+    devices: str | None = None,
 ) -> str:
     """A command as it is typed into a shell: ``harness compare 'my runs/a'``.
 
@@ -33,9 +35,11 @@ def harness_command(
         out: the folder of all runs' folders.
         storage: of the study, fit to be printed (see ``harness.studies.storage.address_to_keep``); None for the
             journal in the folder.
+        devices: on what a run is computed as it was before; None where that is not said.
     """
     given = {
         "--name": name, "--profile": profile, "--out": None if out == RUNS else str(out), "--storage": storage,
+        "--devices": devices,
     }  # fmt: skip
     options = [word for option, value in given.items() if value is not None for word in (option, value)]
     return shlex.join(["harness", verb, *map(str, words), *options])
@@ -53,6 +57,7 @@ class FileCommand:
         out: the folder of all runs' folders.
         storage: of the study, fit to be printed; None for the journal in the folder.
         name: of the runs' folder; None where it is the file's.
+        devices: of one run that is repeated to the bit; None where that is not said.
     """
 
     verb: str
@@ -62,11 +67,12 @@ class FileCommand:
     out: Path = RUNS
     storage: str | None = None
     name: str | None = None
+    devices: str | None = None
 
     def __str__(self) -> str:
         return harness_command(
             self.verb, self.file, *self.overrides,
-            name=self.name, profile=self.profile, out=self.out, storage=self.storage,
+            name=self.name, profile=self.profile, out=self.out, storage=self.storage, devices=self.devices,
         )  # fmt: skip
 
     @classmethod
@@ -77,9 +83,14 @@ class FileCommand:
         options = dict(zip(words[num::2], words[num + 1 :: 2], strict=True))
         return cls(
             verb, file, tuple(words[:num]), options.get("--profile"), Path(options.get("--out", RUNS)),
-            options.get("--storage"), options.get("--name"),
+            options.get("--storage"), options.get("--name"), options.get("--devices"),
         )  # fmt: skip
 
-    def of_cell(self, overrides: Sequence[str]) -> FileCommand:
-        """That of one cell, whose overrides are relative to the file alone: without these overrides and profile."""
-        return replace(self, verb="run", overrides=tuple(overrides), profile=None)
+    def of_cell(self, overrides: Sequence[str], devices: str | None = None) -> FileCommand:
+        """That of one cell, whose overrides are relative to the file alone: without these overrides and profile.
+
+        Args:
+            overrides: its own.
+            devices: that repeat its run to the bit, if it is done (``Run.devices``).
+        """
+        return replace(self, verb="run", overrides=tuple(overrides), profile=None, devices=devices)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.experiment import Experiment
+from harness.config.kept import home_of
 from harness.config.places import FieldPath, Located
 from harness.config.shipped import find_file, shipped
 from harness.config.source import NAME, Source, over_base, read_source
@@ -51,7 +52,12 @@ def read_spec(spec: Spec, name: str | None = None, out: Path = Path("runs")) -> 
         raise UsageError(f"name {name!r}: it names the folder of the runs; letters, digits, _ and - are allowed.")
     path = find_file(spec)
     is_named = path != Path(spec) and path == shipped().get(str(spec))
-    return replace(read_source(path), called=str(spec if is_named else path), name=name or "")
+    source = replace(read_source(path), called=str(spec if is_named else path), name=name or "")
+    if source.owner is None:
+        return source
+    home = home_of(path)
+    own = Path(os.path.abspath(home)).name
+    return replace(source, path=source.owner, name=name or own, home=home if name in (None, own) else None)
 
 
 def _read_mapping(spec: Mapping[str, Any], name: str | None, out: Path) -> Source:

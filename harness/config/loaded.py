@@ -33,6 +33,7 @@ class LoadedFile:
         located: where each field was written.
         data: the resolved definition as plain data with all defaults, without profiles (``experiment.yaml``).
         plugins: those it names, as they were loaded.
+        home: of an ``experiment.yaml`` that a folder of runs keeps, that folder; None of any other file.
     """
 
     name: str
@@ -42,6 +43,7 @@ class LoadedFile:
     located: Located
     data: Mapping[str, Any]
     plugins: tuple[Plugin, ...]
+    home: Path | None
 
     def fault(self, cell: Cell, field: str | FieldPath, message: str) -> Fault:
         """A fault found later (an image that is not there, …) in a field of a cell's transfer: dotted, or its path."""
@@ -54,7 +56,7 @@ class LoadedFile:
     @property
     def own_name(self) -> str | None:
         """Its name where that is not the file's."""
-        return None if self.name == self.source.stem else self.name
+        return None if self.home is not None or self.name == self.source.stem else self.name
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from harness.config.commands import RUNS, FileCommand
 from harness.config.experiment import Experiment
 from harness.config.given import Spec, read_spec
 from harness.config.image_files import expand_axes
+from harness.config.kept import KEPT
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, mapping, varied_fields
 from harness.config.resolving import FaultOfFile, laid_over, resolve_all
@@ -55,7 +56,7 @@ def load_experiment(
     """
     source = replace(read_spec(spec, name, out), sections=EXPERIMENT_SECTIONS)
     if source.is_sweep:
-        asked = FileCommand("sweep", source.called, tuple(overrides), profile, out, storage, source.name or None)
+        asked = FileCommand("sweep", source.called, tuple(overrides), profile, out, storage, _own_name(source))
         source = _pinned(replace(source, sections=SWEEP_SECTIONS + EXPERIMENT_SECTIONS), asked)
     given, source = source, _with_images(source)
     experiment, located, plugins = resolve_all(source, Experiment, profile, overrides, fault_of_image, fault_of_weights)
@@ -71,7 +72,7 @@ def load_experiment(
         repeats=relative(experiment.repeats()),
         again=relative(experiment.again()),
         located=located,
-        data=_data(experiment),
+        data=data_of(experiment),
         plugins=plugins,
     )
 
@@ -94,7 +95,7 @@ def load_sweep(
         ConfigError: with every fault found, by line, those of overrides last.
     """
     source = replace(read_spec(spec, name, out), sections=SWEEP_SECTIONS)
-    asked = FileCommand("run", source.called, tuple(overrides), profile, out, storage, source.name or None)
+    asked = FileCommand("run", source.called, tuple(overrides), profile, out, storage, _own_name(source))
     if not source.is_sweep and "transfer" in source.data:
         sentence = f"this is an experiment (it has no space to search); start it with: {asked}"
         raise ConfigError([*source.faults, Fault(source.located.document, "", sentence)])
@@ -104,14 +105,14 @@ def load_sweep(
         sweep=sweep,
         **_origin(source),
         located=located,
-        data=_data(sweep),
+        data=data_of(sweep),
         file_transfer=_file_transfer(source),
         file_space=tuple(mapping(source.data.get("space"))),
         plugins=plugins,
     )
 
 
-def _data(definition: Experiment | Sweep) -> dict[str, Any]:
+def data_of(definition: Experiment | Sweep) -> dict[str, Any]:
     """What ``experiment.yaml`` says."""
     return definition.model_dump(mode="json", exclude={"profiles"})
 
@@ -149,7 +150,14 @@ def _refuse_pinned(source: Source, asked: FileCommand) -> None:
 def _origin(source: Source) -> dict[str, Any]:
     """Where what was loaded comes from."""
     given = source.data if source.is_given else None
-    return {"name": source.name or source.path.stem, "source": source.path, "called": source.called, "given": given}
+    called = source.called if source.home is None else str(source.home / KEPT)  # where it lies once it is carried out
+    name = source.name or source.path.stem
+    return {"name": name, "source": source.path, "called": called, "given": given, "home": source.home}
+
+
+def _own_name(source: Source) -> str | None:
+    """The name that a command must say."""
+    return source.name if source.name and source.home is None else None
 
 
 def _with_images(source: Source) -> Source:
@@ -165,7 +173,9 @@ def _known(source: Source, profile: str | None) -> str | None:
 
 
 def _file_transfer(source: Source) -> Transfer | None:
-    """What the file alone says; None where that is no valid transfer."""
+    """What the file alone says; None where that is no valid transfer, or another grid's may take its place."""
+    if source.owner is not None:
+        return None
     try:
         return Transfer.model_validate(with_varied(source.data).get("transfer"))
     except ValidationError:

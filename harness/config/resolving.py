@@ -85,7 +85,7 @@ def resolve_all(
     if faults or resolved.definition is None:
         faults += _file_faults(resolved.data, resolved.located, fault_of_image, fault_of_weights)
         own = _file_and_line(source.located.document)[0]
-        faults = _without_renamed(faults)
+        faults = _without_followers(_without_renamed(faults))
         raise ConfigError(sorted(dict.fromkeys(faults), key=lambda fault: _rank(fault, own)))
     return resolved.definition, resolved.located, resolved.plugins
 
@@ -177,6 +177,17 @@ def _without_renamed(faults: Sequence[Fault]) -> list[Fault]:
     """The faults without those that say a field is missing where another says that it is there under another name."""
     meant = {match[1] for fault in faults if (match := re.search(r"did you mean (\w+)\?", fault.message))}
     return [f for f in faults if not (f.message.startswith("is missing") and f.field.rpartition(".")[2] in meant)]
+
+
+def _without_followers(faults: Sequence[Fault]) -> list[Fault]:
+    """The faults without those that a value which no cell has is selected, where a value of that axis is at fault."""
+    axes = [fault.field for fault in faults if fault.field.startswith("axes.")]
+
+    def follows(fault: Fault) -> bool:
+        match = re.match(r"no cell has (\S+) ", fault.message)
+        return match is not None and any(f"{axis}.".startswith(f"axes.{match[1]}.") for axis in axes)
+
+    return [fault for fault in faults if not follows(fault)]
 
 
 def _with_cure_of_base(fault: Fault, source: Source) -> Fault:

@@ -114,6 +114,8 @@ def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem
 
 def _sentence(kind: str, given: Any, location: tuple[int | str, ...], path: FieldPath, model: type[BaseModel]) -> str:
     info, holder = info_at(model, location)
+    if kind == "extra_forbidden" and path[:-1] == ("transfer",) and path[-1] in model.model_fields:
+        return f"{path[-1]} is a section of the file's own, not of transfer: it begins at the margin, as transfer: does"
     if kind == "extra_forbidden":
         return unknown_name(path[-1], holder.model_fields if holder else ())
     if kind == "missing":

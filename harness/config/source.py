@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from harness.config.kept import OWNER, owner_of
 from harness.config.overrides import (
     EXPERIMENT_ONLY,
     EXPERIMENT_SECTIONS,
@@ -50,6 +51,8 @@ class Source:
         called: how a command names it.
         is_given: whether it is no file yet, but a mapping.
         name: of its runs' folder; empty where that is the file's.
+        owner: of an ``experiment.yaml`` that a folder of runs keeps, the file whose runs they are.
+        home: that folder, where the runs belong there.
     """
 
     path: Path
@@ -60,6 +63,8 @@ class Source:
     called: str = ""
     is_given: bool = False
     name: str = ""
+    owner: Path | None = None
+    home: Path | None = None
 
     @property
     def is_sweep(self) -> bool:
@@ -88,7 +93,10 @@ def read_source(path: Path, chain: tuple[Path, ...] = ()) -> Source:
         faults.append(Fault(located.document, "", "a mapping that begins with transfer: is expected, not this"))
     if not isinstance(data, dict):
         raise ConfigError(faults)
-    return over_base(Source(path, data, located, tuple(faults)), path.parent, (*chain, path))
+    owner = owner_of(path, data)
+    if owner is not None:
+        del data[OWNER]
+    return over_base(Source(path, data, located, tuple(faults), owner=owner), path.parent, (*chain, path))
 
 
 def over_base(source: Source, folder: Path, chain: tuple[Path, ...] = ()) -> Source:

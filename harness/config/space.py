@@ -8,9 +8,8 @@ parameter is called as a weight: the weights themselves are every trial's user a
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.config.dimensions import Choice, Dimension, Simplex, Uniform
@@ -26,7 +25,7 @@ WEIGHT_DIGITS = 12
 def parameters(space: Mapping[str, Dimension]) -> dict[str, Dimension]:
     """Optuna's parameters of a space, in its order; never a ``Simplex``.
 
-    The values of a ``Choice`` are Optuna's as canonical JSON strings: see ``choice_names``.
+    The values of a ``Choice`` are Optuna's as ``as_choices`` has them.
     """
     found: dict[str, Dimension] = {}
     for field, dimension in space.items():
@@ -42,9 +41,14 @@ def _parameter(field: str, layer: str) -> str:
     return f"u({field}.{layer})"
 
 
-def choice_names(dimension: Choice) -> tuple[str, ...]:
-    """The choices as Optuna has them: canonical JSON, in the order they are written."""
-    return tuple(canonical_json(value) for value in dimension.choice)
+def as_choices(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Different values as Optuna has them, in their order: as they are, mappings and lists as canonical JSON.
+
+    Where two were then equal (1 and true, a mapping and a text that says the same), all are canonical JSON.
+    """
+    values = list(values)
+    plain = tuple(canonical_json(value) if isinstance(value, Mapping | list | tuple) else value for value in values)
+    return plain if len(set(plain)) == len(plain) else tuple(map(canonical_json, values))
 
 
 def fields_of(space: Mapping[str, Dimension], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +68,7 @@ def fields_of(space: Mapping[str, Dimension], params: Mapping[str, Any]) -> dict
             total = math.fsum(shares.values())
             fields[field] = {layer: float(f"{share / total:.{WEIGHT_DIGITS}g}") for layer, share in shares.items()}
         elif isinstance(dimension, Choice):
-            fields[field] = json.loads(params[field])
+            fields[field] = dict(zip(as_choices(dimension.choice), dimension.choice, strict=True))[params[field]]
         else:
             fields[field] = params[field]
     return fields

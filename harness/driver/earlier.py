@@ -17,8 +17,13 @@ from typing import Any
 import yaml
 
 from harness.config.commands import FileCommand
+from harness.config.kept import EARLIER, KEPT, home_of
+from harness.config.reading import data_of, load_experiment, load_sweep
+from harness.errors import HarnessError
 from harness.images.files import image_hash
-from harness.results.results import CELLS, EARLIER, EXPLORER, OF_ONE_GRID
+from harness.results import Results
+from harness.results.grids import CELLS
+from harness.results.results import EXPLORER, OF_ONE_GRID
 from harness.runs.store import write_durably
 
 FROM_PYTHON = "# What harness was given from Python."
@@ -56,6 +61,7 @@ def move_away(folder: Path) -> Path:
     earlier = folder / EARLIER / image_hash(folder / "experiment.yaml")[:8]
     earlier.mkdir(parents=True, exist_ok=True)
     _keep_mapping(folder, earlier)
+    _keep_command(folder, folder / KEPT, earlier / KEPT)
     for name in OF_ONE_GRID:
         if (folder / name).exists():
             (folder / name).replace(earlier / name)
@@ -87,7 +93,29 @@ def _keep_mapping(folder: Path, earlier: Path) -> None:
     write_durably(kept, given.read_text())
     named = {**data, "file": str(kept.resolve())}
     write_durably(folder / "experiment.yaml", yaml.safe_dump(named, sort_keys=False, allow_unicode=True))
+    _keep_command(folder, given, kept)
+
+
+def _keep_command(folder: Path, given: Path, kept: Path) -> None:
+    """In the grid's command name a file where it is kept now, if it is the one that was given."""
     with suppress(OSError, ValueError, KeyError, TypeError):  # none, or damaged: it is moved as it is
         cells = json.loads((folder / CELLS).read_text())
-        cells["command"] = str(replace(FileCommand.read(cells["command"]), file=str(kept)))
-        write_durably(folder / CELLS, json.dumps(cells, indent=1, ensure_ascii=False) + "\n")
+        command = FileCommand.read(cells["command"])
+        if Path(command.file).resolve() == given.resolve():
+            cells["command"] = str(replace(command, file=str(kept)))
+            write_durably(folder / CELLS, json.dumps(cells, indent=1, ensure_ascii=False) + "\n")
+
+
+def command_back(results: Results) -> str:
+    """The command that brings a grid or a search back: the one that made it, where it still gives that.
+
+    Where its file has changed since, or is gone, that of the ``experiment.yaml`` which is kept of it.
+    """
+    made = FileCommand.read(results.command)
+    load = load_sweep if made.verb == "sweep" else load_experiment
+    with suppress(HarnessError):
+        if is_same(data_of(results.definition), load(made.file, made.overrides, made.profile).data):
+            return results.command
+    home = home_of(results.folder / KEPT)
+    out = made.out if made.out.resolve() == home.resolve().parent else home.parent
+    return str(FileCommand(made.verb, str(results.folder / KEPT), out=out, storage=made.storage))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +9,6 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
 from harness.claims import foreseen
-from harness.config.identity import canonical_json
 from harness.config.loaded import LoadedExperiment
 from harness.driver.carrying import Conclusion, Work, another, carry_out, conclude, local_devices, write_cells
 from harness.driver.folder import ExperimentFolder, forget, link_finished
@@ -141,7 +139,8 @@ def _work(plan: Plan, request: Request, storage: BaseStorage, folder: Experiment
 
     told = _told(session, request.retry_failed)
     left = [*plan.left, *plan.outdated]
-    extra = [job for job in left if canonical_json(_params(job)) in told]
+    to_do = {job.row.id for job in left}
+    extra = [job for k, job in enumerate(plan.jobs) if k in told and job.row.id in to_do]
     return Work(session, make_job, len(left), len(left), extra, OBJECTIVES, wanted=plan.wanted)
 
 
@@ -173,11 +172,11 @@ def _params(job: Job) -> dict[str, Any]:
     return {**job.cell.label, **({"again": True} if job.part == "again" else {})}
 
 
-def _told(session: GridSession, retry_failed: bool) -> set[str]:
-    """The cells that no trial asks for any more; their folders may be gone nevertheless."""
-    told = set()
+def _told(session: GridSession, retry_failed: bool) -> set[int | None]:
+    """The cells, by their places, that no trial asks for any more; their folders may be gone nevertheless."""
+    told: set[int | None] = set()
     for trial in session.study.get_trials(deepcopy=False):
-        cell = canonical_json({name: json.loads(value) for name, value in trial.params.items()})
+        cell = session.cell_of(trial)
         if trial.state.is_finished() and not (retry_failed and trial.state is TrialState.FAIL):
             told.add(cell)
         else:

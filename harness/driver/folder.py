@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,7 +28,7 @@ from harness.driver.jobs import Job
 from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
 from harness.results import Results
-from harness.results.results import CELLS
+from harness.results.grids import CELLS
 from harness.results.run import run_of
 from harness.runs.store import RunFolder, Status, write_durably
 from harness.tracking.mirror import remove_mirror
@@ -47,11 +48,17 @@ class ExperimentFolder:
         self._sources = SourceImages(self.path)
 
     def check_owner(self) -> None:
-        """Refuse a folder that belongs to another file of the same name.
+        """Refuse a folder that belongs to another file of the same name, or is not the one that keeps the file.
 
         Raises:
-            UsageError: it does.
+            UsageError: it does, or is not.
         """
+        home = self.loaded.home
+        if home is not None and home.resolve() != self.path.resolve():
+            raise UsageError(
+                f"{self.loaded.called} belongs to the runs in {home}: add --out {shlex.quote(str(home.parent))}, or "
+                "--name for a folder of its own."
+            )
         data = read_yaml(self.path / "experiment.yaml")
         if not isinstance(data, dict) or "file" not in data:
             return
@@ -150,11 +157,15 @@ def link_finished(jobs: Sequence[Job], linked: Mapping[str, Path]) -> None:
 
 def finished_elsewhere(out: Path, job: Job) -> Path | None:
     """The folder of another experiment in which this very run is done."""
-    for path in sorted(out.glob(f"*/{job.row.id}")):
+    return next(finished_in(out, job.row.id), None)
+
+
+def finished_in(out: Path, run_id: str) -> Iterator[Path]:
+    """The folders, links apart, in which a run is done."""
+    for path in sorted(out.glob(f"*/{run_id}")):
         manifest = RunFolder(path).manifest() if path.is_dir() and not path.is_symlink() else None
         if manifest is not None and manifest.status is Status.DONE:
-            return path
-    return None
+            yield path
 
 
 @contextmanager

@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.config.kept import EARLIER
 from harness.driver.earlier import is_from_python
 from harness.driver.folder import hold_runs, remove_runs
+from harness.driver.handing_over import RUN, experiment_of, hand_over, heirs_of
 from harness.driver.unchanged import STAMP
 from harness.errors import HarnessError, StorageError, UsageError
 from harness.results import CELLS, DRIVER_LOCK, Results
-from harness.results.results import EARLIER, OF_ONE_GRID, REPEATS, earlier_grids, folders_of, grid_above, storage_of
+from harness.results.grids import earlier_grids, folders_of, grid_above, storage_of
+from harness.results.results import OF_ONE_GRID, REPEATS
 from harness.runs.store import RunFolder
 from harness.studies.artifacts import ARTIFACTS
 from harness.studies.storage import JOURNAL, forget_study, hold_study, is_gone, open_storage
-
-RUN = re.compile("[0-9a-f]{12}")
-"""What a run's folder, or a link in its place, is called."""
 
 OF_AN_EXPERIMENT = (*OF_ONE_GRID, JOURNAL, STAMP, "wandb")
 """What the harness writes into an experiment's folder beside its runs."""
@@ -36,7 +36,7 @@ class Removal:
 
     Attributes:
         runs: folders of runs, and links in place of such folders.
-        links: in other experiments' folders, to these runs.
+        heirs: of a run to which other experiments link, the places it has there: it moves to the first.
         experiments: folders of those that go whole.
         earlier: folders of earlier grids that go, with the runs that no other grid has.
         files: what else goes of them.
@@ -45,7 +45,7 @@ class Removal:
     """
 
     runs: tuple[Path, ...]
-    links: tuple[Path, ...]
+    heirs: Mapping[Path, tuple[Path, ...]]
     experiments: tuple[Path, ...]
     earlier: tuple[Path, ...]
     files: tuple[Path, ...]
@@ -57,7 +57,7 @@ def plan_removal(given: Sequence[Results], keeps_studies: bool = False) -> Remov
     """Find what goes with these results; nothing is changed.
 
     Of a whole experiment that is everything, of an earlier grid its files and the runs that no other grid of its folder
-    has, else the runs.
+    has, else the runs. A run to which another experiment links is not lost: it moves there.
 
     Args:
         given: whole, or what ``select`` leaves of them.
@@ -79,8 +79,7 @@ def plan_removal(given: Sequence[Results], keeps_studies: bool = False) -> Remov
     found = [*(path for folder in whole for path in _runs_in(folder)), *_runs_of(earlier), *map(_place, parts)]
     runs = tuple(path for path in dict.fromkeys(found) if path.exists() or path.is_symlink())
     real = {path for path in runs if not path.is_symlink()}
-    linking = (link for out in sorted({_experiment_of(path).parent for path in real}) for link in _links_in(out))
-    links = tuple(link for link in linking if link.resolve() in real and link not in runs)
+    heirs = heirs_of(runs)
     files = tuple(path for folder in whole for path in _files_in(folder)) + tuple(
         path for folder in earlier for path in _files_of_grid(folder)
     )
@@ -88,13 +87,14 @@ def plan_removal(given: Sequence[Results], keeps_studies: bool = False) -> Remov
     for folder in whole if not keeps_studies else ():
         for storage, names in _studies_of(folder).items():
             studies[storage] = (*studies.get(storage, ()), *names)
-    return Removal(runs, links, tuple(whole), earlier, files, studies, _num_bytes([*real, *files]))
+    return Removal(runs, heirs, tuple(whole), earlier, files, studies, _num_bytes([*real.difference(heirs), *files]))
 
 
 def remove(removal: Removal) -> None:
     """Remove it; where something of it is in use, or a study's storage cannot be reached, nothing.
 
-    What was interrupted is removed by the same once more: of a run its manifest goes first, of an experiment what says
+    What was interrupted is removed by the same once more: what others link to is handed over before anything goes, of a
+    run its manifest goes first, of an experiment what says
     that it is one goes last. A grid's run is computed again by the next ``harness run``, and so is a sweep's trial,
     whose study keeps its number and values.
 
@@ -104,13 +104,14 @@ def remove(removal: Removal) -> None:
     try:
         with ExitStack() as held:
             above = [folder.parents[1] for folder in removal.earlier]
-            for folder in dict.fromkeys([*removal.experiments, *above, *map(_experiment_of, removal.links)]):
+            homes = [experiment_of(place) for places in removal.heirs.values() for place in places]
+            for folder in dict.fromkeys([*removal.experiments, *above, *homes]):
                 held.enter_context(hold_study(folder))
             held.enter_context(hold_runs(removal.runs))
             _forget_studies(removal.studies)
+            for run, places in removal.heirs.items():
+                hand_over(run, places)
             remove_runs(removal.runs)
-            for link in removal.links:
-                link.unlink(missing_ok=True)
             for path in removal.files:
                 if path.is_dir():
                     shutil.rmtree(path)
@@ -146,11 +147,6 @@ def _place(path: Path) -> Path:
     """A path with the links above its last step followed, and that step itself not; of a folder ``.``, its name."""
     given = Path(os.path.abspath(path))
     return given.parent.resolve() / given.name
-
-
-def _experiment_of(run: Path) -> Path:
-    """The folder of the experiment in whose folder a run or a link lies."""
-    return run.parents[1] if run.parent.name == REPEATS else run.parent
 
 
 def _files_in(folder: Path) -> list[Path]:
@@ -194,13 +190,6 @@ def _runs_in(folder: Path) -> list[Path]:
         for path in inside
         if path.is_symlink() or (path / "transfer.yaml").exists() or str(path.relative_to(folder)) in known
     )
-
-
-def _links_in(out: Path) -> Iterator[Path]:
-    """The links to runs in the folder of all experiments."""
-    experiments = [path for path in sorted(out.glob("*")) if path.is_dir() and not path.is_symlink()]
-    inside = (path for folder in experiments for path in (*folder.glob("*"), *folder.glob(f"{REPEATS}/*")))
-    return (path for path in inside if path.is_symlink() and RUN.fullmatch(path.name))
 
 
 def _studies_of(folder: Path) -> dict[str, tuple[str, ...]]:

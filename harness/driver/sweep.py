@@ -109,11 +109,13 @@ def run_sweep(request: Request, plan: SweepPlan, telling: Telling) -> SweepRun:
         trials.write()
         counts = session.counts()
         num_left, num_told = counts.open + counts.left, counts.complete + counts.pruned + counts.failed
-        if num_told:
-            telling.says(f"{num_told} of {budget.trials} trials are done already; {num_left} to go.")
+        num_back = _num_brought_back(plan, session)
+        if num_told or num_back:
+            told = f"{num_told + num_back} of {budget.trials} trials are done already; {num_left - num_back} to go."
+            telling.says(told)
         lost = [job for job in trials.jobs.values() if trials.is_lost(job) or trials.is_outdated(job)]
         extra = list({job.row.id: job for job in lost}.values())
-        num_runs = num_left + len(extra)
+        num_runs = num_left - num_back + len(extra)
         at_once = min(num_runs, budget.parallel + len(extra))
         names = loaded.sweep.objective_names
         work = Work(session, trials.take, num_runs, at_once, extra, names, loaded.sweep.rungs())
@@ -150,6 +152,12 @@ def _num_failed(session: SearchSession) -> int:
     mended = {trial.user_attrs.get(RETRY_OF) for trial in trials if trial.state is not TrialState.FAIL}
     failed = [trial for trial in trials if trial.state is TrialState.FAIL and LOST not in trial.user_attrs]
     return sum(trial.number not in mended for trial in failed)
+
+
+def _num_brought_back(plan: SweepPlan, session: SearchSession) -> int:
+    """Trials that a study rebuilt from the run folders has open though their runs have ended: they are only told."""
+    ended = {record["number"] for record in trial_records(plan.folder.path, plan.study) if "state" in record}
+    return sum(not t.state.is_finished() and t.number in ended for t in session.study.get_trials(deepcopy=False))
 
 
 def _open_session(plan: SweepPlan, request: Request, storage: BaseStorage) -> SearchSession:

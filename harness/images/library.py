@@ -119,11 +119,12 @@ def _unknown(given: str, places: list[Path]) -> str:
     is_folder = bool(given) and any(_is(Path.is_dir, place) for place in places)
     what = f"{shown} is a folder, not an image" if is_folder else f"There is no image {shown}"
     beside = next(filter(None, (nearest_file(place, IMAGE_SUFFIXES) for place in places)), None)
-    nearest = difflib.get_close_matches(Path(given).stem.lower().replace("-", "_").replace(" ", "_"), names, n=1)
-    meant = beside or next(iter(nearest), None)
+    nearest = difflib.get_close_matches(Path(given).stem.lower().replace("-", "_").replace(" ", "_"), names, n=3)
+    meant = beside or " or ".join(nearest)
     hint = f" Did you mean {meant}?" if meant else ""
     folders = " or ".join(str(place.absolute().parent) for place in places)
-    return f"{what} (looked in {folders}).{hint} Allowed are the path of an image file or one of: {', '.join(names)}."
+    listed = "Give an image file, or a name: harness fields images lists the bundled ones."
+    return f"{what} (looked in {folders}).{hint} {listed}"
 
 
 def fault_of_image(name_or_path: str) -> str | None:

@@ -11,7 +11,8 @@ spread       the spread of a number over seeds
 exporting    runs as a folder to send to a colleague
 """
 
-from harness.results.results import CELLS, DRIVER_LOCK, Results, experiments_in, load, load_whole
+from harness.results.grids import CELLS, DRIVER_LOCK, experiments_in
+from harness.results.results import Results, load, load_whole
 from harness.results.run import Part, Run, label_name
 
 __all__ = ["CELLS", "DRIVER_LOCK", "Part", "Results", "Run", "experiments_in", "label_name", "load", "load_whole"]

@@ -30,7 +30,8 @@ from harness.downloads import file_sha256
 from harness.errors import ImageError, StorageError, UsageError
 from harness.images.library import find_image
 from harness.registries import is_file
-from harness.results.results import CELLS, OF_ONE_GRID, Results
+from harness.results.grids import CELLS
+from harness.results.results import OF_ONE_GRID, Results
 from harness.results.run import Run
 from harness.runs.store import Manifest
 
@@ -167,7 +168,7 @@ def _export(run: Run, manifest: Manifest, folder: Path) -> str:
             shutil.copyfile(file.source, folder / file.name)
     named = {"plugins": [file.name for file in plugins]} if plugins else {}
     transfer = {name: value for name, value in run.transfer.plain().items() if is_used(run.transfer.method, name)}
-    again = harness_command("run", f"{stem}.yaml")
+    again = harness_command("run", f"{stem}.yaml", devices=run.devices)
     head = f"# Run {run.id}. In this folder: {again}\n"
     (folder / f"{stem}.yaml").write_text(head + dump_yaml({**named, "transfer": _renamed(transfer, names)}))
     kept = json.loads(replace(manifest, label=label, tracking={}, trials=()).to_json())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from harness.results.results import CELLS, Results, load_whole
+from harness.results.grids import CELLS
+from harness.results.results import Results, load_whole
 
 Stamp = tuple[tuple[int, int, int], ...]
 """Of two files: inode, time of the last change in ns, and size in bytes; both are written whole, as new files."""

@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -30,19 +30,17 @@ from harness.config.values import WRITTEN
 from harness.config.yaml_source import flow
 from harness.errors import UsageError
 from harness.results.alike import MeasuredAlike, measured_by
+from harness.results.grids import CELLS, DRIVER_LOCK, earlier_grids, experiments_in, folders_of, grid_above
 from harness.results.linking import is_gone, told_gone
 from harness.results.run import Run, is_locked, label_name, run_of
 from harness.runs.store import Status
 
-CELLS = "cells.json"
-DRIVER_LOCK = ".driver.lock"
-"""Held by the process that carries out an experiment or a sweep (``harness.studies.storage.hold_study``)."""
+if TYPE_CHECKING:
+    import optuna
+
 
 EXPLORER = "explore.html"
 """The page of pictures in an experiment's folder, which names them relative to where it lies."""
-
-EARLIER = "earlier"
-"""Folder of what was asked for before."""
 
 REPEATS = "repeats"
 """Folder of runs that were computed a second time."""
@@ -52,6 +50,9 @@ OF_ONE_GRID = (
     "front.png", "front.pdf", "search.png", "search.pdf", "claims.json", "claims.md", "experiment.yaml", CELLS,
 )  # fmt: skip
 """Files of an experiment's folder that another grid would replace."""
+
+NUM_VALUES = 20
+"""So many values of a field are named where none is the one that was wanted."""
 
 logger = logging.getLogger("harness")
 
@@ -140,6 +141,10 @@ class Results:
         asked = [f"  {num_earlier} more asked for earlier: .earlier, .with_earlier()"] if num_earlier else []
         return "\n".join([head, *some, *more, *asked]) + ">"
 
+    def __len__(self) -> int:
+        """Of ``runs``."""
+        return len(self.runs)
+
     def __iter__(self) -> Iterator[Run]:
         """Over ``runs``."""
         return iter(self.runs)
@@ -181,11 +186,25 @@ class Results:
         known = {name for run in self.all_runs for name in (*run.label, *run.whole_fields, *run.fields)}
         if unknown := [name for name in wanted if name not in known]:
             raise UsageError(f"No run of {self.name} has {', '.join(unknown)}; there are {', '.join(sorted(known))}.")
-        found = [run for run in self.all_runs if matches(wanted, {**run.fields, **run.whole_fields, **run.label})]
+        found = [run for run in self.all_runs if matches(wanted, run.said)]
         if not found:
-            names = dict.fromkeys(run.name for run in self.runs)
-            raise UsageError(f"No run of {self.name} has {label_name(wanted)}; there are {'; '.join([*names][:20])}.")
+            raise UsageError(f"No run of {self.name} has {label_name(wanted)}; {_had(self.all_runs, wanted)}.")
         return replace(self, all_runs=tuple(found), is_part=True)
+
+    def optuna_study(self) -> optuna.Study:
+        """A sweep's Optuna study, wherever it is stored, for Optuna's own tables and plots.
+
+            results.optuna_study().trials_dataframe()
+
+        It is there to be read: what is added to it, ``harness sweep`` knows nothing of.
+
+        Raises:
+            UsageError: it is no sweep.
+            StorageError: the storage is gone, cannot be reached, or has no such study.
+        """
+        import harness
+
+        return harness._study_of(self)
 
     def table(self) -> list[dict[str, Any]]:
         """Every run as a plain mapping, all with the same keys, for ``pandas.DataFrame(results.table())``.
@@ -221,6 +240,19 @@ class Results:
             row |= {"measured_on": measured_by(run)} if alike.is_mixed else {}
             rows.append(row)
         return rows
+
+
+def _had(runs: Sequence[Run], wanted: Mapping[str, Any]) -> str:
+    """``alpha is 0.001, 0.01``: the values of what is wanted in vain; where each is there, that no run has all."""
+    lacking = [name for name, value in wanted.items() if not any(matches({name: value}, run.said) for run in runs)]
+    told = []
+    for name in lacking or wanted:
+        had = [run.said[name] for run in runs if name in run.said]
+        had = sorted(had) if all(isinstance(value, int | float) for value in had) else had
+        values = dict.fromkeys(map(flow, had))
+        more = f" and {len(values) - NUM_VALUES} more" if len(values) > NUM_VALUES else ""
+        told.append(f"{name} is {', '.join([*values][:NUM_VALUES])}{more}")
+    return "; ".join(told) + ("" if lacking else ", but no run has these together")
 
 
 def differing_fields(runs: Iterable[Run]) -> tuple[str, ...]:
@@ -281,56 +313,6 @@ def _of_one_run(folder: Path) -> Results | None:
             if found:
                 return replace(results, all_runs=found, is_part=True)
     return None
-
-
-def grid_above(folder: Path) -> Path | None:
-    """The experiment's folder in which an earlier grid's lies, and all runs of both; None of any other folder."""
-    above = folder.resolve().parent
-    is_experiments = any((above.parent / name).exists() for name in (CELLS, "experiment.yaml", DRIVER_LOCK))
-    return above.parent if above.name == EARLIER and is_experiments else None
-
-
-def earlier_grids(folder: Path) -> list[Path]:
-    """The folders of what was asked for before in an experiment's, the last first."""
-    found = {path.parent: path.stat().st_mtime_ns for path in (folder / EARLIER).glob(f"*/{CELLS}")}
-    return sorted(found, key=lambda path: (found[path], path.name), reverse=True)
-
-
-def folders_of(folder: Path) -> list[str]:
-    """The runs' folders that a grid or a search has, relative to its experiment's; none where they cannot be read."""
-    try:
-        return [cell["folder"] for cell in json.loads((folder / CELLS).read_text())["cells"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def cell_of(run: Path, folder: Path) -> Mapping[str, Any]:
-    """What cells.json has of a run's folder, or of a link to one; empty where that cannot be read or has no such run.
-
-    Args:
-        run: the run's folder.
-        folder: its experiment's.
-    """
-    place = os.path.relpath(os.path.abspath(run), os.path.abspath(folder))
-    try:
-        cells = json.loads((folder / CELLS).read_text())["cells"]
-        return next((dict(cell) for cell in cells if cell["folder"] == place), {})
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def storage_of(folder: Path) -> tuple[str, str | None] | None:
-    """The study of a grid or a search, and where it is kept if not in the experiment's own journal."""
-    try:
-        cells = json.loads((folder / CELLS).read_text())
-        return cells["study"], cells["storage"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def experiments_in(folder: Path) -> list[Path]:
-    """The folders of experiments and sweeps in the folder of all runs, by name."""
-    return sorted(path.parent for path in folder.glob(f"*/{CELLS}"))
 
 
 def _not_a_folder(folder: Path) -> str:

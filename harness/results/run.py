@@ -21,6 +21,7 @@ from harness.config.yaml_source import flow
 from harness.errors import ImageError, UsageError
 from harness.results.linking import is_gone, taken_from, told_gone
 from harness.results.pictures import Iterates, Pixels, read_pixels
+from harness.runs.provenance import devices_of
 from harness.runs.settled import settled, why_unsettled
 from harness.runs.store import Manifest, Metrics, RunFolder, Status
 
@@ -115,6 +116,11 @@ class Run:
         """Whether its loss had settled when it was done (``harness.runs.settled``); None where nothing can be said."""
         return settled(self.manifest, self.transfer) if self.manifest else None
 
+    @property
+    def devices(self) -> str | None:
+        """The ``--devices`` with which the same command computes it to the same bits; None where that is not known."""
+        return devices_of(self.manifest.provenance) if self.manifest else None
+
     def image(self) -> Pixels:
         """The finished picture, (H, W, 3) uint8.
 
@@ -198,6 +204,11 @@ class Run:
     def fields(self) -> Mapping[str, Any]:
         """The transfer by dotted names: ``{"alpha": 0.001, "style_layers.conv1_1": 0.2, …}``."""
         return dict(_flatten(self.whole_fields))
+
+    @property
+    def said(self) -> Mapping[str, Any]:
+        """All that its label and its transfer say, whole and by dotted names: what ``Results.select`` looks at."""
+        return {**self.fields, **self.whole_fields, **self.label}
 
     def is_in_use(self) -> bool:
         """Whether a process is working on it right now; if not, and it is unfinished, then it was interrupted."""

@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,6 +36,18 @@ def provenance(device: str, threads: int, batch: int) -> dict[str, Any]:
         "threads": threads,
         "batch": batch,
     }
+
+
+def devices_of(made: Mapping[str, Any]) -> str | None:
+    """The ``--devices`` that compute a run to the same bits: of one made by a single thread of the CPU, else None.
+
+    By default a run alone gets a worker with all threads, one of many a worker with one thread, and sums in another
+    order are other bits. On a GPU bits are not promised.
+
+    Args:
+        made: a manifest's provenance.
+    """
+    return "cpu:1" if made.get("device") == "cpu" and made.get("threads") == 1 else None
 
 
 def reset_peak_memory(device: str) -> None:

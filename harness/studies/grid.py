@@ -17,6 +17,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.config.identity import canonical_json
+from harness.config.space import as_choices
 from harness.studies.session import RETRY_OF, Asked, StudySession, as_json, open_study
 from harness.studies.storage import explained
 
@@ -25,7 +26,7 @@ class GridSession(StudySession):
     """A grid: every cell is asked for once; one that failed again only on request."""
 
     def __init__(
-        self, study: Study, objectives: Sequence[str], cells: Sequence[Mapping[str, str]], retry_failed: bool
+        self, study: Study, objectives: Sequence[str], cells: Sequence[Mapping[str, Any]], retry_failed: bool
     ) -> None:
         self._cells = list(cells)
         names = list(dict.fromkeys(name for cell in cells for name in cell))
@@ -37,7 +38,7 @@ class GridSession(StudySession):
         super().__init__(study, objectives)
         latest: dict[int, FrozenTrial] = {}
         for trial in study.get_trials(deepcopy=False):
-            index = self._index.get(canonical_json(trial.params))
+            index = self.cell_of(trial)
             if index is not None:
                 latest[index] = trial
         self._todo = deque(
@@ -60,11 +61,24 @@ class GridSession(StudySession):
         for number in sorted(self._results):
             self._tell(number)
 
+    def cell_of(self, trial: FrozenTrial) -> int | None:
+        """Which cell a trial asks for, by its place; None of one that is of no cell."""
+        return self._index.get(canonical_json(trial.params))
+
     def _asked(self, trial: FrozenTrial) -> Asked:
-        index = self._index.get(canonical_json(trial.params))
+        index = self.cell_of(trial)
         if index is None:
             raise self._foreign(trial, f"has {trial.params}, which is no cell of this grid")
         return Asked(trial.number, trial.params, as_json(trial), cell=index, user_attrs=trial.user_attrs)
+
+
+def _as_choices(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Labels with their values as Optuna has them (``harness.config.space.as_choices``)."""
+    stored: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(name for cell in cells for name in cell):
+        values = {canonical_json([cell[name]]): cell[name] for cell in cells if name in cell}
+        stored[name] = dict(zip(values, as_choices(values.values()), strict=True))
+    return [{name: stored[name][canonical_json([value])] for name, value in cell.items()} for cell in cells]
 
 
 def open_grid(
@@ -86,7 +100,7 @@ def open_grid(
     Raises:
         StorageError: the storage failed, or holds something else under this name.
     """
-    words = [{key: canonical_json(value) for key, value in cell.items()} for cell in cells]
+    words = _as_choices(cells)
     with explained(storage):
         study = open_study(storage, name, objectives, RandomSampler(seed=0), NopPruner())
         return GridSession(study, objectives, words, retry_failed)

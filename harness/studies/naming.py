@@ -8,6 +8,9 @@ from typing import Any
 
 from harness.config.identity import canonical_json
 
+STORED = 2
+"""How parameters are stored; raised when that changes, so that a study in which it was otherwise is another one."""
+
 
 def study_name(
     stem: str,
@@ -35,5 +38,6 @@ def study_name(
         "objectives": list(objectives),
         "sampler": sampler,
         "pruner": pruner,
+        "stored": STORED,
     }
     return f"{stem}-{hashlib.sha256(canonical_json(data).encode()).hexdigest()[:8]}"

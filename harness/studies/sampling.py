@@ -36,7 +36,7 @@ def distributions_of(space: Mapping[str, Dimension]) -> dict[str, BaseDistributi
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
     if isinstance(dimension, Choice):
-        return CategoricalDistribution(config_space.choice_names(dimension))
+        return CategoricalDistribution(config_space.as_choices(dimension.choice))
     if isinstance(dimension, Integer):
         return IntDistribution(dimension.low, dimension.high)
     assert isinstance(dimension, Log | Uniform), f"{dimension} is no parameter"

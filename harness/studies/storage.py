@@ -20,7 +20,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from harness.errors import HarnessError, StorageError, UsageError
-from harness.results import DRIVER_LOCK
+from harness.results import DRIVER_LOCK, Results
 from harness.runs.store import lock_file
 from harness.studies.journal import FlockLock
 
@@ -218,3 +218,26 @@ def forget_study(storage: BaseStorage, name: str) -> None:
     with explained(storage):
         if any(study.study_name == name for study in storage.get_all_studies()):
             optuna.delete_study(study_name=name, storage=storage)
+
+
+def read_study(results: Results) -> optuna.Study:
+    """A sweep's study, to be read; ``Results.optuna_study`` says the rest.
+
+    Raises:
+        UsageError: it is no sweep.
+        StorageError: the storage is gone, cannot be reached, or has no such study.
+    """
+    if not results.is_sweep:
+        raise UsageError(
+            f"{results.name} is an experiment: nothing was searched, so there is no study to look at; table() has its "
+            "runs."
+        )
+    shown = without_password(results.storage) if results.storage else str(results.home / JOURNAL)
+    gone = StorageError(f"There is no study {results.study} in {shown}; {results.command} brings it back.")
+    if is_gone(results.storage) if results.storage else not (results.home / JOURNAL).exists():
+        raise gone
+    storage = open_storage(results.storage, results.home)
+    with explained(storage):
+        if all(study.study_name != results.study for study in storage.get_all_studies()):
+            raise gone
+        return optuna.load_study(study_name=results.study, storage=storage)

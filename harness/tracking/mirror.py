@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.config.transfer import Transfer
 from harness.errors import HarnessError, RunError
 from harness.measures.names import KEPT_EVALUATION
-from harness.results.results import REPEATS, cell_of
+from harness.results.grids import cell_of
+from harness.results.results import REPEATS
 from harness.runs.history import HistoryReader
 from harness.runs.store import RunFolder
 from harness.tracking.mode import import_wandb, wandb_folder

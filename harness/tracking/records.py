@@ -29,6 +29,7 @@ from harness.config.styles import shortest
 from harness.config.transfer import Transfer
 from harness.measures.names import METRICS
 from harness.results.exporting import FOLDERS
+from harness.runs.provenance import devices_of
 from harness.runs.settled import settled
 from harness.runs.store import Manifest, Status
 
@@ -108,9 +109,10 @@ def run_config(transfer: Transfer, manifest: Manifest, part: str = "") -> dict[s
     told_otherwise = {"project", "tags", "notes", "job_type", "command", "file_names"}
     made, names = manifest.provenance, file_names_of(manifest)
     grouped = {key: value for key, value in manifest.label.items() if key not in ("seed", "trial")}
+    command, devices = FOLDERS.sub("", manifest.tracking.get("command", "")), devices_of(made)
     told = {
         "part": part,
-        "command": FOLDERS.sub("", manifest.tracking.get("command", "")),
+        "command": f"{command} --devices {devices}" if command and devices else command,
         "device": made.get("device_name") or made.get("device"),
     }
     config: dict[str, Any] = {

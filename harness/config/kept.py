@@ -1,0 +1,33 @@
+"""``experiment.yaml``: what a folder of runs, and each earlier grid in it, keeps of what was asked for.
+
+It is a file like others, resolved, and says by ``file`` whose runs they are: ``harness run`` of it leads back to them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+KEPT = "experiment.yaml"
+"""What the file is called."""
+
+OWNER = "file"
+"""Its key for the file whose runs lie there."""
+
+EARLIER = "earlier"
+"""Folder, in an experiment's, of what was asked for before."""
+
+
+def owner_of(path: Path, data: Mapping[str, Any]) -> Path | None:
+    """The file whose runs lie where an ``experiment.yaml`` does; None of any other file."""
+    owner = data.get(OWNER)
+    return Path(owner) if path.name == KEPT and isinstance(owner, str) and owner else None
+
+
+def home_of(path: Path) -> Path:
+    """The experiment's folder in which an ``experiment.yaml`` is kept, an earlier grid's too; short where it can be."""
+    folder = path.absolute().parent
+    home = folder.parents[1] if folder.parent.name == EARLIER else folder
+    return home if path.is_absolute() else Path(os.path.relpath(home))

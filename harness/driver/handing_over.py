@@ -1,0 +1,102 @@
+"""A run that is to be removed and that other experiments link to is handed over: it moves into a link's place.
+
+Nothing is lost where this is interrupted, and the same once more completes it: the run's files get second names (hard
+links) in ``.<id>.moved`` beside the link, which is then replaced by that folder; the other links are turned to it; only
+then is the first folder taken away. So at every moment a whole folder of the run is there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from harness.driver.folder import finished_in
+from harness.results.results import REPEATS
+
+RUN = re.compile("[0-9a-f]{12}")
+"""What a run's folder, or a link in its place, is called."""
+
+
+def heirs_of(leaving: Collection[Path]) -> dict[Path, tuple[Path, ...]]:
+    """The places in other experiments' folders that each run has, by its folder, of runs that have any.
+
+    The first is where the run will lie: where it is a folder already, else a link's.
+
+    Args:
+        leaving: folders of runs, and links to such, that are to be removed; absolute.
+    """
+    real = {path for path in leaving if not path.is_symlink()}
+    found: dict[Path, list[Path]] = {}
+    for out in sorted({experiment_of(path).parent for path in real}):
+        for place in _links_in(out):
+            run = place.resolve() if place.is_symlink() else _moving(place, real)
+            if run in real and place not in leaving:
+                found.setdefault(run, []).append(place)
+    for run, places in found.items():
+        here = (path for path in finished_in(experiment_of(run).parent, run.name) if path not in leaving)
+        if (there := next(here, None)) is not None:
+            places.insert(0, there)
+    return {run: tuple(places) for run, places in found.items()}
+
+
+def hand_over(run: Path, places: tuple[Path, ...]) -> None:
+    """Make the first place the run's folder and the others links to it; the run's own folder is left as it is."""
+    first, *others = places
+    moved = _moved(first)
+    if first.is_symlink():
+        if moved.exists():  # of one that was interrupted
+            shutil.rmtree(moved)
+        shutil.copytree(run, moved, symlinks=True, copy_function=_link)
+        first.unlink()
+    if not first.exists():
+        moved.rename(first)
+    for link in others:
+        new = link.with_name(f".{link.name}.link")
+        new.unlink(missing_ok=True)
+        new.symlink_to(os.path.relpath(first, link.parent))
+        new.replace(link)
+
+
+def experiment_of(run: Path) -> Path:
+    """The folder of the experiment in whose folder a run or a link lies."""
+    return run.parents[1] if run.parent.name == REPEATS else run.parent
+
+
+def told_heirs(heirs: Mapping[Path, tuple[Path, ...]]) -> dict[Path, int]:
+    """How many runs go to which experiment's folder."""
+    homes = [experiment_of(first) for first, *_ in heirs.values()]
+    return {home: homes.count(home) for home in dict.fromkeys(homes)}
+
+
+def _links_in(out: Path) -> Iterator[Path]:
+    """The links to runs in the folder of all experiments, and the places of which one was taken away for a run."""
+    experiments = [path for path in sorted(out.glob("*")) if path.is_dir() and not path.is_symlink()]
+    inside = (path for folder in experiments for path in (*folder.glob("*"), *folder.glob(f"{REPEATS}/*")))
+    for path in inside:
+        if path.is_symlink() and RUN.fullmatch(path.name):
+            yield path
+        elif (match := re.fullmatch(r"\.([0-9a-f]{12})\.moved", path.name)) and not os.path.lexists(
+            place := path.with_name(match[1])
+        ):
+            yield place
+
+
+def _moving(place: Path, real: Collection[Path]) -> Path | None:
+    """The run that was being moved to a place when that was interrupted."""
+    return next((run for run in real if run.name == place.name and run.parent != place.parent), None)
+
+
+def _moved(place: Path) -> Path:
+    return place.with_name(f".{place.name}.moved")
+
+
+def _link(source: str, target: str) -> None:
+    """A second name of a file; where the file system has none, a copy."""
+    with suppress(OSError):
+        os.link(source, target)
+        return
+    shutil.copy2(source, target)
