@@ -10,7 +10,8 @@ from harness.config.experiment import Experiment
 from harness.config.figure import WIDTHS_IN
 from harness.config.file_names import FileNames
 from harness.config.methods import is_used
-from harness.figures.labels import image_name, label, labels, paintings, weight_caption
+from harness.figures.labels import label, labels, weight_caption, weight_captions
+from harness.figures.run_labels import images_of
 from harness.latex import command, escape, of_label
 from harness.results import Results, Run
 from harness.runs.store import write_durably
@@ -84,11 +85,7 @@ def figure_tex(results: Results, experiment: Experiment) -> str:
 
 
 def _images(runs: Sequence[Run]) -> Iterator[str]:
-    names = FileNames(run.whole_fields for run in runs)
-    for noun, told in (
-        ("Photograph", [image_name(names.of("content", run.whole_fields["content"])) for run in runs]),
-        ("painting", [paintings(names.of("style", run.whole_fields["style"])) for run in runs]),
-    ):
+    for noun, told in (("Photograph", images_of("content", runs)), ("painting", images_of("style", runs))):
         different = list(dict.fromkeys(told))
         several = "s" if len(different) > 1 else ""
         end = ";" if noun == "Photograph" else "."
@@ -111,9 +108,8 @@ def _varying(results: Results, experiment: Experiment) -> Iterator[str]:
 def _values(runs: Sequence[Run], parts: Sequence[str], experiment: Experiment) -> list[str]:
     """The values of parts in words; of the weights alone, the ratio once and then its values."""
     if tuple(parts) in (("alpha",), ("beta",)) and all(run.transfer.alpha and run.transfer.beta for run in runs):
-        name, first = weight_caption(runs[0].transfer).split(" = ")
-        rest = [weight_caption(run.transfer).split(" = ")[1] for run in runs[1:]]
-        return [f"{name} = {first}", *rest]
+        first, *others = weight_captions([run.transfer for run in runs])
+        return [first, *(text.split(" = ")[1] for text in others)]
     names = FileNames(run.label for run in runs)
     return labels(parts, [[names.of(part, run.label[part]) for part in parts] for run in runs], experiment.cases)
 
