@@ -56,7 +56,7 @@ def pictures(layout: Layout) -> list[list[tuple[int, int, int]]]:
 def test_a_rows_label_that_fits_nowhere_beside_it_stands_whole_on_lines_of_its_own_above_it(
     paper: Paper | None,
 ) -> None:
-    layout = laid_out(paper)
+    layout = laid_out(paper, heads=())
     rows = pictures(layout)
     assert len(rows) == len(LONG) and not any(label.rotated for label in layout.labels)
     above = 0.0
