@@ -69,12 +69,6 @@ def of_label(text: str) -> str:
     return "".join(part if k % 2 else escape(part.replace(r"\$", "$")) for k, part in enumerate(parts))
 
 
-def command(text: str) -> str:
-    """A command line in typewriter type, which may be broken behind its punctuation."""
-    broken = re.sub(r"(\\_|[/=,.:])", r"\1\\allowbreak{}", escape(text))
-    return rf"\texttt{{{broken}}}"
-
-
 def tabular(columns: str, head: Sequence[Sequence[str]], rows: Sequence[Sequence[str] | str]) -> str:
     """Rows in the manner of booktabs.
 

@@ -12,7 +12,7 @@ from harness.config.file_names import FileNames
 from harness.config.methods import is_used
 from harness.figures.labels import label, labels, weight_caption, weight_captions
 from harness.figures.run_labels import images_of
-from harness.latex import command, escape, of_label
+from harness.latex import escape, of_label
 from harness.results import Results, Run
 from harness.runs.store import write_durably
 
@@ -22,6 +22,9 @@ MAX_LISTED = 8
 
 SETTINGS = ("content_layers", "style_layers", "size", "weights", "convention", "start", "seed")
 """What a caption says of all pictures, where it is the same: the fields that decide most of what is seen."""
+
+_NO_LABEL = re.compile(r"[^A-Za-z0-9_.:-]+")
+"""What no \\label holds in every TeX."""
 
 _PLACE = r"fig(?:ure|s\.|\.)?\s*\d+"
 
@@ -66,21 +69,24 @@ def write_tex(results: Results, experiment: Experiment) -> Path:
 def figure_tex(results: Results, experiment: Experiment) -> str:
     """An environment that includes ``figure.pdf`` as wide as it is printed.
 
-    Its caption says the photograph, the painting, what varies, what is the same in all pictures, the paper's figure if
-    the experiment names one, and the command.
+    Its caption says the photograph, the painting, what varies, what is the same in all pictures, and the papers'
+    figures that the experiment names; the command stands in a comment above.
     """
     width_in = experiment.figure.width_in
     assert width_in is not None
     name = "figure*" if width_in > WIDTHS_IN["column"] + 0.01 else "figure"
     sentences = [*_images(results.runs), *_varying(results, experiment), *_constant(results.runs, experiment)]
-    sentences += [f"Compare {escape(place)}." for place in _places(experiment)]
-    sentences += [f"Made by {command(results.command)}."] if results.command else []
+    sentences += (
+        [f"Compare {_enumerated([escape(place) for place in places])}."] if (places := _places(experiment)) else []
+    )
     caption = "\n    ".join(sentences)
+    made_by = "".join(f"% made by {line}\n" for line in results.command.splitlines())
     return (
+        f"{made_by}"
         f"% {width_in:.4g} in wide, type of {experiment.figure.size_pt:g} pt: not scaled, or its type is too.\n"
         f"% Needs the package graphicx; \\graphicspath says where figure.pdf is.\n"
         f"\\begin{{{name}}}\n  \\centering\n  \\includegraphics[width={width_in:.6g}in]{{figure.pdf}}\n"
-        f"  \\caption{{%\n    {caption}}}\n  \\label{{fig:{results.name}}}\n\\end{{{name}}}\n"
+        f"  \\caption{{%\n    {caption}}}\n  \\label{{fig:{_NO_LABEL.sub('-', results.name)}}}\n\\end{{{name}}}\n"
     )
 
 
@@ -134,6 +140,13 @@ def _places(experiment: Experiment) -> list[str]:
         return [found[1]]
     parts = [part.strip() for claim in experiment.claims for part in claim.where.split(";")]
     return list(dict.fromkeys(match[0] for part in parts if (match := re.match(rf".*?\b{_PLACE}", part))))
+
+
+def _enumerated(texts: Sequence[str]) -> str:
+    """``fig. 3, fig. 4 and fig. 6``."""
+    *others, last = texts
+    separator = "; " if any("," in text for text in texts) else ", "
+    return f"{separator.join(others)} and {last}" if others else last
 
 
 def _listed(texts: Sequence[str]) -> str:

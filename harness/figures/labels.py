@@ -149,7 +149,7 @@ def labels(parts: Sequence[str], rows: Sequence[Sequence[Any]], cases: Cases) ->
     if len(set(texts)) == len(texts):
         return texts
     return [
-        ", ".join(f"{_name(part)} = {format_value(value)}" for part, value in zip(parts, values, strict=True))
+        ", ".join(f"{part_name(part)} = {format_value(value)}" for part, value in zip(parts, values, strict=True))
         for values in rows
     ]
 
@@ -181,7 +181,8 @@ def weight_caption(transfer: Transfer, significant_digits: int = 4, is_plain: bo
     return rf"$\alpha/\beta$ = {format_value(float(f'{alpha / beta:.{significant_digits}g}'), is_plain)}"
 
 
-def _name(part: str) -> str:
+def part_name(part: str) -> str:
+    """What a part of a label is called: a symbol, or its words."""
     return _SYMBOLS.get(part, part.replace("_", " "))
 
 
@@ -217,7 +218,7 @@ def _part(part: str, value: Any, cases: Cases, is_plain: bool = False) -> str:
         return f"network {escape(str(value['network']))}"
     if part.startswith(("content_layers.", "style_layers.")):
         return f"{part.split('.')[0].replace('_layers', '')} {part.split('.')[1]}: {format_value(value, is_plain)}"
-    return _JOINED.join((_name(part), "=", format_value(value, is_plain)))
+    return _JOINED.join((part_name(part), "=", format_value(value, is_plain)))
 
 
 def paintings(style: Any) -> str:
