@@ -41,6 +41,11 @@ budget: {{trials: 4, parallel: 2}}
 """
 
 
+def _rows(start: int) -> slice:
+    """Those of a caption, beside its picture's frame."""
+    return slice(start, start + 28)
+
+
 NAMES = ("reference_content", "reference_style")
 
 
@@ -168,6 +173,10 @@ def test_pictures_stand_on_the_better_side_of_the_front_and_nothing_crosses_it(
         is_beside = left + side < x if signs[0] > 0 else left > x
         is_over = top > y if signs[1] > 0 else top + side < y
         assert is_beside or is_over, "where the front would have to be to be better"
+        above, below = (
+            (page[rows, left : left + side] < 60).all(-1).any() for rows in (_rows(top - 30), _rows(top + side + 2))
+        )
+        assert (above, below) == (signs[1] < 0, signs[1] > 0), "the caption stands on the side that no line comes from"
         assert not any(_cross(points[k], nearest_point(points[k], box), *step) for step in path)
     assert positions(fitted(picture(6, 24, 24), side, side), page) == []
 
