@@ -91,7 +91,7 @@ def draw_front(results: Results) -> list[Path]:
 
     A trial that had not settled (``harness.runs.settled``) is a hollow dot: more steps may move it. The trials that no
     other beats in all objectives are joined by a line and shown by their pictures, with a thin line
-    to the exact point; where there are too many of them, those that lie far from one another.
+    to the exact point; where there are too many of them, those that lie far from one another. What is maximised rises.
 
     Args:
         results: of a sweep with at least two objectives.
