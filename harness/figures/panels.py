@@ -50,7 +50,7 @@ def draw_grid(
         row_labels: one at the left of each row, reading upwards, or level, or above it where it would be broken there;
             or none at all.
         sources: the photograph and the style image, a little apart at the left, as many to a column as there are rows;
-            scaled to their row's height. In print they stand in a line above several rows whose pictures would be small.
+            scaled to their row's height. In print they stand in a line above rows whose pictures would be small.
         title: above everything; may be empty.
         path_png: where the PNG goes.
         path_pdf: where the PDF goes.
