@@ -59,6 +59,7 @@ def test_a_rows_label_that_fits_nowhere_beside_it_stands_whole_on_lines_of_its_o
     layout = laid_out(paper, heads=())
     rows = pictures(layout)
     assert len(rows) == len(LONG) and not any(label.rotated for label in layout.labels)
+    assert paper is None or rows[0][-1][0] + rows[0][-1][2] > 0.95 * layout.width, "the page is filled"
     above = 0.0
     for name, row in zip(LONG, rows, strict=True):
         over = [label for label in layout.labels if label.text.lines and above < label.start_px < row[0][1]]

@@ -35,6 +35,9 @@ labels go above, if that makes them larger."""
 NEARLY = 0.9
 """Share of the largest width that is worth no other way."""
 
+FILLED = 0.97
+"""Share of the page's width that is taken at least."""
+
 MAX_ROUNDS = 100
 
 
@@ -103,13 +106,16 @@ def _for_paper(lay: Callable[[Sizes], Layout], sizes: Sizes, paper: Paper) -> La
     """Lay out so that type has its size where the page is printed.
 
     What is not pictures grows with the type, and so does the width that the type is a share of: from below, until the
-    two agree.
+    two agree. Where labels that stood beside their rows do not fit there any more, it begins anew with them above.
     """
+    smallest = sizes
     for _ in range(MAX_ROUNDS):
         narrowest_pt = min(sizes.tile_widths) / sizes.font * paper.size_pt
         if narrowest_pt < NARROWEST_FONTS * paper.size_pt:
             break
         layout = lay(sizes)
+        if paper.share * layout.width < FILLED * sizes.font and not sizes.way.are_labels_above:
+            return _for_paper(lay, replace(smallest, way=replace(sizes.way, are_labels_above=True)), paper)
         if paper.share * layout.width <= sizes.font:
             layout.width = max(layout.width, round(sizes.font / paper.share))
             for label in layout.labels:
