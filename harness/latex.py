@@ -90,12 +90,6 @@ def of_label(text: str) -> str:
     return "".join(part if k % 2 else escape(part.replace(r"\$", "$")) for k, part in enumerate(parts))
 
 
-def command(text: str) -> str:
-    """A command line in typewriter type, which may be broken behind its punctuation."""
-    broken = re.sub(r"(\\_|[/=,.:])", r"\1\\allowbreak{}", escape(text))
-    return rf"\texttt{{{broken}}}"
-
-
 def width_pt(text: str) -> float:
     """About how wide a plain text is in small type (9 pt), rather more than less."""
     powers = 10 * len(re.findall(r"\de[+-]\d|\)e[+-]", text))

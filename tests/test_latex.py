@@ -57,12 +57,6 @@ def test_a_label_keeps_its_mathematics() -> None:
     assert latex.of_label(r"$\alpha/\beta$ = $8\cdot10^{-4}$, a\$b_c") == r"$\alpha/\beta$ = $8\cdot10^{-4}$, a\$b\_c"
 
 
-def test_a_command_may_be_broken_behind_its_punctuation() -> None:
-    assert latex.command("harness run a/b_c.yaml x=1") == (
-        r"\texttt{harness run a/\allowbreak{}b\_\allowbreak{}c.\allowbreak{}yaml x=\allowbreak{}1}"
-    )
-
-
 def test_a_table_has_booktabs_rules_and_a_cell_for_every_column() -> None:
     columns = [latex.Column(20, "l"), latex.Column(20, "r")]
     text = latex.tables(columns, [["a_1", "b"]], ["one", ["1", "2"], "two", ["3", "-4"]], "what it is", "tab:it")

@@ -228,11 +228,17 @@ def test_figure_tex_includes_the_pdf_at_its_width_and_says_what_it_shows(tmp_pat
         "Photograph: astronaut;", "paintings: strokes, mosaic, ink.", "seed~0", "16~px", "3 evaluations",
         r"From left to right: $\alpha/\beta$ = $10^{-4}$, $10^{-3}$, $10^{-2}$, $10^{-1}$.",
         "From top to bottom: strokes, mosaic, ink.", r"content layer conv4\_2", "Compare Gatys et al. 2016, figure 4.",
-        r"\texttt{harness run a\_\allowbreak{}b.\allowbreak{}yaml}", r"\label{fig:a_b}",
+        r"\label{fig:a_b}",
     ):  # fmt: skip
         assert words in tex, words
-    body = re.sub(r"\\[_&%$#{}]", "", tex)
+    comments, body = (
+        tex[: tex.index(r"\begin{figure}")],
+        re.sub(r"\\[_&%$#{}]", "", tex[tex.index(r"\begin{figure}") :]),
+    )
+    assert "% made by harness run a_b.yaml\n" in comments and all(line[0] == "%" for line in comments.splitlines())
+    assert "ade by" not in body, "nobody prints the command"
     assert body.count("{") == body.count("}") and not re.search(r"(?<!fig:a)_", body), "nothing is left unescaped"
+    assert r"\label{fig:50-a}" in (grid(tmp_path / "50 % a", {"width": "text"}) / "figure.tex").read_text()
     assert r"\begin{figure*}" in (grid(tmp_path / "b", {"width": "text"}) / "figure.tex").read_text()
 
 
@@ -241,7 +247,10 @@ def test_without_notes_the_papers_figures_are_those_of_the_claims(tmp_path):
     places = ["fig. 3, rows", "fig. 3, columns", "Gatys et al. 2016, fig. 7; Luan et al. 2017, fig. 3", "section 3"]
     claims = [{**claim, "where": where} for where in places]
     tex = (grid(tmp_path / "a", {"width": "text"}, claims=claims) / "figure.tex").read_text()
-    assert re.findall(r"Compare (.*)\.", tex) == ["fig. 3", "Gatys et al. 2016, fig. 7", "Luan et al. 2017, fig. 3"]
+    assert re.findall(r"Compare (.*)\.", tex) == ["fig. 3; Gatys et al. 2016, fig. 7 and Luan et al. 2017, fig. 3"]
+    claims = [{**claim, "where": where} for where in ("fig. 4", "fig. 6")]
+    tex = (grid(tmp_path / "b", {"width": "text"}, claims=claims) / "figure.tex").read_text()
+    assert tex.count("Compare") == 1 and "    Compare fig. 4 and fig. 6.}" in tex
 
 
 def test_figure_tex_goes_with_the_width(tmp_path):
@@ -249,7 +258,7 @@ def test_figure_tex_goes_with_the_width(tmp_path):
     assert not (folder / "figure.tex").exists()
     written = harness.draw(harness.load(folder), "figure.width=text", "figure.size=7.5")
     assert [path.name for path in written][:3] == ["figure.png", "figure.pdf", "figure.tex"]
-    assert r"figure.\allowbreak{}width=\allowbreak{}text" in (folder / "figure.tex").read_text()
+    assert "figure.width=text figure.size=7.5\n" in (folder / "figure.tex").read_text()
     harness.draw(harness.load(folder))
     assert not (folder / "figure.tex").exists()
 

@@ -198,7 +198,7 @@ def test_configuration_has_what_runs_are_compared_by_as_plain_values() -> None:
         "method": "gatys",
         "start": "a.png",
         "seed": 0,
-        "content_image": "photo.png",
+        "content_image": "photo",
         "style_image": "one.png",
         "style_scale": 1.0,
         "colours": "style",

@@ -12,7 +12,8 @@
     axes        scales and the numbers along them
     labels      values, layers, starts and cases as they stand in a figure
     layout      Tile(image, caption, reason, above), labels, in whole pixels; Paper(width_in, size_pt)
-    arrange     where they go in a grid; sizes: how large they are
+    arrange     a grid of them for a screen or for paper; grid: where they go; sizes: how large they are
+    headings    labels of rows and columns
     regions     parts of pictures, cut out or enlarged
     captions    what stands once; figure.tex
     text        wrapping and shrinking text to a width

@@ -23,8 +23,10 @@ FEW_DECADES, MANY_DECADES = 0.6, 3
 """Below the first the ticks are evenly spaced numbers; from the second on only powers of ten are named."""
 
 
-def scale_for(values: Sequence[float]) -> Scale:
-    """Logarithmic where values are positive and span more than a decade."""
+def scale_for(values: Sequence[float], is_maximised: bool = False) -> Scale:
+    """Logarithmic where values are positive and span more than a decade; linear for a likeness, which 1 bounds."""
+    if is_maximised and values and max(map(abs, values)) <= 1:
+        return "linear"
     return "log" if values and min(values) > 0 and max(values) / min(values) > 10 else "linear"
 
 

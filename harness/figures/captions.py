@@ -10,8 +10,9 @@ from harness.config.experiment import Experiment
 from harness.config.figure import WIDTHS_IN
 from harness.config.file_names import FileNames
 from harness.config.methods import is_used
-from harness.figures.labels import image_name, label, labels, paintings, weight_caption
-from harness.latex import command, escape, of_label
+from harness.figures.labels import label, labels, weight_caption, weight_captions
+from harness.figures.run_labels import images_of
+from harness.latex import escape, of_label
 from harness.results import Results, Run
 from harness.runs.store import write_durably
 
@@ -21,6 +22,9 @@ MAX_LISTED = 8
 
 SETTINGS = ("content_layers", "style_layers", "size", "weights", "convention", "start", "seed")
 """What a caption says of all pictures, where it is the same: the fields that decide most of what is seen."""
+
+_NO_LABEL = re.compile(r"[^A-Za-z0-9_.:-]+")
+"""What no \\label holds in every TeX."""
 
 _PLACE = r"fig(?:ure|s\.|\.)?\s*\d+"
 
@@ -65,30 +69,29 @@ def write_tex(results: Results, experiment: Experiment) -> Path:
 def figure_tex(results: Results, experiment: Experiment) -> str:
     """An environment that includes ``figure.pdf`` as wide as it is printed.
 
-    Its caption says the photograph, the painting, what varies, what is the same in all pictures, the paper's figure if
-    the experiment names one, and the command.
+    Its caption says the photograph, the painting, what varies, what is the same in all pictures, and the papers'
+    figures that the experiment names; the command stands in a comment above.
     """
     width_in = experiment.figure.width_in
     assert width_in is not None
     name = "figure*" if width_in > WIDTHS_IN["column"] + 0.01 else "figure"
     sentences = [*_images(results.runs), *_varying(results, experiment), *_constant(results.runs, experiment)]
-    sentences += [f"Compare {escape(place)}." for place in _places(experiment)]
-    sentences += [f"Made by {command(results.command)}."] if results.command else []
+    sentences += (
+        [f"Compare {_enumerated([escape(place) for place in places])}."] if (places := _places(experiment)) else []
+    )
     caption = "\n    ".join(sentences)
+    made_by = "".join(f"% made by {line}\n" for line in results.command.splitlines())
     return (
+        f"{made_by}"
         f"% {width_in:.4g} in wide, type of {experiment.figure.size_pt:g} pt: not scaled, or its type is too.\n"
         f"% Needs the package graphicx; \\graphicspath says where figure.pdf is.\n"
         f"\\begin{{{name}}}\n  \\centering\n  \\includegraphics[width={width_in:.6g}in]{{figure.pdf}}\n"
-        f"  \\caption{{%\n    {caption}}}\n  \\label{{fig:{results.name}}}\n\\end{{{name}}}\n"
+        f"  \\caption{{%\n    {caption}}}\n  \\label{{fig:{_NO_LABEL.sub('-', results.name)}}}\n\\end{{{name}}}\n"
     )
 
 
 def _images(runs: Sequence[Run]) -> Iterator[str]:
-    names = FileNames(run.whole_fields for run in runs)
-    for noun, told in (
-        ("Photograph", [image_name(names.of("content", run.whole_fields["content"])) for run in runs]),
-        ("painting", [paintings(names.of("style", run.whole_fields["style"])) for run in runs]),
-    ):
+    for noun, told in (("Photograph", images_of("content", runs)), ("painting", images_of("style", runs))):
         different = list(dict.fromkeys(told))
         several = "s" if len(different) > 1 else ""
         end = ";" if noun == "Photograph" else "."
@@ -111,9 +114,8 @@ def _varying(results: Results, experiment: Experiment) -> Iterator[str]:
 def _values(runs: Sequence[Run], parts: Sequence[str], experiment: Experiment) -> list[str]:
     """The values of parts in words; of the weights alone, the ratio once and then its values."""
     if tuple(parts) in (("alpha",), ("beta",)) and all(run.transfer.alpha and run.transfer.beta for run in runs):
-        name, first = weight_caption(runs[0].transfer).split(" = ")
-        rest = [weight_caption(run.transfer).split(" = ")[1] for run in runs[1:]]
-        return [f"{name} = {first}", *rest]
+        first, *others = weight_captions([run.transfer for run in runs])
+        return [first, *(text.split(" = ")[1] for text in others)]
     names = FileNames(run.label for run in runs)
     return labels(parts, [[names.of(part, run.label[part]) for part in parts] for run in runs], experiment.cases)
 
@@ -138,6 +140,13 @@ def _places(experiment: Experiment) -> list[str]:
         return [found[1]]
     parts = [part.strip() for claim in experiment.claims for part in claim.where.split(";")]
     return list(dict.fromkeys(match[0] for part in parts if (match := re.match(rf".*?\b{_PLACE}", part))))
+
+
+def _enumerated(texts: Sequence[str]) -> str:
+    """``fig. 3, fig. 4 and fig. 6``."""
+    *others, last = texts
+    separator = "; " if any("," in text for text in texts) else ", "
+    return f"{separator.join(others)} and {last}" if others else last
 
 
 def _listed(texts: Sequence[str]) -> str:

@@ -42,6 +42,20 @@ NO_SEEDS: Mapping[str, Sequence[History]] = MappingProxyType({})
 Look = tuple[int, int]
 """Numbers of a line's colour and of its line style."""
 
+
+@dataclass(frozen=True)
+class Labelled:
+    """Which lines are labelled in print, where all are too many, and what is said of the others.
+
+    Attributes:
+        places: of the lines, rising.
+        others: how the others differ from them; may be empty.
+    """
+
+    places: Sequence[int]
+    others: str = ""
+
+
 LOSSES = ("total", "content", "style")
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -73,6 +87,7 @@ def draw_curves(
     seeds: Mapping[str, Sequence[History]] = NO_SEEDS,
     paper: Paper | None = None,
     font: Font = "sans",
+    labelled: Labelled | None = None,
 ) -> None:
     """Draw the losses of some runs and write PNG and PDF; the same arguments give the same bytes.
 
@@ -86,8 +101,9 @@ def draw_curves(
         looks: of each run; by default each has its own colour and, where there are more runs than colours, line style.
         seeds: label to the histories of several seeds, of which the run's own is the mean: thin lines of its colour.
         paper: how wide they are printed and how large type is there. At most ``MAX_LABELLED`` lines are then labelled,
-            evenly spread, and the others grey.
+            and the others grey.
         font: of all texts.
+        labelled: those that are labelled in print where there are more; by default they are evenly spread.
 
     Raises:
         ValueError: no runs.
@@ -96,7 +112,7 @@ def draw_curves(
     if not histories:
         raise ValueError("Curves need at least one run.")
     with figure_style(font):
-        figure = _curves(histories, looks or default_looks(len(histories)), seeds, paper)
+        figure = _curves(histories, looks or default_looks(len(histories)), seeds, paper, labelled)
         save(figure, path_png, path_pdf, png_dpi=2 * DPI if paper else DPI)
 
 
@@ -118,12 +134,16 @@ def _curves(
     looks: Sequence[Look],
     seeds: Mapping[str, Sequence[History]] = NO_SEEDS,
     paper: Paper | None = None,
+    labelled: Labelled | None = None,
 ) -> Figure:
     page = _Page.of(paper)
-    is_labelled = _labelled(len(histories)) if paper else [True] * len(histories)
+    if not paper or len(histories) <= MAX_LABELLED:
+        labelled = Labelled(range(len(histories)))
+    labelled = labelled or Labelled(evenly(len(histories)))
+    is_labelled = [k in labelled.places for k in range(len(histories))]
     told = [name for name, is_told in zip(histories, is_labelled, strict=True) if is_told]
     num_others = len(histories) - len(told)
-    told += [f"the other {num_others}"] if num_others else []
+    told += [f"the other {num_others}{labelled.others}"] if num_others else []
     blocks = fit(told, [page.width_px - 6 * page.size_px] * len(told), page.size_px, 1, page.least_px)
     labels = [" ".join(block.lines) for block in blocks]
     entry_px = max(block.width_px for block in blocks) + (HANDLE + SPACING + 0.8) * page.size_px
@@ -187,11 +207,10 @@ class _Page:
         return max(self.least_px, 0.85 * self.size_px)
 
 
-def _labelled(num: int) -> list[bool]:
-    """Which lines are labelled in print: as many as a reader tells apart, evenly spread, first and last among them."""
-    num_told = num if num <= MAX_LABELLED else MAX_LABELLED - 1  # beside a label for the others
-    chosen = {round(k * (num - 1) / max(1, num_told - 1)) for k in range(num_told)}
-    return [k in chosen for k in range(num)]
+def evenly(num: int) -> list[int]:
+    """Places of as many lines as a reader tells apart beside a label for the others, first and last among them."""
+    num_told = min(num, MAX_LABELLED - 1)
+    return sorted({round(k * (num - 1) / max(1, num_told - 1)) for k in range(num_told)})
 
 
 def _draw_line(axes: Axes, history: History, along: str, loss: str, look: Look | None, **more: Any) -> bool:

@@ -15,11 +15,11 @@ from harness.errors import ImageError, UsageError
 from harness.figures.captions import TEX, said_once, write_tex
 from harness.figures.experiment_curves import draw_loss_curves
 from harness.figures.files import both
-from harness.figures.labels import escape, format_value, image_name, weight_caption
+from harness.figures.labels import escape, format_value, image_name, weight_captions
 from harness.figures.layout import Paper, Tile, Tiles
 from harness.figures.panels import draw_grid
 from harness.figures.regions import as_shown
-from harness.figures.run_labels import key_of, labels_of, unsaid
+from harness.figures.run_labels import images_of, key_of, labels_of, unsaid
 from harness.results import Results, Run
 from harness.results.pictures import Pixels
 from harness.runs.store import Status
@@ -165,7 +165,7 @@ def _wrapped(results: Results, experiment: Experiment) -> _Drawn:
     shared = shared_sources(runs, figure.show)
     own, seen = [side for side in figure.show if side not in shared], set[str]() if figure.is_shared else None
     texts = labels_of(results, experiment, unsaid(experiment.varies(), runs), runs)
-    captions = [weight_caption(run.transfer) for run in runs]
+    captions = weight_captions([run.transfer for run in runs])
     title = captions[0] if figure.is_shared and len(captions) > 1 and len(set(captions)) == 1 else ""
     tiles: list[Tile | None] = [
         as_shown(
@@ -194,7 +194,8 @@ def _by_rows_and_columns(results: Results, experiment: Experiment) -> _Drawn:
     along_columns = [side for side in others if _is_constant_in_each(list(zip(*grid, strict=True)), side)]
     everywhere = [side for side in others if side not in along_columns]
 
-    captions = [[weight_caption(run.transfer) if run else None for run in line] for line in grid]
+    ratios = dict(zip((run.id for run in runs), weight_captions([run.transfer for run in runs]), strict=True))
+    captions = [[ratios[run.id] if run else None for run in line] for line in grid]
     title, of_columns, of_rows = said_once(captions) if figure.is_shared else ("", [], [])
     is_said = bool(title or of_columns or of_rows)
     seen = set[str]() if figure.is_shared else None
@@ -213,11 +214,7 @@ def _by_rows_and_columns(results: Results, experiment: Experiment) -> _Drawn:
         sources += [None] * (-len(sources) % len(grid))
     for side in along_rows:
         beside = [next(run for run in line if run) for line in grid]
-        first = {_image(run, side): run for run in reversed(beside)}
-        sources += [
-            _as_source(run, side, figure) if not figure.is_shared or run is first[_image(run, side)] else None
-            for run in beside
-        ]
+        sources += _beside_rows(beside, side, figure)
     column_labels = labels_of(results, experiment, unsaid(columns, runs), list(heads.values()))
     row_labels = labels_of(results, experiment, unsaid(rows, runs), list(sides.values()))
     if of_columns:
@@ -227,6 +224,17 @@ def _by_rows_and_columns(results: Results, experiment: Experiment) -> _Drawn:
     return _Drawn(
         tiles, sources, column_labels if any(column_labels) else [], row_labels if any(row_labels) else [], title
     )
+
+
+def _beside_rows(runs: Sequence[Run], side: Side, figure: Figure) -> list[Tile | None]:
+    """The photograph or painting of each row, by one of its runs; where what is shared stands once, by name."""
+    if not figure.is_shared or side == "masks":
+        return [_as_source(run, side, figure, side) for run in runs]
+    first = {_image(run, side): run for run in reversed(runs)}
+    return [
+        _as_source(run, side, figure, name) if run is first[_image(run, side)] else None
+        for run, name in zip(runs, images_of(side, runs), strict=True)
+    ]
 
 
 def _in_order(sides: Mapping[str, Run], rows: Sequence[str]) -> dict[str, Run]:
@@ -244,9 +252,9 @@ def _flat(shared: Mapping[Side, Sequence[Tile]], figure: Figure) -> list[Tile | 
     return [as_shown(tile, figure) if side == "content" else tile for side, tiles in shared.items() for tile in tiles]
 
 
-def _as_source(run: Run, side: Side, figure: Figure) -> Tile:
+def _as_source(run: Run, side: Side, figure: Figure, caption: str = "") -> Tile:
     """A run's photograph as its picture is shown, or its painting as it is."""
-    found = source_tile(run, side, side)
+    found = source_tile(run, side, caption)
     return as_shown(found, figure) if side == "content" else found
 
 

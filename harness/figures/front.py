@@ -32,7 +32,7 @@ from harness.figures.outcomes import (
     sweep_of,
 )
 from harness.figures.panels import draw, save_drawn
-from harness.figures.placing import Points, capacity, nearest_point, place, spread
+from harness.figures.placing import Mirror, Points, capacity, nearest_point, place, spread
 from harness.figures.text import DPI, TextBlock, fit, font
 from harness.results import Results
 from harness.results.pictures import Pixels
@@ -55,11 +55,12 @@ CLEAR_PX = 44
 """From the points to the pictures, and to the plot's other two sides."""
 
 FRONT, BEATEN, LEADER = PALETTE[0], "#9a9a9a", SOFT_INK
-CAPTION_PX = 138
-"""Width of a caption: a little more than the smallest picture's."""
+CAPTION_PX, CAPTION_GAP_PX = 138, 5
+"""Width of a caption, a little more than the smallest picture's; distance from its picture, which is nearer to the
+front."""
 
 Rooms = tuple[int, int]
-"""Pixels of the plot left free at the left and at the bottom, for the pictures."""
+"""Pixels of the plot left free at the side and at the end where better would be, for the pictures."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def draw_front(results: Results) -> list[Path]:
 
     A trial that had not settled (``harness.runs.settled``) is a hollow dot: more steps may move it. The trials that no
     other beats in all objectives are joined by a line and shown by their pictures, with a thin line
-    to the exact point; where there are too many of them, those that lie far from one another.
+    to the exact point; where there are too many of them, those that lie far from one another. What is maximised rises.
 
     Args:
         results: of a sweep with at least two objectives.
@@ -112,15 +113,21 @@ def draw_front(results: Results) -> list[Path]:
     on_front.sort(key=lambda trial: (trial.costs, trial.number))
     png, pdf = both(results.folder, "front")
     with figure_style():
-        thumbnails = _thumbnails(on_front)
+        thumbnails = _thumbnails(on_front, sweep)
         axes = _axes(Figure(figsize=_INCHES, dpi=DPI), complete, sweep, _rooms(thumbnails))
-        points = _pixels(axes, thumbnails.trials)
-        boxes = place(points, thumbnails.cell, _AREA, GAP_PX, _staircase(_pixels(axes, on_front), objectives))
-        pictures = [_picture(size, box) for size, box in zip(thumbnails.sizes, boxes, strict=True)]
+        points, mirror = _pixels(axes, thumbnails.trials), _mirror(sweep)
+        path = _staircase(mirror.points(_pixels(axes, on_front)), objectives)
+        boxes = place(mirror.points(points), thumbnails.cell, _AREA, GAP_PX, path)
+        pictures = [mirror.box(_picture(size, box)) for size, box in zip(thumbnails.sizes, boxes, strict=True)]
         layout = Layout(WIDTH_PX, HEIGHT_PX, SIZE_PX)
         for image, picture, caption, box in zip(thumbnails.images, pictures, thumbnails.captions, boxes, strict=True):
             layout.place(Tile(image), picture, SMALL_PX)
-            layout.labels.append(Label(caption, box.left + box.width / 2, picture.top + picture.height + 5))
+            below, above = (
+                picture.top + picture.height + CAPTION_GAP_PX,
+                picture.top - caption.height_px - CAPTION_GAP_PX,
+            )
+            cell = mirror.box(box)
+            layout.labels.append(Label(caption, cell.left + cell.width / 2, above if mirror.is_y else below))
         end = _write_beside(layout, results, _title(trials, on_front, thumbnails))
         figure, images = draw(layout)
         axes = _axes(figure, complete, sweep, _rooms(thumbnails))
@@ -135,15 +142,22 @@ _INCHES = (WIDTH_PX / DPI, HEIGHT_PX / DPI)
 _AREA = Box(PLOT.left + INSET_PX, PLOT.top, PLOT.width - INSET_PX, PLOT.height - INSET_PX)
 
 
-def _thumbnails(on_front: Sequence[TrialOutcome]) -> _Thumbnails:
+def _mirror(sweep: Sweep) -> Mirror:
+    """What turns better to the left and below."""
+    x, y = (objective in sweep.maximised for objective in sweep.objective_names[:2])
+    return Mirror(_AREA, x, y)
+
+
+def _thumbnails(on_front: Sequence[TrialOutcome], sweep: Sweep) -> _Thumbnails:
     """As many pictures as find room at the smallest size, as large as they can then be."""
     found = [(trial, image) for trial in on_front if (image := _image(trial)) is not None]
     if not found:
         return _Thumbnails([], [], 0, [])
-    places = spread(_unit([trial for trial, _ in found]), MAX_THUMBNAILS)
+    unit = _unit([trial for trial, _ in found], sweep)
+    places = spread(unit, MAX_THUMBNAILS)
     smallest = _captioned([found[k] for k in places], THUMBNAILS_PX[-1])
     num = min(capacity(smallest.cell, _AREA, GAP_PX), len(places))
-    chosen = [found[k] for k in spread(_unit([trial for trial, _ in found]), num)]
+    chosen = [found[k] for k in spread(unit, num)]
     sets = (_captioned(chosen, side_px) for side_px in THUMBNAILS_PX)
     return next((each for each in sets if capacity(each.cell, _AREA, GAP_PX) >= num), smallest)
 
@@ -165,17 +179,18 @@ def _rooms(thumbnails: _Thumbnails) -> Rooms:
     return (INSET_PX + width, INSET_PX + height) if thumbnails.trials else (0, 0)
 
 
-def _unit(trials: Sequence[TrialOutcome]) -> Points:
+def _unit(trials: Sequence[TrialOutcome], sweep: Sweep) -> Points:
     """Trials' values as shares of their range, on the axes' own scales."""
     columns = []
-    for values in zip(*(trial.values[:2] for trial in trials), strict=True):
-        shown = np.log(values) if scale_for(values) == "log" else np.array(values)
+    for k, values in enumerate(zip(*(trial.values[:2] for trial in trials), strict=True)):
+        scale = scale_for(values, sweep.objective_names[k] in sweep.maximised)
+        shown = np.log(values) if scale == "log" else np.array(values)
         columns.append((shown - shown.min()) / (np.ptp(shown) or 1.0))
     return np.stack(columns, axis=1)
 
 
 def _axes(figure: Figure, complete: Sequence[TrialOutcome], sweep: Sweep, rooms: Rooms) -> Axes:
-    """The plot's axes with their limits, under everything else; better is always further to the left and below."""
+    """The plot's axes with their limits, under everything else, and room for the pictures where better would be."""
     objectives = sweep.objective_names[:2]
     bottom = HEIGHT_PX - PLOT.top - PLOT.height
     axes = figure.add_axes(
@@ -193,13 +208,13 @@ def _axes(figure: Figure, complete: Sequence[TrialOutcome], sweep: Sweep, rooms:
         if not values:
             shown.set_ticks([])
             continue
-        scale = scale_for(values)
-        is_flipped = objectives[k] in sweep.maximised
+        is_maximised = objectives[k] in sweep.maximised
+        scale = scale_for(values, is_maximised)
         shares = ((room + CLEAR_PX) / length, CLEAR_PX / length)
-        limits = _limits(values, shares[::-1] if is_flipped else shares, log=scale == "log")
+        limits = _limits(values, shares[::-1] if is_maximised else shares, log=scale == "log")
         setters[k](limits)
         set_scale(shown, scale, 0.0 if min(values) >= 0 else -math.inf)
-        setters[k](limits[::-1] if is_flipped else limits)
+        setters[k](limits)
     return axes
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -35,6 +35,9 @@ _JOINED = "\N{NO-BREAK SPACE}"
 _NAMELESS_CHARACTERS = 2
 """A case's name this short (the paper's A, B, C) says nothing by itself: what it sets stands beside it."""
 
+_LEAST_PLAIN, _PLAIN_CHARACTERS = 1e-3, 6
+"""Of the numbers of an axis that are written without powers of ten."""
+
 _DOLLAR = re.compile(r"(?<!\\)\$")
 
 
@@ -43,13 +46,14 @@ def escape(text: str) -> str:
     return _DOLLAR.sub(r"\\$", text)
 
 
-def format_value(value: Any) -> str:
+def format_value(value: Any, is_plain: bool = False) -> str:
     r"""A value of a transfer as a label.
 
     Args:
         value: a number (1e-4 is ``$10^{-4}$``, 8e-4 is ``$8\cdot10^{-4}$``, 0.25 is ``0.25``), a text (kept), a mapping
             of layers to weights (``conv1_1, 2_1, 3_1``; the weights stand there where they are not equal shares of 1),
             another mapping, a list, or None.
+        is_plain: a number is written without powers of ten (see ``are_plain``).
 
     Returns:
         Text for a figure.
@@ -57,7 +61,7 @@ def format_value(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, int | float):
-        return _number(value)
+        return _plain(value) if is_plain else _number(value)
     if isinstance(value, Mapping):
         if value and all(key in LAYERS for key in value):
             return _layers(value)
@@ -67,6 +71,26 @@ def format_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(format_value(item) for item in value) or "none"
     return escape(str(value))
+
+
+def are_plain(values: Iterable[Any]) -> bool:
+    """Whether the numbers of one axis are all written without powers of ten: all are short so, and not all are powers.
+
+    ``0.1, 0.5, 2, 8`` are; ``0.1, 1, 10`` and ``0.1, 5e-5`` are not.
+    """
+    found = list(values)
+    if any(
+        isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) for value in found
+    ):
+        return False
+    mantissas = {f"{abs(value):.3e}".split("e")[0] for value in found if value}
+    are_short = all(abs(value) >= _LEAST_PLAIN and len(_plain(value)) <= _PLAIN_CHARACTERS for value in found if value)
+    return are_short and not mantissas <= {"1.000"}
+
+
+def _plain(value: float) -> str:
+    """Four significant digits."""
+    return f"{value}" if isinstance(value, int) else f"{float(f'{value:.4g}'):.6g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _number(value: float) -> str:
@@ -79,7 +103,7 @@ def _number(value: float) -> str:
         return f"${mantissa[:-1]}10^{{{power}}}$"
     if power < -2 or power > 5:
         return rf"${mantissa}\cdot10^{{{power}}}$"
-    return f"{value}" if isinstance(value, int) else f"{float(f'{value:.4g}'):.6g}".replace("-", "\N{MINUS SIGN}")
+    return _plain(value)
 
 
 def _layers(weights: Mapping[str, float]) -> str:
@@ -97,35 +121,50 @@ def _layers(weights: Mapping[str, float]) -> str:
     return ", ".join(f"{short[layer]}: {_number(weight)}" for layer, weight in used.items())
 
 
-def label(parts: Sequence[str], values: Sequence[Any], cases: Cases) -> str:
+def label(parts: Sequence[str], values: Sequence[Any], cases: Cases, plain: Collection[str] = ()) -> str:
     """A place in a figure in words, as short as it can be said: ``style layers conv1_1, conv2_1, seed 1``.
 
     Args:
         parts: names of a label's parts: ``cases`` or dotted fields of a transfer.
         values: their values.
         cases: the experiment's.
+        plain: parts whose numbers are written without powers of ten.
     """
-    return ", ".join(_part(part, value, cases) for part, value in zip(parts, values, strict=True))
+    told = (_part(part, value, cases, part in plain) for part, value in zip(parts, values, strict=True))
+    return ", ".join(told)
 
 
 def labels(parts: Sequence[str], rows: Sequence[Sequence[Any]], cases: Cases) -> list[str]:
     """Places in a figure in words; where two would read alike (the same layers, other weights), by their exact values.
+
+    Numbers of one part are written alike.
 
     Args:
         parts: names of a label's parts.
         rows: the parts' values, for each place.
         cases: the experiment's.
     """
-    texts = [label(parts, values, cases) for values in rows]
+    plain = [part for part, values in zip(parts, zip(*rows, strict=True), strict=False) if are_plain(values)]
+    texts = [label(parts, values, cases, plain) for values in rows]
     if len(set(texts)) == len(texts):
         return texts
     return [
-        ", ".join(f"{_name(part)} = {format_value(value)}" for part, value in zip(parts, values, strict=True))
+        ", ".join(f"{part_name(part)} = {format_value(value)}" for part, value in zip(parts, values, strict=True))
         for values in rows
     ]
 
 
-def weight_caption(transfer: Transfer, significant_digits: int = 4) -> str:
+def weight_captions(transfers: Sequence[Transfer]) -> list[str]:
+    """What stands under the pictures of one figure, the ratios written alike."""
+    is_plain = are_plain(transfer.alpha / transfer.beta for transfer in transfers if _has_ratio(transfer))
+    return [weight_caption(transfer, is_plain=is_plain) for transfer in transfers]
+
+
+def _has_ratio(transfer: Transfer) -> bool:
+    return has_network(transfer.method) and bool(transfer.alpha and transfer.beta)
+
+
+def weight_caption(transfer: Transfer, significant_digits: int = 4, is_plain: bool = False) -> str:
     r"""What stands under a picture: ``$\alpha/\beta$ = $10^{-3}$``, or which side alone was optimised.
 
     Of a quilted one, the size of its blocks; of a plugin's method, its name.
@@ -139,14 +178,15 @@ def weight_caption(transfer: Transfer, significant_digits: int = 4) -> str:
         return "content only"
     if not alpha:
         return "style only"
-    return rf"$\alpha/\beta$ = {format_value(float(f'{alpha / beta:.{significant_digits}g}'))}"
+    return rf"$\alpha/\beta$ = {format_value(float(f'{alpha / beta:.{significant_digits}g}'), is_plain)}"
 
 
-def _name(part: str) -> str:
+def part_name(part: str) -> str:
+    """What a part of a label is called: a symbol, or its words."""
     return _SYMBOLS.get(part, part.replace("_", " "))
 
 
-def _part(part: str, value: Any, cases: Cases) -> str:
+def _part(part: str, value: Any, cases: Cases, is_plain: bool = False) -> str:
     """One part of a label in words."""
     if part == CASES:
         return _case(str(value), cases)
@@ -177,8 +217,8 @@ def _part(part: str, value: Any, cases: Cases) -> str:
     if part == "weights" and isinstance(value, Mapping) and "network" in value:
         return f"network {escape(str(value['network']))}"
     if part.startswith(("content_layers.", "style_layers.")):
-        return f"{part.split('.')[0].replace('_layers', '')} {part.split('.')[1]}: {format_value(value)}"
-    return _JOINED.join((_name(part), "=", format_value(value)))
+        return f"{part.split('.')[0].replace('_layers', '')} {part.split('.')[1]}: {format_value(value, is_plain)}"
+    return _JOINED.join((part_name(part), "=", format_value(value, is_plain)))
 
 
 def paintings(style: Any) -> str:

@@ -47,9 +47,10 @@ def draw_grid(
         tiles: rows of equally many tiles. Pictures may differ in size; each keeps its pixels, centred in its cell.
             None leaves a place empty, among the sources too.
         column_labels: one above each column, or none at all.
-        row_labels: one at the left of each row, reading upwards, or none at all.
+        row_labels: one at the left of each row, reading upwards, or level, or above it where it would be broken there;
+            or none at all.
         sources: the photograph and the style image, a little apart at the left, as many to a column as there are rows;
-            scaled to their row's height.
+            scaled to their row's height. In print they stand in a line above rows whose pictures would be small.
         title: above everything; may be empty.
         path_png: where the PNG goes.
         path_pdf: where the PDF goes.

@@ -3,13 +3,15 @@ points do not cross.
 
 A front of two minimised values falls from the upper left to the lower right and has nothing below it. Its first
 pictures go into a column at the left, top down, the others into a row at the bottom; where the column ends is decided
-by trying: the fewest crossings, then the shortest lines. Coordinates are pixels from the top left.
+by trying: the fewest crossings, then the shortest lines. Coordinates are pixels from the top left; a front whose better
+side is the right or the top is mirrored before and after (``Mirror``).
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,34 @@ from numpy.typing import NDArray
 from harness.figures.layout import Box
 
 Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Turns a plot around so that better is at its left and bottom; and, applied again, back.
+
+    Attributes:
+        area: the plot's.
+        is_x, is_y: whether larger values of the axis are better.
+    """
+
+    area: Box
+    is_x: bool = False
+    is_y: bool = False
+
+    def points(self, points: Points) -> Points:
+        """Points, (N, 2), on the other side of the area's middle."""
+        return np.stack([self._across(points[:, 0], 0), self._across(points[:, 1], 1)], axis=1)
+
+    def box(self, box: Box) -> Box:
+        """A rectangle, the same way."""
+        left = self._across(box.left, 0) - box.width * self.is_x
+        top = self._across(box.top, 1) - box.height * self.is_y
+        return Box(int(left), int(top), box.width, box.height)
+
+    def _across(self, value: Any, axis: int) -> Any:
+        start, length = (self.area.left, self.area.width) if axis == 0 else (self.area.top, self.area.height)
+        return 2 * start + length - value if (self.is_x, self.is_y)[axis] else value
 
 
 def capacity(cell: tuple[int, int], area: Box, gap_px: int) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from harness.config.experiment import Experiment
 from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
 from harness.config.levels import sizes_of
 from harness.config.transfer import Transfer
-from harness.figures.labels import labels
+from harness.figures.labels import image_name, labels, paintings
 from harness.results import Results, Run
 
 
@@ -19,6 +19,12 @@ def labels_of(results: Results, experiment: Experiment, parts: Sequence[str], ru
     names = FileNames(run.label for run in results.runs)
     rows = [list(map(names.of, parts, _told(run, parts))) for run in runs]
     return labels(parts, rows, experiment.cases)
+
+
+def images_of(side: Literal["content", "style"], runs: Sequence[Run]) -> list[str]:
+    """Each run's photograph, or its paintings, in words that tell them apart."""
+    names, say = FileNames(run.whole_fields for run in runs), image_name if side == "content" else paintings
+    return [say(names.of(side, run.whole_fields[side])) for run in runs]
 
 
 def unsaid(parts: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def draw_search(results: Results) -> list[Path]:
         figure, images = draw(layout)
         by_number, by_evaluation = _axes(figure, layout)
         _plot_numbers(by_number, trials, sweep, layout.font_px)
-        _plot_evaluations(by_evaluation, trials, layout.font_px)
+        _plot_evaluations(by_evaluation, trials, sweep, layout.font_px)
         figure.legend(
             handles=_handles(trials), loc="upper right", ncols=4, frameon=False, prop=font(0.9 * layout.font_px),
             bbox_to_anchor=(1 - layout.font_px / layout.width, 1.0),
@@ -164,10 +164,10 @@ def _plot_numbers(axes: Axes, trials: Sequence[TrialOutcome], sweep: Sweep, size
     axes.set_ylabel(objective_label(sweep.objective_names[0], sweep), fontproperties=font(0.9 * size_px))
     axes.set_xlim(-0.7, max((trial.number for trial in trials), default=0) + 0.7)
     set_scale(axes.xaxis, "whole", 0)
-    _scale_values(axes, [value for _, value in complete + pruned])
+    _scale_values(axes, [value for _, value in complete + pruned], sweep)
 
 
-def _plot_evaluations(axes: Axes, trials: Sequence[TrialOutcome], size_px: float) -> None:
+def _plot_evaluations(axes: Axes, trials: Sequence[TrialOutcome], sweep: Sweep, size_px: float) -> None:
     """Values measured on the way, by evaluation; a complete trial's last one is its value."""
     ways = [(trial, _way(trial)) for trial in trials]
     complete = [trial for trial in trials if trial.state == "complete"]
@@ -186,7 +186,7 @@ def _plot_evaluations(axes: Axes, trials: Sequence[TrialOutcome], size_px: float
         axes.set_xticks([])
     else:
         set_scale(axes.xaxis, scale_for([evaluation for _, way in ways for evaluation, _ in way]), 0)
-    _scale_values(axes, [value for _, way in ways for _, value in way])
+    _scale_values(axes, [value for _, way in ways for _, value in way], sweep)
 
 
 def _way(trial: TrialOutcome) -> list[tuple[float, float]]:
@@ -197,9 +197,9 @@ def _way(trial: TrialOutcome) -> list[tuple[float, float]]:
     return way
 
 
-def _scale_values(axes: Axes, values: Sequence[float]) -> None:
+def _scale_values(axes: Axes, values: Sequence[float], sweep: Sweep) -> None:
     if values:
-        set_scale(axes.yaxis, scale_for(values), 0.0 if min(values) >= 0 else -math.inf)
+        set_scale(axes.yaxis, scale_for(values, bool(sweep.maximised)), 0.0 if min(values) >= 0 else -math.inf)
     else:
         say_instead(axes, "nothing to show", 18)
         axes.set_yticks([])

@@ -25,6 +25,22 @@ WIDEST_SOURCE = 1.8
 ABOVE_SHARE = 0.5
 """Height of the sources above a tile, as a share of its row's."""
 
+LINE_SHARE = 0.8
+"""Height of sources that stand in a line above the grid, as a share of the lowest row's."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where what is not pictures stands.
+
+    Attributes:
+        are_sources_above: the sources stand in a line above the grid, else in columns at its left.
+        are_labels_above: rows' labels stand above their rows also where they would fit beside them.
+    """
+
+    are_sources_above: bool = False
+    are_labels_above: bool = False
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -38,6 +54,7 @@ class Sizes:
     num_stacked: int
     scale: float
     paper: Paper | None
+    way: Way
 
     @property
     def gap(self) -> int:
@@ -61,7 +78,7 @@ class Sizes:
 
     @property
     def source_widths(self) -> list[int]:
-        """Of the sources' columns."""
+        """Of the sources' columns; in a line each has its own."""
         least = round((4 if self.paper else 5) * self.font)
         columns = _columns(self.sources, self.num_stacked)
         return [max(least, *(width for width, _ in column)) for column in columns]
@@ -82,7 +99,7 @@ def _columns(sources: Sequence[tuple[int, int]], num_stacked: int) -> list[Seque
     return [sources[k : k + num_stacked] for k in range(0, len(sources), num_stacked)]
 
 
-def sizes_of(tiles: Tiles, sources: Sequence[Tile | None], scale: float, paper: Paper | None) -> Sizes:
+def sizes_of(tiles: Tiles, sources: Sequence[Tile | None], scale: float, paper: Paper | None, way: Way) -> Sizes:
     """A grid's sizes; see ``harness.figures.panels.draw_grid`` for the arguments, of which the scale may be below 1.
 
     In print the font is that beside pictures alone; what else there is makes the page wider, and the font larger.
@@ -99,8 +116,13 @@ def sizes_of(tiles: Tiles, sources: Sequence[Tile | None], scale: float, paper: 
         max((size_of(t.image, scale)[0] for t in column if t and t.image is not None), default=width)
         for column in zip(*tiles, strict=True)
     ]
-    source_sizes = [_source_size(source, row_heights[k % len(tiles)], width) for k, source in enumerate(sources)]
-    page_width = sum(tile_widths) + sum(max(w for w, _ in c) for c in _columns(source_sizes, len(tiles)))
+    num_stacked = 1 if way.are_sources_above else len(tiles)
+    if way.are_sources_above:
+        source_sizes = _in_a_line(sources, LINE_SHARE * min(row_heights), width, sum(tile_widths))
+        page_width = sum(tile_widths)
+    else:
+        source_sizes = [_source_size(source, row_heights[k % len(tiles)], width) for k, source in enumerate(sources)]
+        page_width = sum(tile_widths) + sum(max(w for w, _ in c) for c in _columns(source_sizes, num_stacked))
     side = math.sqrt(width * height)
     share = min(LARGEST_FONT_SHARE * side, max(FONT_SHARE * side, FONT_SHARE_OF_PAGE * page_width))
     above = [max((len(tile.above) for tile in row if tile), default=0) for row in tiles]
@@ -110,9 +132,10 @@ def sizes_of(tiles: Tiles, sources: Sequence[Tile | None], scale: float, paper: 
         above_heights=[round(ABOVE_SHARE * h) if n else 0 for h, n in zip(row_heights, above, strict=True)],
         tile_widths=tile_widths,
         sources=source_sizes,
-        num_stacked=len(tiles),
+        num_stacked=num_stacked,
         scale=scale,
         paper=paper,
+        way=way,
     )
 
 
@@ -121,10 +144,19 @@ def size_of(image: Pixels, scale: float) -> tuple[int, int]:
     return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
 
 
-def _source_size(source: Tile | None, row_height: int, typical_width: int) -> tuple[int, int]:
+def _in_a_line(
+    sources: Sequence[Tile | None], height: float, typical_width: int, page_width: int
+) -> list[tuple[int, int]]:
+    """Widths and heights of sources beside one another, of one height; smaller where the page is not wide enough."""
+    whole = [_source_size(source, height, typical_width) for source in sources]
+    factor = min(1.0, page_width / max(1, sum(width for width, _ in whole)))
+    return [_source_size(source, factor * height, factor * typical_width) for source in sources]
+
+
+def _source_size(source: Tile | None, row_height: float, typical_width: float) -> tuple[int, int]:
     """Width and height of a source with its proportions, in its row's height and not much wider than a tile."""
     if source is None:
         return 0, 0
     if source.image is None:
-        return typical_width, row_height
+        return max(1, round(typical_width)), max(1, round(row_height))
     return size_within(source.image, WIDEST_SOURCE * typical_width, row_height)
