@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 
 LONGEST_FIRST = ("test_run.py", "test_sweep.py", "test_ray_engine.py", "test_kill_controls.py", "test_engines.py")
 """Files of whole processes, most of them waiting or killed: begun last, one would leave the other cores idle."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: tests of whole processes wait for a quarter of their time."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

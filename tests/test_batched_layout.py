@@ -80,7 +80,7 @@ class Dies(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *unused: Any) -> None:
         if pl_module.evaluation[0] == 10:
-            self.keeper.save(pl_module)
+            self.keeper.save(pl_module, sorted(pl_module.rows_inside))
         if pl_module.evaluation[0] == 15:
             signal.raise_signal(signal.SIGKILL)
 
@@ -197,7 +197,7 @@ def test_the_host_reads_nothing_during_evaluations_and_steps(tmp_path: Path, opt
         module.optimizer.step(module.evaluate_active)
     with no_host_reads():
         module.optimizer.step(module.evaluate_active)
-    totals = [record.values()["total"] for record in module.take_records()]
+    totals = [record.on_host().values()["total"] for record in module.take_records()]
     assert [len(of_pass) for of_pass in totals] == [4, 4] * 9 + [4, 3] * 2
     history = [totals[i] + totals[i + 1] for i in range(0, 18, 2)]
     assert all(min(of_row) < of_row[0] for of_row in zip(*history, strict=True))

@@ -194,20 +194,20 @@ def test_canonical_json_has_no_nan_and_keeps_integers():
 
 def test_id_of_the_default_transfer_is_pinned():
     """Whoever changes a default or the spelling sees here that every id changes with it."""
-    assert run_id(make(), HASHES) == "65dd501308be"
+    assert run_id(make(), HASHES) == "da2586c95561"
 
 
 PINNED = [
-    ({"alpha": 0.1, "beta": 2}, "90e3ef5f0f85"),
-    ({"start": "content", "seed": 3, "size": 256, "steps": 7}, "9b53a4688ac4"),
-    ({"start": {"file": "x.png"}}, "929e3745af56"),
+    ({"alpha": 0.1, "beta": 2}, "8c233aa5c993"),
+    ({"start": "content", "seed": 3, "size": 256, "steps": 7}, "60c0a8fc61b0"),
+    ({"start": {"file": "x.png"}}, "73585f51bd15"),
     ({"weights": "caffe", "pooling": "max", "padding": "reflect", "normalised": False, "convention": "printed"},
-     "2d0ed68c3057"),
-    ({"weights": {"file": "w.pth", "input": "torchvision"}}, "65dd501308be"),
-    ({"optimiser": "adam", "precision": "float64"}, "1330c2150ad1"),
-    ({"optimiser": {"history": 5, "bounds": "none"}, "style_scale": 2, "noise_sigma": 0.5}, "23ae365b51c0"),
-    ({"content_layers": {"conv2_2": 1}, "style_layers": {"conv1_1": 1, "conv3_1": 0}}, "d49ec83c375d"),
-    ({"alpha": 0, "content_layers": {}}, "bfbd37d0d35a"),
+     "dc40e8f7e187"),
+    ({"weights": {"file": "w.pth", "input": "torchvision"}}, "da2586c95561"),
+    ({"optimiser": "adam", "precision": "float64"}, "54f05e2150c7"),
+    ({"optimiser": {"history": 5, "bounds": "none"}, "style_scale": 2, "noise_sigma": 0.5}, "d8caba058a34"),
+    ({"content_layers": {"conv2_2": 1}, "style_layers": {"conv1_1": 1, "conv3_1": 0}}, "005869c5c122"),
+    ({"alpha": 0, "content_layers": {}}, "c09a9489d04d"),
 ]  # fmt: skip
 
 

@@ -319,6 +319,7 @@ def killed_at(step: int, folder: Path) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.long
 def test_removing_that_is_killed_anywhere_loses_nothing_that_others_have(tmp_path: Path) -> None:
     first, other, third = three_experiments(tmp_path / "made")
     run = first.run(alpha=0.1).id

@@ -37,6 +37,7 @@ def num_lines(out: Path) -> int:
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.long
 def test_killed_runs_of_every_method_go_on_to_the_bits_of_the_uninterrupted_ones(tmp_path: Path) -> None:
     path = tmp_path / "controls.yaml"
     path.write_text(EXPERIMENT)

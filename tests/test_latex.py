@@ -93,7 +93,7 @@ PAGE = r"""\documentclass[twocolumn]{article}\usepackage{booktabs}\begin{documen
 \end{document}"""
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (Debian: texlive-latex-recommended)")
 def test_tables_of_any_width_and_length_fit_the_page_of_a_plain_article(tmp_path: Path) -> None:
     label = (
         "content=photographs/IMG_4211_of_the_harbour.jpg, style_layers={conv1_1: 0.2}, 0123456789abcdef0123456789abcdef"

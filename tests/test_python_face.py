@@ -132,6 +132,7 @@ def test_claims_and_wandbs_notes_are_told(experiment: Path, tmp_path: Path, undr
     assert any("There is no W&B API key" in sentence for sentence in told.sentences)
 
 
+@pytest.mark.long
 def test_what_wandb_did_not_take_by_the_end_is_told(
     experiment: Path, tmp_path: Path, undrawn: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

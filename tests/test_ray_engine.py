@@ -283,6 +283,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_killed_driver_takes_its_actors_and_its_own_ray_with_it(tmp_path: Path) -> None:
     rows_of(tmp_path, LONG)
     (tmp_path / "driver.py").write_text(DRIVER)

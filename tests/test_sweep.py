@@ -173,6 +173,7 @@ def test_deleted_run_folder_is_computed_again_to_the_same_bits(swept: tuple[Path
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.long
 def test_killed_sweep_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
     """A worker and then the driver are killed; in the end the study and the pictures are the same."""
     path = write_sweep(tmp_path, steps=60)

@@ -107,7 +107,7 @@ def contents(results: Results, href: Href) -> dict[str, Any]:
             "losses": _losses(run),
             "sources": {key: href(path) for key, path in run.sources.items()},
             "front": run.id in on_front,
-            "command": str(again.of_cell(run.overrides, run.devices)),
+            "command": str(again.of_cell(run.overrides, run.devices if is_read[k] else None)),
         }
         for k, (run, each, row) in enumerate(zip(results.all_runs, told, rows, strict=True))
     ]
