@@ -69,7 +69,7 @@ def test_seeds_of_a_cell_are_one_measurement_with_mean_and_standard_deviation(tm
     first, second = verdict.worst.of
     assert (first.mean, first.sd, first.num_seeds) == (pytest.approx(0.3), pytest.approx(0.2), 3)
     assert second.sd == 0
-    assert rows_for_table([verdict])[0][2] == "0.30 ± 0.20 → 0.4, n = 3 (by 0.1); the smallest step"
+    assert rows_for_table([verdict])[0][2] == "0.300 ± 0.200 → 0.4, n = 3 (by 0.1); the smallest step"
 
 
 def test_standard_deviation_is_of_a_sample_and_its_n_stands_beside_it(tmp_path: Path) -> None:

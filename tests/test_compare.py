@@ -430,8 +430,14 @@ def test_latex_of_as_many_seeds_says_so_in_its_caption_alone(tmp_path: Path) -> 
     assert [row[3:] for row in rows_of(result)] == [["5.0", "±", "1.0", "–"], ["5.0", "±", "1.0†", "–"]]
     text, rows = path.read_text(), cells_of(path)
     assert "three at 64 px: 2 settings, means over 3 seeds" in text and "* the run" not in text
-    assert rows[1] == ["alpha", "ssim", "total"]
-    assert [row[1] for row in rows[2:]] == [r"5.0 $\pm$ 1.0", r"5.0 $\pm$ 1.0$\dagger$"] and "not settled" in text
+    assert rows[0] == ["alpha", "ssim", "total"], "no empty line above names of one line"
+    assert [row[1] for row in rows[1:]] == [r"5.0 $\pm$ 1.0", r"5.0 $\pm$ 1.0$\dagger$"] and "not settled" in text
+
+
+def test_columns_asked_for_are_all_in_the_latex_table_however_wide(folder: Path, tmp_path: Path) -> None:
+    asked = "reference_content,reference_style,ssim,heldout_style,lpips,style_swd,pixel_distance,colour_distance"
+    result = compare(folder, "--columns", f"{asked},total_variation,evaluations,seconds", "--latex", tmp_path / "t.tex")
+    assert len(cells_of(tmp_path / "t.tex")[0]) == 12 and "Left out" not in result.output
 
 
 def test_columns_are_those_asked_for_in_terminal_csv_and_latex(folder: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from typer.testing import CliRunner
 import harness
 from harness.cli.app import app
 from harness.cli.dashboard import Showing, show_dashboard
-from harness.errors import UsageError
+from harness.errors import StorageError, UsageError
 from harness.results import Results
+from harness.runs.store import write_durably
 
 ONE = """\
 transfer: {content: astronaut, style: strokes, size: 32, steps: 2, pyramid: [], content_layers: {conv1_1: 1},
@@ -147,8 +149,70 @@ def test_run_of_two_grids_appears_once(folder: Path) -> None:
     assert [run.label["alpha"] for run in results.with_earlier().runs] == [1e-2, 1e-1, 1, 1e-3]
     assert "4 runs at 32 px" in typed("compare", "runs/grid")
     told = typed("status", "runs/grid")
-    assert [state for _, state, _ in BACK.findall(told)] == ["1 run (and 1 that a later one has too): 1 done"]
-    assert "and 1 more in runs/grid/earlier without runs of their own" in told
+    states = [state for _, state, _ in BACK.findall(told)]
+    assert states == ["2 runs, which a later one has too", "1 run (and 1 that a later one has too): 1 done"]
+
+
+def test_command_that_brings_a_grid_back_goes_on_once_it_is_back(folder: Path) -> None:
+    for alphas in ("[1e-3, 1e-2]", "[1e-2, 1e-1]"):
+        assert harness_run("grid.yaml", f"axes.alpha={alphas}").exit_code == 0
+    Path("grid.yaml").write_text(Path("grid.yaml").read_text().replace("steps: ", "steps: 1"))
+    (earlier,) = Path("runs/grid").glob("earlier/*/experiment.yaml")
+    for _ in range(3):
+        told = harness_run(str(earlier))
+        assert told.exit_code == 0 and "2 of 2 runs are done already" in told.output, told.output
+        assert not earlier.exists() and len(list(Path("runs/grid/earlier").iterdir())) == 1
+    other = earlier.parents[1] / "00000000" / "experiment.yaml"
+    assert harness_run(str(other)).exit_code == 2
+
+
+@pytest.mark.parametrize("fails_at", ["experiment.yaml", "cells.json"])
+def test_grid_that_is_brought_back_is_not_lost_where_the_disk_is_full(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fails_at: str
+) -> None:
+    """What is kept in ``earlier`` may be all that says what was asked for."""
+    for alphas in ("[1e-3, 1e-2]", "[1e-2, 1e-1]"):
+        assert harness_run("grid.yaml", f"axes.alpha={alphas}").exit_code == 0
+    (earlier,) = Path("runs/grid").glob("earlier/*/experiment.yaml")
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.driver.folder.write_durably", full_disk(fails_at))
+        assert harness_run(str(earlier)).exit_code == 1
+    told = harness_run(str(earlier))
+    assert told.exit_code == 0 and "2 of 2 runs are done already" in told.output, told.output
+    results = harness.load("runs/grid")
+    assert [run.label["alpha"] for run in results.runs] == [1e-3, 1e-2] and len(results.with_earlier().runs) == 3
+
+
+def full_disk(name: str) -> Callable[[Path, str], None]:
+    """A ``write_durably`` for which there is no room for one file."""
+
+    def write(path: Path, text: str) -> None:
+        if path.name == name:
+            raise StorageError(f"{path}: no space left")
+        write_durably(path, text)
+
+    return write
+
+
+def test_grid_that_moves_away_is_whole_wherever_that_is_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert harness_run("grid.yaml", "axes.alpha=[1e-3, 1e-2]").exit_code == 0
+    moved: list[str] = []
+    replace = Path.replace
+
+    def stop_at_the_last(path: Path, target: Path) -> Path:
+        if "earlier" in Path(target).parts:
+            if path.name == "experiment.yaml":
+                raise KeyboardInterrupt
+            moved.append(path.name)
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stop_at_the_last)
+        assert harness_run("grid.yaml", "axes.alpha=[1e-1]").exit_code == 130
+    assert "cells.json" in moved
+    assert harness_run("grid.yaml", "axes.alpha=[1e-1]").exit_code == 0
+    (earlier,) = harness.load("runs/grid").earlier
+    assert [run.label["alpha"] for run in earlier.runs] == [1e-3, 1e-2]
 
 
 def test_grid_that_is_asked_for_again_is_no_earlier_one(folder: Path) -> None:

@@ -25,6 +25,7 @@ from harness.cli.app import app
 from harness.config import load_experiment
 from harness.driver.earlier import FROM_PYTHON
 from harness.driver.jobs import make_jobs
+from harness.driver.removing import plan_removal, remove
 from harness.errors import StorageError, UsageError
 from harness.images.files import image_hash, write_png
 from harness.results import Results
@@ -298,6 +299,44 @@ def test_what_others_link_to_moves_to_one_of_them_and_is_said(tmp_path: Path, mo
     assert own.taken_from is None and link.taken_from == other.folder.resolve()
     assert os.readlink(link.folder.path) == f"../other/{own.id}"
     assert invoke("remove", "other", "third", "--yes").exit_code == 0 and not list(tmp_path.iterdir())
+
+
+def test_what_was_linked_to_since_it_was_asked_is_kept_too(tmp_path: Path) -> None:
+    first, other, third = three_experiments(tmp_path)
+    plan = plan_removal([first])
+    late = tmp_path / "late"
+    shutil.copytree(other.folder, late, symlinks=True)
+    shutil.rmtree(other.folder)
+    shutil.rmtree(third.folder)
+    remove(plan)
+    links = [run.folder.path for run in harness.load(late).runs]
+    assert links and all((path / "image.png").exists() for path in links) and not first.folder.exists()
+
+
+@pytest.mark.parametrize("damaged", ["first", "another"])
+def test_a_damaged_run_keeps_nothing_from_being_removed(tmp_path: Path, damaged: str) -> None:
+    first, other, _ = three_experiments(tmp_path)
+    (run,) = (path.resolve() for path in sorted(other.folder.glob("*")) if path.is_symlink())
+    if damaged == "first":
+        (run / "manifest.json").write_text("{")
+    else:
+        (tmp_path / "copy" / run.name).mkdir(parents=True)
+        (tmp_path / "copy" / run.name / "manifest.json").write_text("{")
+    told = invoke("remove", first.folder, "--yes")
+    assert told.exit_code == 0 and not first.folder.exists(), told.output
+    assert (other.folder / run.name / "transfer.yaml").exists()
+
+
+def test_what_was_handed_over_in_part_is_handed_over_again(tmp_path: Path) -> None:
+    first, other, _ = three_experiments(tmp_path)
+    (link,) = (path for path in sorted(other.folder.glob("*")) if path.is_symlink())
+    whole = contents(link)
+    torn = link.with_name(f".{link.name}.moved")
+    torn.mkdir()
+    (torn / "history.csv").write_text("torn")
+    link.unlink()
+    assert invoke("remove", first.folder, "--yes").exit_code == 0
+    assert contents(link) == whole and not torn.exists()
 
 
 def killed_at(step: int, folder: Path) -> bool:

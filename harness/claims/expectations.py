@@ -54,9 +54,10 @@ def changes(
     total = _exceeds(high, low, by, factor, equality_suffices=True)
     margin = _margin_of_factor(means, sign, total.quantity, factor) if factor else min(smallest, high - low - (by or 0))
     if smallest <= 0:
-        place = steps.index(smallest)
         wrong = "stands still" if smallest == 0 else "goes the other way"
-        return Decision(False, total.quantity, margin, f"{wrong} at step {place + 1} of {len(steps)}")
+        places = [str(k) for k, step in enumerate(steps, 1) if (step == 0 if smallest == 0 else step < 0)]
+        at = f"steps {', '.join(places[:-1])} and {places[-1]}" if len(places) > 1 else f"step {places[0]}"
+        return Decision(False, total.quantity, margin, f"{wrong} at {at} of {len(steps)}")
     if by is None and factor is None:
         return Decision(True, smallest, margin, "the smallest step")
     return replace(total, margin=margin)

@@ -103,7 +103,11 @@ def _finding_text(claim: Claim, finding: Finding) -> str:
     quantity = short(finding.quantity) if finding.quantity is not None else "∞"
     ratio_or_difference = f" (× {quantity})" if claim.factor is not None else f" (by {quantity})"
     if claim.expect in ("rises", "falls"):
-        return " → ".join(map(_number_text, finding.of)) + _seeds_text(finding.of) + ratio_or_difference
+        return (
+            " → ".join(_number_text(number, True) for number in finding.of)
+            + _seeds_text(finding.of)
+            + ratio_or_difference
+        )
     values = [value for number in finding.of for value in number.values]
     if claim.expect == "within":
         return f"{quantity} ({short(min(values))} … {short(max(values))})"
@@ -121,9 +125,9 @@ def _side_text(numbers: Sequence[Number]) -> str:
     return f"{short(fmean(number.mean for number in numbers))} (mean of {len(numbers)})"
 
 
-def _number_text(number: Number) -> str:
+def _number_text(number: Number, is_beside_others: bool = False) -> str:
     """``mean ± standard deviation`` where several seeds were measured."""
-    return spread_text(number.mean, number.sd, NUM_DIGITS)
+    return spread_text(number.mean, number.sd, NUM_DIGITS, is_beside_others)
 
 
 def _seeds_text(numbers: Sequence[Number]) -> str:

@@ -115,7 +115,10 @@ def compare_runs(
     if latex_path is not None:
         check_folder_of(latex_path, "--latex")
         label = "-".join(dict.fromkeys(experiment_of(run) for run in runs))
-        written = [printed(some, columns or printed_columns(some), label, len(tables) > 1) for some in tables.values()]
+        written = [
+            printed(some, columns or printed_columns(some), label, len(tables) > 1, has_all=bool(columns))
+            for some in tables.values()
+        ]
         write_durably(latex_path, latex.PACKAGES + "\n".join(each.text for each in written))
         console.print(line(f"Written: {latex_path}"))
         if left_out := list(dict.fromkeys(name for each in written for name in each.left_out)):

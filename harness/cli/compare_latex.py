@@ -33,7 +33,9 @@ class Printed(NamedTuple):
     left_out: list[str]
 
 
-def printed(lines: Sequence[Line], columns: Sequence[str], label: str, several_sizes: bool) -> Printed:
+def printed(
+    lines: Sequence[Line], columns: Sequence[str], label: str, several_sizes: bool, has_all: bool = False
+) -> Printed:
     """The lines of one size; as many of the numbers, from the first, as a page is wide for.
 
     Runs' ids are left out where something else tells them apart, and the number of seeds where all have as many.
@@ -43,19 +45,24 @@ def printed(lines: Sequence[Line], columns: Sequence[str], label: str, several_s
         columns: the numbers, the most important first.
         label: what the table is called: of its experiment, or its experiments.
         several_sizes: whether there are tables of other sizes, so that its label has its own.
+        has_all: whether all of the numbers are shown, as they were asked for by name, however wide a page is.
     """
     beside = _beside(lines)
     marked = marked_column(columns)
     numbers = [[*_two_lines(name), *(number_text(one, name, marked) for one in lines)] for name in columns]
     before, widths = _columns_beside(beside), [latex.Column(_widest(texts), "r") for texts in numbers]
-    num = next((n for n in range(len(columns), 1, -1) if latex.width_of([*before, *widths[:n]]) <= latex.PAGE_PT), 1)
+    fewest = len(columns) if has_all else 1
+    num = next(
+        (n for n in range(len(columns), fewest, -1) if latex.width_of([*before, *widths[:n]]) <= latex.PAGE_PT), fewest
+    )
     shown = columns[:num]
     if marked not in shown:  # the kept evaluation has no room
         numbers[0][2:] = [number_text(one, columns[0], columns[0]) for one in lines]
     rows = [list(row) for row in zip(*beside, *numbers[:num], strict=True)]
+    head = [one for one in rows[:2] if any(one)]
     reference = f"tab:{label}-{lines[0].size_px}px" if several_sizes else f"tab:{label}"
     caption = " ".join([_what_it_is(lines, label), *remarks(lines, shown)])
-    return Printed(latex.tables([*before, *widths[:num]], rows[:2], rows[2:], caption, reference), list(columns[num:]))
+    return Printed(latex.tables([*before, *widths[:num]], head, rows[2:], caption, reference), list(columns[num:]))
 
 
 def _what_it_is(lines: Sequence[Line], label: str) -> str:

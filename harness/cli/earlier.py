@@ -21,9 +21,8 @@ NUM_FIELDS = 6
 
 
 def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
-    """A line for every earlier grid or search that has runs of its own, with the command that brings it back."""
+    """A line for every earlier grid or search, with the command that brings it back."""
     told: list[RenderableType] = []
-    num_same = 0
     for grid, own in _grids(results, follower):
         if isinstance(grid, str):
             told.append(line(f"  {grid}"))
@@ -33,11 +32,8 @@ def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
             state = f"{num_of(len(own), 'run')}{shared}: {counted(standing(run) for run in own)}"
             told.append(line(f"  {short_path(grid.folder)}: {state}. Back to it: {command_back(grid)}"))
         else:
-            num_same += 1
-    if num_same and told:
-        told.append(
-            line(f"  and {num_same} more in {short_path(results.folder / 'earlier')} without runs of their own")
-        )
+            state = f"{num_of(len(grid.all_runs), 'run')}, which a later one has too"
+            told.append(line(f"  {short_path(grid.folder)}: {state}. Back to it: {command_back(grid)}"))
     return [line("Asked for earlier:"), *told] if told else []
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.experiment import Experiment
-from harness.config.kept import home_of
+from harness.config.kept import home_of, where_it_is
 from harness.config.places import FieldPath, Located
 from harness.config.shipped import find_file, shipped
 from harness.config.source import NAME, Source, over_base, read_source
@@ -50,7 +50,7 @@ def read_spec(spec: Spec, name: str | None = None, out: Path = Path("runs")) -> 
         )
     if name is not None and not (isinstance(name, str) and re.fullmatch(NAME, name)):
         raise UsageError(f"name {name!r}: it names the folder of the runs; letters, digits, _ and - are allowed.")
-    path = find_file(spec)
+    path = where_it_is(find_file(spec))
     is_named = path != Path(spec) and path == shipped().get(str(spec))
     source = replace(read_source(path), called=str(spec if is_named else path), name=name or "")
     if source.owner is None:

@@ -5,6 +5,7 @@ It is a file like others, resolved, and says by ``file`` whose runs they are: ``
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,15 @@ def owner_of(path: Path, data: Mapping[str, Any]) -> Path | None:
     """The file whose runs lie where an ``experiment.yaml`` does; None of any other file."""
     owner = data.get(OWNER)
     return Path(owner) if path.name == KEPT and isinstance(owner, str) and owner else None
+
+
+def where_it_is(path: Path) -> Path:
+    """The file; of an earlier grid that has become the folder's own again that one, so that its command goes on."""
+    if path.name != KEPT or path.exists() or path.absolute().parents[1].name != EARLIER:
+        return path
+    own = path.parents[2] / KEPT
+    is_it = own.is_file() and hashlib.sha256(own.read_bytes()).hexdigest().startswith(path.parent.name)
+    return own if is_it else path
 
 
 def home_of(path: Path) -> Path:

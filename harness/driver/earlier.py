@@ -62,7 +62,7 @@ def move_away(folder: Path) -> Path:
     earlier.mkdir(parents=True, exist_ok=True)
     _keep_mapping(folder, earlier)
     _keep_command(folder, folder / KEPT, earlier / KEPT)
-    for name in OF_ONE_GRID:
+    for name in (*(name for name in OF_ONE_GRID if name != KEPT), KEPT):  # what says that they are here goes last
         if (folder / name).exists():
             (folder / name).replace(earlier / name)
     # It would look for the pictures there; harness figure writes it anew.
@@ -111,9 +111,11 @@ def command_back(results: Results) -> str:
 
     Where its file has changed since, or is gone, that of the ``experiment.yaml`` which is kept of it.
     """
+    if not results.command:
+        return str(FileCommand("sweep" if results.is_sweep else "run", str(results.folder / KEPT)))
     made = FileCommand.read(results.command)
     load = load_sweep if made.verb == "sweep" else load_experiment
-    with suppress(HarnessError):
+    with suppress(HarnessError, SystemExit):  # a plugin may do anything
         if is_same(data_of(results.definition), load(made.file, made.overrides, made.profile).data):
             return results.command
     home = home_of(results.folder / KEPT)

@@ -14,8 +14,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from harness.driver.folder import finished_in
+from harness.errors import HarnessError
 from harness.results.results import REPEATS
+from harness.runs.store import RunFolder, Status
 
 RUN = re.compile("[0-9a-f]{12}")
 """What a run's folder, or a link in its place, is called."""
@@ -37,8 +38,7 @@ def heirs_of(leaving: Collection[Path]) -> dict[Path, tuple[Path, ...]]:
             if run in real and place not in leaving:
                 found.setdefault(run, []).append(place)
     for run, places in found.items():
-        here = (path for path in finished_in(experiment_of(run).parent, run.name) if path not in leaving)
-        if (there := next(here, None)) is not None:
+        if (there := _finished(experiment_of(run).parent, run.name, leaving)) is not None:
             places.insert(0, there)
     return {run: tuple(places) for run, places in found.items()}
 
@@ -47,12 +47,11 @@ def hand_over(run: Path, places: tuple[Path, ...]) -> None:
     """Make the first place the run's folder and the others links to it; the run's own folder is left as it is."""
     first, *others = places
     moved = _moved(first)
-    if first.is_symlink():
-        if moved.exists():  # of one that was interrupted
+    if first.is_symlink() or not first.exists():
+        if moved.exists():  # of one that was interrupted, perhaps in the middle
             shutil.rmtree(moved)
         shutil.copytree(run, moved, symlinks=True, copy_function=_link)
-        first.unlink()
-    if not first.exists():
+        first.unlink(missing_ok=True)
         moved.rename(first)
     for link in others:
         new = link.with_name(f".{link.name}.link")
@@ -70,6 +69,18 @@ def told_heirs(heirs: Mapping[Path, tuple[Path, ...]]) -> dict[Path, int]:
     """How many runs go to which experiment's folder."""
     homes = [experiment_of(first) for first, *_ in heirs.values()]
     return {home: homes.count(home) for home in dict.fromkeys(homes)}
+
+
+def _finished(out: Path, run_id: str, leaving: Collection[Path]) -> Path | None:
+    """Another folder in which a run is done and stays; a damaged one is none."""
+    for path in sorted(out.glob(f"*/{run_id}")):
+        if path in leaving or path.is_symlink() or not path.is_dir():
+            continue
+        with suppress(HarnessError):
+            manifest = RunFolder(path).manifest()
+            if manifest is not None and manifest.status is Status.DONE:
+                return path
+    return None
 
 
 def _links_in(out: Path) -> Iterator[Path]:

@@ -94,9 +94,8 @@ def remove(removal: Removal) -> None:
     """Remove it; where something of it is in use, or a study's storage cannot be reached, nothing.
 
     What was interrupted is removed by the same once more: what others link to is handed over before anything goes, of a
-    run its manifest goes first, of an experiment what says
-    that it is one goes last. A grid's run is computed again by the next ``harness run``, and so is a sweep's trial,
-    whose study keeps its number and values.
+    run its manifest goes first, of an experiment what says that it is one goes last. A grid's run is computed again by
+    the next ``harness run``, and so is a sweep's trial, whose study keeps its number and values.
 
     Raises:
         StorageError: something is in use or cannot be removed.
@@ -104,12 +103,15 @@ def remove(removal: Removal) -> None:
     try:
         with ExitStack() as held:
             above = [folder.parents[1] for folder in removal.earlier]
-            homes = [experiment_of(place) for places in removal.heirs.values() for place in places]
-            for folder in dict.fromkeys([*removal.experiments, *above, *homes]):
+            taken = dict.fromkeys([*removal.experiments, *above, *_homes(removal.heirs)])
+            for folder in taken:
                 held.enter_context(hold_study(folder))
             held.enter_context(hold_runs(removal.runs))
+            heirs = heirs_of(removal.runs)  # some may have linked to them since it was planned
+            for folder in dict.fromkeys(home for home in _homes(heirs) if home not in taken):
+                held.enter_context(hold_study(folder))
             _forget_studies(removal.studies)
-            for run, places in removal.heirs.items():
+            for run, places in heirs.items():
                 hand_over(run, places)
             remove_runs(removal.runs)
             for path in removal.files:
@@ -128,9 +130,8 @@ def remove(removal: Removal) -> None:
                     if empty.is_dir() and not any(empty.iterdir()):
                         empty.rmdir()
     except OSError as error:
-        raise StorageError(
-            f"{error.filename or 'Something'} could not be removed ({error.strerror}); mend that, then remove the rest."
-        ) from error
+        why = f"{error.filename} could not be removed ({error.strerror})" if error.filename else str(error)
+        raise StorageError(f"Not everything was removed: {why}; mend that, then remove the rest.") from error
 
 
 def _forget_studies(studies: Mapping[str, Sequence[str]]) -> None:
@@ -205,6 +206,11 @@ def _studies_of(folder: Path) -> dict[str, tuple[str, ...]]:
     own = f"{re.escape(folder.name)}-[0-9a-f]{{8}}"  # a copied folder's are the original's
     names = dict.fromkeys(study for study in asking if re.fullmatch(own, study))
     return {storage: tuple(names) for storage in dict.fromkeys(storage for _, storage in of_grids) if storage}
+
+
+def _homes(heirs: Mapping[Path, tuple[Path, ...]]) -> list[Path]:
+    """The experiments whose folders change where runs are handed over."""
+    return [experiment_of(place) for places in heirs.values() for place in places]
 
 
 def _num_bytes(paths: Sequence[Path]) -> int:

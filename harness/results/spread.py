@@ -31,7 +31,7 @@ def number_text(value: float, num_digits: int) -> str:
     return f"{float(text):.0f}" if "e" in text and _power(value, num_digits) in PLAIN_POWERS else text
 
 
-def spread_text(mean: float, sd: float | None, num_digits: int) -> str:
+def spread_text(mean: float, sd: float | None, num_digits: int, is_beside_others: bool = False) -> str:
     """A mean and its standard deviation, both to the same decimal place: ``0.103 ± 0.010``.
 
     The deviation has two significant digits. Where both are very small or very large they share their power of ten:
@@ -41,10 +41,14 @@ def spread_text(mean: float, sd: float | None, num_digits: int) -> str:
         mean: the number.
         sd: its standard deviation; where there is none, or it is 0, the number stands alone.
         num_digits: significant digits of a number that stands alone.
+        is_beside_others: whether means with other deviations stand beside it, so that it keeps ``num_digits`` of its
+            own: rounded by their deviations 0.0526 and 0.0525 would be 0.0526 and 0.053.
     """
     if not sd or not math.isfinite(mean) or not math.isfinite(sd):
         return number_text(mean, num_digits)
     place = _power(sd, NUM_DIGITS_OF_SD) - NUM_DIGITS_OF_SD + 1
+    if is_beside_others and mean:
+        place = min(place, _power(mean, num_digits) - num_digits + 1)
     rounded = round(mean, -place)
     power = max(_power(sd, NUM_DIGITS_OF_SD), _power(rounded or sd, NUM_DIGITS))
     if power in PLAIN_POWERS:

@@ -90,6 +90,7 @@ def contents(results: Results, href: Href) -> dict[str, Any]:
     x, y = _first_scatter(objectives, columns, rows)
     keys = dict.fromkeys(key for run in results.all_runs for key in run.sources)
     again = FileCommand.read(results.command) if results.command else FileCommand("run", str(results.file))
+    is_grid = not results.is_sweep and len(results.runs) > 1  # one run alone would be another grid of the same folder
     explained = f"{MARK} {EXPLAINED}" if any(each.is_unsettled for each in told) else ""
     runs = [
         {
@@ -107,7 +108,12 @@ def contents(results: Results, href: Href) -> dict[str, Any]:
             "losses": _losses(run),
             "sources": {key: href(path) for key, path in run.sources.items()},
             "front": run.id in on_front,
-            "command": str(again.of_cell(run.overrides, run.devices if is_read[k] else None)),
+            "command": str(
+                replace(
+                    again.of_cell(run.overrides, run.devices if is_read[k] else None),
+                    name=f"{results.name}-{run.id[:6]}" if is_grid else again.name,
+                )
+            ),
         }
         for k, (run, each, row) in enumerate(zip(results.all_runs, told, rows, strict=True))
     ]
