@@ -211,7 +211,7 @@ def sort_lines(lines: Sequence[Line], name: str) -> list[Line]:
     known = list(dict.fromkeys([*COLUMNS, *(n for line in lines for n in (*line.numbers, *line.fields))]))
     if key not in known:
         allowed = [*COLUMNS, *differing(lines)]
-        raise UsageError(f"--sort {name}: {unknown_name(key, allowed, 'number or field')}.")
+        raise UsageError(f"--sort {name}: {unknown_name(key, allowed, 'number or field')}")
 
     def value(line: Line) -> Any:
         return line.numbers.get(key) if key in line.numbers else line.fields.get(key)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 
 from harness.cli.tables import line, num_of, short_path
+from harness.config.commands import RUNS
 from harness.config.yaml_source import flow
 from harness.driver.earlier import command_back
 from harness.errors import UsageError
@@ -34,14 +35,16 @@ def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
         else:
             state = f"{num_of(len(grid.all_runs), 'run')}, which a later one has too"
             told.append(line(f"  {short_path(grid.folder)}: {state}. Back to it: {command_back(grid)}"))
+    if told and results.home.parent.resolve() != RUNS.resolve():
+        told.append(line("  (each in the working directory of then: images and plugins are looked for there)"))
     return [line("Asked for earlier:"), *told] if told else []
 
 
 def setting_of(results: Results, follower: Follower) -> str:
     """What all runs of a grid have and others asked for earlier have not: ``alpha=0.001, content=rocket``; or empty."""
     before = [run for _, own in _grids(results, follower) for run in own]
-    of_grid = set(differing_fields(results.runs))
-    fields = [name for name in differing_fields([*results.runs, *before]) if name not in of_grid] if before else []
+    of_grid = set(differing_fields(results.all_runs))
+    fields = [name for name in differing_fields([*results.all_runs, *before]) if name not in of_grid] if before else []
     said = [f"{name}={flow(run.fields[name])}" for run in results.runs[:1] for name in fields if name in run.fields]
     more = [f"and {len(said) - NUM_FIELDS} more"] if len(said) > NUM_FIELDS else []
     return ", ".join([*said[:NUM_FIELDS], *more])

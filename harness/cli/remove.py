@@ -65,7 +65,7 @@ def _sentences(removal: Removal) -> list[str]:
     links = f" and {num_of(linked, 'link')} to runs" if linked else ""
     told.append(f"{num_of(own, 'run')}{links}, {removal.num_bytes / 2**20:.1f} MiB")
     if removal.heirs:
-        told.append(f"Other experiments link to others, which are kept: {_kept(removal)} from then on")
+        told.append(f"and runs that other experiments link to, which are kept: {_kept(removal)} from then on")
     told += [f"the study {', '.join(names)} in {storage}" for storage, names in removal.studies.items()]
     told.append("What W&B has online stays there.")
     return told
