@@ -70,7 +70,7 @@ def run(
         name: what the runs' folder, the study and the W&B group are called; by default the file's name. A mapping may
             say it itself, by a key ``name``.
         out: folder of all runs; the file's lie in a folder named after it, or as ``name`` says.
-        profile: one of the file's profiles.
+        profile: of the file; several, ``vgg16,seeds``, are laid over it in this order.
         devices: ``auto``, ``cpu``, ``cpu:N`` (N workers), ``cuda``, ``cuda:0,1`` …
         engine: ``local``, ``ray``, or a Ray cluster's ``ray://HOST:PORT``.
         storage: where the Optuna study is kept: a ``sqlite:///…`` or ``postgresql://…`` address; by default a journal
@@ -147,7 +147,7 @@ def explain(spec: Spec, *overrides: str, profile: str | None = None) -> Explanat
     Args:
         spec: as of ``run``; a mapping needs no name.
         overrides: ``key=value``, each as behind ``harness explain``.
-        profile: one of the file's profiles.
+        profile: of the file; several, ``vgg16,seeds``, are laid over it in this order.
 
     Raises:
         HarnessError: as of ``run``.

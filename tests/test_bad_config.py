@@ -412,6 +412,13 @@ def test_unknown_profile_names_the_nearest(tmp_path):
     assert fault == "--profile papre: there is no profile 'papre'; did you mean paper?"
 
 
+def test_every_unknown_profile_of_several_is_named(tmp_path):
+    text = GOOD + "profiles: {paper: {transfer: {size: 512}}}\n"
+    [first, second] = faults_of(tmp_path, text, profile="papre,paper,sedes")
+    assert first == "--profile papre,paper,sedes: there is no profile 'papre'; did you mean paper?"
+    assert second.startswith("--profile papre,paper,sedes: there is no profile 'sedes'")
+
+
 def test_fault_in_a_profile_is_found_without_asking_for_it(tmp_path):
     text = GOOD + "profiles:\n  paper: {transfer: {size: 512}}\n  huge: {transfer: {size: 99999}}\n"
     [fault] = faults_of(tmp_path, text, profile="paper")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import harness.config.experiment as experiment_module
 from harness.config import Experiment, Transfer, load_experiment
+from harness.config.commands import FileCommand
 from harness.config.identity import hashed_fields, run_id
 from harness.config.layers import LAYERS
 from harness.config.yaml_source import dump_yaml
@@ -99,6 +100,15 @@ def test_command_survives_the_shell(path):
 
     loaded = load_experiment(path)
     assert shlex.split(loaded.command(loaded.cells[0])) == ["harness", "run", str(path), *loaded.cells[0].overrides]
+
+
+def test_profiles_are_laid_one_over_the_other(path):
+    both = load_experiment(path, profile="plain,paper").experiment
+    assert both.axes == {"alpha": [5]} and not both.cases and both.transfer.size == 512
+    other = load_experiment(path, profile="paper, plain").experiment
+    assert not other.axes and not other.cases and other.transfer.size == 512
+    command = FileCommand("run", str(path), profile="plain,paper")
+    assert FileCommand.read(str(command)) == command
 
 
 def test_override_of_an_axis_pins_it(path):

@@ -23,7 +23,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[key=value]...", help="Override any field: transfer.size=384 'axes.alpha=[1e-3,1e-2]'"),
 ]
-Profile = Annotated[str | None, typer.Option(help="One of the file's profiles, such as paper.")]
+Profile = Annotated[str | None, typer.Option(help="A profile of the file: paper; or several, in turn: vgg16,seeds.")]
 Name = Annotated[
     str | None,
     typer.Option(help="What the runs' folder, the study and the W&B group are called.", show_default="the file's name"),

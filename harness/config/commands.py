@@ -53,7 +53,7 @@ class FileCommand:
         verb: ``run`` or ``sweep``.
         file: as it was named.
         overrides: ``key=value`` words.
-        profile: one of the file's; None for none.
+        profile: of the file, or several, ``vgg16,seeds``; None for none.
         out: the folder of all runs' folders.
         storage: of the study, fit to be printed; None for the journal in the folder.
         name: of the runs' folder; None where it is the file's.

@@ -1,4 +1,4 @@
-"""Read an experiment or a sweep: file, then profile, then overrides, with every fault in one report."""
+"""Read an experiment or a sweep: file, then profiles, then overrides, with every fault in one report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.config.image_files import expand_axes
 from harness.config.kept import KEPT
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.overrides import EXPERIMENT_SECTIONS, SWEEP_ONLY, SWEEP_SECTIONS, mapping, varied_fields
-from harness.config.resolving import FaultOfFile, laid_over, resolve_all
+from harness.config.resolving import FaultOfFile, laid_over, names_of_profiles, resolve_all
 from harness.config.source import Source
 from harness.config.sweep import Sweep
 from harness.config.transfer import Transfer
@@ -43,7 +43,7 @@ def load_experiment(
     Args:
         spec: a YAML file, or what may stand for one.
         overrides: ``key=value`` words, applied from left to right after the profile.
-        profile: one of the file's profiles.
+        profile: of the file; several, ``vgg16,seeds``, are laid over it in this order.
         fault_of_image: what is wrong with an image, if anything; asked only where there are other faults, so that
             one report has them all (a sound experiment's images are read and hashed later).
         name: of the runs' folder; by default the file's, or what a mapping says.
@@ -168,8 +168,9 @@ def _with_images(source: Source) -> Source:
 
 
 def _known(source: Source, profile: str | None) -> str | None:
-    """The profile if it is one; else none (it is reported elsewhere)."""
-    return profile if isinstance(mapping(source.data.get("profiles")).get(profile or ""), dict) else None
+    """The profiles if all of them are some; else none (it is reported elsewhere)."""
+    profiles = mapping(source.data.get("profiles"))
+    return profile if all(isinstance(profiles.get(name), dict) for name in names_of_profiles(profile)) else None
 
 
 def _file_transfer(source: Source) -> Transfer | None:

@@ -1,4 +1,4 @@
-"""File, profile and overrides to one validated definition (an experiment or a sweep), with every fault found."""
+"""File, profiles and overrides to one validated definition (an experiment or a sweep), with every fault found."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def resolve_all(
     fault_of_image: FaultOfFile,
     fault_of_weights: FaultOfFile,
 ) -> tuple[Definition, Located, tuple[Plugin, ...]]:
-    """The definition with one profile and the overrides; the profiles not asked for are checked as well.
+    """The definition with its profiles and the overrides; the profiles not asked for are checked as well.
 
     Its plugins are loaded, and no others: what it names is looked up among theirs. Where there are faults, those of its
     images and weights files are among them.
@@ -69,8 +69,9 @@ def resolve_all(
     """
     profiles = {name: part for name, part in mapping(source.data.get("profiles")).items() if isinstance(part, dict)}
     faults = list(source.faults)
-    if profile is not None and profile not in profiles:
-        faults.append(Fault(f"--profile {profile}", "", unknown_name(profile, profiles, "profile")))
+    unknown = [name for name in names_of_profiles(profile) if name not in profiles]
+    faults += [Fault(f"--profile {profile}", "", unknown_name(name, profiles, "profile")) for name in unknown]
+    if unknown:
         profile = None
     with each_once():
         others = [(other, resolve(source, model, other, ())) for other in profiles if other != profile]
@@ -90,8 +91,13 @@ def resolve_all(
     return resolved.definition, resolved.located, resolved.plugins
 
 
+def names_of_profiles(profile: str | None) -> tuple[str, ...]:
+    """What ``--profile vgg16,seeds`` names, in the order in which they are laid over the file."""
+    return () if profile is None else tuple(name.strip() for name in profile.split(","))
+
+
 def laid_over(source: Source, profile: str | None, words: Sequence[str]) -> tuple[dict[str, Any], Located, Overrides]:
-    """The data of a file with a profile and the overrides over it, nothing of it validated.
+    """The data of a file with its profiles and the overrides over it, nothing of it validated.
 
     The overrides may name what its plugins register: these are loaded, as far as they can be.
     """
@@ -107,8 +113,8 @@ def _laid_over(source: Source, profile: str | None, words: Sequence[str]) -> tup
     data, located = copy.deepcopy(source.data), source.located.copy()
     for section in [name for name, value in data.items() if value is None and name != "transfer"]:
         del data[section]  # all its lines are commented out
-    if profile is not None:
-        lay_over(data, located, data["profiles"][profile], dict(located.places), ("profiles", profile))
+    for name in names_of_profiles(profile):
+        lay_over(data, located, data["profiles"][name], dict(located.places), ("profiles", name))
     overrides = Overrides(data, located, source.sections)
     for word in words:
         overrides.apply(word)
@@ -123,7 +129,7 @@ def resolve(
     profile: str | None,
     words: Sequence[str],
 ) -> Resolved[Definition]:
-    """The definition with one profile and the overrides, and everything wrong with it."""
+    """The definition with its profiles and the overrides, and everything wrong with it."""
     varied_before = varies(source.data)
     with_profile, profile_located, _ = laid_over(source, profile, ())
     varied_before |= varies(with_profile)
@@ -136,7 +142,7 @@ def resolve(
     if not of_plugins:
         faults += [located.fault(problem.path, problem.message) for problem in measure_problems(data)]
     if profile is not None:
-        own = tuple(source.data["profiles"][profile])
+        own = tuple({key: None for name in names_of_profiles(profile) for key in source.data["profiles"][name]})
         faults += selector_faults(with_profile, profile_located, own)
     faults += selector_faults(data, located, tuple(overrides.replaced))
     try:
