@@ -65,9 +65,15 @@ def draw_again(words: Sequence[str], opens: bool = False) -> None:
             raise fault
         if overrides:
             file = FileCommand.read(command_back(results)).file
-            console.print(line(f"To keep it so: put {' '.join(overrides)} under figure: in {file}."))
+            console.print(line(f"To keep it so, in {file}: {_as_yaml(overrides)}"))
         told = f"Next:   {harness_command('compare', results.folder)}"
         console.print(told, soft_wrap=True, markup=False)  # never folded: commands are copied
+
+
+def _as_yaml(overrides: Sequence[str]) -> str:
+    """``figure.width=column figure.rows=`` as it stands in a file: ``figure: {width: column, rows: null}``."""
+    fields = (word.removeprefix("figure.").partition("=") for word in overrides)
+    return "figure: {" + ", ".join(f"{field}: {value or 'null'}" for field, _, value in fields) + "}"
 
 
 def _is_done(run: Run) -> bool:
