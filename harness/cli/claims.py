@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness import latex
 from harness.claims import Verdict, claims_table, judge, rows_for_table
+from harness.claims.beside import beside_table, claims_beside
 from harness.claims.report import COLUMNS, OF_NUMBERS
 from harness.cli.console import make_console
 from harness.cli.tables import check_folder_of, line
@@ -18,20 +19,25 @@ SHARES = (0.25, 0.12, 0.28, 0.15, 0.13)
 """Widths of the columns for LaTeX, as shares of a page's; the gaps between them take the rest."""
 
 
-def show_claims(paths: Sequence[Path], markdown: bool, latex_path: Path | None = None) -> None:
+def show_claims(
+    paths: Sequence[Path], markdown: bool, latex_path: Path | None = None, are_beside: bool = False
+) -> None:
     """Judge experiments' claims by their run folders and print them.
 
     Args:
         paths: the experiments' folders.
         markdown: as one table of Markdown.
         latex_path: also written there, as a table for LaTeX.
+        are_beside: the same claims of several folders in one row.
 
     Raises:
-        UsageError: a path is no experiment's folder, or none of them has claims.
+        UsageError: a path is no experiment's folder, none of them has claims, or options exclude each other.
         StorageError: the file cannot be written.
     """
-    judged = [(results.name, judge(results)) for results in [load_whole(path) for path in paths]]
-    judged = [(name, verdicts) for name, verdicts in judged if verdicts]
+    if are_beside and latex_path is not None:
+        raise UsageError("--latex writes one column of numbers; leave out --beside, or write --markdown.")
+    found = [(results.folder, results.name, judge(results)) for results in [load_whole(path) for path in paths]]
+    judged = [(name, verdicts) for _, name, verdicts in found if verdicts]
     if not judged:
         raise UsageError(
             f"{', '.join(map(str, paths))}: no claims; an experiment lists them under claims: in its file."
@@ -40,17 +46,24 @@ def show_claims(paths: Sequence[Path], markdown: bool, latex_path: Path | None =
     if latex_path is not None:
         check_folder_of(latex_path, "--latex")
         write_durably(latex_path, latex.PACKAGES + _latex(judged))
+    if are_beside:
+        heads, rows = claims_beside([one for one in found if one[2]])
+        if markdown:
+            return _print_markdown(heads, rows)
+        return console.print(beside_table(heads, rows))
     if markdown:
-        print("| experiment | claim | paper | measured | bound | verdict |\n| --- | --- | --- | --- | --- | --- |")
-        for name, verdicts in judged:
-            for row in rows_for_table(verdicts):
-                print("| " + " | ".join([name, *(text.replace("|", "\\|") for text in row)]) + " |")
-        return
+        rows = [[name, *row] for name, verdicts in judged for row in rows_for_table(verdicts)]
+        return _print_markdown(["experiment", *COLUMNS], rows)
     for name, verdicts in judged:
         console.print(name, style="bold")
         console.print(claims_table(verdicts))
     if latex_path is not None:
         console.print(line(f"Written: {latex_path}"))
+
+
+def _print_markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    for texts in (heads, ["---"] * len(heads), *rows):
+        print("| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |")
 
 
 def _latex(judged: Sequence[tuple[str, Sequence[Verdict]]]) -> str:
