@@ -70,6 +70,7 @@ class Results:
         all_runs: in the experiment's order, those of the grid first; a sweep's by trial number.
         file: the YAML it came from.
         command: what carried it out; empty of one trial of a sweep.
+        directory: in which it was given: relative paths in it, and images and plugins, are looked for there.
         is_part: whether some of its runs were left out.
     """
 
@@ -81,6 +82,7 @@ class Results:
     all_runs: tuple[Run, ...]
     file: Path = Path()
     command: str = ""
+    directory: Path = Path()
     is_part: bool = False
 
     @property
@@ -291,8 +293,10 @@ def load_whole(path: Path | str) -> Results:
         model: type[Sweep | Experiment] = Sweep if "space" in data else Experiment
         definition = model.model_validate(data, context=WRITTEN)
         runs = tuple(run_of(of_runs, cell, definition.plugins) for cell in cells["cells"])
-        storage, command = cells["storage"], cells["command"]
-        return Results(folder, of_runs.resolve().name, definition, cells["study"], storage, runs, file, command)
+        return Results(
+            folder, of_runs.resolve().name, definition, cells["study"], cells["storage"], runs, file,
+            cells["command"], Path(cells["directory"]),
+        )  # fmt: skip
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(_not_a_folder(folder)) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
