@@ -136,6 +136,10 @@ def test_claims_of_several_folders_stand_beside_each_other(tmp_path: Path, capsy
         "| 0.3 → 0.2 (by -0.1); goes the other way at step 1 of 1: does not hold |",
         f"| {first.name} | It falls. | fig. 4 | falls at every step "
         "| – | 0.3 → 0.2 (by 0.1); the smallest step: holds |",
+        "",
+        f"{first.folder}, 1: Noise is the start, and a cell was measured over 2 of the 3 seeds that this needs.",
+        "",
+        f"{second.folder}, 1, 2: Noise is the start, and a cell was measured over 1 of the 3 seeds that this needs.",
     ]
     show_claims([first.folder, second.folder], markdown=False, are_beside=True)
     told = capsys.readouterr().out
@@ -157,6 +161,7 @@ def test_claims_for_latex_are_the_rows_of_the_table(tmp_path: Path) -> None:
     measured = r"SSIM rises. & fig. 4 & 0.150 $\pm$ 0.071 $\to$ 0.367 $\pm$ 0.047, n = 2 (by 0.217)"
     assert rf"{measured} & rises at every step, in all by $\ge$ 0.05 & holds \tabularnewline" in text
     assert text.count(r"fig. 4") == 3 and "multicolumn" not in text and "over n seeds" in text
+    assert "1, 2, 3: Noise is the start, and a cell was measured over 2 of the 3 seeds" in text
     assert rf"\caption{{Claims of {results.name}. " in text and rf"\label{{tab:{results.name}-claims}}" in text
     shares = [float(share) for share in re.findall(r"p\{(0\.\d+)\\textwidth\}", text)]
     assert len(shares) == 5 and sum(shares) * latex.PAGE_PT + 10 * latex.GAP_PT < latex.PAGE_PT

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness import latex
 from harness.claims import Verdict, claims_table, judge, rows_for_table
 from harness.claims.beside import beside_table, claims_beside
-from harness.claims.report import COLUMNS, OF_NUMBERS
+from harness.claims.report import COLUMNS, OF_NUMBERS, OF_SPREAD, notes_of
 from harness.cli.console import make_console
 from harness.cli.tables import check_folder_of, line
 from harness.errors import UsageError
@@ -48,12 +48,14 @@ def show_claims(
         write_durably(latex_path, latex.PACKAGES + _latex(judged))
     if are_beside:
         heads, rows = claims_beside([one for one in found if one[2]])
+        notes = [f"{folder}, {note}" for folder, _, verdicts in found for note in notes_of(verdicts)]
         if markdown:
-            return _print_markdown(heads, rows)
-        return console.print(beside_table(heads, rows))
+            return _print_markdown(heads, rows, notes)
+        console.print(beside_table(heads, rows))
+        return console.print(*map(line, notes), sep="\n")
     if markdown:
         rows = [[name, *row] for name, verdicts in judged for row in rows_for_table(verdicts)]
-        return _print_markdown(["experiment", *COLUMNS], rows)
+        return _print_markdown(["experiment", *COLUMNS], rows, _notes(judged))
     for name, verdicts in judged:
         console.print(name, style="bold")
         console.print(claims_table(verdicts))
@@ -61,9 +63,17 @@ def show_claims(
         console.print(line(f"Written: {latex_path}"))
 
 
-def _print_markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _notes(judged: Sequence[tuple[str, Sequence[Verdict]]]) -> list[str]:
+    """What weakens the verdicts, with the experiments' names where there are several."""
+    return [f"{name}, {note}" if len(judged) > 1 else note for name, verdicts in judged for note in notes_of(verdicts)]
+
+
+def _print_markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> None:
+    """A table, and each note as a paragraph below it."""
     for texts in (heads, ["---"] * len(heads), *rows):
         print("| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |")
+    for note in notes:
+        print(f"\n{note}")
 
 
 def _latex(judged: Sequence[tuple[str, Sequence[Verdict]]]) -> str:
@@ -74,5 +84,7 @@ def _latex(judged: Sequence[tuple[str, Sequence[Verdict]]]) -> str:
         rows += [name] if len(judged) > 1 else []
         rows += rows_for_table(verdicts)
     names = [name for name, _ in judged]
-    caption = f"Claims of {', '.join(names)}. {OF_NUMBERS}"
+    has_spread = any("±" in text for row in rows if not isinstance(row, str) for text in row)
+    said = [f"Claims of {', '.join(names)}.", *[OF_SPREAD] * has_spread, OF_NUMBERS, *_notes(judged)]
+    caption = " ".join(said)
     return latex.tables(columns, [COLUMNS], rows, caption, f"tab:{'-'.join(names)}-claims")

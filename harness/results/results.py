@@ -24,6 +24,7 @@ import yaml
 
 from harness.config.claims import LOSSES, matches
 from harness.config.experiment import Experiment
+from harness.config.fields import unknown_name
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
 from harness.config.values import WRITTEN
@@ -187,7 +188,8 @@ class Results:
         """
         known = {name for run in self.all_runs for name in (*run.label, *run.whole_fields, *run.fields)}
         if unknown := [name for name in wanted if name not in known]:
-            raise UsageError(f"No run of {self.name} has {', '.join(unknown)}; there are {', '.join(sorted(known))}.")
+            told = "; ".join(unknown_name(name, sorted(known)) for name in unknown)
+            raise UsageError(f"{self.name}: {told}.")
         found = [run for run in self.all_runs if matches(wanted, run.said)]
         if not found:
             raise UsageError(f"No run of {self.name} has {label_name(wanted)}; {_had(self.all_runs, wanted)}.")
