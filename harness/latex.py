@@ -44,7 +44,7 @@ LONGEST_WORD = 8
 _WIDE, _NARROW = frozenset("MWmw%@—→↔≥≤±×∞"), frozenset("iIjlftr.,:;'|!()[] ")
 
 _COMMON_POWER = re.compile(r"\)e([+-]?)0*(\d+)")
-_NUMBER = re.compile(r"(?<![\w.])(-?)(\d+(?:\.\d+)?)(?:e([+-]?)0*(\d+))?(?![\w.]\w)")
+_NUMBER = re.compile(r"(?<![\w.])(-?)(\d+(?:\.\d+)?)(?:e([+-])0*(\d+))?(?!\.?\w)")
 _MATHEMATICS = re.compile(r"((?<!\\)\$(?:\\.|[^$\\])+\$)")
 _MAX_LETTER = 0x17F
 """Latin letters with accents up to here are known to every LaTeX; of others the accents are left away."""
@@ -67,7 +67,10 @@ def _escaped(c: str) -> str:
 
 
 def of_numbers(text: str) -> str:
-    r"""A text with numbers as Python writes them: ``1e-05`` is $10^{-5}$'s spelling, ``-1`` has a minus."""
+    r"""A text with numbers as Python writes them: ``1e-05`` is $10^{-5}$'s spelling, ``-1`` has a minus.
+
+    An exponent has a sign: a hash such as ``089140e3`` stays what it is.
+    """
 
     def typeset(match: re.Match[str]) -> str:
         sign, digits, power_sign, power = match.groups()

@@ -125,7 +125,7 @@ def test_claims_of_several_folders_stand_beside_each_other(tmp_path: Path, capsy
     falls = claim(says="It falls.", measure="ssim", along="alpha", expect="falls")
     cells = by_alpha({0.1: [0.1, 0.2], 1.0: [0.3, 0.4]})
     first = results_of(tmp_path / "embedded", cells, stated, axes={"alpha": [0.1, 1.0]})
-    cells = by_alpha({0.1: 0.3, 1.0: 0.2})
+    cells = by_alpha({0.1: 0.3, 1.0: 0.2}, size=32)
     second = results_of(tmp_path / "vgg16", cells, falls, stated, axes={"alpha": [0.1, 1.0]})
     show_claims([first.folder, second.folder], markdown=True, are_beside=True)
     assert capsys.readouterr().out.splitlines() == [
@@ -136,6 +136,8 @@ def test_claims_of_several_folders_stand_beside_each_other(tmp_path: Path, capsy
         "| 0.3 → 0.2 (by -0.1); goes the other way at step 1 of 1: does not hold |",
         f"| {first.name} | It falls. | fig. 4 | falls at every step "
         "| – | 0.3 → 0.2 (by 0.1); the smallest step: holds |",
+        "",
+        f"{first.name} differs, from folder to folder, in size (16 | 32), seed (0, 1 | 0).",
         "",
         f"{first.folder}, 1: Noise is the start, and a cell was measured over 2 of the 3 seeds that this needs.",
         "",

@@ -175,6 +175,12 @@ def test_runs_are_selected_by_label_or_field(folder: Path, wanted: dict[str, obj
     assert found.folder == results.folder and len(results.all_runs) == 6
 
 
+def test_a_selection_of_repeats_alone_is_not_said_to_be_empty(folder: Path) -> None:
+    found = harness.load(folder).select(seed=1)
+    assert not found.runs and len(found.all_runs) > 0
+    assert f"0 of 0 runs are done, and {len(found.all_runs)} repeats" in repr(found)
+
+
 def test_part_of_the_runs_is_not_drawn_over_the_figure_of_all(folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     for part in (harness.load(folder).select(start="noise"), harness.load(folder / "abbbbbbbbbbb")):

@@ -11,8 +11,12 @@ from rich.text import Text
 
 from harness.claims.records import Verdict
 from harness.claims.report import rows_for_table
+from harness.config.yaml_source import flow
+from harness.results import Results
 
 MISSING = "–"
+MAX_FIELDS = 6
+"""So many fields, and values, are named."""
 
 Judged = Sequence[tuple[Path, str, Sequence[Verdict]]]
 """Folder, experiment's name and verdicts."""
@@ -41,6 +45,26 @@ def claims_beside(judged: Judged) -> tuple[list[str], list[list[str]]]:
     heads = ["experiment", "claim", "paper", "bound", *columns]
     table = [[*claim, *(found.get(column, MISSING) for column in columns)] for claim, found in ordered]
     return (heads, table) if are_folders else (heads[1:], [row[1:] for row in table])
+
+
+def differences(results: Sequence[Results]) -> list[str]:
+    """A sentence for each experiment whose folders ask for other things: the fields, and their values in each."""
+    told = []
+    for name in dict.fromkeys(each.name for each in results):
+        same = [each for each in results if each.name == name]
+        fields = dict.fromkeys(field for each in same for run in each.all_runs for field in run.fields)
+        values = {field: [_values(each, field) for each in same] for field in fields}
+        differing = [f"{field} ({' | '.join(of)})" for field, of in values.items() if len(set(of)) > 1]
+        if differing:
+            more = f" and {len(differing) - MAX_FIELDS} more" if len(differing) > MAX_FIELDS else ""
+            told.append(f"{name} differs, from folder to folder, in {', '.join(differing[:MAX_FIELDS])}{more}.")
+    return told
+
+
+def _values(results: Results, field: str) -> str:
+    """``0.001, 0.1``: a field's values in one folder, in the order of its runs."""
+    values = list(dict.fromkeys(flow(run.fields.get(field)) for run in results.all_runs))
+    return ", ".join(values) if len(values) <= MAX_FIELDS else f"{values[0]} … {values[-1]}"
 
 
 def beside_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness import latex
 from harness.claims import Verdict, claims_table, judge, rows_for_table
-from harness.claims.beside import beside_table, claims_beside
+from harness.claims.beside import beside_table, claims_beside, differences
 from harness.claims.report import COLUMNS, OF_NUMBERS, OF_SPREAD, notes_of
 from harness.cli.console import make_console
 from harness.cli.tables import check_folder_of, line
@@ -36,7 +36,8 @@ def show_claims(
     """
     if are_beside and latex_path is not None:
         raise UsageError("--latex writes one column of numbers; leave out --beside, or write --markdown.")
-    found = [(results.folder, results.name, judge(results)) for results in [load_whole(path) for path in paths]]
+    loaded = [load_whole(path) for path in paths]
+    found = [(results.folder, results.name, judge(results)) for results in loaded]
     judged = [(name, verdicts) for _, name, verdicts in found if verdicts]
     if not judged:
         raise UsageError(
@@ -48,7 +49,8 @@ def show_claims(
         write_durably(latex_path, latex.PACKAGES + _latex(judged))
     if are_beside:
         heads, rows = claims_beside([one for one in found if one[2]])
-        notes = [f"{folder}, {note}" for folder, _, verdicts in found for note in notes_of(verdicts)]
+        notes = differences(loaded)
+        notes += [f"{folder}, {note}" for folder, _, verdicts in found for note in notes_of(verdicts)]
         if markdown:
             return _print_markdown(heads, rows, notes)
         console.print(beside_table(heads, rows))

@@ -139,7 +139,9 @@ class Results:
         kind = "sweep" if self.is_sweep else "experiment"
         some = [f"  {run!r}" for run in self.runs[:10]]
         more = [f"  … and {len(self.runs) - 10} more"] if len(self.runs) > 10 else []
-        head = f"<Results of the {kind} {self.name}: {num_done} of {len(self.runs)} runs are done"
+        num_repeats = len(self.all_runs) - len(self.runs)
+        repeats = f", and {num_repeats} repeats" if self.is_part and num_repeats else ""
+        head = f"<Results of the {kind} {self.name}: {num_done} of {len(self.runs)} runs are done{repeats}"
         num_earlier = 0 if self.is_part else len(self.with_earlier().runs) - len(self.runs)
         asked = [f"  {num_earlier} more asked for earlier: .earlier, .with_earlier()"] if num_earlier else []
         return "\n".join([head, *some, *more, *asked]) + ">"
