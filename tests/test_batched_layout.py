@@ -181,7 +181,7 @@ OPTIMISERS: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])  # in double precision by the operations of a GPU
+@pytest.mark.parametrize("precision", ["float32", "float64", "bf16"])  # the latter two by the operations of a GPU
 @pytest.mark.parametrize("optimiser", OPTIMISERS.values(), ids=OPTIMISERS)
 def test_the_host_reads_nothing_during_evaluations_and_steps(tmp_path: Path, optimiser: str, precision: str) -> None:
     rows = make_rows(tmp_path, optimiser, f"transfer.precision={precision}", varied=CASES)

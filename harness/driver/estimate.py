@@ -15,13 +15,13 @@ from harness.driver.jobs import Job
 from harness.driver.needs import bytes_together, is_of_pixels, needs_of, network_of, source_pixels
 from harness.driver.sizes import block_levels
 from harness.engines.devices import DeviceSpec
-from harness.features.single_precision import forbid_tf32
+from harness.features.single_precision import multiply_as
 from harness.images.resize import fit_longer_side
 from harness.objective.gradient import evaluate
 from harness.objective.rows import Objective
 from harness.quilting import Quilting
 from harness.runs.history import is_log_spaced
-from harness.runs.prepare import row_objective_of, tile_px_of
+from harness.runs.prepare import PRECISIONS, row_objective_of, tile_px_of
 
 Measure = Callable[[Job, DeviceSpec, tuple[int, int]], float]
 
@@ -53,12 +53,12 @@ def seconds_left(jobs: Sequence[Job], spec: DeviceSpec, measure: Measure | None 
 def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> float:
     """Time of one evaluation of one row at a size: the second of two, on noise, without masks and regularisers."""
     torch.set_num_threads(spec.threads)
-    forbid_tf32()
-    device = torch.device(spec.device)
+    multiply_as(job.transfer.precision, spec.device)
+    device, dtype = torch.device(spec.device), PRECISIONS[job.transfer.precision]
     numbers = row_objective_of(job.transfer, is_regularised=False)
     network, layers = network_of(job)
     network = network.to(device)
-    noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)).to(device)
+    noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)).to(device, dtype)
     tile_px = tile_px_of(network, job.transfer, *size, pass_bound_bytes(spec))
     objective = Objective([numbers], network, [noise], [noise], tile_px=tile_px)
     elapsed = 0.0
