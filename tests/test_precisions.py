@@ -180,7 +180,7 @@ def test_tf32_on_the_cpu_is_a_sentence_before_anything_is_written(tmp_path: Path
     assert (end, code) == (End.ERROR, 2) and "precision: tf32" in told and not row.folder.exists()
     [job] = make_jobs(load_experiment(tmp_path / "tiny.yaml", [TF32]), tmp_path)
     with pytest.raises(DeviceError):
-        evaluation_seconds(job, DeviceSpec("cpu", 1), (16, 16))
+        evaluation_seconds(job, [DeviceSpec("cpu", 1)], (16, 16))
 
 
 def test_quilting_asks_for_no_precision(tmp_path: Path) -> None:
