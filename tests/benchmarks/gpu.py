@@ -182,7 +182,7 @@ def main() -> None:
             for variant, rate in rates(name, num_rows, given, device):
                 plain = plain or rate
                 told = (
-                    f"{rate:.3g} | {rate / plain:.2f} | {rate * operations / bf16:.3f}"
+                    f"{rate:.3g} | {rate / plain:.2f} | {rate * operations / bf16:.2g}"
                     if rate
                     else "not on this device | – | –"
                 )
