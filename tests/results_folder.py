@@ -59,7 +59,13 @@ def make_results_folder(
     data = {"file": str(path.with_suffix(".yaml").name), **json.loads(json.dumps(experiment))}
     write_durably(path / "experiment.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     command = f"harness {'sweep' if 'space' in experiment else 'run'} {path.name}.yaml"
-    cells_json = {"study": f"{path.name}-00000000", "storage": None, "command": command, "cells": rows}
+    cells_json = {
+        "study": f"{path.name}-00000000",
+        "storage": None,
+        "command": command,
+        "directory": str(Path.cwd()),
+        "cells": rows,
+    }
     write_durably(path / "cells.json", json.dumps(cells_json, indent=2) + "\n")
     return path
 

@@ -179,6 +179,7 @@ class Notes:
     endings: list[tuple[str, Status]] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
     num_looks: int = 0
+    busy: str = ""
 
     def took(self, job: Job) -> None:
         self.taken.append(job.id)
@@ -194,6 +195,9 @@ class Notes:
 
     def looked(self) -> None:
         self.num_looks += 1
+
+    def worked(self, sentence: str) -> None:
+        self.busy = sentence
 
 
 class Lab:

@@ -18,6 +18,8 @@ from harness import latex
 from harness.claims import claims_table, judge, rows_for_table, write_claims
 from harness.claims.report import head
 from harness.cli.app import app
+from harness.cli.claims import show_claims
+from harness.errors import UsageError
 from harness.results import Results, load
 
 
@@ -118,6 +120,37 @@ def test_table_shows_every_word_at_100_columns(tmp_path: Path) -> None:
     assert not [word for word in words if word not in printed]
 
 
+def test_claims_of_several_folders_stand_beside_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stated = claim(says="SSIM | rises.", measure="ssim", along="alpha", expect="rises", by=0.05)
+    falls = claim(says="It falls.", measure="ssim", along="alpha", expect="falls")
+    cells = by_alpha({0.1: [0.1, 0.2], 1.0: [0.3, 0.4]})
+    first = results_of(tmp_path / "embedded", cells, stated, axes={"alpha": [0.1, 1.0]})
+    cells = by_alpha({0.1: 0.3, 1.0: 0.2})
+    second = results_of(tmp_path / "vgg16", cells, falls, stated, axes={"alpha": [0.1, 1.0]})
+    show_claims([first.folder, second.folder], markdown=True, are_beside=True)
+    assert capsys.readouterr().out.splitlines() == [
+        "| experiment | claim | paper | bound | embedded | vgg16 |",
+        "| --- | --- | --- | --- | --- | --- |",
+        f"| {first.name} | SSIM \\| rises. | fig. 4 | rises at every step, in all by ≥ 0.05 "
+        "| 0.150 ± 0.071 → 0.350 ± 0.071, n = 2 (by 0.2): holds "
+        "| 0.3 → 0.2 (by -0.1); goes the other way at step 1 of 1: does not hold |",
+        f"| {first.name} | It falls. | fig. 4 | falls at every step "
+        "| – | 0.3 → 0.2 (by 0.1); the smallest step: holds |",
+        "",
+        f"{first.folder}, 1: Noise is the start, and a cell was measured over 2 of the 3 seeds that this needs.",
+        "",
+        f"{second.folder}, 1, 2: Noise is the start, and a cell was measured over 1 of the 3 seeds that this needs.",
+    ]
+    show_claims([first.folder, second.folder], markdown=False, are_beside=True)
+    told = capsys.readouterr().out
+    assert "embedded" in told and "vgg16" in told and "holds" in told
+    other = make_results_folder(tmp_path / "vgg16" / "other", cells, {"axes": {"alpha": [0.1, 1]}, "claims": [stated]})
+    show_claims([second.folder, other], markdown=True, are_beside=True)
+    assert capsys.readouterr().out.splitlines()[0] == "| claim | paper | bound | fig | other |"
+    with pytest.raises(UsageError, match="leave out --beside"):
+        show_claims([first.folder, second.folder], False, tmp_path / "claims.tex", are_beside=True)
+
+
 def test_claims_for_latex_are_the_rows_of_the_table(tmp_path: Path) -> None:
     results, path = several(tmp_path / "a_b"), tmp_path / "claims.tex"
     told = CliRunner().invoke(app, ["claims", str(results.folder), "--latex", str(path)])
@@ -128,6 +161,7 @@ def test_claims_for_latex_are_the_rows_of_the_table(tmp_path: Path) -> None:
     measured = r"SSIM rises. & fig. 4 & 0.150 $\pm$ 0.071 $\to$ 0.367 $\pm$ 0.047, n = 2 (by 0.217)"
     assert rf"{measured} & rises at every step, in all by $\ge$ 0.05 & holds \tabularnewline" in text
     assert text.count(r"fig. 4") == 3 and "multicolumn" not in text and "over n seeds" in text
+    assert "1, 2, 3: Noise is the start, and a cell was measured over 2 of the 3 seeds" in text
     assert rf"\caption{{Claims of {results.name}. " in text and rf"\label{{tab:{results.name}-claims}}" in text
     shares = [float(share) for share in re.findall(r"p\{(0\.\d+)\\textwidth\}", text)]
     assert len(shares) == 5 and sum(shares) * latex.PAGE_PT + 10 * latex.GAP_PT < latex.PAGE_PT

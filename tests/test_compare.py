@@ -289,6 +289,13 @@ def test_figure_is_drawn_again_from_the_folders_alone(folder: Path) -> None:
     assert (folder / "figure.png").read_bytes() == before
 
 
+def test_figure_drawn_otherwise_is_told_as_the_file_would_have_it(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["figure", str(folder), "figure.rows=[alpha]", "figure.columns="])
+    assert result.exit_code == 0, result.output
+    (told,) = [text for text in result.output.splitlines() if text.startswith("To keep it so, in ")]
+    assert yaml.safe_load(told.partition(": ")[2]) == {"figure": {"rows": ["alpha"], "columns": None}}
+
+
 def test_figure_judges_the_claims_again_as_they_stand_in_the_folder(folder: Path) -> None:
     claim = {"says": "Structure stays.", "where": "fig. 4", "measure": "ssim", "expect": "greater_than"}
     bound = {"of": {"alpha": 0.01}, "than": {"alpha": 1.0}, "because": "It was seen."}

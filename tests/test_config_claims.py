@@ -274,6 +274,13 @@ def test_own_claims_of_a_profile_are_judged_by_its_axes(tmp_path):
         assert fault.startswith("FILE:11: ")
 
 
+def test_an_image_is_selected_by_its_stem_too() -> None:
+    label = {"content": "photos/fox.jpg", "style": "ink", "alpha": 1.0}
+    assert matches({"content": "fox"}, label) and matches({"content": ["a", "photos/fox.jpg"]}, label)
+    assert not matches({"content": "fo"}, label) and not matches({"content": "jpg"}, label)
+    assert not matches({"cases": "fox"}, {"cases": "photos/fox.jpg"}), "images alone have stems"
+
+
 def test_claims_of_the_file_are_judged_whatever_words_follow(tmp_path):
     path = written(tmp_path, with_claim(along="alpah"))
     [fault] = faults_of(path, ["transfer.alpha=3"])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import harness.config.experiment as experiment_module
 from harness.config import Experiment, Transfer, load_experiment
 from harness.config.commands import FileCommand
+from harness.config.fields import unknown_field
 from harness.config.identity import hashed_fields, run_id
 from harness.config.layers import LAYERS
 from harness.config.yaml_source import dump_yaml
@@ -109,6 +110,11 @@ def test_profiles_are_laid_one_over_the_other(path):
     assert not other.axes and not other.cases and other.transfer.size == 512
     command = FileCommand("run", str(path), profile="plain,paper")
     assert FileCommand.read(str(command)) == command
+
+
+@pytest.mark.parametrize("name, ours", [("content_weight", "alpha"), ("style-weight", "beta"), ("num_steps", "steps")])
+def test_what_other_projects_call_a_field_leads_to_ours(name, ours):
+    assert unknown_field(name) == f"there is no field {name!r}; did you mean {ours}?"
 
 
 def test_override_of_an_axis_pins_it(path):

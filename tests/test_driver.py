@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,12 @@ def test_what_workers_say_reaches_the_observer(tmp_path: Path) -> None:
     lab = Lab(tmp_path, [0])
     lab.run(script)
     assert [event.evaluation for event in lab.notes.events] == [7] and lab.notes.sentences == ["W&B is away."]
+
+
+def test_how_busy_workers_were_is_told_at_the_end(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, range(4))
+    lab.run(computes, "cpu:0", "cpu:1")
+    assert re.fullmatch(r"Workers: cpu:0 \d+%, cpu:1 \d+% busy of 0 s\.", lab.notes.busy)
 
 
 @pytest.mark.parametrize("end", [*LOSSES, End.STOPPED])

@@ -20,7 +20,7 @@ from plugin_files import device_fails_once, loaded, naming
 import harness
 from harness.engines import devices
 from harness.engines.contract import Advanced, End, Ended, Event, Finished, Measured, Noted, Task
-from harness.engines.devices import DeviceSpec, available_bytes, parse_device, parse_devices
+from harness.engines.devices import DeviceSpec, available_bytes, busy_note, num_cores, parse_device, parse_devices
 from harness.engines.local import LocalEngine, names_of
 from harness.engines.process import clean_environment, describe_exit
 from harness.engines.work import carry_out
@@ -466,3 +466,11 @@ def test_devices_that_are_not_there_are_refused(given: str, told: str, monkeypat
 def test_asking_for_the_cpu_does_not_import_torch() -> None:
     code = "import sys; from harness.engines.devices import parse_devices; parse_devices('cpu:2', 4); "
     subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True)
+
+
+def test_several_threads_on_a_busy_machine_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (num_cores() + 0.5, 0.0, 0.0))
+    assert "3 threads wait for the slowest of them: --devices cpu:1" in busy_note([DeviceSpec("cpu", 3)])
+    assert busy_note([DeviceSpec("cpu", 1)] * 2) == busy_note([DeviceSpec("cuda:0", 4)]) == ""
+    monkeypatch.setattr(os, "getloadavg", lambda: (num_cores() - 0.5, 0.0, 0.0))
+    assert busy_note([DeviceSpec("cpu", 3)]) == ""

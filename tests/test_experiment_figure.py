@@ -216,6 +216,7 @@ def test_labels_that_would_read_alike_say_the_values_themselves():
     rows = [[{"conv1_1": 1.0}], [{"conv1_1": 2.0}]]
     assert len(set(labels(("style_layers",), rows, {}))) == 2
     assert labels(("style_layers",), rows[:1], {}) == ["style layer conv1_1"]
+    assert labels(("style_layers",), rows[:1] * 2, {}) == ["style layer conv1_1"] * 2  # one place twice
 
 
 def test_curves_are_drawn_by_evaluation_and_by_second_with_every_seed_of_a_cell(tmp_path, monkeypatch):

@@ -185,7 +185,7 @@ def test_part_of_the_runs_is_not_drawn_over_the_figure_of_all(folder: Path) -> N
 
 def test_selecting_what_is_not_there_says_what_there_is(folder: Path) -> None:
     results = harness.load(folder)
-    with pytest.raises(UsageError, match=r"No run of grid has alfa; there are alpha, beta, "):
+    with pytest.raises(UsageError, match=r"grid: there is no field 'alfa'; did you mean alpha\?"):
         results.select(alfa=1)
     with pytest.raises(UsageError, match=r"No run of grid has alpha=5; alpha is 0.01, 1.0\.$"):
         results.select(alpha=5)

@@ -28,7 +28,8 @@ from harness.runs.store import write_durably
 JSON_NAME = "claims.json"
 MARKDOWN_NAME = "claims.md"
 COLUMNS = ("claim", "paper", "measured", "bound", "verdict")
-OF_NUMBERS = f"Numbers are means; {EXPLAINED}. A claim must hold in every group; the worst one is shown."
+OF_NUMBERS = "A claim must hold in every group; the worst one is shown."
+OF_SPREAD = f"Numbers are means; {EXPLAINED}."
 STYLES = {State.HOLDS.value: "green", State.DOES_NOT_HOLD.value: "bold red", State.NOT_MEASURED.value: "yellow"}
 NUM_DIGITS = 3
 """Significant digits of what was measured."""
@@ -62,14 +63,18 @@ def rows_for_table(verdicts: Iterable[Verdict]) -> list[tuple[str, str, str, str
     ]
 
 
-def claims_table(verdicts: Sequence[Verdict]) -> Table:
-    """The rows as a table for the terminal, readable from 100 columns on; what weakens verdicts stands below it."""
+def notes_of(verdicts: Iterable[Verdict]) -> list[str]:
+    """What weakens verdicts, each once, behind the numbers of the claims: ``1, 3: Noise is the start, …``."""
     numbers: dict[str, list[str]] = {}
     for number, verdict in enumerate(verdicts, 1):
         for note in verdict.notes:
             numbers.setdefault(note, []).append(str(number))
-    rows = rows_for_table(verdicts)
-    notes = [f"{', '.join(claims)}: {note}" for note, claims in numbers.items()]
+    return [f"{', '.join(claims)}: {note}" for note, claims in numbers.items()]
+
+
+def claims_table(verdicts: Sequence[Verdict]) -> Table:
+    """The rows as a table for the terminal, readable from 100 columns on; what weakens verdicts stands below it."""
+    rows, notes = rows_for_table(verdicts), notes_of(verdicts)
     notes += [f"{EXPLAINED}."] if any("±" in measured for _, _, measured, *_ in rows) else []
     caption = "\n".join(notes)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, leading=1, caption=Text(caption), caption_justify="left")
@@ -234,7 +239,7 @@ def claims_markdown(results: Results, verdicts: Sequence[Verdict]) -> str:
         f"- Versions: {'; '.join(f'{name} {_listed(found)}' for name, found in versions.items()) or 'none yet'}"
         + (f"; commit {_listed(commit[:12] for commit in facts['commits'])}" if facts["commits"] else ""),
         "",
-        OF_NUMBERS,
+        f"{OF_SPREAD} {OF_NUMBERS}",
         "",
         _line(COLUMNS),
         _line(["---"] * len(COLUMNS)),

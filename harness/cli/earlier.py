@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 
 from harness.cli.tables import line, num_of, short_path
-from harness.config.commands import RUNS
 from harness.config.yaml_source import flow
 from harness.driver.earlier import command_back
 from harness.errors import UsageError
@@ -35,8 +34,6 @@ def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
         else:
             state = f"{num_of(len(grid.all_runs), 'run')}, which a later one has too"
             told.append(line(f"  {short_path(grid.folder)}: {state}. Back to it: {command_back(grid)}"))
-    if told and results.home.parent.resolve() != RUNS.resolve():
-        told.append(line("  (each in the working directory of then: images and plugins are looked for there)"))
     return [line("Asked for earlier:"), *told] if told else []
 
 

@@ -9,8 +9,8 @@ from harness.claims import claims_table, judge, write_claims
 from harness.cli.console import make_console
 from harness.cli.opening import open_picture
 from harness.cli.tables import line, num_of, short_path, written_line
-from harness.config.commands import FileCommand, harness_command
-from harness.driver.earlier import command_back
+from harness.config.commands import harness_command
+from harness.driver.earlier import file_command_back
 from harness.errors import StorageError, UsageError
 from harness.figures.results import draw_results, with_figure
 from harness.results import Run, load_whole
@@ -64,10 +64,16 @@ def draw_again(words: Sequence[str], opens: bool = False) -> None:
         if fault is not None:
             raise fault
         if overrides:
-            file = FileCommand.read(command_back(results)).file
-            console.print(line(f"To keep it so: put {' '.join(overrides)} under figure: in {file}."))
+            file = file_command_back(results).file
+            console.print(line(f"To keep it so, in {file}: {_as_yaml(overrides)}"))
         told = f"Next:   {harness_command('compare', results.folder)}"
         console.print(told, soft_wrap=True, markup=False)  # never folded: commands are copied
+
+
+def _as_yaml(overrides: Sequence[str]) -> str:
+    """``figure.width=column figure.rows=`` as it stands in a file: ``figure: {width: column, rows: null}``."""
+    fields = (word.removeprefix("figure.").partition("=") for word in overrides)
+    return "figure: {" + ", ".join(f"{field}: {value or 'null'}" for field, _, value in fields) + "}"
 
 
 def _is_done(run: Run) -> bool:

@@ -97,6 +97,11 @@ class StudyProgress(Observer):
         """Say something above the display."""
         self.console.print(sentence, soft_wrap=True, markup=False)
 
+    def worked(self, sentence: str) -> None:
+        """Say how busy several workers were."""
+        if sentence:
+            self.noted(sentence)
+
     def looked(self) -> None:
         """Refresh the display, or print a line when it is time."""
         if self._live is not None:

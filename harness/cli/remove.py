@@ -54,7 +54,8 @@ def remove_folders(paths: Sequence[Path], is_sure: bool, keeps_studies: bool) ->
             left = ", ".join(sorted(path.name for path in folder.iterdir()))
             console.print(line(f"{short_path(folder)} still holds what is not the harness's: {left}"))
     if not removal.experiments and not removal.earlier:
-        console.print(line("Next:    the same harness run or harness sweep computes them again"))
+        again = "links to what was kept and computes the rest" if kept else "computes them again"
+        console.print(line(f"Next:    the same harness run or harness sweep {again}"))
 
 
 def _sentences(removal: Removal) -> list[str]:

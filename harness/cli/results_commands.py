@@ -130,18 +130,23 @@ def figure(
     harness claims runs/relative_weight runs/initialisation --markdown
 
     harness claims runs/relative_weight --latex claims.tex
+
+    harness claims embedded/relative_weight vgg16/relative_weight --beside
 """
 )
 def claims(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders of experiments.")],
     markdown: Annotated[bool, typer.Option("--markdown", help="One Markdown table, as in the README.")] = False,
     latex: Latex = None,
+    are_beside: Annotated[
+        bool, typer.Option("--beside", help="The same claims of several folders in one row, a column for each.")
+    ] = False,
 ) -> None:
     """The paper's claims as the runs bear them out: measured, bound, verdict."""
     with reporting():
         from harness.cli.claims import show_claims
 
-        show_claims(paths, markdown, latex)
+        show_claims(paths, markdown, latex, are_beside)
 
 
 @app.command(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -158,8 +159,16 @@ def values_of(selected: Any) -> tuple[Any, ...]:
 
 
 def matches(selector: Mapping[str, Any] | None, label: Mapping[str, Any]) -> bool:
-    """Whether a selector selects the cell of a label; a label that lacks a part it names is not selected."""
+    """Whether a selector selects the cell of a label; a label that lacks a part it names is not selected.
+
+    An image is also called by its stem, as in tables and figures: ``photos/fox.jpg`` by ``fox``.
+    """
     return all(
-        part in label and value_key(label[part]) in {value_key(value) for value in values_of(selected)}
+        part in label and any(_is_called(part, label[part], value) for value in values_of(selected))
         for part, selected in (selector or {}).items()
     )
+
+
+def _is_called(part: str, held: Any, value: Any) -> bool:
+    is_image = part in ("content", "style") and isinstance(held, str)
+    return value_key(held) == value_key(value) or (is_image and PurePath(held).stem == value)

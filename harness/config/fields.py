@@ -99,9 +99,19 @@ def info_at(model: type[BaseModel], location: Iterable[str | int]) -> tuple[Fiel
     return info, last if info else holder
 
 
+OF_OTHERS = {
+    "content_weight": "alpha", "style_weight": "beta", "tv_weight": "total_variation", "iterations": "steps",
+    "num_iterations": "steps", "num_steps": "steps", "image_size": "size", "init": "start", "model": "weights",
+    "style_blend_weights": "style",
+}  # fmt: skip
+"""What other projects call a field of a transfer."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The one of ``names`` that was probably meant, by difflib."""
+    """The one of ``names`` that was probably meant: as another project calls it, or by difflib."""
     written = {known.lower(): known for known in names}
+    if (known := OF_OTHERS.get(name.lower().replace("-", "_"))) in written:
+        return known
     close = get_close_matches(name.lower().replace("-", "_"), written, n=1, cutoff=0.6)
     return written[close[0]] if close else None
 

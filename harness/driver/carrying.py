@@ -20,7 +20,7 @@ from harness.driver.request import Request
 from harness.driver.telling import Observer, Telling
 from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Noted, Task
-from harness.engines.devices import DeviceSpec, parse_devices
+from harness.engines.devices import DeviceSpec, busy_note, parse_devices
 from harness.results import Results, load_whole
 from harness.runs.signals import on_signals
 from harness.studies.artifacts import mirror_study
@@ -80,6 +80,8 @@ def carry_out(telling: Telling, request: Request, work: Work, mode: Mode, folder
     )  # fmt: skip
     settings = Settings(task, work.objectives, request.retry_failed, work.wanted)
     interrupt = Interrupt()
+    if request.engine == LOCAL and (busy := busy_note(parse_devices(request.devices, work.num_at_once))):
+        telling.says(busy)
     with on_signals(interrupt.request):
         engine = open_engine(request.engine, request.devices, work.num_at_once, folder.path / "logs")
         try:

@@ -8,8 +8,9 @@ The runs stay where they are, since several grids may have one. A grid that is a
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import chdir, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,17 +108,41 @@ def _keep_command(folder: Path, given: Path, kept: Path) -> None:
 
 
 def command_back(results: Results) -> str:
-    """The command that brings a grid or a search back: the one that made it, where it still gives that.
+    """What is typed to bring a grid or a search back: ``file_command_back``, in the working directory of then.
 
-    Where its file has changed since, or is gone, that of the ``experiment.yaml`` which is kept of it.
+    Where that is gone, or the runs were moved, all paths in it are absolute: images are looked for where it is given.
+    """
+    where = _directory_of(results)
+    if where == Path.cwd():
+        return str(file_command_back(results))
+    anywhere = replace(results, folder=results.folder.absolute())
+    if where is None:
+        return str(file_command_back(anywhere))
+    with chdir(where):
+        return f"cd {shlex.quote(str(where))} && {file_command_back(anywhere)}"
+
+
+def _directory_of(results: Results) -> Path | None:
+    """Where the command that made a grid still means its folder: where it was given, or here; None where nowhere."""
+    made = FileCommand.read(results.command) if results.command else FileCommand("run", "")
+    of_runs = results.home.resolve().parent
+    places = (results.directory.absolute(), Path.cwd())
+    return next((where for where in places if where.is_dir() and (where / made.out).resolve() == of_runs), None)
+
+
+def file_command_back(results: Results) -> FileCommand:
+    """The command that made a grid or a search, where it still gives that.
+
+    Where its file has changed since, or is gone, or the runs were moved, that of the ``experiment.yaml`` kept of it.
     """
     if not results.command:
-        return str(FileCommand("sweep" if results.is_sweep else "run", str(results.folder / KEPT)))
+        return FileCommand("sweep" if results.is_sweep else "run", str(results.folder / KEPT))
     made = FileCommand.read(results.command)
+    home = home_of(results.folder / KEPT)
+    is_there = made.out.resolve() == home.resolve().parent
     load = load_sweep if made.verb == "sweep" else load_experiment
     with suppress(HarnessError, SystemExit):  # a plugin may do anything
-        if is_same(data_of(results.definition), load(made.file, made.overrides, made.profile).data):
-            return results.command
-    home = home_of(results.folder / KEPT)
-    out = made.out if made.out.resolve() == home.resolve().parent else home.parent
-    return str(FileCommand(made.verb, str(results.folder / KEPT), out=out, storage=made.storage))
+        if is_there and is_same(data_of(results.definition), load(made.file, made.overrides, made.profile).data):
+            return made
+    out = made.out if is_there else home.parent
+    return FileCommand(made.verb, str(results.folder / KEPT), out=out, storage=made.storage)

@@ -123,11 +123,11 @@ class ExperimentFolder:
         Args:
             study: the name of the study.
             storage: as it was given, without its password; None for the folder's journal.
-            command: that carries this out again.
+            command: that carries this out again, in this working directory.
             jobs: its runs.
         """
         cells = [self._cell(job) for job in jobs]
-        data = {"study": study, "storage": storage, "command": command, "cells": cells}
+        data = {"study": study, "storage": storage, "command": command, "directory": str(Path.cwd()), "cells": cells}
         write_durably(self.path / CELLS, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
     def _cell(self, job: Job) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 from harness.driver.jobs import Job
 from harness.driver.losses import MAX_LOSSES, Beside, Losses
 from harness.driver.telling import Observer
+from harness.driver.utilisation import Utilisation
 from harness.engines.contract import Advanced, End, Ended, Engine, Event, Finished, Measured, Noted, Task
 from harness.errors import HarnessError, RunError
 from harness.runs.measured import is_outdated
@@ -90,6 +91,7 @@ class Driver:
         self._losses = Losses()
         self._limits: dict[tuple[Hashable, str], int] = {}
         self._heard: deque[Event] = deque()
+        self._utilisation = Utilisation(self.engine.workers)
 
     def run(self, extra: Sequence[Job] = ()) -> None:
         """Carry out the study until nothing is left.
@@ -112,7 +114,7 @@ class Driver:
                 self._feed()
                 if not self._running and not self._heard:
                     assert not self._waiting and self.session.is_finished, "the study waits for a trial nobody computes"
-                    return
+                    return self.observer.worked(self._utilisation.sentence())
                 self._hear(timeout_s=0.0 if self._heard else 0.25)
                 self._handle()
                 self.observer.looked()
@@ -167,6 +169,7 @@ class Driver:
             self._waiting = [job for job in self._waiting if job not in jobs]
             rows, bound_bytes = tuple(job.row for job in jobs), self.pass_bound_bytes(worker)
             number = self.engine.submit(replace(self.settings.task, rows=rows, pass_bound_bytes=bound_bytes))
+            self._utilisation.given(number)
             self._running[number] = jobs
             self._losses.began(number, worker, jobs)
             self._held[number] = {job.row.id for job in jobs}
@@ -262,6 +265,7 @@ class Driver:
 
     def _end(self, event: Ended) -> None:
         """A task is over: whatever of it has not finished waits again, within the rules."""
+        self._utilisation.ended(event)
         left = self._running.pop(event.task)
         del self._held[event.task]
         beside = self._losses.ended(event.task, event.end, len(left))

@@ -35,6 +35,9 @@ class Observer:
     def looked(self) -> None:
         """Time has passed."""
 
+    def worked(self, sentence: str) -> None:
+        """All is computed; how busy the workers were, where there are several."""
+
 
 class Telling:
     """Is told how an experiment or a sweep goes on; this one logs."""

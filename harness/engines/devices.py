@@ -83,6 +83,20 @@ def parse_device(given: str) -> DeviceSpec:
     return DeviceSpec(first.device, num_threads())
 
 
+def busy_note(specs: Sequence[DeviceSpec]) -> str:
+    """What to say where a picture is computed by several threads on a machine that has other work; else nothing.
+
+    The threads of an operation wait for the last of them, hundreds of times an evaluation: tenfold times were seen.
+    """
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if all(spec.device != "cpu" or spec.threads == 1 for spec in specs) or load < num_cores():
+        return ""
+    return (
+        f"This machine has other work (load {load:.1f} on {num_cores()} {'cores' if num_cores() > 1 else 'core'}), and "
+        f"{specs[0].threads} threads wait for the slowest of them: --devices cpu:1 may be several times faster."
+    )
+
+
 def num_cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -135,7 +135,7 @@ def label(parts: Sequence[str], values: Sequence[Any], cases: Cases, plain: Coll
 
 
 def labels(parts: Sequence[str], rows: Sequence[Sequence[Any]], cases: Cases) -> list[str]:
-    """Places in a figure in words; where two would read alike (the same layers, other weights), by their exact values.
+    """Places in a figure in words; where two others would read alike (the same layers, other weights), by exact values.
 
     Numbers of one part are written alike.
 
@@ -146,7 +146,7 @@ def labels(parts: Sequence[str], rows: Sequence[Sequence[Any]], cases: Cases) ->
     """
     plain = [part for part, values in zip(parts, zip(*rows, strict=True), strict=False) if are_plain(values)]
     texts = [label(parts, values, cases, plain) for values in rows]
-    if len(set(texts)) == len(texts):
+    if len(set(texts)) == len({repr(list(values)) for values in rows}):
         return texts
     return [
         ", ".join(f"{part_name(part)} = {format_value(value)}" for part, value in zip(parts, values, strict=True))

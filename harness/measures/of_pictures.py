@@ -27,7 +27,7 @@ FINEST = 0.35
 
 @measure("ssim")
 def ssim(picture: Floats, *, content: Floats) -> float:
-    """Structural similarity to the photograph (Wang et al. 2004: 11 × 11 Gaussian, σ 1.5); −1 to 1."""
+    """Structural similarity to the photograph (Wang et al. 2004: 11 × 11 Gaussian, σ 1.5), mean of R, G, B; −1 to 1."""
     from harness.measures import of_pixels
 
     return of_pixels.ssim(tensor_of(picture), tensor_of(content))

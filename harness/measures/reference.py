@@ -77,7 +77,7 @@ class Reference:
             ``reference_style``: eqs 4 and 5 on conv1_1 … conv5_1, w_l = 1/5, each Gram by its own M, ≥ 0.
             ``heldout_style``: the same on conv1_2, conv2_2, conv3_3, conv4_3, w_l = 1/4, ≥ 0.
             ``heldout_style_optimised``: True where those are not held out, for the run optimised one of them.
-            ``ssim``: structural similarity to the content (Wang et al. 2004: 11 × 11 Gaussian, σ 1.5), −1 to 1.
+            ``ssim``: structural similarity to the content (Wang et al. 2004: 11 × 11, σ 1.5), mean of R, G, B, −1 to 1.
             ``pixel_distance``: root mean squared difference from the content, 0 to 1.
             ``colour_distance``: between the colour histograms of picture and style, 0 to 1.
             ``total_variation``: mean absolute difference between neighbours, 0 to below 2.

@@ -24,6 +24,7 @@ import yaml
 
 from harness.config.claims import LOSSES, matches
 from harness.config.experiment import Experiment
+from harness.config.fields import unknown_name
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
 from harness.config.values import WRITTEN
@@ -70,6 +71,7 @@ class Results:
         all_runs: in the experiment's order, those of the grid first; a sweep's by trial number.
         file: the YAML it came from.
         command: what carried it out; empty of one trial of a sweep.
+        directory: in which it was given: relative paths in it, and images and plugins, are looked for there.
         is_part: whether some of its runs were left out.
     """
 
@@ -81,6 +83,7 @@ class Results:
     all_runs: tuple[Run, ...]
     file: Path = Path()
     command: str = ""
+    directory: Path = Path()
     is_part: bool = False
 
     @property
@@ -185,7 +188,8 @@ class Results:
         """
         known = {name for run in self.all_runs for name in (*run.label, *run.whole_fields, *run.fields)}
         if unknown := [name for name in wanted if name not in known]:
-            raise UsageError(f"No run of {self.name} has {', '.join(unknown)}; there are {', '.join(sorted(known))}.")
+            told = "; ".join(unknown_name(name, sorted(known)) for name in unknown)
+            raise UsageError(f"{self.name}: {told}.")
         found = [run for run in self.all_runs if matches(wanted, run.said)]
         if not found:
             raise UsageError(f"No run of {self.name} has {label_name(wanted)}; {_had(self.all_runs, wanted)}.")
@@ -291,8 +295,10 @@ def load_whole(path: Path | str) -> Results:
         model: type[Sweep | Experiment] = Sweep if "space" in data else Experiment
         definition = model.model_validate(data, context=WRITTEN)
         runs = tuple(run_of(of_runs, cell, definition.plugins) for cell in cells["cells"])
-        storage, command = cells["storage"], cells["command"]
-        return Results(folder, of_runs.resolve().name, definition, cells["study"], storage, runs, file, command)
+        return Results(
+            folder, of_runs.resolve().name, definition, cells["study"], cells["storage"], runs, file,
+            cells["command"], Path(cells["directory"]),
+        )  # fmt: skip
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(_not_a_folder(folder)) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
