@@ -231,3 +231,12 @@ def test_memory_of_a_dry_run_is_what_the_workers_have_at_a_time() -> None:
     alone = [row.own + row.evaluating for row in needs]
     assert estimate.batch_bytes([plain, regions, plain], cpus) == sum(alone)
     assert estimate.batch_bytes([quilted] * 3, gpu) == needs_of(quilted).held
+
+
+def test_a_mask_that_several_paintings_have_is_held_once_at_all_sizes_of_maps() -> None:
+    job = job_of("transfer.style={strokes: {mask: rocket_sky}, mosaic: {mask: rocket_sky}}")
+    masks = [
+        num_bytes for key, num_bytes in needs_of(job).shared.items() if isinstance(key, tuple) and key[0] == "mask"
+    ]
+    assert masks == [round(4 / 3 * job.height * job.width * 4)]
+    assert not [key for key in needs_of(job_of()).shared if isinstance(key, tuple) and key[0] == "mask"]
