@@ -181,7 +181,7 @@ OPTIMISERS: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])  # in double precision by the operations of a GPU
+@pytest.mark.parametrize("precision", ["float32", "float64", "bf16"])  # the latter two by the operations of a GPU
 @pytest.mark.parametrize("optimiser", OPTIMISERS.values(), ids=OPTIMISERS)
 def test_the_host_reads_nothing_during_evaluations_and_steps(tmp_path: Path, optimiser: str, precision: str) -> None:
     rows = make_rows(tmp_path, optimiser, f"transfer.precision={precision}", varied=CASES)
@@ -218,6 +218,7 @@ def test_a_task_goes_in_tiles_by_its_own_bound(tmp_path: Path, monkeypatch: pyte
         [row] = make_rows(tmp_path, "axes=null", f"transfer.steps={steps}")
         assert carry_out(Task((row,), pass_bound_bytes=bound_bytes), "cpu", 1, "cpu:0", print, Orders())[0] is End.DONE
         assert len(calls) == num_in_tiles
+        assert manifest_of(row.folder)["provenance"]["pass_bound_bytes"] == bound_bytes
 
 
 def test_rows_by_themselves_are_seen_to_read(tmp_path: Path) -> None:

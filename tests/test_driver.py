@@ -30,7 +30,8 @@ from scripted_engine import (
 from harness.config.samplers import MedianPruner
 from harness.driver import loop as driver_module
 from harness.driver.jobs import Job
-from harness.driver.loop import MAX_LOSSES, Interrupt
+from harness.driver.loop import Interrupt
+from harness.driver.losses import MAX_LOSSES
 from harness.engines.contract import Advanced, End, Event, Measured, Noted
 from harness.errors import HarnessError, RunError
 from harness.runs.store import Attempt, Status
@@ -121,8 +122,52 @@ def test_batch_whose_device_fails_goes_on_whole_and_is_halved_where_it_fails_aga
 
     lab = Lab(tmp_path / "always", [0, 1])
     lab.run(breaks_with(End.DEVICE_LOST, "r0"), "cuda:0")
-    assert [ids for _, ids in lab.engine.batches] == [["r0", "r1"], ["r0", "r1"], ["r0"], ["r1"]]
+    assert [ids for _, ids in lab.engine.batches] == [["r0", "r1"]] * 2 + [["r0"]] * MAX_LOSSES + [["r1"]]
     assert lab.states == [FAIL, COMPLETE] and "it broke" in lab.manifest(0).reason
+
+
+def test_losses_of_a_batch_whose_device_failed_count_against_none_of_its_rows(tmp_path: Path) -> None:
+    """Eight rows, lost twice whole, then as four, two, and one; that one is lost twice more, and is no row's last."""
+
+    def script(work: Work) -> Iterator[Event | None]:
+        work.begin()
+        if work.number < 5 + MAX_LOSSES - 2:
+            yield work.ended(End.DEVICE_LOST)
+        for row in work.rows:
+            yield work.finish(row)
+
+    lab = Lab(tmp_path, range(8))
+    lab.run(script)
+    assert lab.engine.sizes()[:8] == [8, 8, 4, 2, 1, 1, 1, 1] and lab.states == [COMPLETE] * 8
+
+
+@pytest.mark.parametrize("workers", [("cuda:0", "cuda:0#2"), ("cuda:0", "cuda:0#2", "cuda:1")])
+def test_row_that_fails_a_shared_card_fails_alone_and_its_neighbours_are_finished(
+    tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    """Whenever the card has r1, all that it computes is lost; at first nobody knows whose fault that is."""
+    on_card: dict[str, set[str]] = {}
+    beside: list[set[str]] = []
+
+    def script(work: Work) -> Iterator[Event | None]:
+        card = work.worker.split("#")[0]
+        work.begin()
+        rows = on_card.setdefault(card, set())
+        rows |= {row.id for row in work.rows}
+        yield None
+        has_failed = "r1" in rows
+        beside.extend([set(rows)] if has_failed else [])
+        yield None
+        rows -= {row.id for row in work.rows}
+        if has_failed:
+            yield work.ended(End.DEVICE_LOST)
+        for row in work.rows:
+            yield work.finish(row)
+
+    lab = Lab(tmp_path, range(4))
+    lab.run(script, *workers, max_rows=1)
+    assert lab.states == [COMPLETE, FAIL, COMPLETE, COMPLETE]
+    assert beside[-MAX_LOSSES:] == [{"r1"}] * MAX_LOSSES and len(beside[0]) == 2
 
 
 def test_progress_between_losses_counts_them_anew(tmp_path: Path) -> None:

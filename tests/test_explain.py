@@ -96,13 +96,13 @@ def test_estimate_counts_every_level_at_its_size() -> None:
         measured.append(size)
         return float(size[1])
 
-    assert estimate.seconds_left([job, job], CPU, seconds) == 2 * (7 * 32 + 9 * 64)
+    assert estimate.seconds_left([job, job], [CPU], seconds) == 2 * (7 * 32 + 9 * 64)
     assert measured == [(22, 32), (43, 64)]
 
 
 def test_an_evaluation_is_measured_also_where_there_are_regularisers_and_masks() -> None:
     job = job_of("transfer.photorealism.weight=1", "transfer.style={strokes: {mask: rocket_sky}, mosaic: 1}")
-    assert 0 < estimate.evaluation_seconds(job, CPU, (43, 64)) < 60
+    assert 0 < estimate.evaluation_seconds(job, [CPU], (43, 64)) < 60
 
 
 def test_dry_run_tells_levels_and_blocks() -> None:

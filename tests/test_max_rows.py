@@ -9,7 +9,7 @@ import pytest
 
 from harness.config import load_experiment
 from harness.driver import capacity, estimate
-from harness.driver.capacity import MEMORY_SHARE, MOST_ROWS, MaxRows, weights_bytes
+from harness.driver.capacity import MEMORY_SHARE, MOST_ROWS, MaxRows, tiles_told, weights_bytes
 from harness.driver.jobs import Job, make_jobs
 from harness.driver.needs import bytes_together, needs_of, num_regions_of, pass_bytes, tile_of
 from harness.engines.devices import DeviceSpec
@@ -133,6 +133,36 @@ def test_quilted_rows_are_given_out_one_at_a_time(monkeypatch: pytest.MonkeyPatc
     assert max_rows(worker)([job_of(*QUILTED)] * 3, worker) == 1
 
 
+def test_a_card_is_asked_before_any_of_its_workers_holds_something_and_shared_out_from_that() -> None:
+    """As the driver does: the second worker is given rows when the first has taken its part."""
+    job, free = job_of(), {"cuda:0": 8e9, "cuda:1": 6e9}
+    asked = []
+
+    def free_of(worker: str) -> float:
+        asked.append(worker)
+        return free[worker.split("#")[0]]
+
+    most = MaxRows(["cuda:0", "cuda:0#2", "cuda:1"], free_of)
+    assert [most.pass_bound_bytes(worker) for worker in ("cuda:0#2", "cuda:1")] == [1e9, 1.5e9]
+    first = most([job] * 200, "cuda:0#2")
+    free["cuda:0"] = 4e9
+    assert most([job] * 200, "cuda:0") == first and most.pass_bound_bytes("cuda:0") == 1e9
+    assert asked == ["cuda:0#2", "cuda:1"]
+
+
+def test_a_worker_that_could_not_tell_what_is_free_is_asked_again() -> None:
+    said = [math.inf, math.inf, 8e9]
+    most = MaxRows(["cuda:0"], lambda worker: said.pop(0))
+    assert [most.pass_bound_bytes("cuda:0") for _ in range(4)] == [None, None, 2e9, 2e9]
+
+
+def test_several_workers_of_the_cpu_share_what_was_free_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    job, free = job_of(), [4e9, 0.0]
+    monkeypatch.setattr(capacity, "available_bytes", lambda: free.pop(0))
+    most = MaxRows(["cpu:0", "cpu:1"], lambda worker: 0.0)
+    assert most([job] * 256, "cpu:0") == most([job] * 256, "cpu:1") > 1
+
+
 @pytest.mark.parametrize("words", [(), TILED])
 def test_at_least_one_row_and_a_bound_where_the_memory_is_not_known(
     monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
@@ -170,6 +200,28 @@ def test_rows_with_regions_are_bounded_by_their_own_memory(monkeypatch: pytest.M
     assert most([plain] * 20, "cuda:0") > 7 and most([regions] * 20, "cuda:0") == 7
 
 
+def test_a_dry_run_reckons_with_a_workers_share_of_its_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers on one card have half of it each, as while it runs."""
+    job, free = job_of(*TILED), 10e9
+    monkeypatch.setattr(capacity, "free_bytes", lambda device: free)
+    has_free(monkeypatch, gpu=free, main=0)
+    alone, shared = ([DeviceSpec("cuda:0", 1)] * num for num in (1, 2))
+    for devices, workers in ((alone, ("cuda:0",)), (shared, ("cuda:0", "cuda:0#2")), ([*alone, *shared], ())):
+        bound_bytes = capacity.pass_bound_bytes(devices)
+        assert bound_bytes == free / len(devices) / 4
+        assert not workers or bound_bytes == max_rows(*workers).pass_bound_bytes(workers[-1])
+        assert estimate.batch_bytes([job], devices) == bytes_together([needs_of(job, bound_bytes)], is_batched=True)
+    assert capacity.pass_bound_bytes([DeviceSpec("cuda:1", 1), *shared]) == free / 4
+    assert capacity.pass_bound_bytes([DeviceSpec("cpu", 1)] * 2) is None
+    told = [tiles_told(job, capacity.pass_bound_bytes(devices)) for devices in (alone, shared)]
+    assert told[0] != told[1] and all("it goes in tiles" in sentence for sentence in told)
+    asked: list[list[DeviceSpec]] = []
+    monkeypatch.setattr(estimate, "pass_bound_bytes", lambda devices: asked.append(list(devices)))
+    cpus = [DeviceSpec("cpu", 1)] * 2
+    estimate.evaluation_seconds(job_of(), cpus, (16, 16))
+    assert asked == [cpus]
+
+
 def test_memory_of_a_dry_run_is_what_the_workers_have_at_a_time() -> None:
     plain, regions, quilted = job_of(), job_of(REGIONS), job_of(*QUILTED)
     gpu, cpus = [DeviceSpec("cuda:0", 1)], [DeviceSpec("cpu", 1)] * 2
@@ -179,3 +231,12 @@ def test_memory_of_a_dry_run_is_what_the_workers_have_at_a_time() -> None:
     alone = [row.own + row.evaluating for row in needs]
     assert estimate.batch_bytes([plain, regions, plain], cpus) == sum(alone)
     assert estimate.batch_bytes([quilted] * 3, gpu) == needs_of(quilted).held
+
+
+def test_a_mask_that_several_paintings_have_is_held_once_at_all_sizes_of_maps() -> None:
+    job = job_of("transfer.style={strokes: {mask: rocket_sky}, mosaic: {mask: rocket_sky}}")
+    masks = [
+        num_bytes for key, num_bytes in needs_of(job).shared.items() if isinstance(key, tuple) and key[0] == "mask"
+    ]
+    assert masks == [round(4 / 3 * job.height * job.width * 4)]
+    assert not [key for key in needs_of(job_of()).shared if isinstance(key, tuple) and key[0] == "mask"]

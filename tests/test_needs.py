@@ -38,6 +38,7 @@ CASES: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("transfer.content_layers={conv1_1: 1}", "transfer.style_layers={conv1_1: 1}"),
         SHARING,
     ),
+    "maps in bfloat16": ("{name: lbfgs}", ("transfer.precision=bf16",), SHARING),
     "masks and regularisers": ("{name: lbfgs, history: 5, line_search: none}", (), DIFFERENT),
 }
 

@@ -107,7 +107,7 @@ def test_what_the_driver_reckons(tmp_path: Path) -> None:
     assert job.batch_key == other.batch_key and job.num_evaluations == 1
     assert MaxRows(["cpu:0"], lambda worker: math.inf)([job, other], "cpu:0") == 1
     assert tile_of(job) is None and pass_bytes(job) == 0
-    assert needs_of(job).own >= 2 * 3 * 48 * 48 * 4 and seconds_left([job], DeviceSpec("cpu", 1)) == 0.0
+    assert needs_of(job).own >= 2 * 3 * 48 * 48 * 4 and seconds_left([job], [DeviceSpec("cpu", 1)]) == 0.0
     told = comparable(job.row.transfer)
     assert told["method"] == "mix" and told["alpha"] == 0.25 and "alpha_over_beta" not in told
 

@@ -37,7 +37,7 @@ def a_run(folder: Path) -> None:
 def a_dry_run(folder: Path) -> None:
     make_rows(folder)
     [job, _] = make_jobs(load_experiment(folder / "tiny.yaml"), folder)
-    evaluation_seconds(job, DeviceSpec("cpu", 1), (16, 16))
+    evaluation_seconds(job, [DeviceSpec("cpu", 1)], (16, 16))
 
 
 def a_distillation(folder: Path) -> None:

@@ -451,6 +451,35 @@ def test_tracker_and_listener_know_one_thread_and_hear_of_an_end_when_its_files_
     assert told.ends == [("done", True)] * 2
 
 
+def test_what_a_batch_hands_over_behind_its_last_evaluation_is_its_rows_last_lines_and_their_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For no more than this a worker whose writer keeps up waits before its next batch: no checkpoint, no rung."""
+    every_evaluation_a_step(monkeypatch)
+    num_computed, handed_over = 0, []
+    evaluate = StyleTransfer.evaluate_active
+
+    def counted(module: StyleTransfer) -> torch.Tensor:
+        nonlocal num_computed
+        num_computed += 1
+        return evaluate(module)
+
+    class Noting(Writer):
+        def put(self, job: Job, num_bytes: int = 0) -> None:
+            handed_over.append((num_computed, getattr(job, "func", job).__name__, num_bytes))
+            super().put(job, num_bytes)
+
+    monkeypatch.setattr(StyleTransfer, "evaluate_active", counted)
+    monkeypatch.setattr("harness.runs.batch.open_writer", lambda writing, device: Noting())
+    rows = make_rows(tmp_path)
+    run_batch(rows, Execution(layout="batch", checkpoint_every_s=0.0, rungs=(23, 24)))
+    before, last = ([name for at, name, _ in handed_over if at == when] for when in (23, 24))
+    assert before == ["append", "job", "job", "save", "save"]  # a rung and a checkpoint of either row
+    assert last == ["append", "job", "job"]
+    picture = 3 * 48 * 48 * 4
+    assert sum(num_bytes for at, _, num_bytes in handed_over if at == 24) < 3 * len(rows) * picture
+
+
 @pytest.mark.parametrize("writing", ["thread", "none"])
 def test_run_is_done_only_when_history_and_picture_are_on_the_disk(
     tmp_path: Path, writing: Any, monkeypatch: pytest.MonkeyPatch

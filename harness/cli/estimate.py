@@ -40,7 +40,7 @@ def estimate(plan: Plan, folder: Path, devices: Sequence[DeviceSpec]) -> Table:
         size = f"{jobs[0].width}×{jobs[0].height} px, {_evaluations(jobs[0])}"
         rows = "1 row" if len(jobs) == 1 else f"{len(jobs)} rows"
         table.add_row(f"batch {number}", f"{rows} that can share one, {size}")
-        if told := tiles_told(jobs[0], pass_bound_bytes(devices[0])):
+        if told := tiles_told(jobs[0], pass_bound_bytes(devices)):
             table.add_row("", told)
         table.add_row("", ", ".join(job.row.id for job in jobs))
     add_cost(table, list(kinds.values()), devices)
@@ -56,7 +56,7 @@ def add_cost(table: Table, kinds: Sequence[Sequence[Job]], devices: Sequence[Dev
     table.add_row("memory", f"about {memory / 2**20:.0f} MiB for the largest batch, and 1 GiB for Python and torch")
     disk = sum(disk_bytes(jobs) for jobs in kinds)
     table.add_row("disk", f"about {disk / 2**20:.0f} MiB, and {memory / 2**20:.0f} MiB while it runs")
-    seconds = sum(seconds_left(jobs, devices[0]) for jobs in kinds)
+    seconds = sum(seconds_left(jobs, devices) for jobs in kinds)
     workers = f"{devices[0].device}" if len(devices) == 1 else f"{len(devices)} workers"
     methods = {jobs[0].transfer.method for jobs in kinds}
     unknown = sorted(name for name in methods if not has_network(name) and name != QUILTING)

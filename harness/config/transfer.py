@@ -22,6 +22,7 @@ from harness.config.transfer_parts import (
     Method,
     Optimiser,
     Photorealism,
+    Precision,
     Pyramid,
     Quilting,
     Start,
@@ -107,7 +108,10 @@ class Transfer(Strict):
         padding: what lies around a map. Zeros are VGG's own.
         normalised: whether the network's mean activations are 1. As in the paper, section 2.
         optimiser: what minimises the loss. The paper's L-BFGS, or Adam.
-        precision: of all tensors.
+        precision: of the arithmetic. ``float32``; ``float64``; ``bf16``: the network's maps and convolutions have
+            bfloat16's 8 bits of mantissa, while picture, Gram matrices, losses and optimiser are float32's; ``tf32``:
+            float32, whose convolutions take 11 bits of each factor, on a GPU that has TF32 alone. Neither has been
+            measured on a GPU yet; ``tests/benchmarks/precisions.py`` has their effect on the losses.
         quilting: blocks of ``method: quilting``.
     """
 
@@ -141,7 +145,7 @@ class Transfer(Strict):
     padding: Literal["zeros", "reflect"] = "zeros"
     normalised: Truth = True
     optimiser: Optimiser = Lbfgs()
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Precision = "float32"
     quilting: Quilting = Quilting()
 
     def every_term(self) -> dict[str, float]:

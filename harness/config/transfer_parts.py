@@ -14,6 +14,7 @@ from harness.registries import method, network, style_statistic, term
 Convention = Literal[
     "released", "printed", "neural_style", "notebook", "neural_image_synthesis", "deep_textures", "gordicaleksa"
 ]
+Precision = Literal["float32", "float64", "bf16", "tf32"]
 WeightsName = Literal["embedded", "vgg16", "torchvision", "caffe"]
 StartName = Literal["content", "style", "noise"]
 Bounds = Literal["none", "unit", "source"]

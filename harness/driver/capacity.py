@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from harness.driver.jobs import Job
+from harness.driver.losses import card_of
 from harness.driver.needs import (
     Needs,
     bytes_together,
@@ -66,15 +68,15 @@ class MaxRows:
         return self._needs[key]
 
     def _free_of(self, worker: str) -> float:
-        """A worker's part of its device's free memory, before it held anything."""
-        if worker not in self._free:
-            device = worker.split("#")[0]
-            if device.startswith("cuda"):
-                free = self._free_bytes(worker) / sum(other.split("#")[0] == device for other in self.workers)
-            else:
-                free = available_bytes() / len(self.workers)
-            self._free[worker] = free
-        return self._free[worker]
+        """A worker's part of its device's free memory, as it was before any worker held something there.
+
+        One that could not tell is asked again.
+        """
+        is_gpu = worker.startswith("cuda")
+        device = card_of(worker) if is_gpu else "cpu"
+        if not math.isfinite(self._free.get(device, math.inf)):
+            self._free[device] = self._free_bytes(worker) if is_gpu else available_bytes()
+        return self._free[device] / sum(not is_gpu or card_of(other) == device for other in self.workers)
 
 
 def weights_bytes(job: Job, is_gpu: bool = False) -> int:
@@ -90,9 +92,12 @@ def weights_bytes(job: Job, is_gpu: bool = False) -> int:
     return network.laid_out_bytes(job.height, job.width)
 
 
-def pass_bound_bytes(spec: DeviceSpec) -> float | None:
-    """The same for a device that is looked at from this process: on a GPU that opens a context."""
-    return None if spec.device == "cpu" else bound_of(spec.device, free_bytes(spec.device))
+def pass_bound_bytes(devices: Sequence[DeviceSpec]) -> float | None:
+    """The same for the first of some workers' devices, looked at from this process: on a GPU that opens a context."""
+    first = devices[0].device
+    if first == "cpu":
+        return None
+    return bound_of(first, free_bytes(first) / sum(spec.device == first for spec in devices))
 
 
 def tiles_told(job: Job, bound_bytes: float | None = None) -> str:

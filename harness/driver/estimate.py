@@ -15,29 +15,29 @@ from harness.driver.jobs import Job
 from harness.driver.needs import bytes_together, is_of_pixels, needs_of, network_of, source_pixels
 from harness.driver.sizes import block_levels
 from harness.engines.devices import DeviceSpec
-from harness.features.single_precision import forbid_tf32
+from harness.features.single_precision import multiply_as
 from harness.images.resize import fit_longer_side
 from harness.objective.gradient import evaluate
 from harness.objective.rows import Objective
 from harness.quilting import Quilting
 from harness.runs.history import is_log_spaced
-from harness.runs.prepare import row_objective_of, tile_px_of
+from harness.runs.prepare import PRECISIONS, row_objective_of, tile_px_of
 
-Measure = Callable[[Job, DeviceSpec, tuple[int, int]], float]
+Measure = Callable[[Job, Sequence[DeviceSpec], tuple[int, int]], float]
 
 
-def seconds_left(jobs: Sequence[Job], spec: DeviceSpec, measure: Measure | None = None) -> float:
-    """Time of what is left of some jobs that can share a batch, one after the other on a device; 0 if not known.
+def seconds_left(jobs: Sequence[Job], devices: Sequence[DeviceSpec], measure: Measure | None = None) -> float:
+    """Time of what is left of some jobs that can share a batch, one after the other on one device; 0 if not known.
 
     Args:
         jobs: alike; one evaluation at each size, or one row of blocks, is measured on the first.
-        spec: the device.
+        devices: the workers'; the first one is measured.
         measure: the time of one evaluation; ``evaluation_seconds`` if left out.
     """
     if is_of_pixels(jobs[0]):
         if jobs[0].transfer.method != QUILTING:
             return 0.0
-        return quilting_seconds(jobs[0], spec) * sum(1 - num_behind(job) / job.num_evaluations for job in jobs)
+        return quilting_seconds(jobs[0], devices[0]) * sum(1 - num_behind(job) / job.num_evaluations for job in jobs)
     seconds, began = 0.0, 0
     measured: dict[int, float] = {}
     for level in levels_of(jobs[0].transfer):
@@ -45,21 +45,22 @@ def seconds_left(jobs: Sequence[Job], spec: DeviceSpec, measure: Measure | None 
         began = level.last_evaluation
         if left and level.size_px not in measured:
             size = fit_longer_side(jobs[0].height, jobs[0].width, level.size_px)
-            measured[level.size_px] = (measure or evaluation_seconds)(jobs[0], spec, size)
+            measured[level.size_px] = (measure or evaluation_seconds)(jobs[0], devices, size)
         seconds += left * measured.get(level.size_px, 0.0)
     return seconds
 
 
-def evaluation_seconds(job: Job, spec: DeviceSpec, size: tuple[int, int]) -> float:
+def evaluation_seconds(job: Job, devices: Sequence[DeviceSpec], size: tuple[int, int]) -> float:
     """Time of one evaluation of one row at a size: the second of two, on noise, without masks and regularisers."""
+    spec = devices[0]
     torch.set_num_threads(spec.threads)
-    forbid_tf32()
-    device = torch.device(spec.device)
+    multiply_as(job.transfer.precision, spec.device)
+    device, dtype = torch.device(spec.device), PRECISIONS[job.transfer.precision]
     numbers = row_objective_of(job.transfer, is_regularised=False)
     network, layers = network_of(job)
     network = network.to(device)
-    noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)).to(device)
-    tile_px = tile_px_of(network, job.transfer, *size, pass_bound_bytes(spec))
+    noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)).to(device, dtype)
+    tile_px = tile_px_of(network, job.transfer, *size, pass_bound_bytes(devices))
     objective = Objective([numbers], network, [noise], [noise], tile_px=tile_px)
     elapsed = 0.0
     for _ in range(2):
@@ -96,7 +97,7 @@ def quilting_seconds(job: Job, spec: DeviceSpec) -> float:
 def batch_bytes(jobs: Sequence[Job], devices: Sequence[DeviceSpec]) -> int:
     """Memory of what is had at a time: off the network or on several CPU workers a row each, else all on the first."""
     is_cpu = devices[0].device == "cpu"
-    bound_bytes = pass_bound_bytes(devices[0])
+    bound_bytes = pass_bound_bytes(devices)
     needs = [needs_of(job, bound_bytes) for job in jobs]
     if is_of_pixels(jobs[0]) or (len(devices) > 1 and is_cpu):
         alone = sorted((bytes_together([row], is_batched=False) for row in needs), reverse=True)

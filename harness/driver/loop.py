@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.driver.jobs import Job
+from harness.driver.losses import MAX_LOSSES, Beside, Losses
 from harness.driver.telling import Observer
 from harness.driver.utilisation import Utilisation
 from harness.engines.contract import Advanced, End, Ended, Engine, Event, Finished, Measured, Noted, Task
@@ -23,10 +24,6 @@ from harness.runs.measured import is_outdated
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.trials import record_trial, with_ended_trials
 from harness.studies.session import Asked, StudySession
-
-MAX_LOSSES = 3
-"""A run that was lost so often without getting further (its worker died, its device failed, the memory did not suffice
-for it alone, or an error came that the harness did not foresee) is left as failed."""
 
 PATIENCE_S = 60.0
 """How long workers may take to checkpoint when they are asked to stop."""
@@ -91,7 +88,7 @@ class Driver:
         self._trials: dict[str, list[Asked]] = {}
         self._more_records: dict[str, list[dict[str, Any]]] = {}
         self._folders: dict[str, RunFolder] = {}
-        self._losses: dict[str, tuple[int, int]] = {}
+        self._losses = Losses()
         self._limits: dict[tuple[Hashable, str], int] = {}
         self._heard: deque[Event] = deque()
         self._utilisation = Utilisation(self.engine.workers)
@@ -164,7 +161,7 @@ class Driver:
         """Give every idle worker a batch of what can share one."""
         idle = self.engine.idle
         for number_idle, worker in zip(range(len(idle), 0, -1), idle, strict=True):
-            if not self._waiting:
+            if not self._waiting or self._losses.must_wait(self._waiting[0], worker):
                 return
             first = self._waiting[0]
             alike = [job for job in self._waiting if job.batch_key == first.batch_key]
@@ -174,6 +171,7 @@ class Driver:
             number = self.engine.submit(replace(self.settings.task, rows=rows, pass_bound_bytes=bound_bytes))
             self._utilisation.given(number)
             self._running[number] = jobs
+            self._losses.began(number, worker, jobs)
             self._held[number] = {job.row.id for job in jobs}
 
     def _num_rows(self, alike: Sequence[Job], worker: str, num_idle: int) -> int:
@@ -184,6 +182,8 @@ class Driver:
         within the memory.
         """
         if worker.startswith("cpu") and len(self.engine.workers) > 1:
+            return 1
+        if self._losses.is_to_be_alone(alike[0].row.id):
             return 1
         limit = self._limits.get((alike[0].batch_key, worker), len(alike))
         return max(1, min(self.max_rows(alike, worker), limit, math.ceil(len(alike) / num_idle)))
@@ -268,6 +268,7 @@ class Driver:
         self._utilisation.ended(event)
         left = self._running.pop(event.task)
         del self._held[event.task]
+        beside = self._losses.ended(event.task, event.end, len(left))
         if event.end is End.ERROR:
             self._waiting += left
             error = HarnessError(event.message)
@@ -278,10 +279,10 @@ class Driver:
                 self.observer.noted(event.message)
             if len(left) > 1:
                 # A device that fails once is no matter of memory; one that fails again may do so for one row's sake.
-                if event.end is not End.DEVICE_LOST or max([self._count_loss(job) for job in left]) > 1:
+                if event.end is not End.DEVICE_LOST or max([self._losses.count(job, beside) for job in left]) > 1:
                     self._halve(left, event.worker)  # after a death too: the kernel kills who takes too much memory
             else:
-                left = [job for job in left if not self._is_lost_too_often(job, event)]
+                left = [job for job in left if not self._is_lost_too_often(job, event, beside)]
         self._waiting = left + self._waiting
         self._record_more()
 
@@ -300,13 +301,13 @@ class Driver:
             if folder is not None:
                 record_trial(folder, records)
 
-    def _is_lost_too_often(self, job: Job, event: Ended) -> bool:
+    def _is_lost_too_often(self, job: Job, event: Ended, beside: Beside) -> bool:
         """Count a loss; after ``MAX_LOSSES`` without progress between them the run is left as failed, with the reason.
 
         Raises:
             RunError: nothing of it was ever begun, so that the fault is not the row's but the worker's.
         """
-        if self._count_loss(job) < MAX_LOSSES:
+        if self._losses.count(job, beside) < MAX_LOSSES or beside != "nobody":
             return False
         manifest = job.folder.manifest()
         if manifest is None:
@@ -320,15 +321,6 @@ class Driver:
         self._tell(job, failed)
         self.observer.ended(job, failed)
         return True
-
-    def _count_loss(self, job: Job) -> int:
-        """How often a run has been lost since it last got further, this time included."""
-        manifest = job.folder.manifest()
-        reached = manifest.attempts[-1].last if manifest and manifest.attempts else 0
-        before, losses = self._losses.get(job.row.id, (0, 0))
-        losses = 1 if reached > before else losses + 1
-        self._losses[job.row.id] = (reached, losses)
-        return losses
 
     def _stop(self) -> None:
         """Let every worker checkpoint; tell what still ends."""

@@ -17,6 +17,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from harness.config.methods import has_network
 from harness.engines.contract import Advanced, End, Event, Finished, Measured, Noted, Task
 from harness.errors import HarnessError, OutOfMemory, is_of_device
 from harness.registries import use_as_read
@@ -174,5 +175,7 @@ def _with_provenance(task: Task, device: str, threads: int) -> list[Row]:
     rows = []
     for row in task.rows:
         own = {**row.manifest.provenance, **details, "seeds": {"start": row.transfer.seed}}
+        if has_network(row.transfer.method):
+            own |= {"precision": row.transfer.precision, "pass_bound_bytes": task.pass_bound_bytes}
         rows.append(replace(row, manifest=replace(row.manifest, provenance=own)))
     return rows

@@ -15,6 +15,7 @@ it), and images go through it as a whole, never in tiles. Shapes: B rows, N = N_
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -89,8 +90,15 @@ class PluginNetwork(nn.Module):
         if isinstance(made, nn.Module):
             made.eval().requires_grad_(False)
         self._made = made
+        self._rounds = False
         self._shapes: dict[tuple[str, int, int], tuple[int, int, int]] = {}
         self.sha256 = _sha256(self.state_dict())
+
+    def in_precision(self, dtype: torch.dtype, rounds: bool) -> PluginNetwork:
+        """The same network, in that type; where it rounds, what torch's autocast knows is computed in bfloat16."""
+        found = copy.copy(self)  # of the same parameters
+        found._rounds = rounds
+        return found.to(dtype)
 
     def check_is(self, sha256: str) -> None:
         """Raise a ``PluginError`` where this is not the network of that hash, which a run's id holds."""
@@ -108,7 +116,8 @@ class PluginNetwork(nn.Module):
         wanted = [layer for layer in self.layers if layer in set(layers)]
         if not wanted:
             return {}
-        with blamed(self.plugin, self._told):
+        rounded = torch.autocast(images.device.type, torch.bfloat16, enabled=self._rounds)
+        with blamed(self.plugin, self._told), rounded:
             maps = self._made.forward(images, wanted)
         if not isinstance(maps, Mapping) or set(wanted) - set(maps):
             there = ", ".join(map(str, maps)) if isinstance(maps, Mapping) else type(maps).__name__
@@ -120,7 +129,7 @@ class PluginNetwork(nn.Module):
                 raise self._wrong(f"gave {given} for {layer}; allowed: a tensor ({len(images)}, N, h, w)")
             if images.requires_grad and torch.is_grad_enabled() and not features.requires_grad:
                 raise self._wrong(f"gave {layer} without a gradient; it must be differentiable in the images")
-        return {layer: maps[layer] for layer in wanted}
+        return {layer: maps[layer].to(images.dtype) if self._rounds else maps[layer] for layer in wanted}
 
     def maps(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """As ``forward``."""

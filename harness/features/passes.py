@@ -42,7 +42,8 @@ class Pass(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, network: VGG, layers: Sequence[str]) -> tuple[Tensor, ...]:
         """(B, 3, H, W) sRGB to the (B, N, h, w) map of each of ``layers``, which are in the network's order."""
         colours, offset = network.weight("input").flatten(1), network.bias("input")[:, None]
-        x = (colours @ images.flatten(2) + offset).view_as(images).contiguous(memory_format=torch.channels_last)
+        x = (colours @ images.flatten(2) + offset).view_as(images)
+        x = x.to(network.weight(network.layers[0]).dtype, memory_format=torch.channels_last)
         maps: dict[str, Tensor] = {}
         largest: list[Tensor] = []
         for layer in network.layers_until(layers[-1]):
@@ -85,7 +86,8 @@ class Pass(torch.autograd.Function):
                     g = _unpooled(g, maps[place - 1], indices)
         if g is None:
             return None, None, None
-        return torch.einsum("nchw,cd->ndhw", g, network.weight("input")[:, :, 0, 0]), None, None
+        colours = network.weight("input")[:, :, 0, 0]
+        return torch.einsum("nchw,cd->ndhw", g.to(colours.dtype), colours), None, None
 
 
 def fed(x: Tensor, weight: Tensor) -> Tensor:

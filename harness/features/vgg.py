@@ -108,6 +108,8 @@ class VGG(nn.Module):
         deepest: the last layer to compute; the state's last layer when left out.
         pooling: ``average`` (the paper's choice for its images) or ``max``; 2×2, stride 2.
         padding: what surrounds each map before a 3×3 convolution: ``zeros`` (VGG) or ``reflect``.
+        convolved: the type in which maps are held and convolved; left out: the state's. What goes in, what comes out
+            and read-outs have the state's, and it moves between devices only: ``to(dtype)`` would undo it.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class VGG(nn.Module):
         deepest: str | None = None,
         pooling: Pooling = "average",
         padding: Padding = "zeros",
+        convolved: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         held = layers_in(state)
@@ -125,8 +128,11 @@ class VGG(nn.Module):
         self._laid_out: dict[tuple[object, ...], tuple[Tensor, int, Tensor]] = {}
         for name in ("input", *self.layers):
             weight = state[f"{name}.weight"].clone(memory_format=torch.channels_last)
+            bias = state[f"{name}.bias"].clone()
+            if convolved is not None and name != "input":
+                weight, bias = weight.to(convolved), bias.to(convolved)
             self.register_buffer(f"{name}_weight", weight)
-            self.register_buffer(f"{name}_bias", state[f"{name}.bias"].clone())
+            self.register_buffer(f"{name}_bias", bias)
             compared = state.get(f"{name}.compared")
             if compared is not None and compared.tolist() == list(range(weight.shape[0])):
                 compared = None  # all of them, in order: no copy of the map is needed
@@ -189,7 +195,8 @@ class VGG(nn.Module):
         """The maps with all filters, F, from which what is compared is had; as ``forward``."""
         given = set(layers)
         wanted = tuple(layer for layer in self.layers if layer in given)
-        return dict(zip(wanted, Pass.apply(images, self, wanted), strict=True)) if wanted else {}
+        found = Pass.apply(images, self, wanted) if wanted else ()
+        return {layer: x.to(images.dtype) for layer, x in zip(wanted, found, strict=True)}
 
     def is_pooled_before(self, layer: str) -> bool:
         """Whether a layer is its block's first, but for the first block."""

@@ -19,9 +19,10 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from harness.config.methods import has_network
 from harness.config.transfer_parts import Lbfgs
 from harness.errors import OutOfMemory, PluginError
-from harness.features.single_precision import forbid_tf32
+from harness.features.single_precision import multiply_as
 from harness.measures.comparable import Comparable
 from harness.runs.again import can_be_brought_up_to_date, measure_again
 from harness.runs.batch_module import BatchModule, Progress, UntilDone
@@ -66,11 +67,13 @@ def run_batch(
     Raises:
         StorageError: a folder is in use or cannot be written.
         OutOfMemory: the memory does not suffice.
+        DeviceError: the device does not have the rows' precision.
         KeyboardInterrupt: after Ctrl-C, SIGTERM or a request to stop, with everything checkpointed.
     """
     asked, listener = asked or Orders(), listener or Listener()
     torch.set_num_threads(execution.threads)
-    forbid_tf32()
+    if has_network(rows[0].transfer.method):
+        multiply_as(rows[0].transfer.precision, execution.device)
     reset_peak_memory(execution.device)  # the manifests tell this batch's
     with ExitStack() as held:
         held.enter_context(on_signals(asked.ask_to_stop))

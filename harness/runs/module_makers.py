@@ -153,7 +153,7 @@ def _make_module(
         row_objective_of(row.transfer, prepared.content_of[i], prepared.parts_of[i], level.is_regularised)
         for i, row in enumerate(rows)
     ]
-    network = network.to(device, dtype)
+    network = network.to(device)
     height, width = prepared.photographs[0].shape[1:]
     objective = Objective(
         objectives,

@@ -13,7 +13,7 @@ from torch import Tensor
 from harness.config.methods import has_network
 from harness.config.styles import Painting, paintings_of
 from harness.config.transfer import Transfer
-from harness.config.transfer_parts import WeightsNetwork, WeightsUrl
+from harness.config.transfer_parts import Precision, WeightsNetwork, WeightsUrl
 from harness.features.networks import PluginNetwork, plugin_network, require_named_layers
 from harness.features.normalise import normalised_state
 from harness.features.sources import (
@@ -40,7 +40,13 @@ from harness.objective.rows import RowObjective, StylePart
 from harness.objective.style_statistics import is_additive
 from harness.runs.store import Manifest
 
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+PRECISIONS: dict[Precision, torch.dtype] = {
+    "float32": torch.float32, "float64": torch.float64, "bf16": torch.float32, "tf32": torch.float32
+}  # fmt: skip
+"""Of pictures, targets, losses and optimiser."""
+
+ROUNDED = "bf16"
+"""In which the network's maps are rounded further."""
 
 
 @dataclass(frozen=True)
@@ -257,7 +263,7 @@ def weights_source(transfer: Transfer) -> NetworkSource:
 
 
 def load_network(transfer: Transfer, layers: Iterable[str]) -> VGG | PluginNetwork:
-    """The frozen network of a transfer, normalised where the transfer says so: every layer that its weights have.
+    """The frozen network of a transfer, in its precision, normalised where it says so: every layer of its weights.
 
     Args:
         transfer: resolved.
@@ -270,7 +276,9 @@ def load_network(transfer: Transfer, layers: Iterable[str]) -> VGG | PluginNetwo
     """
     source = weights_source(transfer)
     if isinstance(source, NamedNetwork):
-        made = plugin_network(source.name)
+        made = plugin_network(source.name).in_precision(
+            PRECISIONS[transfer.precision], rounds=transfer.precision == ROUNDED
+        )
         require_named_layers(made.layers, layers, describe(source))
         return made
     local, told = fetch(source), (transfer.normalised, transfer.pooling, transfer.padding, transfer.precision)
@@ -281,10 +289,18 @@ def load_network(transfer: Transfer, layers: Iterable[str]) -> VGG | PluginNetwo
 
 @lru_cache(maxsize=1)
 def _network_of(
-    source: WeightsSource, local: LocalWeights, is_normalised: bool, pooling: Pooling, padding: Padding, precision: str
+    source: WeightsSource,
+    local: LocalWeights,
+    is_normalised: bool,
+    pooling: Pooling,
+    padding: Padding,
+    precision: Precision,
 ) -> VGG:
-    """The last network is kept, with the weights that it has laid out; it is moved, so that each precision has one."""
-    return VGG(_state_of(source, local, is_normalised), pooling=pooling, padding=padding)
+    """The last network is kept, with the weights that it has laid out; each precision has one of its own."""
+    state = _state_of(source, local, is_normalised)
+    if precision == ROUNDED:
+        return VGG(state, pooling=pooling, padding=padding, convolved=torch.bfloat16)
+    return VGG(state, pooling=pooling, padding=padding).to(PRECISIONS[precision])
 
 
 @lru_cache(maxsize=1)

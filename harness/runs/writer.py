@@ -9,6 +9,10 @@ A job writes files. What it returns is called in the thread that handed it over,
 of a row's end (a tracker, a listener, the pipe to the driver) knows one thread only, and hears of it after its files
 are there. Jobs are done one after another, in order. The first that fails is the last: what was handed over behind it
 may rest on it, and is left out; its error is raised by the next call from the thread that hands over.
+
+A batch ends when all of it is written, so that a worker's device waits for what is handed over last: each row's last
+lines, picture and numbers, and nothing else where the thread has kept up. Two workers on one card (``cuda:0,cuda:0``)
+fill that time with each other's evaluations.
 """
 
 from __future__ import annotations

@@ -64,13 +64,13 @@ def images_of(size_px: int) -> tuple[Tensor, Tensor]:
 
 
 def harness_step(
-    network: VGG, content: Tensor, style: Tensor, start: Tensor, history: int = 20
+    network: VGG, content: Tensor, style: Tensor, start: Tensor, history: int = 20, alpha: float = ALPHA
 ) -> tuple[Callable[[], object], StyleTransfer]:
     """One evaluation with its optimiser, as a run makes it, with the defaults of a run; and the module it is of."""
     box = style.amin((1, 2))[None, :, None, None], style.amax((1, 2))[None, :, None, None]
     module = StyleTransfer(
         start[None].clone(),  # which the module moves
-        objective_of(network, content, style, ALPHA),
+        objective_of(network, content, style, alpha),
         network,
         lambda images: BatchedLBFGS(
             images, line_search="backtracking", bounds=box, initial_hessian="fourier", history=history
