@@ -82,13 +82,14 @@ def png_bytes(image: NDArray[Any]) -> bytes:
     """Encode an image as an 8-bit PNG; equal images give equal bytes (under the same Pillow).
 
     Args:
-        image: (H, W, 3) floats; clamped to [0, 1], times 255, rounded to the nearest integer, halves to even.
+        image: (H, W, 3) floats, or (H, W, 4) with alpha; clamped to [0, 1], times 255, rounded to the nearest integer,
+            halves to even.
 
     Raises:
         ValueError: another shape, or a value that is not finite.
     """
-    if image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"An image of shape (H, W, 3) is needed, not {image.shape}.")
+    if image.ndim != 3 or image.shape[2] not in (3, 4):
+        raise ValueError(f"An image of shape (H, W, 3) or (H, W, 4) is needed, not {image.shape}.")
     if not np.isfinite(image).all():
         raise ValueError("The image has values that are not finite; they cannot be written.")
     pixels = np.rint(np.clip(image.astype(np.float64), 0, 1) * 255).astype(np.uint8)
