@@ -342,7 +342,7 @@ def test_equal_images_are_equal_bytes():
     assert png_bytes(image) == png_bytes(image.copy())
 
 
-@pytest.mark.parametrize("image", [np.zeros((3, 4, 4)), np.zeros((4, 4)), np.full((2, 2, 3), np.nan)])
+@pytest.mark.parametrize("image", [np.zeros((3, 4, 5)), np.zeros((4, 4)), np.full((2, 2, 3), np.nan)])
 def test_what_is_no_image_is_not_written(tmp_path, image):
     with pytest.raises(ValueError, match="needed|finite"):
         write_png(tmp_path / "a.png", image)

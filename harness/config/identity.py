@@ -78,9 +78,10 @@ def hashed_fields(transfer: Transfer) -> tuple[str, ...]:
     return (*weights, *(slot for slot, _ in image_slots(transfer)))
 
 
-GREY, ALPHA = "grey", "alpha"
+GREY, ALPHA, FLAT = "grey", "alpha", "flat"
 """What is seen of a transfer's images that makes another picture of them: all that counts is grey, so that the picture
-has one channel; the photograph is transparent in places."""
+has one channel; the photograph is transparent in places; the paintings are of one colour, so that their range is none
+to keep the picture within."""
 
 
 def identity(
@@ -93,7 +94,7 @@ def identity(
         content_hashes: for each of ``hashed_fields(transfer)`` the SHA-256 of what it names: of weights the network's,
             however its file spells it (``harness.features.identify``).
         numerics: version of the arithmetic.
-        seen: of ``GREY`` and ``ALPHA`` what there is; without ``ALPHA``, ``transparency`` says nothing.
+        seen: of ``GREY``, ``ALPHA`` and ``FLAT`` what there is; without ``ALPHA``, ``transparency`` says nothing.
     """
     needed = hashed_fields(transfer)
     assert set(content_hashes) == set(needed), f"content hashes of {needed} are needed, got {sorted(content_hashes)}"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
 from harness.config.cells import Cell
-from harness.config.identity import hashed_fields, run_id
+from harness.config.identity import FLAT, hashed_fields, run_id
 from harness.config.levels import sizes_of
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.methods import QUILTING, has_network
+from harness.config.odd_names import escaped
 from harness.config.places import FieldPath
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.transfer import Transfer
@@ -39,7 +40,7 @@ from harness.images.files import image_hash, read_picture
 from harness.images.library import find_image
 from harness.images.masks import check_mask, check_regions
 from harness.runs.prepare import is_guided_by_alpha, weights_source
-from harness.runs.seen import seen_of
+from harness.runs.seen import Range, seen_of
 
 SIDES = ("content", "style")
 
@@ -59,6 +60,7 @@ class FoundImage:
         shape: height and width, in pixels.
         is_grey: whether red, green and blue are equal everywhere.
         has_alpha: whether it is transparent in places.
+        range: the lowest and the highest value of red, green and blue.
         reading: why it is read otherwise than earlier versions of the harness read it; see ``Picture``.
         note: a sentence about what was ignored of it, or is missing; empty where nothing is.
     """
@@ -68,6 +70,7 @@ class FoundImage:
     shape: tuple[int, int]
     is_grey: bool = False
     has_alpha: bool = False
+    range: Range = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     reading: str = ""
     note: str = ""
 
@@ -133,7 +136,9 @@ class Inspection:
     @property
     def seen(self) -> frozenset[str]:
         """What is seen of the images that makes another picture of them."""
-        return seen_of(self.transfer, {slot for slot, image in self.images.items() if image.is_grey}, self._has_alpha)
+        grey = {slot for slot, image in self.images.items() if image.is_grey}
+        ranges = {slot: image.range for slot, image in self.images.items()}
+        return seen_of(self.transfer, grey, self._has_alpha, ranges)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -143,11 +148,14 @@ class Inspection:
             kept = self.transfer.transparency == "keep"
             what = "and so is the picture there" if kept else "and painted there as if it were white"
             other = "white paints there too" if kept else "keep leaves that part empty"
-            path = self.images["content"].path
+            path = escaped(self.images["content"].path)
             told.append(f"{path} is transparent in places, {what} (transfer.transparency: {other}).")
+        if FLAT in self.seen:
+            names = " and ".join(escaped(self.images[each.slot].path) for each in paintings_of(self.transfer))
+            told.append(f"{names} has one colour everywhere: there are no strokes to take from it, only that colour.")
         for painting in paintings_of(self.transfer):
             if painting.slot in self.images and (image := self.images[painting.slot]).has_alpha:
-                told.append(f"{image.path} is transparent in places; as a painting it is white there.")
+                told.append(f"{escaped(image.path)} is transparent in places; as a painting it is white there.")
         return tuple(dict.fromkeys(self._as_written(note) for note in told if note))
 
     @property
@@ -303,13 +311,15 @@ class Inspection:
 def _read_image(name_or_path: str) -> FoundImage:
     """An image, read whole: a truncated one is found now, not in an hour."""
     path = find_image(name_or_path)
-    picture = read_picture(path)
+    picture, shown = read_picture(path), escaped(str(path))
     height, width = picture.colours.shape[:2]
     if picture.alpha is not None and picture.alpha.max() < 1 / 255:
-        raise ImageError(f"{path} is transparent everywhere, so that there is nothing to see. Give another image.")
-    note = f"{path}: {'; '.join(picture.notes)}." if picture.notes else ""
+        raise ImageError(f"{shown} is transparent everywhere, so that there is nothing to see. Give another image.")
+    note = f"{shown}: {'; '.join(picture.notes)}." if picture.notes else ""
     has_alpha = picture.alpha is not None
-    return FoundImage(str(path), image_hash(path), (height, width), picture.is_grey, has_alpha, picture.reading, note)
+    return FoundImage(
+        str(path), image_hash(path), (height, width), picture.is_grey, has_alpha, picture.range, picture.reading, note
+    )
 
 
 def _masks(transfer: Transfer) -> Iterator[tuple[str, str]]:

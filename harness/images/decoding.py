@@ -69,6 +69,12 @@ class Picture:
         red, green, blue = np.moveaxis(self.colours, -1, 0)
         return bool(np.array_equal(red, green) and np.array_equal(green, blue))
 
+    @property
+    def range(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The lowest and the highest value of red, green and blue."""
+        lowest, highest = (tuple(map(float, of(self.colours, axis=(0, 1)))) for of in (np.min, np.max))
+        return lowest, highest
+
 
 def decode(path: Path) -> Picture:
     """Read an image file; see :func:`harness.images.files.read_picture`.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness.config.odd_names import escaped
 from harness.downloads import file_sha256
 from harness.errors import ImageError, StorageError
 from harness.files import write_whole
@@ -50,8 +51,11 @@ def read_picture(path: str | Path) -> Picture:
         ImageError: the file is missing, unreadable, empty, damaged, too large, a camera's raw file, or no image.
     """
     path = Path(path)
-    check_readable(path)
-    return decode(path)
+    try:
+        check_readable(path)
+        return decode(path)
+    except ImageError as error:  # a name may hold what must not be printed
+        raise ImageError(str(error).replace(str(path), escaped(str(path)))) from error
 
 
 def check_readable(path: Path) -> None:

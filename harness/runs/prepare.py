@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harness.config.identity import ALPHA, GREY
+from harness.config.identity import ALPHA, FLAT, GREY
 from harness.config.methods import has_network
 from harness.config.styles import Painting, paintings_of
 from harness.config.transfer import Transfer
@@ -237,19 +237,31 @@ def start_image(row: Row, prepared: Prepared, index: int) -> Tensor:
 def box_bounds(rows: Sequence[Row], prepared: Prepared, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
     """Box bounds of every row, (B, 1, 1, 1) or (B, 3, 1, 1): none, [0, 1], or the paintings' range per channel.
 
-    Grey rows have one channel.
+    Grey rows have one channel. Where a row of the batch keeps its photograph's alpha a, every pixel has its own,
+    (B, C, H, W): those of the colour f of which a f + 1 − a is seen over white; what is transparent stays white.
 
-    ``source`` is the authors' own choice: the range of the source image's pixels (their DeepTextures code).
+    ``source`` is the authors' own choice: the range of the source image's pixels (their DeepTextures code); of
+    paintings of one colour, [0, 1].
     """
     kind = rows[0].transfer.optimiser.bounds
     if kind == "none":
         return None
     if kind == "unit":
-        return torch.zeros(len(rows), 1, 1, 1, dtype=dtype), torch.ones(len(rows), 1, 1, 1, dtype=dtype)
-    images = [[prepared.styles[part.image].to(dtype) for part in parts] for parts in prepared.parts_of]
-    low = torch.stack([torch.stack([s.amin((1, 2), keepdim=True) for s in of_row]).amin(0) for of_row in images])
-    high = torch.stack([torch.stack([s.amax((1, 2), keepdim=True) for s in of_row]).amax(0) for of_row in images])
-    return (low.amin(1, keepdim=True), high.amax(1, keepdim=True)) if rows[0].is_grey else (low, high)
+        low, high = torch.zeros(len(rows), 1, 1, 1, dtype=dtype), torch.ones(len(rows), 1, 1, 1, dtype=dtype)
+    else:
+        images = [[prepared.styles[part.image].to(dtype) for part in parts] for parts in prepared.parts_of]
+        low = torch.stack([torch.stack([s.amin((1, 2), keepdim=True) for s in of_row]).amin(0) for of_row in images])
+        high = torch.stack([torch.stack([s.amax((1, 2), keepdim=True) for s in of_row]).amax(0) for of_row in images])
+        is_flat = torch.tensor([FLAT in row.seen for row in rows])[:, None, None, None]
+        low, high = torch.where(is_flat, 0.0, low), torch.where(is_flat, 1.0, high)
+    if rows[0].is_grey:
+        low, high = low.amin(1, keepdim=True), high.amax(1, keepdim=True)
+    if not prepared.alphas:
+        return low, high
+    opaque = torch.ones_like(prepared.alphas[0])
+    alphas = [opaque if k is None else prepared.alphas[k] for k in prepared.alpha_of]
+    a = torch.stack(alphas)[:, None].to(dtype)
+    return low * a + (1 - a), high * a + (1 - a)
 
 
 def row_objective_of(

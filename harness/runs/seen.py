@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from harness.config.identity import ALPHA, GREY
+from harness.config.identity import ALPHA, FLAT, GREY
 from harness.config.methods import GATYS
 from harness.config.styles import paintings_of
 from harness.config.transfer import Transfer
 from harness.config.transfer_parts import StartFile
 
+Range = tuple[tuple[float, ...], tuple[float, ...]]
+"""The lowest and the highest value of red, green and blue."""
 
-def seen_of(transfer: Transfer, grey_slots: Collection[str], has_alpha: bool) -> frozenset[str]:
-    """``GREY`` where the picture must be grey, ``ALPHA`` where its photograph is transparent in places.
+FLAT_RANGE = 8 / 255
+"""Paintings whose values differ by less in every channel are of one colour, as a JPEG of one colour is."""
+
+
+def seen_of(
+    transfer: Transfer, grey_slots: Collection[str], has_alpha: bool, ranges: Mapping[str, Range]
+) -> frozenset[str]:
+    """``GREY`` where the picture must be grey, ``ALPHA`` where its photograph has alpha, ``FLAT`` of flat paintings.
 
     Args:
         transfer: the run's.
         grey_slots: the images, by their slots, whose red, green and blue are equal everywhere.
         has_alpha: whether the photograph has transparent places.
+        ranges: of the images, by their slots.
     """
-    found = {GREY} if _is_grey(transfer, grey_slots) else set()
-    return frozenset(found | ({ALPHA} if has_alpha else set()))
+    found = {GREY: _is_grey(transfer, grey_slots), ALPHA: has_alpha, FLAT: _is_flat(transfer, ranges)}
+    return frozenset(name for name, is_so in found.items() if is_so)
+
+
+def _is_flat(transfer: Transfer, ranges: Mapping[str, Range]) -> bool:
+    """Whether ``bounds: source`` would leave the picture one colour: what a painting of one colour has is no range."""
+    if transfer.method != GATYS or transfer.optimiser.bounds != "source":
+        return False
+    of_paintings = [ranges[painting.slot] for painting in paintings_of(transfer) if painting.slot in ranges]
+    if transfer.colours == "style" and of_paintings:  # else each gets the photograph's colours before
+        lows, highs = zip(*of_paintings, strict=True)
+        of_paintings = [(tuple(map(min, zip(*lows, strict=True))), tuple(map(max, zip(*highs, strict=True))))]
+    return bool(of_paintings) and all(
+        high - low < FLAT_RANGE for of_one in of_paintings for low, high in zip(*of_one, strict=True)
+    )
 
 
 def _is_grey(transfer: Transfer, grey_slots: Collection[str]) -> bool:
