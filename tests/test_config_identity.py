@@ -32,7 +32,7 @@ def id_of(transfer):
 
 def test_id_is_the_hash_of_the_whole_canonical_json():
     document = json.loads(canonical_json(identity(make(), HASHES)))
-    assert set(document) == {*Transfer.model_fields, "numerics"} - {"quilting"}
+    assert set(document) == {*Transfer.model_fields, "numerics"} - {"quilting", "transparency"}
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     assert run_id(make(), HASHES) == hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -56,7 +56,8 @@ def test_every_field_enters(tmp_path):
         "photorealism": {"weight": 1}, "method": "quilting", "style_statistic": "other", "terms": {"other": 1},
     }  # fmt: skip
     hashed = {"content", "style", "segmentation", "weights"}
-    assert set(Transfer.model_fields) - set(other) == {*hashed, "quilting"}  # which says nothing to gatys
+    unused = {"quilting", "transparency"}  # which say nothing to gatys, and of an opaque photograph
+    assert set(Transfer.model_fields) - set(other) == hashed | unused
     with loaded(tmp_path, STATISTIC + "harness.term('other')(len)"):
         ids = [id_of(make(**{field: value})) for field, value in other.items()]
     assert len({id_of(make()), *ids}) == len(other) + 1
@@ -78,7 +79,7 @@ def test_id_of_a_quilted_picture_has_what_quilting_uses_and_nothing_else():
     plain = {"content": "a", "style": "b", "method": "quilting"}
     ids = {id_of(Transfer(**plain))}
     plain["quilting"] = {"iterations": 3}  # the default
-    for field in FIELDS:
+    for field in set(FIELDS) - {"transparency"}:  # which says nothing of an opaque photograph
         names = [name for name in QUILTING if name.split(".")[0] == field]
         assert bool(names) == is_used("quilting", field) or field == "method"
         for name in names:
@@ -87,6 +88,14 @@ def test_id_of_a_quilted_picture_has_what_quilting_uses_and_nothing_else():
     unused = {"alpha": 3, "steps": 1, "start": {"file": "x"}, "weights": {"file": "y"}, "pyramid": [],
               "segmentation": {"content": "m", "style": "n"}, "photorealism": {"weight": 1}}  # fmt: skip
     assert id_of(Transfer(**plain, **unused)) == id_of(Transfer(**plain))
+
+
+def test_what_is_seen_of_the_images_enters_where_it_makes_another_picture():
+    keep, white = make(), make(transparency="white")
+    assert run_id(keep, HASHES) == run_id(white, HASHES)
+    ids = {run_id(transfer, HASHES, seen) for transfer in (keep, white) for seen in ((), ("grey",), ("alpha",))}
+    assert len(ids) == 1 + 1 + 2  # opaque in colour, in grey; with alpha kept, painted white
+    assert run_id(keep, HASHES, ("alpha", "grey")) == run_id(keep, HASHES, frozenset({"grey", "alpha"}))
 
 
 def test_synthesis_has_one_iteration_whatever_number_stands_there():

@@ -35,6 +35,10 @@ class ConsoleTelling(Telling):
         """Print it, never wrapped: paths and commands are copied."""
         self.console.print(sentence, soft_wrap=True, markup=False)
 
+    def warns(self, sentence: str) -> None:
+        """Print it, too."""
+        self.says(sentence)
+
     def working(self, title: str, num_runs: int) -> StudyProgress:
         """Show the runs."""
         return StudyProgress(self.console, title, num_runs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from harness.config.methods import has_network, is_used
@@ -27,6 +27,8 @@ the photographs whose means come with the package; every field that the method u
 4: oneDNN's matrix products, also for the Gram matrix; Winograd's gradient by the weights turned round.
 5: equations 1 and 4 with their gradients written out, read-outs taken of differences; γ by the free variables alone.
 6: a line search's first step is bounded.
+
+What changed for a few images only is in ``seen`` and in their hashes instead: ids of all others stand.
 """
 
 OF_A_VGG = ("pooling", "padding", "normalised")
@@ -76,7 +78,15 @@ def hashed_fields(transfer: Transfer) -> tuple[str, ...]:
     return (*weights, *(slot for slot, _ in image_slots(transfer)))
 
 
-def identity(transfer: Transfer, content_hashes: Mapping[str, str], numerics: int = NUMERICS) -> dict[str, Any]:
+GREY, ALPHA, FLAT = "grey", "alpha", "flat"
+"""What is seen of a transfer's images that makes another picture of them: all that counts is grey, so that the picture
+has one channel; the photograph is transparent in places; the paintings are of one colour, so that their range is none
+to keep the picture within."""
+
+
+def identity(
+    transfer: Transfer, content_hashes: Mapping[str, str], numerics: int = NUMERICS, seen: Collection[str] = ()
+) -> dict[str, Any]:
     """The data whose hash is the id.
 
     Args:
@@ -84,11 +94,16 @@ def identity(transfer: Transfer, content_hashes: Mapping[str, str], numerics: in
         content_hashes: for each of ``hashed_fields(transfer)`` the SHA-256 of what it names: of weights the network's,
             however its file spells it (``harness.features.identify``).
         numerics: version of the arithmetic.
+        seen: of ``GREY``, ``ALPHA`` and ``FLAT`` what there is; without ``ALPHA``, ``transparency`` says nothing.
     """
     needed = hashed_fields(transfer)
     assert set(content_hashes) == set(needed), f"content hashes of {needed} are needed, got {sorted(content_hashes)}"
     data: dict[str, Any] = {**_used(transfer), "content": content_hashes["content"], "numerics": numerics}
     data["style"] = _style(transfer, content_hashes)
+    if ALPHA not in seen:
+        data.pop("transparency", None)
+    if seen:
+        data["seen"] = sorted(seen)
     if plugins := plugins_of(transfer):
         data["plugins"] = {use: plugin.sha256 for use, plugin in plugins.items()}
     if "weights" in content_hashes:
@@ -128,6 +143,6 @@ def _style(transfer: Transfer, content_hashes: Mapping[str, str]) -> Any:
     ]
 
 
-def run_id(transfer: Transfer, content_hashes: Mapping[str, str]) -> str:
+def run_id(transfer: Transfer, content_hashes: Mapping[str, str], seen: Collection[str] = ()) -> str:
     """The first 12 hexadecimal digits of the SHA-256 of the canonical JSON of ``identity``."""
-    return hashlib.sha256(canonical_json(identity(transfer, content_hashes)).encode()).hexdigest()[:12]
+    return hashlib.sha256(canonical_json(identity(transfer, content_hashes, seen=seen)).encode()).hexdigest()[:12]

@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from harness.config.odd_names import escaped
 from harness.config.places import Located
 from harness.config.varied import STAND_IN
 from harness.errors import Fault
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif")
 """Of the files that are taken for images where none is named by itself; whatever Pillow reads is one."""
 
 OF_IMAGES = ("content", "style")
@@ -31,7 +32,11 @@ def expand_axes(data: dict[str, Any], located: Located) -> list[Fault]:
     faults: list[Fault] = []
     for field in OF_IMAGES:
         axes = data.get("axes")
-        if not isinstance(axes, dict) or not isinstance(given := axes.get(field), str) or not _is_several(given):
+        if not isinstance(axes, dict):
+            continue
+        if isinstance(given := axes.get(field), list):
+            data["axes"] = {**axes, field: [escaped(name) if isinstance(name, str) else name for name in given]}
+        if not isinstance(given, str) or not _is_several(given):
             continue
         try:
             found = _images(given)
@@ -52,7 +57,8 @@ def _images(given: str) -> list[str]:
     path = os.path.expanduser(given)
     pattern = os.path.join(glob.escape(path), "*") if os.path.isdir(path) else path
     names = glob.glob(pattern, recursive=True)
-    return sorted(name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES and Path(name).is_file())
+    found = sorted(name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES and Path(name).is_file())
+    return [escaped(name) for name in found]
 
 
 def _none(given: str) -> str:

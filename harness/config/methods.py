@@ -5,7 +5,7 @@ from __future__ import annotations
 GATYS = "gatys"
 QUILTING = "quilting"
 USED_BY_QUILTING: frozenset[str] = frozenset(
-    {"method", "content", "style", "style_scale", "colours", "size", "seed", "smoothing", "quilting"}
+    {"method", "content", "style", "style_scale", "colours", "transparency", "size", "seed", "smoothing", "quilting"}
 )
 """Two quilted transfers that differ only in other fields are the same picture."""
 

@@ -68,6 +68,8 @@ class Transfer(Strict):
             and the photograph's colours are kept (Gatys, Bethge, Hertzmann & Shechtman 2016, "Preserving Color in
             Neural Artistic Style Transfer", section 3.2); ``recoloured``: the painting is given the photograph's mean
             and covariance of colours first (section 3.1).
+        transparency: what becomes of a photograph's transparent part. ``keep``: the picture is transparent there, and
+            the painting is matched in the rest alone; ``white``: it is painted as if it were white.
         size: longer side of the picture, px. ``original``: the photograph's own, at most 8192. The paper's pictures
             have 512 × 512 px.
         steps: loss evaluations at ``size``. The default is that of the authors' PyTorch notebook; smaller sizes of a
@@ -121,6 +123,7 @@ class Transfer(Strict):
     segmentation: Segmentation | None = None
     style_scale: Scale = 1.0
     colours: Literal["style", "luminance", "recoloured"] = "style"
+    transparency: Literal["keep", "white"] = "keep"
     size: PictureSize = 512
     steps: Count = 500
     pyramid: Pyramid = "auto"

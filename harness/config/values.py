@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainSerializer, WrapValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, WrapValidator
+
+from harness.config.odd_names import escaped
 
 MINIMUM_SIZE_PX = 16
 MAXIMUM_SIZE_PX = 8192
@@ -40,7 +42,11 @@ def _text(description: str) -> Any:
 Text = Annotated[str, _text("a non-empty text")]
 Word = Annotated[str, Field(strict=True, min_length=1, max_length=64, description="1 to 64 characters")]
 FilePath = Annotated[str, _text("the path of a file")]
-Image = Annotated[str, _text("an image: its path or its name")]
+Image = Annotated[
+    str,
+    BeforeValidator(lambda given: escaped(given) if isinstance(given, str) else given),
+    _text("an image: its path or its name"),
+]
 Plugins = Annotated[
     tuple[Text, ...], Field(description="a list of Python files or entry points, such as [my_losses.py]")
 ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from harness.config.odd_names import escaped_word
 from harness.config.places import FieldPath, Located
 from harness.errors import Fault
 
@@ -111,7 +112,11 @@ def parse_document(text: str, name: str) -> tuple[Any, Located, list[Fault]]:
 
 
 def parse_word(text: str, where: str) -> tuple[Any, list[Fault]]:
-    """Read the value of an override; a plain text is taken whole, ``#`` and all."""
+    """Read the value of an override; a plain text is taken whole, ``#`` and all.
+
+    Characters that no YAML may have, as a file's name may, are escaped: see ``harness.config.odd_names``.
+    """
+    text = escaped_word(text)
     try:
         node = yaml.compose(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError) as error:

@@ -59,7 +59,10 @@ class ExperimentRun:
 def plan_experiment(request: Request, loaded: LoadedExperiment, telling: Telling) -> Plan:
     """What is done and what is left; nothing is written."""
     with telling.fetching() as progress:
-        return make_plan(request, loaded, progress)
+        plan = make_plan(request, loaded, progress)
+    for note in dict.fromkeys(note for job in plan.jobs for note in job.notes):
+        telling.warns(note)
+    return plan
 
 
 def run_experiment(request: Request, loaded: LoadedExperiment, plan: Plan, telling: Telling) -> ExperimentRun:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
 from harness.config.cells import Cell
-from harness.config.identity import hashed_fields, run_id
+from harness.config.identity import FLAT, hashed_fields, run_id
 from harness.config.levels import sizes_of
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.methods import QUILTING, has_network
+from harness.config.odd_names import escaped
 from harness.config.places import FieldPath
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.transfer import Transfer
@@ -30,15 +31,16 @@ from harness.driver.sizes import (
     resolve_pyramid,
     resolve_size,
 )
-from harness.errors import ConfigError, Fault, HarnessError
+from harness.errors import ConfigError, Fault, HarnessError, ImageError
 from harness.features.identify import Identified, identify
 from harness.features.networks import require_named_layers
 from harness.features.sources import NamedNetwork, describe
 from harness.features.weights import require_layers
-from harness.images.files import image_hash, read_image
+from harness.images.files import image_hash, read_picture
 from harness.images.library import find_image
 from harness.images.masks import check_mask, check_regions
-from harness.runs.prepare import weights_source
+from harness.runs.prepare import is_guided_by_alpha, weights_source
+from harness.runs.seen import Range, seen_of
 
 SIDES = ("content", "style")
 
@@ -56,11 +58,21 @@ class FoundImage:
         path: of the file.
         sha256: of what it holds.
         shape: height and width, in pixels.
+        is_grey: whether red, green and blue are equal everywhere.
+        has_alpha: whether it is transparent in places.
+        range: the lowest and the highest value of red, green and blue.
+        reading: why it is read otherwise than earlier versions of the harness read it; see ``Picture``.
+        note: a sentence about what was ignored of it, or is missing; empty where nothing is.
     """
 
     path: str
     sha256: str
     shape: tuple[int, int]
+    is_grey: bool = False
+    has_alpha: bool = False
+    range: Range = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    reading: str = ""
+    note: str = ""
 
 
 class Inspection:
@@ -116,10 +128,39 @@ class Inspection:
     @property
     def run_id(self) -> str:
         """The id of the run that the cell is."""
-        hashes = {slot: image.sha256 for slot, image in self.images.items()}
+        hashes = {slot: image.sha256 + image.reading for slot, image in self.images.items()}
         if self.weights is not None:
             hashes["weights"] = self.weights.network
-        return run_id(self.transfer, {name: hashes[name] for name in hashed_fields(self.transfer)})
+        return run_id(self.transfer, {name: hashes[name] for name in hashed_fields(self.transfer)}, self.seen)
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """What is seen of the images that makes another picture of them."""
+        grey = {slot for slot, image in self.images.items() if image.is_grey}
+        ranges = {slot: image.range for slot, image in self.images.items()}
+        return seen_of(self.transfer, grey, self._has_alpha, ranges)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the images, a sentence for each."""
+        told = [image.note for image in self.images.values()]
+        if self._has_alpha:
+            kept = self.transfer.transparency == "keep"
+            what = "and so is the picture there" if kept else "and painted there as if it were white"
+            other = "white paints there too" if kept else "keep leaves that part empty"
+            path = escaped(self.images["content"].path)
+            told.append(f"{path} is transparent in places, {what} (transfer.transparency: {other}).")
+        if FLAT in self.seen:
+            names = " and ".join(escaped(self.images[each.slot].path) for each in paintings_of(self.transfer))
+            told.append(f"{names} has one colour everywhere: there are no strokes to take from it, only that colour.")
+        for painting in paintings_of(self.transfer):
+            if painting.slot in self.images and (image := self.images[painting.slot]).has_alpha:
+                told.append(f"{escaped(image.path)} is transparent in places; as a painting it is white there.")
+        return tuple(dict.fromkeys(self._as_written(note) for note in told if note))
+
+    @property
+    def _has_alpha(self) -> bool:
+        return "content" in self.images and self.images["content"].has_alpha
 
     @property
     def provenance(self) -> dict[str, dict[str, str]]:
@@ -233,7 +274,7 @@ class Inspection:
             return given
         masked = self.files if self._is_masked() else {}
         found = self._attempt(
-            "pyramid", resolve_pyramid, self.transfer, photograph, self._paintings(), self._reach, masked
+            "pyramid", resolve_pyramid, self.transfer, photograph, self._paintings(), self._reach, masked, self.seen
         )
         return found or ()
 
@@ -259,19 +300,26 @@ class Inspection:
         """Masks and regions must leave something at the smallest size."""
         if self._is_masked() and self._has_network:
             place = "segmentation" if self.transfer.segmentation else "style"
-            self._attempt(place, check_masks, self.transfer, self.files, sizes_of(self.transfer)[0].size)
+            self._attempt(place, check_masks, self.transfer, self.files, sizes_of(self.transfer)[0].size, self.seen)
 
     def _is_masked(self) -> bool:
         """Whether there are masks or regions."""
         whole = {"content", "start", *(painting.slot for painting in paintings_of(self.transfer))}
-        return not self.images.keys() <= whole
+        return not self.images.keys() <= whole or (self._has_alpha and is_guided_by_alpha(self.transfer))
 
 
 def _read_image(name_or_path: str) -> FoundImage:
     """An image, read whole: a truncated one is found now, not in an hour."""
     path = find_image(name_or_path)
-    height, width = read_image(path).shape[:2]
-    return FoundImage(str(path), image_hash(path), (height, width))
+    picture, shown = read_picture(path), escaped(str(path))
+    height, width = picture.colours.shape[:2]
+    if picture.alpha is not None and picture.alpha.max() < 1 / 255:
+        raise ImageError(f"{shown} is transparent everywhere, so that there is nothing to see. Give another image.")
+    note = f"{shown}: {'; '.join(picture.notes)}." if picture.notes else ""
+    has_alpha = picture.alpha is not None
+    return FoundImage(
+        str(path), image_hash(path), (height, width), picture.is_grey, has_alpha, picture.range, picture.reading, note
+    )
 
 
 def _masks(transfer: Transfer) -> Iterator[tuple[str, str]]:

@@ -39,6 +39,7 @@ class Job:
         height: of the picture, in pixels.
         width: of the picture, in pixels.
         part: ``grid`` has a panel, ``repeat`` is a cell from another seed, ``again`` the same transfer a second time.
+        notes: what the user should know of its images, a sentence for each.
     """
 
     cell: Cell
@@ -46,6 +47,7 @@ class Job:
     height: int
     width: int
     part: Part = "grid"
+    notes: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -72,8 +74,8 @@ class Job:
     def batch_key(self) -> Hashable:
         """Jobs with equal keys can share a batch.
 
-        Method and H × W agree, and network, optimiser, levels and precision, and whether they may go in tiles; of
-        quilted ones what their blocks are.
+        Method and H × W agree, and network, optimiser, levels and precision, whether they may go in tiles, and whether
+        they are grey; of quilted ones what their blocks are.
         """
         t = self.transfer
         if not has_network(t.method):
@@ -81,7 +83,7 @@ class Job:
         network = (t.weights, t.pooling, t.padding, t.normalised)
         levels = (t.pyramid, t.steps, t.photorealism.first_stage)
         tiled = is_additive(t.style_statistic)
-        return (t.method, self.height, self.width, network, t.optimiser, t.precision, levels, tiled)
+        return (t.method, self.height, self.width, network, t.optimiser, t.precision, levels, tiled, self.row.is_grey)
 
     @property
     def num_evaluations(self) -> int:
@@ -152,8 +154,8 @@ class JobMaker:
                 "file_names": self._file_names,
             },
         )
-        row = Row(own_id, folder / found.run_id, found.transfer, found.files, manifest)
-        return Job(cell, row, *found.size, part)
+        row = Row(own_id, folder / found.run_id, found.transfer, found.files, manifest, found.seen)
+        return Job(cell, row, *found.size, part, found.notes)
 
 
 def make_jobs(
@@ -185,6 +187,7 @@ def make_jobs(
             is_original = same.cell.transfer.size != job.cell.transfer.size
             why = "pyramid: auto has the same sizes there" if is_auto else "their files are equal"
             why = "size: original is that number there" if is_original else why
+            why = "its photograph is opaque" if same.transfer.transparency != job.transfer.transparency else why
             message = f"the cells ({same.cell.name}) and ({job.cell.name}) are the same picture: {why}"
             faults.append(loaded.fault(job.cell, next(iter(job.cell.sources), "content"), f"{message}; keep one"))
     if faults:

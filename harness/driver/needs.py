@@ -18,7 +18,7 @@ from harness.features.networks import PluginNetwork
 from harness.features.vgg import VGG
 from harness.images.masks import read_regions
 from harness.objective.memory import plain_pass_bytes, tiled_pass_bytes
-from harness.runs.prepare import load_network, row_objective_of, tile_px_of
+from harness.runs.prepare import is_guided_by_alpha, load_network, row_objective_of, tile_px_of
 
 QUILTING_BYTES_PER_PIXEL = 250
 """Of source and picture, measured at 256 and 512 px: the search's transforms are in double precision."""
@@ -156,8 +156,11 @@ def _masks_of(job: Job) -> set[Hashable]:
     files = job.row.files
     if "segmentation.content" in files:
         pair = files["segmentation.content"], files["segmentation.style"]
-        return {(*pair, k) for k in range(num_regions_of(job))}
-    return {files[painting.mask] for painting in paintings_of(job.transfer) if painting.mask}
+        return {(*pair, k, job.row.keeps_alpha) for k in range(num_regions_of(job))}
+    masks = {painting.mask and files[painting.mask] for painting in paintings_of(job.transfer)}
+    if job.row.keeps_alpha and is_guided_by_alpha(job.transfer):
+        return {(mask, files["content"]) for mask in masks}
+    return {mask for mask in masks if mask}
 
 
 def is_of_pixels(job: Job) -> bool:

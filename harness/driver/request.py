@@ -9,6 +9,7 @@ from typing import Any
 from harness.config.commands import RUNS
 from harness.config.given import Spec
 from harness.config.loaded import LoadedExperiment, LoadedSweep
+from harness.config.odd_names import escaped_word
 from harness.config.reading import load_experiment, load_sweep
 from harness.features.sources import fault_of_weights_file
 from harness.images.library import fault_of_image
@@ -30,6 +31,9 @@ class Request:
     fresh: bool = False
     checkpoint_every_s: float = 30.0
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "overrides", tuple(escaped_word(word) for word in self.overrides))
 
     @property
     def kept_storage(self) -> str | None:

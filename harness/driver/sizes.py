@@ -163,6 +163,7 @@ def resolve_pyramid(
     paintings: Sequence[tuple[tuple[int, int], float]],
     reach: Reach,
     masked: Mapping[str, str],
+    seen: frozenset[str] = frozenset(),
 ) -> tuple[PyramidLevel, ...]:
     """What ``pyramid: auto`` stands for with these images: no size at which something would be refused.
 
@@ -171,14 +172,15 @@ def resolve_pyramid(
         shape: height and width of the photograph's file.
         paintings: those of each painting's file, with its scale.
         reach: the layers that are compared.
-        masked: the files of a transfer with masks or regions; empty for others.
+        masked: the files of a transfer with masks or regions, or whose photograph has alpha; empty for others.
+        seen: see ``harness.runs.seen``.
     """
 
     def fits(size_px: int) -> bool:
         try:
             check_level(shape, size_px, paintings, reach, needs_windows(transfer))
             if masked:
-                check_masks(transfer, masked, size_px)
+                check_masks(transfer, masked, size_px, seen)
         except HarnessError:
             return False
         return min(fit_longer_side(*shape, size_px)) >= AUTO_SIDE_PX
@@ -186,15 +188,17 @@ def resolve_pyramid(
     return auto_pyramid(transfer, fits)
 
 
-def check_masks(transfer: Transfer, files: Mapping[str, str], size_px: int) -> None:
-    """Check that masks and regions leave something of the picture and of the paintings, at the smallest size."""
-    prepared = prepare_images([Row("", Path(), transfer, files, Manifest("", ""))], size_px)
+def check_masks(transfer: Transfer, files: Mapping[str, str], size_px: int, seen: frozenset[str]) -> None:
+    """Check that masks, regions and alpha leave something of the picture and of the paintings, at the smallest size."""
+    prepared = prepare_images([Row("", Path(), transfer, files, Manifest("", ""), seen)], size_px)
     objective = row_objective_of(transfer, 0, prepared.parts_of[0])
     try:
         counted_parts(objective, Guidance(prepared.masks), Guidance(prepared.style_masks))
     except ValueError as error:
+        has_masks = any(slot.startswith("segmentation.") or slot.endswith("mask") for slot in files)
+        what = "a mask or region" if has_masks else "the photograph's opaque part"
         raise UsageError(
-            f"at {size_px} px a mask or region leaves less than one position of each style layer "
+            f"at {size_px} px {what} leaves less than one position of each style layer "
             f"({', '.join(objective.weighed_style())}); enlarge it, ask for a larger size, or weigh a layer nearer to "
             "conv1_1"
         ) from error

@@ -84,6 +84,8 @@ def plan_sweep(request: Request, loaded: LoadedSweep, telling: Telling) -> Sweep
         maker = JobMaker(loaded, request.out, on_bytes, request.kept_storage)
         examples = [maker.make(cell) for cell in example_cells(loaded)]
         _fetch_for_objectives(loaded, on_bytes)
+    for note in dict.fromkeys(note for job in examples for note in job.notes):
+        telling.warns(note)
     return SweepPlan(loaded, folder, maker, examples, name_of_study(loaded, examples[0]))
 
 

@@ -50,6 +50,10 @@ class Telling:
         """What was found, decided or left."""
         logger.info(sentence)
 
+    def warns(self, sentence: str) -> None:
+        """What the user should know before anything is computed: what was ignored of an image, say."""
+        logger.warning(sentence)
+
     def working(self, title: str, num_runs: int) -> AbstractContextManager[Observer]:
         """So many runs are about to be computed; what is entered is told of them."""
         return nullcontext(Observer())

@@ -87,7 +87,7 @@ def what_is_asked(request: Request, loaded: LoadedExperiment) -> str:
     asked = [loaded.data, transfers, str(loaded.source.resolve()), str(request.out.resolve())]
     versions = [version(package) for package in PACKAGES]
     text = canonical_json([*asked, code, images, fetched, places, plugins, versions])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()  # names of files need not be UTF-8
 
 
 def _texts(value: Any) -> Iterator[str]:

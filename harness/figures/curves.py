@@ -169,7 +169,7 @@ def _curves(
     ]
     figure.legend(
         handles=handles,
-        loc="outside lower center", ncols=num_columns, prop=font_of(blocks[0].size_px), frameon=False,
+        loc="outside lower center", ncols=num_columns, prop=font_of(blocks[0].size_px, "".join(labels)), frameon=False,
         handlelength=HANDLE, columnspacing=SPACING,
     )  # fmt: skip
     return figure

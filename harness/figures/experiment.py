@@ -93,7 +93,7 @@ def tile(run: Run, caption: str, above: tuple[Pixels, ...] = ()) -> Tile:
         reason = f"failed: {run.reason}" if run.status is Status.FAILED and run.reason else run.reason
         return Tile(None, caption, escape(reason or _SHORT.get(run.status, run.status.value)), above)
     try:
-        return Tile(run.image(), caption, "", above)
+        return Tile(run.colours(), caption, "", above)
     except ImageError:
         return Tile(None, caption, "done, but its image.png is missing", above)
 

@@ -251,7 +251,7 @@ def _picture(size: tuple[int, int], box: Box) -> Box:
 
 def _image(trial: TrialOutcome) -> Pixels | None:
     try:
-        return trial.run.image()
+        return trial.run.colours()
     except ImageError:
         return None
 

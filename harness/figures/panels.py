@@ -134,7 +134,7 @@ def _draw_label(figure: Figure, label: Label, layout: Layout) -> None:
         else:
             x, y = label.centre_px / layout.width, 1 - baseline / layout.height
         figure.text(
-            x, y, line, fontproperties=font_of(label.text.size_px), color=GREY_INK if label.grey else INK,
+            x, y, line, fontproperties=font_of(label.text.size_px, line), color=GREY_INK if label.grey else INK,
             ha="center", va="baseline", rotation=90 if label.rotated else 0, rotation_mode="anchor",
         )  # fmt: skip
 

@@ -1,8 +1,9 @@
 """Text that fits: measured with the font it is drawn in, wrapped between words, shrunk before it is cut.
 
 Lengths are pixels of the PNG. ``$…$`` is never broken, nor are words joined by a no-break space while there is another
-way. A character that the font lacks becomes U+FFFD or ?, and mathematics that does not parse is shown as it was typed:
-a figure does not fail because of a file's name.
+way. A character that the font lacks is drawn in another one where one is installed (``fallback``), else it becomes
+U+FFFD or ?, and mathematics that does not parse is shown as it was typed: a figure does not fail because of a file's
+name.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from pathlib import Path
 import matplotlib
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.cbook import is_math_text
-from matplotlib.font_manager import FontProperties, get_font
+from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
 
+from harness.figures.fallback import fallback_for, known, missing, with_fallback
 from harness.figures.labels import escape
 
 DPI = 128
@@ -44,6 +46,10 @@ FACES = {"dejavusans": str(_FOLDER / "DejaVuSans.ttf"), "stix": str(_FOLDER / "S
 SANS = "dejavusans"
 
 _TOKEN = re.compile(r"(?:\$(?:\\.|[^$\\])+\$|\\.|[\S\N{NO-BREAK SPACE}])+")
+_MATHEMATICS = re.compile(r"(?<!\\)\$((?:\\.|[^$\\])+)\$")
+_GREEK, _POWER = re.compile(r"\\([a-z]+)"), re.compile(r"\^\{([-0-9]+)\}")
+_LETTERS = {"alpha": "α", "beta": "β", "sigma": "σ", "lambda": "λ", "cdot": "·"}
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _BREAK_AFTER = "_/-,.:="
 
 
@@ -52,9 +58,13 @@ def face() -> str:
     return found if (found := str(matplotlib.rcParams["mathtext.fontset"])) in FACES else SANS
 
 
-def font(size_px: float) -> FontProperties:
-    """The face as shipped with matplotlib, whatever fonts and settings the user has."""
-    return FontProperties(fname=FACES[face()], size=size_px * 72 / DPI, math_fontfamily=face())
+def font(size_px: float, text: str = "") -> FontProperties:
+    """The face as shipped with matplotlib, whatever the user has; for a text with characters it lacks, with another."""
+    path, size = FACES[face()], size_px * 72 / DPI
+    other = None if text.isascii() else fallback_for(missing(text, path))
+    if other is None:
+        return FontProperties(fname=path, size=size, math_fontfamily=face())
+    return with_fallback(path, other, size, face())
 
 
 @dataclass(frozen=True)
@@ -89,15 +99,23 @@ def width_of(line: str, size_px: float) -> float:
 def _width_of(line: str, size_px: float, of_face: str) -> float:
     math = is_math_text(line)
     shown = line if math else line.replace(r"\$", "$")
-    width: float = _renderer().get_text_width_height_descent(shown, font(size_px), bool(math))[0]
+    width: float = _renderer().get_text_width_height_descent(shown, font(size_px, shown), bool(math))[0]
     return width
 
 
 def printable(text: str) -> str:
-    """The text with only characters that the font has and mathematics that parses."""
-    known = get_font(FACES[face()]).get_charmap()
-    other = "\N{REPLACEMENT CHARACTER}" if ord("\N{REPLACEMENT CHARACTER}") in known else "?"
-    text = "".join(c if c == "\n" or ord(c) in known else " " if c.isspace() else other for c in text)
+    """The text with only characters that can be drawn and mathematics that parses.
+
+    Mathematics is drawn in one font alone: beside characters of another it is spelt out.
+    """
+    path = FACES[face()]
+    if not text.isascii() and (further := fallback_for(missing(text, path))) is not None:
+        have = known(path) | known(further)
+        text = _spelt_out(text)
+    else:
+        have = known(path)
+    other = "\N{REPLACEMENT CHARACTER}" if ord("\N{REPLACEMENT CHARACTER}") in known(path) else "?"
+    text = "".join(c if c == "\n" or ord(c) in have else " " if c.isspace() else other for c in text)
     if "$" not in text:
         return text
     if not is_math_text(text):
@@ -107,6 +125,18 @@ def printable(text: str) -> str:
     except ValueError:
         return escape(text)
     return text
+
+
+def _spelt_out(text: str) -> str:
+    """Greek letters, products and powers without mathematics: ``α/β = 8·10⁻⁴``; what is more stays as it is typed."""
+    if not is_math_text(text):
+        return text
+
+    def plain(found: re.Match[str]) -> str:
+        inner = _GREEK.sub(lambda name: _LETTERS.get(name[1], name[0]), found[1])
+        return _POWER.sub(lambda power: power[1].translate(_RAISED), inner)
+
+    return escape(_MATHEMATICS.sub(plain, text))
 
 
 def fit(

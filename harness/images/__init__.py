@@ -1,7 +1,8 @@
 """Images: names, files, sizes. Nothing imported here needs torch; ``harness.images.resize`` does.
 
     files     read_image(path) -> (H, W, 3) float32 sRGB in [0, 1]; write_png(path, image); png_bytes(image);
-              image_hash(path) -> 64 hex digits; MAX_PIXELS
+              image_hash(path) -> 64 hex digits; MAX_PIXELS; read_picture(path) -> Picture, with alpha and notes
+    decoding  what a file holds as upright sRGB, as browsers show it; profiles: its colours; kinds: what is no image
     library   find_image(name_or_path, relative_to=None) -> Path; list_images() -> tuple[NamedImage, …];
               image_file(named) -> Path; fetch_images(names=None, on_bytes=None) -> [Path]
     catalogue NamedImage (name, kind, title, author, year, licence, …); PHOTOGRAPHS, TEXTURES, DRAWN, MASKS, PAPER

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.config.image_files import IMAGE_SUFFIXES
+from harness.config.odd_names import unescaped
 from harness.downloads import cache_folder, download, has_hash
 from harness.errors import ImageError
 from harness.files import nearest_file
@@ -39,7 +40,8 @@ def find_image(name_or_path: str | Path, relative_to: str | Path | None = None) 
     """Find an image file by path or by name; a file that is there comes before a name.
 
     Args:
-        name_or_path: a path (``~`` is expanded) or a name of :func:`list_images`.
+        name_or_path: a path (``~`` is expanded; odd characters may be escaped: ``harness.config.odd_names``) or a name
+            of :func:`list_images`.
         relative_to: the folder of the file that says it, tried after the working folder.
 
     Returns:
@@ -54,7 +56,7 @@ def find_image(name_or_path: str | Path, relative_to: str | Path | None = None) 
     except RuntimeError:  # ~somebody who has no home here
         pass
     places = [given] + ([Path(relative_to) / given] if relative_to is not None and not given.is_absolute() else [])
-    for place in places:
+    for place in (*places, *(Path(unescaped(str(place))) for place in places)):
         if _is(Path.is_file, place):
             return place
     named = _BY_NAME.get(str(name_or_path))

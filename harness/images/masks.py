@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
 from harness.errors import ImageError
 from harness.images.colour import luminance
-from harness.images.files import MAX_PIXELS, read_image, without_warnings
+from harness.images.files import MAX_PIXELS, read_image, read_picture
 from harness.images.resize import to_tensor
 
 MAX_REGIONS = 32
@@ -84,13 +83,13 @@ def read_mask(path: str | Path) -> Tensor:
         (H, W) float32 in [0, 1], at the file's size.
 
     Raises:
-        ImageError: see :func:`harness.images.files.read_image`; or the mask selects nothing.
+        ImageError: see :func:`harness.images.files.read_picture`; or the mask selects nothing.
     """
     path = Path(path)
-    mask = luminance(to_tensor(read_image(path)))[0]
-    transparent = _transparency(path)
-    if transparent is not None:  # read_image composites over white, which would be inside
-        mask = mask - transparent
+    picture = read_picture(path)
+    mask = luminance(to_tensor(picture.colours))[0]
+    if picture.alpha is not None:  # the colours are over white, which would be inside
+        mask = mask - (1 - torch.from_numpy(picture.alpha))
     mask = mask.clamp(0, 1)
     if mask.max() < 1 / 255:
         raise ImageError(
@@ -202,16 +201,6 @@ def check_regions(
     _, content, style = _read_both(Path(content_segmentation), Path(style_segmentation))
     _check_proportions("segmentation", Path(content_segmentation), content.pixels.shape[:2], content_size)
     _check_proportions("segmentation", Path(style_segmentation), style.pixels.shape[:2], style_size)
-
-
-def _transparency(path: Path) -> Tensor | None:
-    """1 − alpha, (H, W) upright, of a file that :func:`read_image` has read; None when it has no alpha."""
-    with without_warnings(), Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-        if not image.has_transparency_data or image.mode.startswith("I"):
-            return None
-        alpha = (image.convert("LA") if image.mode == "La" else image).convert("RGBA").getchannel("A")
-        return 1 - torch.from_numpy(np.array(alpha, dtype=np.float32)) / 255
 
 
 @dataclass(frozen=True)

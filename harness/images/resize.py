@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from harness.errors import ImageError
-from harness.images.files import MAX_PIXELS, read_image
+from harness.images.files import MAX_PIXELS, read_image, read_picture
 
 
 def to_tensor(image: NDArray[Any]) -> Tensor:
@@ -25,7 +25,7 @@ def to_tensor(image: NDArray[Any]) -> Tensor:
 
 
 def to_array(image: Tensor) -> NDArray[np.float32]:
-    """(3, H, W) tensor, on any device, to an (H, W, 3) float32 array."""
+    """(3, H, W) tensor, on any device, to an (H, W, 3) float32 array; with alpha, four channels."""
     array: NDArray[np.float32] = image.detach().to("cpu", torch.float32).permute(1, 2, 0).contiguous().numpy()
     return array
 
@@ -96,6 +96,20 @@ def photograph_of(path: str, size: int | tuple[int, int]) -> Tensor:
     """A photograph (3, H, W) with that longer side, or that height and width."""
     image = to_tensor(read_image(path))
     return resize(image, *(fit_longer_side(image.shape[1], image.shape[2], size) if isinstance(size, int) else size))
+
+
+def alpha_at(path: str, size: tuple[int, int]) -> Tensor:
+    """A photograph's alpha (H, W) at that height and width; 1 everywhere where it is opaque.
+
+    Resampled linearly, over the area of a target pixel when shrinking.
+    """
+    alpha = read_picture(path).alpha
+    if alpha is None:
+        return torch.ones(size)
+    resized = functional.interpolate(
+        torch.from_numpy(alpha)[None, None], size=size, mode="bilinear", align_corners=False, antialias=True
+    )
+    return resized[0, 0].clamp(0, 1)
 
 
 def painting_of(path: str, size: tuple[int, int], scale: float) -> Tensor:

@@ -77,7 +77,7 @@ class Measuring:
         self.check_done(run)
         _use_plugins_for(name, run)
         try:
-            return call_measure(name, run.image() / 255, Sources(self, run, to))
+            return call_measure(name, run.colours() / 255, Sources(self, run, to))
         except CannotMeasureError as error:
             raise CannotMeasureError(f"{self.name(run)}: {error}") from error
 
@@ -85,7 +85,7 @@ class Measuring:
         """The measure of a set of runs; errors as of ``of_run``."""
         for run in runs:
             self.check_done(run)
-        pictures = [run.image() for run in runs]
+        pictures = [run.colours() for run in runs]
         for run, picture in zip(runs, pictures, strict=True):
             names = self.name(run), f"the picture of {self.name(runs[0])}"
             _check_same_size(names[0], picture, pictures[0], names[1])
@@ -168,7 +168,7 @@ class Sources:
     def content(self) -> Floats:
         """The photograph."""
         photograph = self._run.source("content")
-        _check_same_size("It", self._run.image(), photograph, "the photograph")
+        _check_same_size("It", self._run.colours(), photograph, "the photograph")
         return photograph / 255
 
     @property
@@ -222,8 +222,8 @@ class Sources:
                 f"It and its repetition were computed on different devices or threads ({ways[0]}, {ways[1]}), "
                 "which round differently; compute both again with --fresh."
             )
-        picture = twin.image()
-        _check_same_size("It", run.image(), picture, "its second computation")
+        picture = twin.colours()
+        _check_same_size("It", run.colours(), picture, "its second computation")
         return picture / 255
 
     @property
@@ -234,7 +234,7 @@ class Sources:
         if painting.mask is None:
             return None
         mask = self._run.source(painting.mask)
-        _check_same_size("It", self._run.image(), mask, f"the mask of {painting.image}")
+        _check_same_size("It", self._run.colours(), mask, f"the mask of {painting.image}")
         return mask[..., 0] / 255
 
 

@@ -122,14 +122,25 @@ class Run:
         return devices_of(self.manifest.provenance) if self.manifest else None
 
     def image(self) -> Pixels:
-        """The finished picture, (H, W, 3) uint8.
+        """The finished picture, (H, W, 3) uint8; of a transparent photograph's (H, W, 4), with its alpha.
 
         Raises:
             ImageError: there is none.
         """
+        return read_pixels(self._picture(), with_alpha=True)
+
+    def colours(self) -> Pixels:
+        """The finished picture as it is measured and drawn, (H, W, 3) uint8: over white where it is transparent.
+
+        Raises:
+            ImageError: there is none.
+        """
+        return read_pixels(self._picture())
+
+    def _picture(self) -> Path:
         if not self.folder.image_path.exists():
             raise ImageError(f"Run {self.id} ({self.name}) has no picture: it {self.status.value}.")
-        return read_pixels(self.folder.image_path)
+        return self.folder.image_path
 
     @property
     def num_evaluations(self) -> int:
@@ -176,15 +187,15 @@ class Run:
         return (measuring.computed if is_lacking else measuring.of_run)(name, self, to)
 
     def start(self) -> Pixels:
-        """The picture at which the first evaluation was measured, clamped to [0, 1], (H, W, 3) uint8.
+        """The picture at which the first evaluation was measured, clamped to [0, 1]; as ``image`` gives it.
 
         Raises:
             ImageError: the run has not begun.
         """
-        return read_pixels(self.folder.iterate_path(1))
+        return read_pixels(self.folder.iterate_path(1), with_alpha=True)
 
     def iterates(self) -> Iterates:
-        """The pictures kept on the way, by evaluation: ``run.iterates()[100]`` is (H, W, 3) uint8."""
+        """The pictures kept on the way, by evaluation: ``run.iterates()[100]`` is like ``image()``."""
         return Iterates(self.folder.iterates())
 
     def history(self) -> list[dict[str, float]]:

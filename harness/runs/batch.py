@@ -156,7 +156,8 @@ def _compute(
     rows, folders = [row for row, _ in left], [folder for _, folder in left]
     prepared = prepare_images(rows)
     photographs = [prepared.photographs[k] for k in prepared.photograph_of]
-    finishing = Finishing([row.transfer for row in rows], photographs)
+    alphas = [None if k is None else prepared.alphas[k] for k in prepared.alpha_of]
+    finishing = Finishing([row.transfer for row in rows], photographs, alphas)
     progress = Progress.of(len(rows))
     comparable = Comparable([*map(target_of, rows, photographs)], execution.objectives)
     files = RowFolders(folders, comparable.measure, finishing, measured_on(execution.objectives))

@@ -168,7 +168,7 @@ def _make_module(
     for i, row in enumerate(rows):
         carried = progress.carried[i]
         start = start_image(row, prepared, i) if carried is None else resize(carried, height, width)
-        starts.append(start)
+        starts.append(start[:1] if row.is_grey else start)
     bounds = box_bounds(rows, prepared, dtype)
     if bounds is not None:
         bounds = (bounds[0].to(device), bounds[1].to(device))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from harness.config.identity import ALPHA, FLAT, GREY
 from harness.config.methods import has_network
 from harness.config.styles import Painting, paintings_of
 from harness.config.transfer import Transfer
@@ -32,7 +33,7 @@ from harness.images.colour import grey, matched_luminance, recoloured
 from harness.images.files import read_image
 from harness.images.masks import Region, read_mask, read_regions, resize_mask
 from harness.images.noise import noise
-from harness.images.resize import painting_of, photograph_of, resize, to_tensor
+from harness.images.resize import alpha_at, painting_of, photograph_of, resize, to_tensor
 from harness.measures.comparable import Target
 from harness.measures.reference import CONTENT_LAYER, STYLE_WEIGHTS
 from harness.objective.memory import choose_tile
@@ -59,6 +60,7 @@ class Row:
         transfer: the resolved transfer: its ``pyramid`` is not ``auto``.
         files: every image's path, by its slot (``harness.config.styles.image_slots``): ``content``, ``style``, …
         manifest: what a new folder's manifest says.
+        seen: of its images, what makes another picture of them: see ``harness.runs.seen``.
     """
 
     id: str
@@ -66,6 +68,17 @@ class Row:
     transfer: Transfer
     files: Mapping[str, str]
     manifest: Manifest
+    seen: frozenset[str] = frozenset()
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether its picture has one channel."""
+        return GREY in self.seen
+
+    @property
+    def keeps_alpha(self) -> bool:
+        """Whether its picture is transparent where its photograph is."""
+        return ALPHA in self.seen and self.transfer.transparency == "keep"
 
 
 @dataclass
@@ -78,8 +91,10 @@ class Prepared:
         styles: (3, H_s, W_s), the paintings at their scales, recoloured where a row asks for it.
         masks: (H, W), over the pictures.
         style_masks: (H_s, W_s), over the paintings.
+        alphas: (H, W), where photographs whose transparency is kept are opaque.
         photograph_of: each row's photograph.
         content_of: each row's content.
+        alpha_of: each row's alpha; None where its picture is opaque.
         parts_of: each row's share of the paintings.
     """
 
@@ -88,8 +103,10 @@ class Prepared:
     styles: list[Tensor] = field(default_factory=list)
     masks: list[Tensor] = field(default_factory=list)
     style_masks: list[Tensor] = field(default_factory=list)
+    alphas: list[Tensor] = field(default_factory=list)
     photograph_of: list[int] = field(default_factory=list)
     content_of: list[int] = field(default_factory=list)
+    alpha_of: list[int | None] = field(default_factory=list)
     parts_of: list[tuple[StylePart, ...]] = field(default_factory=list)
     _indices: dict[tuple[str, Hashable], int] = field(default_factory=dict)
 
@@ -109,10 +126,22 @@ class Prepared:
         is_grey = colours == "luminance"
         self.photograph_of.append(photograph)
         self.content_of.append(self.share("contents", (path, is_grey), lambda: grey(content) if is_grey else content))
+        own_size = (content.shape[1], content.shape[2])
+        alpha = self.share("alphas", (path, own_size), lambda: alpha_at(path, own_size)) if row.keeps_alpha else None
+        self.alpha_of.append(alpha)
         parts: list[StylePart] = []
         for painting in paintings_of(row.transfer):
             parts += self._parts(row, painting, content, (colours, path if colours != "style" else ""))
+        if alpha is not None and is_guided_by_alpha(row.transfer):
+            parts = [replace(part, mask=self._opaque(part.mask, alpha)) for part in parts]
         self.parts_of.append(tuple(parts))
+
+    def _opaque(self, mask: int | None, alpha: int) -> int:
+        """Which mask is a mask's opaque part, or everywhere's."""
+        return self.share("masks", ("opaque", mask, alpha), lambda: self._product(mask, alpha))
+
+    def _product(self, mask: int | None, alpha: int) -> Tensor:
+        return self.alphas[alpha] if mask is None else self.masks[mask] * self.alphas[alpha]
 
     def _parts(self, row: Row, painting: Painting, content: Tensor, recolouring: tuple[str, str]) -> list[StylePart]:
         """One painting's share of a row's style: one part, or one per region of a segmentation."""
@@ -166,6 +195,15 @@ def prepare_images(rows: Sequence[Row], size: int | tuple[int, int] | None = Non
     return prepared
 
 
+def is_guided_by_alpha(transfer: Transfer) -> bool:
+    """Whether the painting is matched in the opaque part alone: where a transfer may have masks.
+
+    Elsewhere it is matched everywhere, and what is transparent is cut out of the finished picture.
+    """
+    can_have_masks = transfer.style_statistic == "gram" and not isinstance(transfer.weights, WeightsNetwork)
+    return transfer.transparency == "keep" and has_network(transfer.method) and can_have_masks
+
+
 def target_of(row: Row, photograph: Tensor) -> Target:
     """What a row's pictures are measured against, from its photograph (3, H, W) at their size."""
     is_of_vgg = has_network(row.transfer.method) and not isinstance(row.transfer.weights, WeightsNetwork)
@@ -205,18 +243,31 @@ def start_image(row: Row, prepared: Prepared, index: int) -> Tensor:
 def box_bounds(rows: Sequence[Row], prepared: Prepared, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
     """Box bounds of every row, (B, 1, 1, 1) or (B, 3, 1, 1): none, [0, 1], or the paintings' range per channel.
 
-    ``source`` is the authors' own choice: the range of the source image's pixels (their DeepTextures code).
+    Grey rows have one channel. Where a row of the batch keeps its photograph's alpha a, every pixel has its own,
+    (B, C, H, W): those of the colour f of which a f + 1 − a is seen over white; what is transparent stays white.
+
+    ``source`` is the authors' own choice: the range of the source image's pixels (their DeepTextures code); of
+    paintings of one colour, [0, 1].
     """
     kind = rows[0].transfer.optimiser.bounds
     if kind == "none":
         return None
     if kind == "unit":
-        return torch.zeros(len(rows), 1, 1, 1, dtype=dtype), torch.ones(len(rows), 1, 1, 1, dtype=dtype)
-    images = [[prepared.styles[part.image].to(dtype) for part in parts] for parts in prepared.parts_of]
-    return (
-        torch.stack([torch.stack([s.amin((1, 2), keepdim=True) for s in of_row]).amin(0) for of_row in images]),
-        torch.stack([torch.stack([s.amax((1, 2), keepdim=True) for s in of_row]).amax(0) for of_row in images]),
-    )
+        low, high = torch.zeros(len(rows), 1, 1, 1, dtype=dtype), torch.ones(len(rows), 1, 1, 1, dtype=dtype)
+    else:
+        images = [[prepared.styles[part.image].to(dtype) for part in parts] for parts in prepared.parts_of]
+        low = torch.stack([torch.stack([s.amin((1, 2), keepdim=True) for s in of_row]).amin(0) for of_row in images])
+        high = torch.stack([torch.stack([s.amax((1, 2), keepdim=True) for s in of_row]).amax(0) for of_row in images])
+        is_flat = torch.tensor([FLAT in row.seen for row in rows])[:, None, None, None]
+        low, high = torch.where(is_flat, 0.0, low), torch.where(is_flat, 1.0, high)
+    if rows[0].is_grey:
+        low, high = low.amin(1, keepdim=True), high.amax(1, keepdim=True)
+    if not prepared.alphas:
+        return low, high
+    opaque = torch.ones_like(prepared.alphas[0])
+    alphas = [opaque if k is None else prepared.alphas[k] for k in prepared.alpha_of]
+    a = torch.stack(alphas)[:, None].to(dtype)
+    return low * a + (1 - a), high * a + (1 - a)
 
 
 def row_objective_of(

@@ -130,7 +130,7 @@ class RowFolders:
 
     def _write_iterate(self, row: int, evaluation: int, picture: Tensor) -> None:
         if bool(torch.isfinite(picture).all()):
-            picture = self.finishing.of_iterate(row, picture.float())
+            picture = self.finishing.for_file(row, self.finishing.of_iterate(row, picture.float()))
             write_png(self.folders[row].iterate_path(evaluation), to_array(picture))
 
     def save(self, row: int, evaluation: int, state: OnHost, level: int, level_began: int, is_at_end: bool) -> None:
@@ -174,7 +174,8 @@ class RowFolders:
         """Write the picture; returns it as saved, so that the numbers can be computed again from the file."""
         path = self.folders[standing.row].image_path
         picture = self.finishing.of_picture(standing.row, standing.picture)
-        write_png(path, to_array(picture), survives_power_cut=True)  # before the manifest speaks of it
+        pixels = to_array(self.finishing.for_file(standing.row, picture))
+        write_png(path, pixels, survives_power_cut=True)  # before the manifest speaks of it
         return to_tensor(read_image(path))
 
     def _numbers(self, standing: Standing, picture: Tensor, is_finished: bool = False) -> Numbers:

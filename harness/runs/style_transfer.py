@@ -1,6 +1,8 @@
 """The LightningModule whose only parameter is the image: a batch of pictures, a whole ablation at once.
 
-Shapes: B slots of the batch, b rows of one pass through the network, H × W pixels.
+Shapes: B slots of the batch, b rows of one pass through the network, H × W pixels, C channels: 3, or 1 of pictures that
+are grey because all they are made from is. The network sees such a channel three times; its gradient is the sum of
+the three, so that optimiser and checkpoint know of no colours.
 """
 
 from __future__ import annotations
@@ -23,13 +25,13 @@ from harness.runs.history import is_log_spaced
 
 
 class StyleTransfer(BatchModule):
-    """Optimises ``images`` (B, 3, H, W), its only parameter, each row towards its own objective.
+    """Optimises ``images`` (B, C, H, W), its only parameter, each row towards its own objective.
 
     One training step makes several evaluations of every active row, as many as fit into ``pace_s``: Lightning, logging
     and tracking cost a fixed time per training step.
 
     Args:
-        start: (B, 3, H, W) where each row starts, sRGB in [0, 1].
+        start: (B, C, H, W) where each row starts, sRGB in [0, 1].
         objective: what each row minimises.
         network: frozen; kept in a tuple, which hides it from ``parameters()`` and ``state_dict()``.
         make_optimizer: from ``[images]`` to the batched optimiser.
@@ -97,9 +99,9 @@ class StyleTransfer(BatchModule):
         self.optimizer.load_row_state(row, state)
 
     def best_image(self, row: int) -> Tensor:
-        """A row's best iterate: without a line search the last one need not be it."""
+        """A row's best iterate, (3, H, W): without a line search the last one need not be it."""
         best: Tensor = self.optimizer.best_images[row]
-        return best.detach().clamp(0, 1).float().cpu()
+        return _in_colour(best.detach().clamp(0, 1).float().cpu())
 
     def columns_of(self, row: int) -> tuple[str, ...]:
         """The losses, those of the layers that the row weighs, what its run has besides, and the content's share."""
@@ -151,8 +153,9 @@ class StyleTransfer(BatchModule):
             self.evaluation[row] += 1
         evaluations = tuple(self.evaluation[row] for row in rows)
         kept = any(is_log_spaced(evaluation, self.steps) for evaluation in evaluations)
-        measured = evaluate(self.objective, self.network, images, rows, with_content_gradient=kept)
-        gradients[index] = measured.gradient
+        shown = _in_colour(images)
+        measured = evaluate(self.objective, self.network, shown, rows, with_content_gradient=kept)
+        gradients[index] = measured.gradient if shown is images else measured.gradient.sum(1, keepdim=True)
         columns = _columns(measured.losses)
         columns["size"] = torch.full_like(measured.losses.total, max(images.shape[2:]))
         if measured.content_gradient is not None:
@@ -160,7 +163,7 @@ class StyleTransfer(BatchModule):
             of_content = content.flatten(1).norm(dim=1)
             share = of_content / (of_content + rest.flatten(1).norm(dim=1))
             columns[SHARE] = torch.where(measured.losses.content.isnan(), torch.nan, share)
-        copy = images.clone() if kept else None
+        copy = (images.clone() if shown is images else shown) if kept else None
         self.records.append(Record(tuple(rows), evaluations, self.clock(), columns, copy))
         return measured.losses.total
 
@@ -170,6 +173,13 @@ class StyleTransfer(BatchModule):
         if key not in self._indices:
             self._indices[key] = torch.tensor(rows, device=self.images.device)
         return self._indices[key]
+
+
+def _in_colour(images: Tensor) -> Tensor:
+    """(…, 3, H, W) of (…, C, H, W): themselves, or one channel three times."""
+    if images.shape[-3] == 3:
+        return images
+    return images.expand(*images.shape[:-3], 3, *images.shape[-2:]).contiguous()
 
 
 def _columns(losses: Losses) -> dict[str, Tensor]:
