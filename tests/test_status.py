@@ -191,7 +191,7 @@ def test_damaged_manifest_is_a_cell_with_its_sentence(folder: Path) -> None:
     assert result.exit_code == 0
     assert grid_of(result.output)[1] == ["start=noise", "!", "✗"]
     assert "aaaaaaaaaaaa (alpha=0.01, start=noise) is damaged: " in result.output
-    assert "move the folder away" in result.output
+    assert "its experiment's command computes the run again" in result.output
 
 
 def trial(number: int, state: str, content: float, style: float) -> dict[str, object]:

@@ -22,9 +22,9 @@ from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Noted, Task
 from harness.engines.devices import DeviceSpec, parse_devices
 from harness.results import Results, load_whole
-from harness.runs.signals import on_signals
 from harness.studies.artifacts import mirror_study
 from harness.studies.session import Asked, StudySession
+from harness.system import on_signals
 from harness.tracking.linked import mirror_linked, unmirrored
 from harness.tracking.mode import Mode
 from harness.tracking.summary import write_summary

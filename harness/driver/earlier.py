@@ -39,7 +39,7 @@ def is_same(before: Any, now: Mapping[str, Any]) -> bool:
 def read_yaml(path: Path) -> Any:
     """A YAML file's data; None where it is damaged."""
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None
 
@@ -47,7 +47,7 @@ def read_yaml(path: Path) -> Any:
 def is_from_python(path: Path) -> bool:
     """Whether a YAML beside runs is one that the harness wrote for a mapping."""
     try:
-        return path.read_text().startswith(FROM_PYTHON)
+        return path.read_text(encoding="utf-8").startswith(FROM_PYTHON)
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -90,7 +90,7 @@ def _keep_mapping(folder: Path, earlier: Path) -> None:
     if folder.resolve() not in given.resolve().parents or not is_from_python(given):
         return
     kept = earlier / given.name
-    write_durably(kept, given.read_text())
+    write_durably(kept, given.read_text(encoding="utf-8"))
     named = {**data, "file": str(kept.resolve())}
     write_durably(folder / "experiment.yaml", yaml.safe_dump(named, sort_keys=False, allow_unicode=True))
     _keep_command(folder, given, kept)
@@ -99,7 +99,7 @@ def _keep_mapping(folder: Path, earlier: Path) -> None:
 def _keep_command(folder: Path, given: Path, kept: Path) -> None:
     """In the grid's command name a file where it is kept now, if it is the one that was given."""
     with suppress(OSError, ValueError, KeyError, TypeError):  # none, or damaged: it is moved as it is
-        cells = json.loads((folder / CELLS).read_text())
+        cells = json.loads((folder / CELLS).read_text(encoding="utf-8"))
         command = FileCommand.read(cells["command"])
         if Path(command.file).resolve() == given.resolve():
             cells["command"] = str(replace(command, file=str(kept)))

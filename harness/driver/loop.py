@@ -134,7 +134,7 @@ class Driver:
             # The same transfer twice at a time: computed once, told twice; its folder is in use until then.
             self._more_records.setdefault(job.row.id, []).extend(job.row.manifest.trials)
             return
-        manifest = job.folder.manifest()
+        manifest = job.folder.readable_manifest()
         if manifest is not None and self._has_ended(manifest):
             if any(job.row.id in ids for ids in self._held.values()):  # its batch goes on: recorded after that
                 self._more_records.setdefault(job.row.id, []).extend(job.row.manifest.trials)
@@ -304,7 +304,7 @@ class Driver:
         """
         if self._count_loss(job) < MAX_LOSSES:
             return False
-        manifest = job.folder.manifest()
+        manifest = job.folder.readable_manifest()
         if manifest is None:
             raise RunError(event.message)
         reason = f"it could not be carried on in {MAX_LOSSES} attempts: {event.message}"
@@ -319,7 +319,7 @@ class Driver:
 
     def _count_loss(self, job: Job) -> int:
         """How often a run has been lost since it last got further, this time included."""
-        manifest = job.folder.manifest()
+        manifest = job.folder.readable_manifest()
         reached = manifest.attempts[-1].last if manifest and manifest.attempts else 0
         before, losses = self._losses.get(job.row.id, (0, 0))
         losses = 1 if reached > before else losses + 1

@@ -33,11 +33,12 @@ from harness.runs.module_makers import Execution, module_makers
 from harness.runs.prepare import Row, prepare_images, target_of
 from harness.runs.provenance import reset_peak_memory
 from harness.runs.row_folders import RowFolders
-from harness.runs.signals import Orders, on_signals
+from harness.runs.signals import Orders
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracker import Tracker
 from harness.runs.trials import record_trial, with_ended_trials, with_trials
 from harness.runs.writer import open_writer
+from harness.system import on_signals
 
 __all__ = ["Execution", "run_batch"]
 
@@ -81,14 +82,14 @@ def run_batch(
             folder.create(row.transfer, row.manifest)
             folder.wait_for(until - time.monotonic(), lambda: asked.stop)
             held.callback(folder.release)
-            manifest = folder.manifest()
+            manifest = folder.readable_manifest()
+            if manifest is None:
+                folder.write_manifest(row.manifest)
             if manifest is not None and manifest.status is Status.DONE:  # perhaps by another process meanwhile
-                is_outdated = can_be_brought_up_to_date(manifest, execution.objectives)
-                if not is_outdated or folder.image_path.exists():  # a picture that was deleted is computed again
-                    if is_outdated:
-                        _measure_again(row, folder, execution, tracker or Tracker())
-                    listener.ended(row.id, record_trial(folder, row.manifest.trials))
-                    continue
+                if can_be_brought_up_to_date(manifest, execution.objectives):
+                    _measure_again(row, folder, execution, tracker or Tracker())
+                listener.ended(row.id, record_trial(folder, row.manifest.trials))
+                continue
             if manifest is not None and row.manifest.trials:
                 folder.write_manifest(with_trials(manifest, row.manifest.trials))
             left.append((row, folder))
