@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from dataclasses import dataclass, replace
@@ -207,6 +208,8 @@ def _text(path: Path) -> str:
     if sentence:
         raise ConfigError([Fault(str(path), "", sentence)])
     try:
+        if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in raw[:4]:
+            raise ConfigError([Fault(str(path), "", "is UTF-16 or UTF-32 text; save it as UTF-8")])
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1

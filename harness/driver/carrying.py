@@ -12,6 +12,7 @@ from optuna.storages import BaseStorage
 from harness.claims import judge, write_claims
 from harness.config.commands import FileCommand, harness_command
 from harness.config.loaded import LoadedSweep
+from harness.downloads import ensure_home
 from harness.driver.capacity import MaxRows
 from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job
@@ -120,6 +121,7 @@ def another(what: str, kept: str, earlier: Path, folder: Path) -> str:
 
 def draw(results: Results) -> list[Path]:
     """Draw what there is to draw; matplotlib is imported only now, when the work is done."""
+    ensure_home()
     from harness.figures.results import draw_results
 
     return draw_results(results)

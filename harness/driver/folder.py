@@ -159,8 +159,8 @@ def check_place(path: Path) -> None:
         raise UsageError(f"{path} is a link that leads in a circle; remove it, or choose another folder with --out.")
     if path.is_symlink() and not there.parent.is_dir():
         raise UsageError(
-            f"{path} is a link to {there}, and {there.parent} is not there: mount its disk, make that folder, or choose "
-            "another with --out."
+            f"{path} is a link to {there}, and {there.parent} is not there: mount its disk, make that folder, or "
+            "choose another with --out."
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
@@ -233,8 +233,24 @@ def _quiet_lightning() -> Iterator[None]:
     """Without Lightning's warnings and news; set back when the writer's thread, which reads images, has ended."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        for package in ("pytorch_lightning", "lightning_fabric"):
+            warnings.filterwarnings("ignore", module=package)
         yield
+
+
+@contextmanager
+def _one_process() -> Iterator[None]:
+    """A batch is one process, also inside an allocation of Slurm: Lightning looks for nothing else.
+
+    It is given its environment, and looks for Slurm nevertheless: for ``srun``, of which it warns, and for a checkpoint
+    of the job in the working directory, which it would load.
+    """
+    detect = SLURMEnvironment.detect
+    SLURMEnvironment.detect = staticmethod(lambda: False)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        SLURMEnvironment.detect = staticmethod(detect)  # type: ignore[method-assign]
 
 
 def _fit(module: BatchModule, callbacks: list[pl.Callback], device: torch.device) -> None:
@@ -246,10 +262,11 @@ def _fit(module: BatchModule, callbacks: list[pl.Callback], device: torch.device
         devices=[device.index or 0] if device.type == "cuda" else 1,
         max_epochs=1,
         callbacks=callbacks,
-        plugins=[LightningEnvironment()],  # a batch is one process, also inside a SLURM allocation
+        plugins=[LightningEnvironment()],  # none is guessed from RANK, SLURM_*, LSB_*, OMPI_*
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, UntilDone(module))
+    with _one_process():
+        trainer.fit(module, UntilDone(module))
