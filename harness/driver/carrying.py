@@ -12,7 +12,6 @@ from optuna.storages import BaseStorage
 from harness.claims import judge, write_claims
 from harness.config.commands import FileCommand, harness_command
 from harness.config.loaded import LoadedSweep
-from harness.downloads import ensure_home
 from harness.driver.capacity import MaxRows
 from harness.driver.folder import ExperimentFolder
 from harness.driver.jobs import Job
@@ -22,10 +21,11 @@ from harness.driver.telling import Observer, Telling
 from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Noted, Task
 from harness.engines.devices import DeviceSpec, parse_devices
+from harness.errors import DeviceError
 from harness.results import Results, load_whole
 from harness.studies.artifacts import mirror_study
 from harness.studies.session import Asked, StudySession
-from harness.system import on_signals
+from harness.system import IS_WINDOWS, on_signals
 from harness.tracking.linked import mirror_linked, unmirrored
 from harness.tracking.mode import Mode
 from harness.tracking.summary import write_summary
@@ -36,9 +36,14 @@ def local_devices(request: Request, num_rows: int) -> list[DeviceSpec]:
 
     Raises:
         UsageError: there is no such engine.
-        DeviceError: there are no such devices.
+        DeviceError: there are no such devices, or the system is Windows.
     """
     check_engine(request.engine)
+    if IS_WINDOWS:
+        raise DeviceError(
+            "Runs are computed on Linux and macOS only; on Windows install the harness in WSL and give the same "
+            "command there. What was computed elsewhere is looked at, compared and drawn on Windows too."
+        )
     return parse_devices(request.devices if request.engine == LOCAL else "auto", num_rows)
 
 
@@ -121,7 +126,6 @@ def another(what: str, kept: str, earlier: Path, folder: Path) -> str:
 
 def draw(results: Results) -> list[Path]:
     """Draw what there is to draw; matplotlib is imported only now, when the work is done."""
-    ensure_home()
     from harness.figures.results import draw_results
 
     return draw_results(results)

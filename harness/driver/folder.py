@@ -54,7 +54,7 @@ class ExperimentFolder:
         Raises:
             UsageError: it is none, it does, or does not.
         """
-        for path in (self.path.parent, self.path):
+        for path in (*reversed(self.path.parents), self.path):
             check_place(path)
         home = self.loaded.home
         if home is not None and real(home) != real(self.path):

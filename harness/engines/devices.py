@@ -62,6 +62,11 @@ def parse_devices(given: str, num_rows_left: int) -> list[DeviceSpec]:
             return _on_gpus(indices[:rows])
         num_workers = min(num_cores(), rows)
         return [DeviceSpec("cpu", min(threads, num_cores() // num_workers))] * num_workers
+    if re.fullmatch(r"mps(:\d+)?", words):
+        raise DeviceError(
+            f"--devices {given} asks for an Apple GPU, which has no double precision, and optimisers keep losses and "
+            "slopes in it; use --devices auto, or cpu."
+        )
     if re.fullmatch(r"cuda(:\d+)?(,(cuda:)?\d+)*", words) is None or words.startswith("cuda,"):
         near = difflib.get_close_matches(given, ["auto", "cpu", "cpu:2", "cuda", "cuda:0", "cuda:0,1"], n=1)
         meant = f" Did you mean {near[0]}?" if near else ""

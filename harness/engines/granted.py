@@ -15,7 +15,7 @@ def num_cores(root: Path = Path("/")) -> int:
         root: of the system, below which ``proc`` and ``sys`` lie.
     """
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(there, math.floor(_granted_cores(root) + 0.01) if there > 1 else 1))
+    return max(1, math.floor(min(there, _granted_cores(root)) + 0.01))
 
 
 def memory_limit_bytes(root: Path = Path("/")) -> float:
