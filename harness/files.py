@@ -82,7 +82,9 @@ def link_to(target: Path, link: Path) -> None:
     """
     own = real(link.parent) / link.name
     try:
-        own.symlink_to(os.path.relpath(real(target), own.parent), target_is_directory=True)
+        named = os.path.relpath(target, link.parent)  # as it was given, where that leads there from the disk too
+        is_right = real(own.parent / named) == real(target)
+        own.symlink_to(named if is_right else os.path.relpath(real(target), own.parent), target_is_directory=True)
     except FileExistsError:
         raise
     except (OSError, NotImplementedError):  # FAT, some network file systems; Windows without the right to

@@ -11,6 +11,7 @@ from harness.config.commands import RUNS
 from harness.config.yaml_source import flow
 from harness.driver.earlier import command_back
 from harness.errors import UsageError
+from harness.files import real
 from harness.results import Results, Run
 from harness.results.following import Follower
 from harness.results.grids import earlier_grids
@@ -35,7 +36,7 @@ def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
         else:
             state = f"{num_of(len(grid.all_runs), 'run')}, which a later one has too"
             told.append(line(f"  {short_path(grid.folder)}: {state}. Back to it: {command_back(grid)}"))
-    if told and results.home.parent.resolve() != RUNS.resolve():
+    if told and real(results.home.parent) != real(RUNS):
         told.append(line("  (each in the working directory of then: images and plugins are looked for there)"))
     return [line("Asked for earlier:"), *told] if told else []
 

@@ -160,7 +160,7 @@ def _base_file(named: Any, source: Source, folder: Path, chain: tuple[Path, ...]
         sentence = f"{named!r} is {unknown_shipped(named)}; a file is named with its .yaml"
     else:
         path = shipped()[named] if is_name else folder / os.path.expanduser(named)
-        is_circle = path.resolve() in {before.resolve() for before in chain}
+        is_circle = os.path.realpath(path) in map(os.path.realpath, chain)
         circle = f"leads in a circle: {' → '.join(map(str, (*chain, path)))}; drop it in one of them"
         missing = "" if path.is_file() else f"there is no file {path}{_nearest_file(path)}"
         sentence = circle if is_circle else missing

@@ -20,6 +20,7 @@ from harness.config.commands import FileCommand
 from harness.config.kept import EARLIER, KEPT, home_of
 from harness.config.reading import data_of, load_experiment, load_sweep
 from harness.errors import HarnessError
+from harness.files import real
 from harness.images.files import image_hash
 from harness.results import Results
 from harness.results.grids import CELLS
@@ -76,7 +77,7 @@ def forget_same(folder: Path, now: Mapping[str, Any]) -> None:
         before = read_yaml(path)
         if isinstance(before, dict) and is_same({**before, "file": now["file"]}, now):
             mappings = (other for other in path.parent.glob("*.yaml") if is_from_python(other))
-            unneeded = [other for other in mappings if str(other.resolve()) != now["file"]]
+            unneeded = [other for other in mappings if str(real(other)) != now["file"]]
             for each in (*unneeded, *(path.parent / name for name in OF_ONE_GRID)):
                 each.unlink(missing_ok=True)
             if not any(path.parent.iterdir()):
@@ -87,11 +88,11 @@ def _keep_mapping(folder: Path, earlier: Path) -> None:
     """Of a grid given from Python keep the YAML, which the next mapping replaces, and name it in the grid's command."""
     data = read_yaml(folder / "experiment.yaml")
     given = Path(data["file"]) if isinstance(data, dict) and "file" in data else Path()
-    if folder.resolve() not in given.resolve().parents or not is_from_python(given):
+    if real(folder) not in real(given).parents or not is_from_python(given):
         return
     kept = earlier / given.name
     write_durably(kept, given.read_text(encoding="utf-8"))
-    named = {**data, "file": str(kept.resolve())}
+    named = {**data, "file": str(real(kept))}
     write_durably(folder / "experiment.yaml", yaml.safe_dump(named, sort_keys=False, allow_unicode=True))
     _keep_command(folder, given, kept)
 
@@ -101,7 +102,7 @@ def _keep_command(folder: Path, given: Path, kept: Path) -> None:
     with suppress(OSError, ValueError, KeyError, TypeError):  # none, or damaged: it is moved as it is
         cells = json.loads((folder / CELLS).read_text(encoding="utf-8"))
         command = FileCommand.read(cells["command"])
-        if Path(command.file).resolve() == given.resolve():
+        if real(Path(command.file)) == real(given):
             cells["command"] = str(replace(command, file=str(kept)))
             write_durably(folder / CELLS, json.dumps(cells, indent=1, ensure_ascii=False) + "\n")
 
@@ -119,5 +120,5 @@ def command_back(results: Results) -> str:
         if is_same(data_of(results.definition), load(made.file, made.overrides, made.profile).data):
             return results.command
     home = home_of(results.folder / KEPT)
-    out = made.out if made.out.resolve() == home.resolve().parent else home.parent
+    out = made.out if real(made.out) == real(home.parent) else home.parent
     return str(FileCommand(made.verb, str(results.folder / KEPT), out=out, storage=made.storage))

@@ -89,8 +89,10 @@ def _finished(out: Path, run_id: str, leaving: Collection[Path]) -> Path | None:
 def _links_in(out: Path) -> Iterator[Path]:
     """The links to runs in the folder of all experiments, and the places of which one was taken away for a run."""
     folders = sorted((path for path in out.glob("*") if path.is_dir()), key=lambda path: (path.is_symlink(), path))
-    experiments = {real(path): path for path in reversed(folders)}.values()  # on other disks too, each once
-    inside = (path for folder in experiments for path in (*folder.glob("*"), *folder.glob(f"{REPEATS}/*")))
+    experiments: dict[Path, Path] = {}  # on other disks too, each once
+    for path in folders:
+        experiments.setdefault(real(path), path)
+    inside = (path for folder in experiments.values() for path in (*folder.glob("*"), *folder.glob(f"{REPEATS}/*")))
     for path in inside:
         if path.is_symlink() and RUN.fullmatch(path.name):
             yield path

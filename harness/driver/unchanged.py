@@ -22,6 +22,7 @@ from harness.config.loaded import LoadedExperiment
 from harness.downloads import cache_folder
 from harness.driver.request import Request
 from harness.errors import HarnessError
+from harness.files import real
 from harness.images.library import find_image
 from harness.runs.store import write_durably
 
@@ -84,7 +85,7 @@ def what_is_asked(request: Request, loaded: LoadedExperiment) -> str:
     fetched = _files((cache_folder() / "weights").glob("*"))
     places = {name: str(path) for name, path in named.items()}
     plugins = _files(Path(plugin.path) for plugin in loaded.plugins)
-    asked = [loaded.data, transfers, str(loaded.source.resolve()), str(request.out.resolve())]
+    asked = [loaded.data, transfers, str(real(loaded.source)), str(real(request.out))]
     versions = [version(package) for package in PACKAGES]
     text = canonical_json([*asked, code, images, fetched, places, plugins, versions])
     return hashlib.sha256(text.encode()).hexdigest()

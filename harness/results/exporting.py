@@ -30,7 +30,7 @@ from harness.downloads import file_sha256
 from harness.errors import ImageError, StorageError, UsageError
 from harness.images.library import find_image
 from harness.registries import is_file
-from harness.results.grids import CELLS
+from harness.results.grids import CELLS, grid_above
 from harness.results.results import OF_ONE_GRID, Results
 from harness.results.run import Run
 from harness.runs.store import Manifest
@@ -136,7 +136,7 @@ def _head(num_runs: int) -> list[str]:
 
 def _copy_whole(results: Results, folder: Path) -> str:
     """An experiment's figures and claims, and the line that says so."""
-    own = results.name if results.folder.resolve().name == results.name else f"{results.name}-{results.folder.name}"
+    own = results.name if grid_above(results.folder) is None else f"{results.name}-{results.folder.name}"
     num_before = len([path for path in folder.glob(f"{own}-*figure.png")])
     own += f"-{num_before + 1}" if num_before else ""
     copied = []
