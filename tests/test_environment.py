@@ -33,7 +33,7 @@ from harness.driver.plan import Plan, make_plan
 from harness.driver.removing import plan_removal, remove
 from harness.driver.request import Request, load_asked
 from harness.engines.devices import parse_devices
-from harness.engines.granted import memory_limit_bytes, num_cores
+from harness.engines.granted import limit_threads, memory_limit_bytes, num_cores
 from harness.engines.process import clean_environment
 from harness.errors import DeviceError, HarnessError, StorageError, UsageError
 from harness.features.sources import WeightsURL, fetch
@@ -560,6 +560,20 @@ def test_as_many_workers_as_cores_are_granted(kind: str, tmp_path: Path, monkeyp
     assert [spec.threads for spec in (*parse_devices("auto", 1), *parse_devices("cpu", 1))] == [cores, cores]
 
 
+@pytest.mark.parametrize(
+    ("quota", "given", "expected"), [("200000", None, "2"), ("200000", "1", "1"), ("max", None, None)]
+)
+def test_threads_of_the_command_itself_keep_to_the_quota(
+    quota: str, given: str | None, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)))
+    monkeypatch.setenv("OMP_NUM_THREADS", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    limit_threads(tree(tmp_path, {"proc/self/cgroup": "0::/\n", f"{V2}/cpu.max": f"{quota} 100000\n"}))
+    assert os.environ.get("OMP_NUM_THREADS") == expected
+
+
 def test_affinity_and_systems_that_know_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})  # as taskset does
@@ -818,3 +832,31 @@ def test_computing_on_windows_is_refused_by_a_sentence(monkeypatch: pytest.Monke
 def test_apples_gpu_is_refused_by_a_sentence(word: str) -> None:
     with pytest.raises(DeviceError, match=r"--devices mps.*use --devices auto, or cpu"):
         parse_devices(word, 1)
+
+
+@pytest.mark.long
+def test_a_run_needs_no_home_no_cache_no_utf_8_no_network_and_no_slurm(tmp_path: Path) -> None:
+    """All at once, by real processes: a worker's, W&B's offline, and the figure's."""
+    for name in ("bin", "site"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bin" / "srun").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bin" / "srun").chmod(0o755)
+    nobody = "import pwd\n\n\ndef getpwuid(user):\n    raise KeyError(user)\n\n\npwd.getpwuid = getpwuid\n"
+    (tmp_path / "site" / "sitecustomize.py").write_text(nobody)
+    (tmp_path / "größer.yaml").write_text(TINY)  # the name of a file may be anything, that of the runs' folder not
+    (tmp_path / "tiny.yaml").write_text("base: größer.yaml\ntracking: {notes: 照片 α}\n", encoding="utf-8")
+    environment = {
+        "PATH": f"{tmp_path / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin", "LC_ALL": "C", "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path / 'site'}", "SLURM_NTASKS": "2",
+        "HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "XDG_CACHE_HOME": "/dev/null",
+        "HARNESS_CACHE": "/dev/null/harness", "MPLCONFIGDIR": "/dev/null/matplotlib", "TORCH_HOME": "/dev/null/torch",
+        "TMPDIR": "/dev/null/temporary",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "harness", "run", "tiny.yaml", "--devices", "cpu:1"]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=240)
+    said = (ended.stdout + ended.stderr).decode("ascii")
+    assert ended.returncode == 0, said
+    assert "figure.png" in said and "Warning" not in said and "srun" not in said and "Traceback" not in said
+    assert {run.status for run in harness.load(tmp_path / "runs" / "tiny").runs} == {Status.DONE}
+    assert [*(tmp_path / "runs" / "tiny" / "wandb").glob("offline-run-*")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "größer.yaml", "runs", "site", "tiny.yaml"]

@@ -12,6 +12,7 @@ import typer
 
 from harness.cli.base import Wandb, app, reporting
 from harness.cli.console import degrade_output
+from harness.engines.granted import limit_threads
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -347,4 +348,5 @@ from harness.cli import results_commands  # noqa: E402, F401 - registers its com
 def main() -> None:
     """The ``harness`` command."""
     degrade_output()
+    limit_threads()
     app()

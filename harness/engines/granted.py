@@ -14,8 +14,17 @@ def num_cores(root: Path = Path("/")) -> int:
     Args:
         root: of the system, below which ``proc`` and ``sys`` lie.
     """
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.floor(min(there, _granted_cores(root)) + 0.01))
+    return max(1, math.floor(min(_num_there(), _granted_cores(root)) + 0.01))
+
+
+def limit_threads(root: Path = Path("/")) -> None:
+    """Tell OpenMP, which sees no quota, of the cores; before torch is imported, and unless the user has."""
+    if (granted := num_cores(root)) < _num_there():
+        os.environ.setdefault("OMP_NUM_THREADS", str(granted))
+
+
+def _num_there() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory_limit_bytes(root: Path = Path("/")) -> float:
