@@ -853,7 +853,7 @@ def test_a_run_needs_no_home_no_cache_no_utf_8_no_network_and_no_slurm(tmp_path:
         "TMPDIR": "/dev/null/temporary",
     }  # fmt: skip
     command = [sys.executable, "-m", "harness", "run", "tiny.yaml", "--devices", "cpu:1"]
-    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=240)
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=280)
     said = (ended.stdout + ended.stderr).decode("ascii")
     assert ended.returncode == 0, said
     assert "figure.png" in said and "Warning" not in said and "srun" not in said and "Traceback" not in said

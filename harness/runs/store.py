@@ -166,9 +166,14 @@ def write_durably(path: Path, content: bytes | str | Iterable[Buffer]) -> None:
         StorageError: the disk is full or the folder cannot be written.
     """
     try:
-        write_whole(path, content.encode() if isinstance(content, str) else content, survives_power_cut=True)
+        write_whole(path, _encoded(content) if isinstance(content, str) else content, survives_power_cut=True)
     except OSError as error:
         raise _cannot_write(path, error) from error
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; what stands for bytes of a file's name that are none becomes an escape, which JSON reads back."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _cannot_write(path: Path, error: OSError) -> StorageError:
