@@ -24,6 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from results_folder import make_whole
 from wandb_server import (  # noqa: F401
     KEY,
     Server,
@@ -100,6 +101,7 @@ def make_folder(
 def become(folder: RunFolder, status: Status, **changes: Any) -> None:
     manifest = folder.manifest()
     assert manifest is not None
+    make_whole(folder)
     folder.write_manifest(replace(manifest, status=status, **changes))
 
 
