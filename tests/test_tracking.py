@@ -505,7 +505,9 @@ def test_online_run_goes_on_at_its_last_step(tmp_path: Path, server: Server) -> 
     assert run["exit_code"] == 0
     assert run["told"]["groupName"] == "relative_weight"
     sent = sorted(hashlib.sha256(data).hexdigest() for name, data in server.files.items() if name.endswith(".png"))
-    assert sent == sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterates().values())
+    assert sent == sorted(
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in (*folder.iterates().values(), folder.image_path)
+    )
     assert len(wandb_folders(folder)) == 1
     assert {run["told"][field] for field in ("host", "program", "repo")} <= {"harness", None, ""}
 
