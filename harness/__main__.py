@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from harness.cli.app import main
+import os
+import sys
+
+
+def main() -> None:
+    """The ``harness`` command.
+
+    Where the locale says that names of files are ASCII (``LC_ALL=C`` and ``PYTHONUTF8=0``) it begins once more in
+    Python's UTF-8 mode: else a file that a YAML names in other letters could not be opened. The terminal's encoding
+    stays as it is.
+    """
+    if os.name == "posix" and sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":
+        environment = {"PYTHONIOENCODING": sys.stdout.encoding, **os.environ, "PYTHONUTF8": "1"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    from harness.cli.app import main as command
+
+    command()
+
 
 if __name__ == "__main__":
     main()

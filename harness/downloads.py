@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 
@@ -50,12 +52,51 @@ def with_home(path: str | Path, what: str, kind: type[HarnessError]) -> Path:
 def cache_folder() -> Path:
     """Where downloads are kept: ``$HARNESS_CACHE``, else the user's cache folder of this system.
 
+    Of a user without a home (a container that runs under a bare number) it is a folder among the temporary files.
+
     Raises:
         UsageError: the variable names a home that is not there.
     """
     if override := os.environ.get("HARNESS_CACHE"):
         return with_home(override, f"HARNESS_CACHE={override}", UsageError)
-    return Path(platformdirs.user_cache_dir("harness"))
+    try:
+        usual = Path(platformdirs.user_cache_dir("harness"))
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        usual = Path()
+    return usual if usual.is_absolute() else _temporary_cache()
+
+
+def ensure_home() -> None:
+    """Give this process what W&B and matplotlib do not begin without, or complain of: a home, folders to write to."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(_temporary_cache())
+    for variable, usual in (
+        ("WANDB_DATA_DIR", platformdirs.user_data_dir("wandb")),
+        ("WANDB_CACHE_DIR", platformdirs.user_cache_dir("wandb")),
+        ("MPLCONFIGDIR", platformdirs.user_config_dir("matplotlib")),
+    ):
+        if not _can_be_written(Path(os.environ.get(variable) or usual)):
+            os.environ[variable] = str(_temporary_cache() / variable.partition("_")[0].lower())
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether a folder, or the nearest that is there above it, is one that may be written to."""
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+@cache
+def _temporary_cache() -> Path:
+    """The user's own folder among the temporary files; one that is somebody else's is not trusted."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    path = Path(tempfile.gettempdir()) / f"harness-{user}"
+    with suppress(OSError):
+        path.mkdir(mode=0o700, exist_ok=True)
+        if path.lstat().st_uid in (user, 0) and not path.is_symlink():
+            return path
+    return Path(tempfile.mkdtemp(prefix="harness-"))
 
 
 def keep(path: Path, content: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,9 @@ LONGEST_FIRST = ("test_run.py", "test_sweep.py", "test_ray_engine.py", "test_kil
 
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are cores: tests of whole processes wait for a quarter of their time."""
-    return (os.cpu_count() or 1) + 1
+    from harness.engines.granted import num_cores
+
+    return num_cores() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

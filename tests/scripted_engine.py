@@ -14,6 +14,7 @@ from typing import Any
 
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
+from results_folder import make_whole
 
 from harness.config import Transfer
 from harness.config.cells import Cell
@@ -72,6 +73,7 @@ class Work:
         ended = replace(
             self.manifest(row), status=status, reason=reason, metrics=metrics_of(row), measured_on=dict(measured_on())
         )
+        make_whole(self.folders[row.id])
         self.folders[row.id].write_manifest(with_ended_trials(ended))
         return Finished(row.id, with_ended_trials(ended))
 
@@ -268,6 +270,7 @@ class Lab:
         metrics = {} if status is Status.FAILED else metrics_of(job.row)
         fields = {"metrics": metrics, "measured_on": dict(measured_on()), "attempts": (Attempt(1, 5),), **fields}
         job.folder.create(job.row.transfer, replace(job.row.manifest, status=status, trials=trials, **fields))
+        make_whole(job.folder)
 
     @property
     def trials(self) -> list[FrozenTrial]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,17 +47,20 @@ def test_what_is_durable_is_on_the_disk_before_it_takes_the_old_ones_place(
     path = tmp_path / "manifest.json"
     path.write_text("old")
     synced: list[os.stat_result] = []
+    folders: list[os.stat_result] = []
     fsync = os.fsync
 
     def counted(descriptor: int) -> None:
-        assert path.read_text() == "old"
+        of = os.fstat(descriptor)
+        assert (path.read_text() == "old") != stat.S_ISDIR(of.st_mode)  # of the folder then: so that its name is there
         fsync(descriptor)
-        synced.append(os.fstat(descriptor))
+        (folders if stat.S_ISDIR(of.st_mode) else synced).append(of)
 
     monkeypatch.setattr(os, "fsync", counted)
     write(path)
     written = path.stat()
     assert [(one.st_ino, one.st_size) for one in synced] == [(written.st_ino, written.st_size)] * num_synced
+    assert [one.st_ino for one in folders] == [tmp_path.stat().st_ino] * num_synced
 
 
 def test_full_disk_is_a_storage_error_and_leaves_the_old_file(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ LAYER_OF = {
     "harness.images": "core",
     "harness.downloads": "core",
     "harness.files": "core",
+    "harness.system": "config",
     "harness.config": "config",
     "harness.errors": "config",
     "harness.latex": "config",

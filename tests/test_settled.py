@@ -256,7 +256,7 @@ def sweep(path: Path, objectives: list[str], metrics: list[dict[str, Any]]) -> P
     values = [(10.0, 1.0), (1.0, 10.0), (20.0, 20.0)]
     cells = [
         {
-            "label": {"trial": k, "alpha": 10.0**-k}, "image": picture(k, 24, 24), "history": [],
+            "label": {"trial": k, "alpha": 10.0**-k}, "image": picture(k, 24, 24),
             "metrics": {**own, "reference_content": values[k][0], "reference_style": values[k][1]},
         }
         for k, own in enumerate(metrics)

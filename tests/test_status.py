@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from results_folder import make_results_folder
+from results_folder import make_results_folder, make_whole
 from typer.testing import CliRunner, Result
 
 from harness.cli.app import app
@@ -167,6 +167,7 @@ def _set(folder: Path, changes: dict[str, str]) -> None:
             (one.folder.path / "manifest.json").write_text(json.dumps(source))
         path = one.folder.path / "manifest.json"
         data = json.loads(path.read_text())
+        make_whole(one.folder)
         path.write_text(json.dumps({**data, "status": changes.get(data["status"], data["status"])}))
 
 
@@ -191,7 +192,7 @@ def test_damaged_manifest_is_a_cell_with_its_sentence(folder: Path) -> None:
     assert result.exit_code == 0
     assert grid_of(result.output)[1] == ["start=noise", "!", "✗"]
     assert "aaaaaaaaaaaa (alpha=0.01, start=noise) is damaged: " in result.output
-    assert "move the folder away" in result.output
+    assert "its experiment's command computes the run again" in result.output
 
 
 def trial(number: int, state: str, content: float, style: float) -> dict[str, object]:

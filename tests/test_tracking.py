@@ -24,6 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from results_folder import make_whole
 from wandb_server import (  # noqa: F401
     KEY,
     Server,
@@ -100,6 +101,7 @@ def make_folder(
 def become(folder: RunFolder, status: Status, **changes: Any) -> None:
     manifest = folder.manifest()
     assert manifest is not None
+    make_whole(folder)
     folder.write_manifest(replace(manifest, status=status, **changes))
 
 
@@ -503,7 +505,9 @@ def test_online_run_goes_on_at_its_last_step(tmp_path: Path, server: Server) -> 
     assert run["exit_code"] == 0
     assert run["told"]["groupName"] == "relative_weight"
     sent = sorted(hashlib.sha256(data).hexdigest() for name, data in server.files.items() if name.endswith(".png"))
-    assert sent == sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterates().values())
+    assert sent == sorted(
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in (*folder.iterates().values(), folder.image_path)
+    )
     assert len(wandb_folders(folder)) == 1
     assert {run["told"][field] for field in ("host", "program", "repo")} <= {"harness", None, ""}
 

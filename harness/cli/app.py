@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.base import Wandb, app, reporting
+from harness.cli.console import degrade_output
+from harness.engines.granted import limit_threads
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -345,4 +347,6 @@ from harness.cli import results_commands  # noqa: E402, F401 - registers its com
 
 def main() -> None:
     """The ``harness`` command."""
+    degrade_output()
+    limit_threads()
     app()

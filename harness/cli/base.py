@@ -60,6 +60,9 @@ def reporting() -> Iterator[None]:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("Interrupted. Everything up to now is kept; the same command (without --fresh) goes on from there.", 130)
+    except UnicodeEncodeError as error:
+        told = f"{error.object!r} cannot be the name of a file in this locale, whose encoding is {error.encoding}"
+        _fail(f"{told}; set PYTHONUTF8=1, or LC_ALL=C.UTF-8, and run the same command again.", 1)
     except MemoryError:
         _fail("There is not enough memory for this; ask for a smaller transfer.size or fewer cells at a time.", 1)
     except OSError as error:

@@ -16,6 +16,7 @@ from harness.config.fields import FIELDS, unknown_name
 from harness.config.identity import canonical_json, picture_key
 from harness.config.methods import is_used
 from harness.errors import StorageError, UsageError
+from harness.files import real
 from harness.measures.names import (
     EVALUATIONS,
     HELDOUT_STYLE_OPTIMISED,
@@ -104,7 +105,7 @@ def find_runs(paths: Sequence[Path], parts: Collection[Part], latest: bool = Fal
                 gone[run.reason] += 1
             num_unfinished += not is_done
             if is_done:
-                found.setdefault(run.folder.path.resolve(), run)
+                found.setdefault(real(run.folder.path), run)
         if num_unfinished:
             see = harness_command("status", path)
             notes.append(f"{num_unfinished} of {len(runs)} runs of {path} are not done and left out; see {see}.")

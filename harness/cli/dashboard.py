@@ -24,6 +24,7 @@ from harness.config.commands import FileCommand, harness_command
 from harness.config.experiment import Experiment
 from harness.errors import StorageError, UsageError
 from harness.figures.explorer import write_explorer
+from harness.files import real
 from harness.results import Results, load_whole
 from harness.results.grids import grid_above
 from harness.results.results import EXPLORER
@@ -179,11 +180,11 @@ def _with_explorer(dashboard: Any, root: Path) -> Any:
 
 def _root(folder: Path) -> Path:
     """The folder in which the pictures lie: an earlier grid's are its experiment's."""
-    return grid_above(folder) or folder.resolve()
+    return real(grid_above(folder) or folder)
 
 
 def _page_below(folder: Path) -> str:
-    return (folder.resolve() / EXPLORER).relative_to(_root(folder)).as_posix()
+    return (real(folder) / EXPLORER).relative_to(_root(folder)).as_posix()
 
 
 def _bring_up_to_date(results: Results) -> str:

@@ -26,7 +26,7 @@ from harness.errors import StorageError
 from harness.features.single_precision import forbid_tf32
 from harness.features.sources import NAMES, WeightsFile, WeightsSource, fetch
 from harness.features.weights import load_state
-from harness.runs.store import lock_file
+from harness.system import Lock
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,8 @@ def quality_table(quality: Mapping[str, LayerQuality]) -> Table:
 @contextmanager
 def _alone_in(work: Path) -> Iterator[None]:
     work.mkdir(parents=True, exist_ok=True)
-    with (work / "lock").open("w") as file:
-        if not lock_file(file):
-            raise StorageError(f"{work} is in use by another `harness distill`; wait for it, or choose another --work.")
+    with Lock(work / "lock") as lock:
+        if not lock.acquire():
+            told = f"{lock.advice}, or choose another --work"
+            raise StorageError(f"{work} is in use by another `harness distill`; {told}.")
         yield

@@ -102,7 +102,7 @@ def evaluate_network(request: Evaluating) -> None:
     card = request.weights.with_suffix(".md") if request.weights else None
     if card is not None and card.is_file():
         num_evaluations = sum(num for _, num in LEVELS)
-        text = with_pictures(card.read_text(), comparisons, request.size_px, num_evaluations)
+        text = with_pictures(card.read_text(encoding="utf-8"), comparisons, request.size_px, num_evaluations)
         write_whole(card, text.encode())
         console.print(f"Wrote this to {card}.", soft_wrap=True)
     students, teachers = seconds_per_evaluation(student, network, *pairs[0].images(request.size_px, device))
@@ -184,7 +184,7 @@ def _compare(
 def _read_totals(path: Path) -> dict[str, float]:
     """Totals by what they depend on; none where the file is missing or damaged."""
     try:
-        held = json.loads(path.read_text())
+        held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return held if isinstance(held, dict) else {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.cli.console import make_console
 from harness.cli.tables import line, num_of, short_path
 from harness.figures.explorer import export_explorer
+from harness.files import real
 from harness.results import load
 from harness.results.exporting import export_runs
 
@@ -29,8 +30,8 @@ def export_folders(paths: Sequence[Path], folder: Path) -> None:
         what = f"{num_of(len(list(exported.glob('*.yaml'))), 'picture')} to {short_path(exported)}"
         then = f"read {short_path(exported / 'README.txt')}, and send the folder"
     console.print(line(f"Exported: {what}"))
-    named = {one.folder.resolve() for one in given}
-    earlier = [grid for one in given for grid in one.earlier if grid.folder.resolve() not in named]
+    named = {real(one.folder) for one in given}
+    earlier = [grid for one in given for grid in one.earlier if real(grid.folder) not in named]
     if earlier:
         folders = " ".join(short_path(grid.folder) for grid in earlier)
         console.print(line(f"Left out: what was asked for earlier; name it too to have it: {folders}"))

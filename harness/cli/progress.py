@@ -70,7 +70,7 @@ class StudyProgress(Observer):
     def advanced(self, event: Advanced) -> None:
         """A row has come further."""
         if event.run_id not in self._latest:
-            manifest = self._jobs[event.run_id].folder.manifest() if event.run_id in self._jobs else None
+            manifest = self._jobs[event.run_id].folder.readable_manifest() if event.run_id in self._jobs else None
             attempts = manifest.attempts if manifest else ()
             self._before[event.run_id] = attempts[-1].first - 1 if attempts else 0  # what a resumed run brings along
         if not self._latest and self._num_evaluations == 0:

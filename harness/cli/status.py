@@ -315,7 +315,9 @@ def _explained(standings: Sequence[Standing]) -> list[RenderableType]:
 def _claims(folder: Path) -> str:
     """``3 hold, 1 does not hold``, from claims.json; empty where there is none."""
     try:
-        verdicts = [claim["verdict"] for claim in json.loads((folder / "claims.json").read_text())["claims"]]
+        verdicts = [
+            claim["verdict"] for claim in json.loads((folder / "claims.json").read_text(encoding="utf-8"))["claims"]
+        ]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     return ", ".join(f"{num} {verdict}" for verdict, num in Counter(map(str, verdicts)).items())
@@ -328,8 +330,6 @@ def _next_step(one: Overall) -> str:
         return f"A process is working on it. Follow it: {harness_command('status', results.folder, '--watch')}"
     if not one.is_ended:
         return f"Nothing is working on it now. Go on: {command_back(results)}"
-    if Condition.DAMAGED in conditions:
-        return f"Move the damaged folder away, then: {command_back(results)}"
     if Condition.FAILED in conditions:
         return f"Compute failed runs again: {command_back(results)} --retry-failed"
     return f"Compare the runs: {harness_command('compare', results.folder)}"

@@ -33,7 +33,7 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment, opens: bool = Fal
         return False
     console, folder = make_console(), request.out / loaded.name
     runs, pictures = [], []
-    cells = json.loads((folder / "cells.json").read_text())["cells"]
+    cells = json.loads((folder / "cells.json").read_text(encoding="utf-8"))["cells"]
     linked = told_sources(taken_from(folder / cell["folder"]) for cell in cells)
     for cell in cells:
         run = run_of(folder, cell, ())
@@ -52,7 +52,7 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment, opens: bool = Fal
     if len(pictures) == 1:
         says(f"Picture: {pictures[0]}")
     if (folder / "claims.json").exists():
-        claims = json.loads((folder / "claims.json").read_text())["claims"]
+        claims = json.loads((folder / "claims.json").read_text(encoding="utf-8"))["claims"]
         verdicts = Counter(claim["verdict"] for claim in claims)
         told = ", ".join(f"{num} {verdict}" for verdict, num in verdicts.items())
         says(f"Claims: {folder / 'claims.md'} ({num_of(len(claims), 'claim')}: {told})")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from dataclasses import dataclass, replace
@@ -159,7 +160,7 @@ def _base_file(named: Any, source: Source, folder: Path, chain: tuple[Path, ...]
         sentence = f"{named!r} is {unknown_shipped(named)}; a file is named with its .yaml"
     else:
         path = shipped()[named] if is_name else folder / os.path.expanduser(named)
-        is_circle = path.resolve() in {before.resolve() for before in chain}
+        is_circle = os.path.realpath(path) in map(os.path.realpath, chain)
         circle = f"leads in a circle: {' → '.join(map(str, (*chain, path)))}; drop it in one of them"
         missing = "" if path.is_file() else f"there is no file {path}{_nearest_file(path)}"
         sentence = circle if is_circle else missing
@@ -207,6 +208,8 @@ def _text(path: Path) -> str:
     if sentence:
         raise ConfigError([Fault(str(path), "", sentence)])
     try:
+        if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in raw[:4]:
+            raise ConfigError([Fault(str(path), "", "is UTF-16 or UTF-32 text; save it as UTF-8")])
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1

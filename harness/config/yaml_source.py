@@ -7,6 +7,7 @@ Scalars follow the YAML 1.2 core schema (section 10.3.2), not PyYAML's 1.1: ``1e
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,6 +58,12 @@ class _Dumper(yaml.SafeDumper):
 
 LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
 """What YAML takes for the end of a line and nobody sees: only escaped, in double quotes, is it read back."""
+
+_ALL_BLANKS = "".join(map(chr, (0xA0, 0x1680, *range(0x2000, 0x200E), 0x202F, 0x205F, 0x2060, 0x3000, 0xFEFF)))
+"""What looks like a space, or like nothing, and is a letter like any other to YAML: copied from web pages and chats."""
+
+_NO_SPACE = re.compile(rf"(?:^ *|: *)([{_ALL_BLANKS}])|^[^#'\"]*?(\uff1a)", re.MULTILINE)
+"""Such a character where a space belongs; or a full-width colon."""
 
 _Dumper.add_representer(
     str,
@@ -207,6 +214,10 @@ class _Reader:
                 self._fault(key_node, path, "a key must be a word, not a list or a mapping")
                 continue
             key, line = key_node.value, key_node.start_mark.line + 1
+            if key_node.style is None and (plain := key.strip(_ALL_BLANKS)) != key:
+                odd = next(char for char in key if char in _ALL_BLANKS)
+                self._fault(key_node, path, f"{_named(odd)} stands beside {plain!r}; take it out")
+                continue
             if key in lines:
                 self._fault(key_node, (*path, key), f"stands twice, first on line {lines[key]}; keep one of them")
                 continue
@@ -235,6 +246,12 @@ class _Reader:
         return f"{self.name}:{node.start_mark.line + 1}"
 
 
+def _named(char: str) -> str:
+    """``a no-break space (U+00A0)``."""
+    name = unicodedata.name(char, "character").lower()
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name} (U+{ord(char):04X})"
+
+
 def _syntax_sentence(error: Exception, text: str) -> tuple[int, str]:
     """Line (0 where there is none) and sentence of what PyYAML could not read."""
     if isinstance(error, RecursionError):
@@ -245,6 +262,13 @@ def _syntax_sentence(error: Exception, text: str) -> tuple[int, str]:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "context", None) or "cannot be read"
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    until = [*re.finditer("\n|$", text)][max(0, line - 1)].end() if mark else len(text)
+    if (odd := _NO_SPACE.search(text, 0, until)) is not None:
+        char = odd[1] or odd[2]
+        at = odd.end() - 1
+        column = at - text.rfind("\n", 0, at)
+        wanted = "a plain colon" if odd[2] else "plain spaces"
+        return text.count("\n", 0, at) + 1, f"{_named(char)} stands at column {column}; YAML takes {wanted} only"
     if "'\\t'" in problem:
         return line, f"a tab stands at column {column}; YAML is indented by spaces"
     if "expected a single document" in str(error):

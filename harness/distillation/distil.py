@@ -158,7 +158,7 @@ class Distillation:
 
     def _write_card(self, path: Path, quality: Mapping[str, LayerQuality]) -> None:
         """The card; what it says of this network's pictures stays."""
-        _, *pictures = path.read_text().split(PICTURES) if path.exists() else ("",)
+        _, *pictures = path.read_text(encoding="utf-8").split(PICTURES) if path.exists() else ("",)
         card = make_card(self.recipe, self.teacher, self.sets, quality, self._before)
         write_whole(path, PICTURES.join([card, *pictures]).encode())
 
@@ -267,7 +267,7 @@ def claim_folder(work: Path, asked: Mapping[str, Any]) -> None:
     wanted = json.loads(json.dumps(asked))
     if path.exists():
         try:
-            held = json.loads(path.read_text())
+            held = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             held = None
         if not isinstance(held, dict):

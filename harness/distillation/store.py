@@ -96,7 +96,7 @@ class TargetStore:
     def _read_done(self) -> int | None:
         """How many are done; None where no store of this shape lies here."""
         try:
-            held = json.loads(self._done_file.read_text())
+            held = json.loads(self._done_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         return int(held["done"]) if held == {**self._shape, "done": held.get("done")} else None

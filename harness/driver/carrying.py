@@ -21,10 +21,11 @@ from harness.driver.telling import Observer, Telling
 from harness.engines import LOCAL, check_engine, open_engine
 from harness.engines.contract import Noted, Task
 from harness.engines.devices import DeviceSpec, busy_note, parse_devices
+from harness.errors import DeviceError
 from harness.results import Results, load_whole
-from harness.runs.signals import on_signals
 from harness.studies.artifacts import mirror_study
 from harness.studies.session import Asked, StudySession
+from harness.system import IS_WINDOWS, on_signals
 from harness.tracking.linked import mirror_linked, unmirrored
 from harness.tracking.mode import Mode
 from harness.tracking.summary import write_summary
@@ -35,9 +36,14 @@ def local_devices(request: Request, num_rows: int) -> list[DeviceSpec]:
 
     Raises:
         UsageError: there is no such engine.
-        DeviceError: there are no such devices.
+        DeviceError: there are no such devices, or the system is Windows.
     """
     check_engine(request.engine)
+    if IS_WINDOWS:
+        raise DeviceError(
+            "Runs are computed on Linux and macOS only; on Windows install the harness in WSL and give the same "
+            "command there. What was computed elsewhere is looked at, compared and drawn on Windows too."
+        )
     return parse_devices(request.devices if request.engine == LOCAL else "auto", num_rows)
 
 

@@ -21,6 +21,7 @@ from harness.config.commands import FileCommand
 from harness.config.kept import EARLIER, KEPT, home_of
 from harness.config.reading import data_of, load_experiment, load_sweep
 from harness.errors import HarnessError
+from harness.files import real
 from harness.images.files import image_hash
 from harness.results import Results
 from harness.results.grids import CELLS
@@ -40,7 +41,7 @@ def is_same(before: Any, now: Mapping[str, Any]) -> bool:
 def read_yaml(path: Path) -> Any:
     """A YAML file's data; None where it is damaged."""
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None
 
@@ -48,7 +49,7 @@ def read_yaml(path: Path) -> Any:
 def is_from_python(path: Path) -> bool:
     """Whether a YAML beside runs is one that the harness wrote for a mapping."""
     try:
-        return path.read_text().startswith(FROM_PYTHON)
+        return path.read_text(encoding="utf-8").startswith(FROM_PYTHON)
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -77,7 +78,7 @@ def forget_same(folder: Path, now: Mapping[str, Any]) -> None:
         before = read_yaml(path)
         if isinstance(before, dict) and is_same({**before, "file": now["file"]}, now):
             mappings = (other for other in path.parent.glob("*.yaml") if is_from_python(other))
-            unneeded = [other for other in mappings if str(other.resolve()) != now["file"]]
+            unneeded = [other for other in mappings if str(real(other)) != now["file"]]
             for each in (*unneeded, *(path.parent / name for name in OF_ONE_GRID)):
                 each.unlink(missing_ok=True)
             if not any(path.parent.iterdir()):
@@ -88,11 +89,11 @@ def _keep_mapping(folder: Path, earlier: Path) -> None:
     """Of a grid given from Python keep the YAML, which the next mapping replaces, and name it in the grid's command."""
     data = read_yaml(folder / "experiment.yaml")
     given = Path(data["file"]) if isinstance(data, dict) and "file" in data else Path()
-    if folder.resolve() not in given.resolve().parents or not is_from_python(given):
+    if real(folder) not in real(given).parents or not is_from_python(given):
         return
     kept = earlier / given.name
-    write_durably(kept, given.read_text())
-    named = {**data, "file": str(kept.resolve())}
+    write_durably(kept, given.read_text(encoding="utf-8"))
+    named = {**data, "file": str(real(kept))}
     write_durably(folder / "experiment.yaml", yaml.safe_dump(named, sort_keys=False, allow_unicode=True))
     _keep_command(folder, given, kept)
 
@@ -100,9 +101,9 @@ def _keep_mapping(folder: Path, earlier: Path) -> None:
 def _keep_command(folder: Path, given: Path, kept: Path) -> None:
     """In the grid's command name a file where it is kept now, if it is the one that was given."""
     with suppress(OSError, ValueError, KeyError, TypeError):  # none, or damaged: it is moved as it is
-        cells = json.loads((folder / CELLS).read_text())
+        cells = json.loads((folder / CELLS).read_text(encoding="utf-8"))
         command = FileCommand.read(cells["command"])
-        if Path(command.file).resolve() == given.resolve():
+        if real(Path(command.file)) == real(given):
             cells["command"] = str(replace(command, file=str(kept)))
             write_durably(folder / CELLS, json.dumps(cells, indent=1, ensure_ascii=False) + "\n")
 
@@ -125,9 +126,9 @@ def command_back(results: Results) -> str:
 def _directory_of(results: Results) -> Path | None:
     """Where the command that made a grid still means its folder: where it was given, or here; None where nowhere."""
     made = FileCommand.read(results.command) if results.command else FileCommand("run", "")
-    of_runs = results.home.resolve().parent
+    of_runs = real(results.home.parent)
     places = (results.directory.absolute(), Path.cwd())
-    return next((where for where in places if where.is_dir() and (where / made.out).resolve() == of_runs), None)
+    return next((where for where in places if where.is_dir() and real(where / made.out) == of_runs), None)
 
 
 def file_command_back(results: Results) -> FileCommand:
@@ -139,7 +140,7 @@ def file_command_back(results: Results) -> FileCommand:
         return FileCommand("sweep" if results.is_sweep else "run", str(results.folder / KEPT))
     made = FileCommand.read(results.command)
     home = home_of(results.folder / KEPT)
-    is_there = made.out.resolve() == home.resolve().parent
+    is_there = real(made.out) == real(home.parent)
     load = load_sweep if made.verb == "sweep" else load_experiment
     with suppress(HarnessError, SystemExit):  # a plugin may do anything
         if is_there and is_same(data_of(results.definition), load(made.file, made.overrides, made.profile).data):

@@ -107,7 +107,7 @@ def batch_bytes(jobs: Sequence[Job], devices: Sequence[DeviceSpec]) -> int:
 
 def num_behind(job: Job) -> int:
     """Evaluations that a begun run need not do again."""
-    manifest = job.folder.manifest()
+    manifest = job.folder.readable_manifest()
     return manifest.attempts[-1].last if manifest and manifest.attempts and job.folder.checkpoint_path.exists() else 0
 
 

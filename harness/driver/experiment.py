@@ -89,6 +89,8 @@ def run_experiment(request: Request, loaded: LoadedExperiment, plan: Plan, telli
         link_finished(plan.jobs, plan.linked)
         if request.fresh:
             forget([job.row.folder for job in plan.jobs])
+        for job in plan.done:  # a lost transfer.yaml is written again
+            job.folder.create(job.transfer, job.row.manifest)
         _say_done(telling, plan)
         _say_outdated(telling, plan)
         for sentence in weak_claims(plan, loaded, folder):

@@ -10,12 +10,11 @@ earlier/<hash>/   figure, claims and experiment.yaml of what was asked for befor
 from __future__ import annotations
 
 import json
-import os
-import resource
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,12 @@ from harness.driver.earlier import FROM_PYTHON, forget_same, is_same, move_away,
 from harness.driver.jobs import Job
 from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
+from harness.files import link_to, make_folder, real
 from harness.results import Results
 from harness.results.grids import CELLS
 from harness.results.run import run_of
 from harness.runs.store import RunFolder, Status, write_durably
+from harness.system import allow_open_files
 from harness.tracking.mirror import remove_mirror
 
 
@@ -48,13 +49,15 @@ class ExperimentFolder:
         self._sources = SourceImages(self.path)
 
     def check_owner(self) -> None:
-        """Refuse a folder that belongs to another file of the same name, or is not the one that keeps the file.
+        """Refuse a folder that is none, that belongs to another file of the same name, or that does not keep the file.
 
         Raises:
-            UsageError: it does, or is not.
+            UsageError: it is none, it does, or does not.
         """
+        for path in (*reversed(self.path.parents), self.path):
+            check_place(path)
         home = self.loaded.home
-        if home is not None and home.resolve() != self.path.resolve():
+        if home is not None and real(home) != real(self.path):
             raise UsageError(
                 f"{self.loaded.called} belongs to the runs in {home}: add --out {shlex.quote(str(home.parent))}, or "
                 "--name for a folder of its own."
@@ -63,10 +66,9 @@ class ExperimentFolder:
         if not isinstance(data, dict) or "file" not in data:
             return
         owner = Path(data["file"])
-        given = self.loaded.source.resolve()
-        inside = self.path.resolve()
-        is_own = inside in owner.resolve().parents and inside in given.parents  # mappings, kept as files there
-        if owner.exists() and owner.resolve() != given and not is_own:
+        given, inside = real(self.loaded.source), real(self.path)
+        is_own = inside in real(owner).parents and inside in given.parents  # mappings, kept as files there
+        if owner.exists() and real(owner) != given and not is_own:
             now = given if self.loaded.given is None else "the mapping of that name"
             raise UsageError(
                 f"{self.path} holds the runs of {owner}, not of {now}; choose another folder with --out, or another "
@@ -86,7 +88,7 @@ class ExperimentFolder:
             StorageError: it cannot be made.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
         except OSError as error:
             raise StorageError(
                 f"{self.path} could not be made ({error.strerror}); choose another folder with --out."
@@ -101,7 +103,7 @@ class ExperimentFolder:
             Where that is kept now, if it was moved.
         """
         path = self.path / "experiment.yaml"
-        data = json.loads(json.dumps({"file": str(self.loaded.source.resolve()), **self.loaded.data}))
+        data = json.loads(json.dumps({"file": str(real(self.loaded.source)), **self.loaded.data}))
         earlier = move_away(self.path) if path.exists() and not is_same(read_yaml(path), data) else None
         write_durably(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
         forget_same(self.path, data)  # last: it may have been all that said what is asked for now
@@ -144,15 +146,46 @@ class ExperimentFolder:
         }
 
 
+def check_place(path: Path) -> None:
+    """Refuse a file in a folder's place, and a link to where no folder can be made, such as a disk that is not mounted.
+
+    Raises:
+        UsageError: it is one of these.
+    """
+    there = real(path)
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file, not a folder; choose another folder with --out, or another --name.")
+    if path.is_symlink() and there.is_symlink():
+        raise UsageError(f"{path} is a link that leads in a circle; remove it, or choose another folder with --out.")
+    if path.is_symlink() and not there.parent.is_dir():
+        raise UsageError(
+            f"{path} is a link to {there}, and {there.parent} is not there: mount its disk, make that folder, or "
+            "choose another with --out."
+        )
+
+
 def link_finished(jobs: Sequence[Job], linked: Mapping[str, Path]) -> None:
-    """Link runs that another experiment has finished; links whose run was deleted are taken away."""
+    """Link runs that another experiment has finished; links whose run was deleted are taken away.
+
+    Where the file system has no links, they are copied.
+    """
     for job in jobs:
         folder = job.row.folder
         if folder.is_symlink() and not folder.exists():
             folder.unlink()
         if job.row.id in linked and not folder.exists():
-            folder.parent.mkdir(exist_ok=True)
-            folder.symlink_to(os.path.relpath(linked[job.row.id], folder.parent))
+            make_folder(folder.parent)
+            link_to(linked[job.row.id], folder)
+            if not folder.is_symlink():
+                _make_own(job, folder)
+
+
+def _make_own(job: Job, folder: Path) -> None:
+    """A copied run is this experiment's, so that no mirror takes it for the other's."""
+    manifest, own = RunFolder(folder).manifest(), job.row.manifest
+    assert manifest is not None
+    of_this = replace(manifest, experiment=own.experiment, label=own.label, tracking=own.tracking, token=own.token)
+    RunFolder(folder).write_manifest(replace(of_this, trials=()))
 
 
 def finished_elsewhere(out: Path, job: Job) -> Path | None:
@@ -163,7 +196,7 @@ def finished_elsewhere(out: Path, job: Job) -> Path | None:
 def finished_in(out: Path, run_id: str) -> Iterator[Path]:
     """The folders, links apart, in which a run is done."""
     for path in sorted(out.glob(f"*/{run_id}")):
-        manifest = RunFolder(path).manifest() if path.is_dir() and not path.is_symlink() else None
+        manifest = RunFolder(path).readable_manifest() if path.is_dir() and not path.is_symlink() else None
         if manifest is not None and manifest.status is Status.DONE:
             yield path
 
@@ -175,8 +208,7 @@ def hold_runs(folders: Sequence[Path]) -> Iterator[None]:
     Raises:
         StorageError: one is in use.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, len(folders) + 1024)), hard))
+    allow_open_files(len(folders) + 1024)
     with ExitStack() as held:
         for folder in folders:
             if folder.is_dir() and not folder.is_symlink():

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.files import link_to, real
 from harness.results.results import REPEATS
 from harness.runs.store import RunFolder, Status
 
@@ -30,12 +31,12 @@ def heirs_of(leaving: Collection[Path]) -> dict[Path, tuple[Path, ...]]:
     Args:
         leaving: folders of runs, and links to such, that are to be removed; absolute.
     """
-    real = {path for path in leaving if not path.is_symlink()}
+    own = {real(path): path for path in leaving if not path.is_symlink()}
     found: dict[Path, list[Path]] = {}
-    for out in sorted({experiment_of(path).parent for path in real}):
+    for out in sorted({experiment_of(path).parent for path in own.values()}):
         for place in _links_in(out):
-            run = place.resolve() if place.is_symlink() else _moving(place, real)
-            if run in real and place not in leaving:
+            run = own.get(real(place)) if place.is_symlink() else _moving(place, own.values())
+            if run is not None and place not in leaving:
                 found.setdefault(run, []).append(place)
     for run, places in found.items():
         if (there := _finished(experiment_of(run).parent, run.name, leaving)) is not None:
@@ -56,7 +57,9 @@ def hand_over(run: Path, places: tuple[Path, ...]) -> None:
     for link in others:
         new = link.with_name(f".{link.name}.link")
         new.unlink(missing_ok=True)
-        new.symlink_to(os.path.relpath(first, link.parent))
+        link_to(first, new)
+        if not new.is_symlink():  # a copy: no folder takes the place of a link
+            link.unlink(missing_ok=True)
         new.replace(link)
 
 
@@ -85,8 +88,11 @@ def _finished(out: Path, run_id: str, leaving: Collection[Path]) -> Path | None:
 
 def _links_in(out: Path) -> Iterator[Path]:
     """The links to runs in the folder of all experiments, and the places of which one was taken away for a run."""
-    experiments = [path for path in sorted(out.glob("*")) if path.is_dir() and not path.is_symlink()]
-    inside = (path for folder in experiments for path in (*folder.glob("*"), *folder.glob(f"{REPEATS}/*")))
+    folders = sorted((path for path in out.glob("*") if path.is_dir()), key=lambda path: (path.is_symlink(), path))
+    experiments: dict[Path, Path] = {}  # on other disks too, each once
+    for path in folders:
+        experiments.setdefault(real(path), path)
+    inside = (path for folder in experiments.values() for path in (*folder.glob("*"), *folder.glob(f"{REPEATS}/*")))
     for path in inside:
         if path.is_symlink() and RUN.fullmatch(path.name):
             yield path
@@ -96,9 +102,9 @@ def _links_in(out: Path) -> Iterator[Path]:
             yield place
 
 
-def _moving(place: Path, real: Collection[Path]) -> Path | None:
+def _moving(place: Path, runs: Collection[Path]) -> Path | None:
     """The run that was being moved to a place when that was interrupted."""
-    return next((run for run in real if run.name == place.name and run.parent != place.parent), None)
+    return next((run for run in runs if run.name == place.name and run.parent != place.parent), None)
 
 
 def _moved(place: Path) -> Path:

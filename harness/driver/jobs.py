@@ -66,8 +66,8 @@ class Job:
 
     @property
     def status(self) -> Status:
-        """What the folder says."""
-        manifest = self.folder.manifest()
+        """What the folder says; of a damaged one that it has not begun."""
+        manifest = self.folder.readable_manifest()
         return manifest.status if manifest else Status.WAITING
 
     @property

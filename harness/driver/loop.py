@@ -133,7 +133,7 @@ class Driver:
             # The same transfer twice at a time: computed once, told twice; its folder is in use until then.
             self._more_records.setdefault(job.row.id, []).extend(job.row.manifest.trials)
             return
-        manifest = job.folder.manifest()
+        manifest = job.folder.readable_manifest()
         if manifest is not None and self._has_ended(manifest):
             if any(job.row.id in ids for ids in self._held.values()):  # its batch goes on: recorded after that
                 self._more_records.setdefault(job.row.id, []).extend(job.row.manifest.trials)
@@ -309,7 +309,7 @@ class Driver:
         """
         if self._losses.count(job, beside) < MAX_LOSSES or beside != "nobody":
             return False
-        manifest = job.folder.manifest()
+        manifest = job.folder.readable_manifest()
         if manifest is None:
             raise RunError(event.message)
         reason = f"it could not be carried on in {MAX_LOSSES} attempts: {event.message}"

@@ -47,7 +47,7 @@ class Losses:
 
     def count(self, job: Job, beside: Beside) -> int:
         """How often a run has been lost so since it last got further, this time included."""
-        manifest = job.folder.manifest()
+        manifest = job.folder.readable_manifest()
         reached = manifest.attempts[-1].last if manifest and manifest.attempts else 0
         before, counts = self._counts.get(job.row.id, (0, Counter()))
         if reached > before:

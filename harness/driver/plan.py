@@ -87,5 +87,5 @@ def _is_wanted(name: str) -> bool:
 
 
 def _is_outdated(folder: RunFolder, wanted: Sequence[str]) -> bool:
-    manifest = folder.manifest()
+    manifest = folder.readable_manifest()
     return manifest is not None and is_outdated(manifest, wanted)

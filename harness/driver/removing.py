@@ -16,6 +16,7 @@ from harness.driver.folder import hold_runs, remove_runs
 from harness.driver.handing_over import RUN, experiment_of, hand_over, heirs_of
 from harness.driver.unchanged import STAMP
 from harness.errors import HarnessError, StorageError, UsageError
+from harness.files import real
 from harness.results import CELLS, DRIVER_LOCK, Results
 from harness.results.grids import earlier_grids, folders_of, grid_above, storage_of
 from harness.results.results import OF_ONE_GRID, REPEATS
@@ -66,11 +67,11 @@ def plan_removal(given: Sequence[Results], keeps_studies: bool = False) -> Remov
     Raises:
         UsageError: it is a folder in which the user's own file lies.
     """
-    every = {results.folder.resolve(): results for results in given if not results.is_part}
+    every = {_folder_of(results): results for results in given if not results.is_part}
     whole = {folder: results for folder, results in every.items() if not grid_above(folder)}
     earlier = tuple(folder for folder in every if folder not in whole and folder.parents[1] not in whole)
     for folder, results in whole.items():
-        if results.file.exists() and _place(results.file).parent == folder and not is_from_python(results.file):
+        if results.file.exists() and real(results.file.parent) == real(folder) and not is_from_python(results.file):
             raise UsageError(
                 f"{results.folder} holds your own {results.file.name} beside the runs; remove single runs, or what "
                 "you do not need by hand."
@@ -78,7 +79,7 @@ def plan_removal(given: Sequence[Results], keeps_studies: bool = False) -> Remov
     parts = [run.folder.path for results in given if results.is_part for run in results.all_runs]
     found = [*(path for folder in whole for path in _runs_in(folder)), *_runs_of(earlier), *map(_place, parts)]
     runs = tuple(path for path in dict.fromkeys(found) if path.exists() or path.is_symlink())
-    real = {path for path in runs if not path.is_symlink()}
+    own = {path for path in runs if not path.is_symlink()}
     heirs = heirs_of(runs)
     files = tuple(path for folder in whole for path in _files_in(folder)) + tuple(
         path for folder in earlier for path in _files_of_grid(folder)
@@ -87,7 +88,7 @@ def plan_removal(given: Sequence[Results], keeps_studies: bool = False) -> Remov
     for folder in whole if not keeps_studies else ():
         for storage, names in _studies_of(folder).items():
             studies[storage] = (*studies.get(storage, ()), *names)
-    return Removal(runs, heirs, tuple(whole), earlier, files, studies, _num_bytes([*real.difference(heirs), *files]))
+    return Removal(runs, heirs, tuple(whole), earlier, files, studies, _num_bytes([*own.difference(heirs), *files]))
 
 
 def remove(removal: Removal) -> None:
@@ -128,7 +129,9 @@ def remove(removal: Removal) -> None:
                 inner = [folder / name for name in (EARLIER, REPEATS, *INSIDE)]
                 for empty in (*(folder / EARLIER).glob("*"), *inner, folder):
                     if empty.is_dir() and not any(empty.iterdir()):
-                        empty.rmdir()
+                        real(empty).rmdir()
+                        if empty.is_symlink():
+                            empty.unlink()
     except OSError as error:
         why = f"{error.filename} could not be removed ({error.strerror})" if error.filename else str(error)
         raise StorageError(f"Not everything was removed: {why}; mend that, then remove the rest.") from error
@@ -147,7 +150,13 @@ def _forget_studies(studies: Mapping[str, Sequence[str]]) -> None:
 def _place(path: Path) -> Path:
     """A path with the links above its last step followed, and that step itself not; of a folder ``.``, its name."""
     given = Path(os.path.abspath(path))
-    return given.parent.resolve() / given.name
+    return real(given.parent) / given.name
+
+
+def _folder_of(results: Results) -> Path:
+    """The folder of an experiment, a link too, or of an earlier grid in it."""
+    home = _place(results.home)
+    return home if real(results.folder) == real(home) else home / EARLIER / real(results.folder).name
 
 
 def _files_in(folder: Path) -> list[Path]:

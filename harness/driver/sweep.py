@@ -196,7 +196,7 @@ def name_of_study(loaded: LoadedSweep, example: Job) -> str:
 
 
 def _is_of(path: Path, study: str) -> bool:
-    manifest = RunFolder(path.parent).manifest()
+    manifest = RunFolder(path.parent).readable_manifest()
     return manifest is not None and any(record["study"] == study for record in manifest.trials)
 
 
@@ -262,7 +262,7 @@ class Trials:
 
     def is_outdated(self, job: Job) -> bool:
         """Whether a trial's run, told as complete, has the numbers of another embedded network, or lacks objectives."""
-        manifest = job.folder.manifest()
+        manifest = job.folder.readable_manifest()
         is_told = job.cell.label["trial"] in self._complete
         return is_told and manifest is not None and is_outdated(manifest, self.plan.loaded.sweep.objective_names)
 

@@ -22,8 +22,9 @@ from harness.config.loaded import LoadedExperiment
 from harness.downloads import cache_folder
 from harness.driver.request import Request
 from harness.errors import HarnessError
+from harness.files import real
 from harness.images.library import find_image
-from harness.runs.store import RunFolder, write_durably
+from harness.runs.store import write_durably
 
 STAMP = "unchanged.json"
 CHECKED = re.compile(r"auto|cpu(:\d+)?")
@@ -48,8 +49,8 @@ def write_stamp(
         drawn: its figures.
     """
     folder = request.out / loaded.name
-    folders = [RunFolder(run) for run in runs]
-    of_runs = [path for run in folders for path in (run.path / "manifest.json", run.image_path, run.history_path)]
+    named = ("manifest.json", "transfer.yaml", "image.png", "history.csv")
+    of_runs = [run / name for run in runs for name in named]
     there = _files([*drawn, *of_runs, *(folder / "sources").glob("*")])
     if None in there.values() or asked != what_is_asked(request, loaded):
         return
@@ -63,7 +64,7 @@ def figures_if_unchanged(request: Request, loaded: LoadedExperiment) -> list[Pat
     if request.fresh or request.storage or request.engine != "local" or not CHECKED.fullmatch(request.devices):
         return None
     try:
-        stamp = json.loads((request.out / loaded.name / STAMP).read_text())
+        stamp = json.loads((request.out / loaded.name / STAMP).read_text(encoding="utf-8"))
         same = stamp["asked"] == what_is_asked(request, loaded) and stamp["files"] == _files(map(Path, stamp["files"]))
         return [Path(path) for path in stamp["drawn"]] if same else None
     except (OSError, ValueError, KeyError, TypeError):
@@ -84,7 +85,7 @@ def what_is_asked(request: Request, loaded: LoadedExperiment) -> str:
     fetched = _files((cache_folder() / "weights").glob("*"))
     places = {name: str(path) for name, path in named.items()}
     plugins = _files(Path(plugin.path) for plugin in loaded.plugins)
-    asked = [loaded.data, transfers, str(loaded.source.resolve()), str(request.out.resolve())]
+    asked = [loaded.data, transfers, str(real(loaded.source)), str(real(request.out))]
     versions = [version(package) for package in PACKAGES]
     text = canonical_json([*asked, code, images, fetched, places, plugins, versions])
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()  # names of files need not be UTF-8

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.engines.granted import memory_limit_bytes, num_cores
 from harness.errors import DeviceError
 
 ALLOWED = "auto, cpu, cpu:N (N workers), cuda (all GPUs), cuda:N and cuda:N,N… (the same one twice: two workers on it)"
@@ -61,6 +62,11 @@ def parse_devices(given: str, num_rows_left: int) -> list[DeviceSpec]:
             return _on_gpus(indices[:rows])
         num_workers = min(num_cores(), rows)
         return [DeviceSpec("cpu", min(threads, num_cores() // num_workers))] * num_workers
+    if re.fullmatch(r"mps(:\d+)?", words):
+        raise DeviceError(
+            f"--devices {given} asks for an Apple GPU, which has no double precision, and optimisers keep losses and "
+            "slopes in it; use --devices auto, or cpu."
+        )
     if re.fullmatch(r"cuda(:\d+)?(,(cuda:)?\d+)*", words) is None or words.startswith("cuda,"):
         near = difflib.get_close_matches(given, ["auto", "cpu", "cpu:2", "cuda", "cuda:0", "cuda:0,1"], n=1)
         meant = f" Did you mean {near[0]}?" if near else ""
@@ -97,11 +103,6 @@ def busy_note(specs: Sequence[DeviceSpec]) -> str:
     )
 
 
-def num_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def num_threads() -> int:
     """``OMP_NUM_THREADS``, else as many as there are cores."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
@@ -130,13 +131,14 @@ def free_bytes(device: str) -> float:
         return math.inf
 
 
-def available_bytes() -> int:
-    """The main memory that can be had without swapping."""
+def available_bytes() -> float:
+    """The main memory that can be had without swapping, within a container's limit; infinite where it is not known."""
     try:
-        text = Path("/proc/meminfo").read_text()
-        return int(text.split("MemAvailable:")[1].split()[0]) * 1024
+        text = Path("/proc/meminfo").read_text(encoding="utf-8")
+        there: float = int(text.split("MemAvailable:")[1].split()[0]) * 1024
     except (OSError, IndexError, ValueError):  # not Linux
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 if hasattr(os, "sysconf") else math.inf
+    return min(there, memory_limit_bytes())
 
 
 def _on_gpus(indices: Sequence[int]) -> list[DeviceSpec]:

@@ -62,6 +62,8 @@ def clean_environment(device: DeviceSpec) -> dict[str, str]:
         "CUDA_VISIBLE_DEVICES": visible,
         "OMP_NUM_THREADS": str(device.threads),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+        "PYTHONUTF8": str(sys.flags.utf8_mode),  # names of files are to be the same bytes there as here
+        "PYTHONIOENCODING": "utf-8:backslashreplace",  # the log's
     }
     return ALLOCATION | environment | own
 
@@ -189,6 +191,6 @@ def describe_exit(code: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    if -code == signal.SIGKILL and sys.platform == "linux":
+    if name == "SIGKILL" and sys.platform == "linux":
         return f"killed by {name}; a likely cause is the kernel's out-of-memory killer"
     return f"killed by {name}"

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,8 +155,9 @@ def carry_out(
     except HarnessError as error:
         return End.ERROR, str(error), error.exit_code
     except Exception as error:  # any kind: the worker lives on, unless its device is lost to it
-        traceback.print_exc()
-        sys.stderr.flush()
+        with suppress(OSError):  # the log lies among the temporary files, and their disk may be full
+            traceback.print_exc()
+            sys.stderr.flush()
         told = " ".join(str(error).split())
         is_lost = is_of_device(error)
         end = End.DEVICE_LOST if is_lost else End.UNFORESEEN

@@ -99,7 +99,7 @@ def _record_of(local: LocalWeights, network_input: NetworkInput | None) -> Path:
 def _read(path: Path) -> Identified | None:
     """A record; None where there is none or it is damaged (its own digest tells)."""
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
         known = Identified(data["network"], tuple(data["layers"]), data["sha256"])
         return known if data["digest"] == _digest(known) else None
     except (OSError, ValueError, LookupError, TypeError):

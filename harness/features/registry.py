@@ -7,16 +7,13 @@ what it requires (jax, flax) is installed.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,6 +26,7 @@ from harness.features.array_pickle import read_arrays
 from harness.features.flax_vgg16 import REGISTRY_VGG16, PinnedPickle, canonical_tensors, tensors_sha256
 from harness.features.sdist import POLL_S, check_sdist, pip_download, take_member
 from harness.files import write_whole
+from harness.system import ended_by_sigterm, flock
 
 _TEMPORARY = ".vgg16-"
 """What the names of a fetch's own folder and of a file that is not whole yet begin with."""
@@ -99,7 +97,7 @@ def fetch_vgg16(
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path.parent, poll), _ended_by_sigterm():
+        with _alone(path.parent, poll), ended_by_sigterm():
             if (cached := cached_vgg16(pinned)) is not None:
                 return cached
             with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=path.parent, ignore_cleanup_errors=True) as name:
@@ -153,23 +151,18 @@ def _alone(folder: Path, poll: Callable[[], None]) -> Iterator[None]:
 
     What a killed one has left is removed.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+    with ExitStack() as held:
+        with suppress(
+            OSError
+        ):  # a system or a file system that locks no folders: then two may fetch, and write the same
+            descriptor = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, descriptor)
+            while not flock(descriptor):
                 poll()
                 time.sleep(POLL_S)
-                continue
-            except OSError:  # a network file system that locks no folders: then two may fetch, and write the same
-                break
             for left in folder.glob(f"{_TEMPORARY}*"):
                 _remove(left)
-            break
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _remove(left: Path) -> None:
@@ -179,18 +172,3 @@ def _remove(left: Path) -> None:
     else:
         with suppress(OSError):
             left.unlink(missing_ok=True)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends a fetch as Ctrl-C does, with everything removed; one that somebody else handles stays theirs."""
-    is_ours = threading.current_thread() is threading.main_thread()
-    if not is_ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

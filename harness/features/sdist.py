@@ -20,6 +20,7 @@ from pathlib import Path
 
 from harness.downloads import file_sha256
 from harness.errors import DownloadError, WeightsError
+from harness.system import IS_WINDOWS, kill_group
 
 POLL_S = 0.2
 PATIENCE_S = 3.0
@@ -33,7 +34,7 @@ class Backend:
     def prepare_metadata_for_build_wheel(self, folder, config_settings=None):
         name = {folder!r}
         os.mkdir(os.path.join(folder, name))
-        with open(os.path.join(folder, name, "METADATA"), "w") as file:
+        with open(os.path.join(folder, name, "METADATA"), "w", encoding="utf-8") as file:
             file.write({metadata!r})
         return name
 
@@ -92,10 +93,10 @@ def pip_download(sdist: Sdist, folder: Path, poll: Callable[[], None], advice: s
     metadata = f"Metadata-Version: 2.1\nName: {sdist.name}\nVersion: {sdist.version}\n"
     (backend / "setuptools" / "__init__.py").touch()
     (backend / "setuptools" / "build_meta.py").write_text(
-        _BACKEND.format(folder=f"{sdist.folder}.dist-info", metadata=metadata)
+        _BACKEND.format(folder=f"{sdist.folder}.dist-info", metadata=metadata), encoding="utf-8"
     )
     wanted = folder / "requirements.txt"
-    wanted.write_text(f"{sdist.name}=={sdist.version} --hash=sha256:{sdist.sha256}\n")
+    wanted.write_text(f"{sdist.name}=={sdist.version} --hash=sha256:{sdist.sha256}\n", encoding="utf-8")
     # -P: a pip.py in the working folder is not taken for pip. The rest must hold whatever the user's pip.conf says.
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--require-hashes", "--no-input"]
     command += ["--no-binary", sdist.name, "--no-build-isolation", "--progress-bar", "off", "--no-color"]
@@ -105,7 +106,7 @@ def pip_download(sdist: Sdist, folder: Path, poll: Callable[[], None], advice: s
         code = _wait(command, _environment(backend, temporary), written.fileno(), poll)
     files = list(out.iterdir())
     if code != 0 or len(files) != 1:
-        raise DownloadError(_reason(sdist, code, log.read_text(errors="replace"), advice))
+        raise DownloadError(_reason(sdist, code, log.read_text(encoding="utf-8", errors="replace"), advice))
     return files[0]
 
 
@@ -133,11 +134,13 @@ def _wait(command: list[str], environment: dict[str, str], log: int, poll: Calla
                 poll()
     finally:
         if process.returncode is None:
-            process.send_signal(signal.SIGINT)  # pip then leaves its own cache in order
+            process.send_signal(
+                signal.SIGTERM if IS_WINDOWS else signal.SIGINT
+            )  # pip then leaves its own cache in order
             try:
                 process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                kill_group(process.pid)
                 process.wait()
 
 

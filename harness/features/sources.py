@@ -199,8 +199,13 @@ def _checked_hash(source: WeightsURL) -> str:
     return source.sha256.lower()
 
 
-def _torch_hub_folder() -> Path:
-    """Where ``torch.hub`` keeps what torchvision has downloaded (the look-up its documentation gives)."""
+def _torch_hub_folder() -> Path | None:
+    """Where ``torch.hub`` keeps what torchvision has downloaded (the look-up its documentation gives), if anywhere."""
+    if not any(os.environ.get(name) for name in ("TORCH_HOME", "XDG_CACHE_HOME")):
+        try:
+            Path.home()
+        except RuntimeError:
+            return None
     path = Path(os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch")
     what = f"torch's cache {path} (by TORCH_HOME or XDG_CACHE_HOME)"
     return with_home(path, what, WeightsError) / "hub" / "checkpoints"
@@ -209,7 +214,8 @@ def _torch_hub_folder() -> Path:
 def _cached(source: WeightsSource, url: str | None, expected: str, name: str, on_bytes: OnBytes | None) -> LocalWeights:
     """A download from the cache (ours or torch's), or fetched now; its hash begins with ``expected``."""
     destination = cache_folder() / "weights" / name
-    for path in (destination, _torch_hub_folder() / name):
+    hub = _torch_hub_folder()
+    for path in (destination, *([hub / name] if hub else [])):
         if path.is_file() and (found := file_sha256(path)).startswith(expected):
             return LocalWeights(path, found)
     if url is None:

@@ -21,3 +21,7 @@
 
 Importing ``harness.figures`` imports no matplotlib; its modules do.
 """
+
+from harness.downloads import ensure_home
+
+ensure_home()  # before matplotlib, which complains of a folder for its settings that cannot be written

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -265,7 +266,7 @@ def _load(name: str, path: Path) -> Plugin:
 def _path_of(name: str) -> Path:
     """A plugin's file."""
     if is_file(name):
-        return Path(name).expanduser().resolve()
+        return Path(os.path.realpath(Path(name).expanduser()))
     if module := _module_of(name):
         spec = importlib.util.find_spec(module)
         if spec is not None and spec.origin:

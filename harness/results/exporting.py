@@ -30,7 +30,7 @@ from harness.downloads import file_sha256
 from harness.errors import ImageError, StorageError, UsageError
 from harness.images.library import find_image
 from harness.registries import is_file
-from harness.results.grids import CELLS
+from harness.results.grids import CELLS, grid_above
 from harness.results.results import OF_ONE_GRID, Results
 from harness.results.run import Run
 from harness.runs.store import Manifest
@@ -99,7 +99,9 @@ def export_runs(given: Sequence[Results], folder: Path | str) -> Path:
         temporary.mkdir()
         told = [_export(run, manifest, temporary) for run, manifest in runs.values()]
         whole = [_copy_whole(one, temporary) for one in given if not one.is_part]
-        (temporary / "README.txt").write_text("\n".join([*_head(len(runs)), *filter(None, whole), "", *told]))
+        (temporary / "README.txt").write_text(
+            "\n".join([*_head(len(runs)), *filter(None, whole), "", *told]), encoding="utf-8"
+        )
         temporary.rename(folder)
     except OSError as error:
         raise StorageError(
@@ -134,7 +136,7 @@ def _head(num_runs: int) -> list[str]:
 
 def _copy_whole(results: Results, folder: Path) -> str:
     """An experiment's figures and claims, and the line that says so."""
-    own = results.name if results.folder.resolve().name == results.name else f"{results.name}-{results.folder.name}"
+    own = results.name if grid_above(results.folder) is None else f"{results.name}-{results.folder.name}"
     num_before = len([path for path in folder.glob(f"{own}-*figure.png")])
     own += f"-{num_before + 1}" if num_before else ""
     copied = []
@@ -143,8 +145,10 @@ def _copy_whole(results: Results, folder: Path) -> str:
         if not source.exists() or target.suffix not in (".png", ".pdf", ".md", ".tex"):
             continue
         if target.suffix in (".md", ".tex"):
-            text = _without_folders(source.read_text(), {})
-            target.write_text(text.replace("{figure.pdf}", f"{{{own}-figure.pdf}}"))  # as LaTeX includes it
+            text = _without_folders(source.read_text(encoding="utf-8"), {})
+            target.write_text(
+                text.replace("{figure.pdf}", f"{{{own}-figure.pdf}}"), encoding="utf-8"
+            )  # as LaTeX includes it
         else:
             shutil.copyfile(source, target)
         copied.append(target.name)
@@ -170,10 +174,12 @@ def _export(run: Run, manifest: Manifest, folder: Path) -> str:
     transfer = {name: value for name, value in run.transfer.plain().items() if is_used(run.transfer.method, name)}
     again = harness_command("run", f"{stem}.yaml", devices=run.devices)
     head = f"# Run {run.id}. In this folder: {again}\n"
-    (folder / f"{stem}.yaml").write_text(head + dump_yaml({**named, "transfer": _renamed(transfer, names)}))
+    (folder / f"{stem}.yaml").write_text(
+        head + dump_yaml({**named, "transfer": _renamed(transfer, names)}), encoding="utf-8"
+    )
     kept = json.loads(replace(manifest, label=label, tracking={}, trials=()).to_json())
     text = json.dumps(kept, indent=2, ensure_ascii=False)
-    (folder / f"{stem}.json").write_text(_without_folders(text, names) + "\n")
+    (folder / f"{stem}.json").write_text(_without_folders(text, names) + "\n", encoding="utf-8")
     shutil.copyfile(run.folder.image_path, folder / f"{stem}.png")
     if run.folder.history_path.exists():
         shutil.copyfile(run.folder.history_path, folder / f"{stem}.csv")

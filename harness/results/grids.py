@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.kept import EARLIER
+from harness.files import real
 
 CELLS = "cells.json"
 
@@ -18,9 +19,11 @@ DRIVER_LOCK = ".driver.lock"
 
 def grid_above(folder: Path) -> Path | None:
     """The experiment's folder in which an earlier grid's lies, and all runs of both; None of any other folder."""
-    above = folder.resolve().parent
-    is_experiments = any((above.parent / name).exists() for name in (CELLS, "experiment.yaml", DRIVER_LOCK))
-    return above.parent if above.name == EARLIER and is_experiments else None
+    for above in (Path(os.path.abspath(folder)).parent, real(folder).parent):  # the name that was given, if it can be
+        is_experiments = any((above.parent / name).exists() for name in (CELLS, "experiment.yaml", DRIVER_LOCK))
+        if above.name == EARLIER and is_experiments:
+            return above.parent
+    return None
 
 
 def earlier_grids(folder: Path) -> list[Path]:
@@ -32,7 +35,7 @@ def earlier_grids(folder: Path) -> list[Path]:
 def folders_of(folder: Path) -> list[str]:
     """The runs' folders that a grid or a search has, relative to its experiment's; none where they cannot be read."""
     try:
-        return [cell["folder"] for cell in json.loads((folder / CELLS).read_text())["cells"]]
+        return [cell["folder"] for cell in json.loads((folder / CELLS).read_text(encoding="utf-8"))["cells"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 
@@ -46,7 +49,7 @@ def cell_of(run: Path, folder: Path) -> Mapping[str, Any]:
     """
     place = os.path.relpath(os.path.abspath(run), os.path.abspath(folder))
     try:
-        cells = json.loads((folder / CELLS).read_text())["cells"]
+        cells = json.loads((folder / CELLS).read_text(encoding="utf-8"))["cells"]
         return next((dict(cell) for cell in cells if cell["folder"] == place), {})
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -55,7 +58,7 @@ def cell_of(run: Path, folder: Path) -> Mapping[str, Any]:
 def storage_of(folder: Path) -> tuple[str, str | None] | None:
     """The study of a grid or a search, and where it is kept if not in the experiment's own journal."""
     try:
-        cells = json.loads((folder / CELLS).read_text())
+        cells = json.loads((folder / CELLS).read_text(encoding="utf-8"))
         return cells["study"], cells["storage"]
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.files import real
+
 
 def taken_from(folder: Path) -> Path | None:
     """The folder of the experiment into which a run's folder is a link; None of a folder that is its own."""
-    return folder.resolve().parent if folder.is_symlink() else None
+    return real(folder).parent if folder.is_symlink() else None
 
 
 def is_gone(folder: Path) -> bool:

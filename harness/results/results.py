@@ -15,6 +15,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,11 +31,13 @@ from harness.config.sweep import Sweep
 from harness.config.values import WRITTEN
 from harness.config.yaml_source import flow
 from harness.errors import UsageError
+from harness.files import real
 from harness.results.alike import MeasuredAlike, measured_by
 from harness.results.grids import CELLS, DRIVER_LOCK, earlier_grids, experiments_in, folders_of, grid_above
 from harness.results.linking import is_gone, told_gone
-from harness.results.run import Run, is_locked, label_name, run_of
+from harness.results.run import Run, label_name, run_of
 from harness.runs.store import Status
+from harness.system import is_locked
 
 if TYPE_CHECKING:
     import optuna
@@ -291,14 +294,14 @@ def load_whole(path: Path | str) -> Results:
     folder = Path(path)
     of_runs = grid_above(folder) or folder
     try:
-        data = yaml.safe_load((folder / "experiment.yaml").read_text())
-        cells = json.loads((folder / CELLS).read_text())
+        data = yaml.safe_load((folder / "experiment.yaml").read_text(encoding="utf-8"))
+        cells = json.loads((folder / CELLS).read_text(encoding="utf-8"))
         file = Path(data.pop("file"))
         model: type[Sweep | Experiment] = Sweep if "space" in data else Experiment
         definition = model.model_validate(data, context=WRITTEN)
         runs = tuple(run_of(of_runs, cell, definition.plugins) for cell in cells["cells"])
         return Results(
-            folder, of_runs.resolve().name, definition, cells["study"], cells["storage"], runs, file,
+            folder, name_of(of_runs), definition, cells["study"], cells["storage"], runs, file,
             cells["command"], Path(cells["directory"]),
         )  # fmt: skip
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -321,6 +324,17 @@ def _of_one_run(folder: Path) -> Results | None:
             if found:
                 return replace(results, all_runs=found, is_part=True)
     return None
+
+
+def name_of(folder: Path) -> str:
+    """What an experiment's folder is called as it was given, also where it is a link; ``.`` as the shell has it."""
+    if folder.name not in ("", ".."):
+        return folder.name
+    here = Path(os.environ.get("PWD", ""))
+    with suppress(OSError):
+        if folder.samefile(here):
+            return here.name
+    return real(folder).name
 
 
 def _not_a_folder(folder: Path) -> str:

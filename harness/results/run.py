@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from harness.results.pictures import Iterates, Pixels, read_pixels
 from harness.runs.provenance import devices_of
 from harness.runs.settled import settled, why_unsettled
 from harness.runs.store import Manifest, Metrics, RunFolder, Status
+from harness.system import is_locked
 
 Part = Literal["grid", "repeat", "again"]
 
@@ -265,18 +265,6 @@ def label_name(label: Mapping[str, Any]) -> str:
     """A label on one line: ``A, alpha=0.01``; ``single`` where nothing varies."""
     words = [str(value) if part == "cases" else f"{part}={flow(value)}" for part, value in label.items()]
     return ", ".join(words) or "single"
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a process holds a file's lock; it is tried for reading and let go at once, within microseconds."""
-    try:
-        with open(path) as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no lock file, so never begun; or a file system without locks
-        return False
-    return False
 
 
 def _flatten(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

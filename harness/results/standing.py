@@ -31,10 +31,10 @@ class Condition(enum.Enum):
     PRUNED = "pruned"
     WAITING = "not begun"
     GONE = "gone with another experiment"
-    DAMAGED = "unreadable"
+    DAMAGED = "damaged"
 
 
-ENDED = (Condition.DONE, Condition.FAILED, Condition.PRUNED, Condition.DAMAGED)
+ENDED = (Condition.DONE, Condition.FAILED, Condition.PRUNED)
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,8 @@ def _condition(run: Run) -> tuple[Condition, str]:
         return Condition[status.name], why
     if run.is_in_use():
         return Condition.RUNNING, ""
+    if status is Status.RUNNING and why:  # it was done, and has lost its picture
+        return Condition.DAMAGED, why
     return (Condition.INTERRUPTED if status is Status.RUNNING else Condition.WAITING), ""
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
@@ -34,11 +34,12 @@ from harness.runs.module_makers import Execution, module_makers
 from harness.runs.prepare import Row, prepare_images, target_of
 from harness.runs.provenance import reset_peak_memory
 from harness.runs.row_folders import RowFolders
-from harness.runs.signals import Orders, on_signals
+from harness.runs.signals import Orders
 from harness.runs.store import Manifest, RunFolder, Status
 from harness.runs.tracker import Tracker
 from harness.runs.trials import record_trial, with_ended_trials, with_trials
 from harness.runs.writer import open_writer
+from harness.system import on_signals
 
 __all__ = ["Execution", "run_batch"]
 
@@ -84,14 +85,14 @@ def run_batch(
             folder.create(row.transfer, row.manifest)
             folder.wait_for(until - time.monotonic(), lambda: asked.stop)
             held.callback(folder.release)
-            manifest = folder.manifest()
+            manifest = folder.readable_manifest()
+            if manifest is None:
+                folder.write_manifest(row.manifest)
             if manifest is not None and manifest.status is Status.DONE:  # perhaps by another process meanwhile
-                is_outdated = can_be_brought_up_to_date(manifest, execution.objectives)
-                if not is_outdated or folder.image_path.exists():  # a picture that was deleted is computed again
-                    if is_outdated:
-                        _measure_again(row, folder, execution, tracker or Tracker())
-                    listener.ended(row.id, record_trial(folder, row.manifest.trials))
-                    continue
+                if can_be_brought_up_to_date(manifest, execution.objectives):
+                    _measure_again(row, folder, execution, tracker or Tracker())
+                listener.ended(row.id, record_trial(folder, row.manifest.trials))
+                continue
             if manifest is not None and row.manifest.trials:
                 folder.write_manifest(with_trials(manifest, row.manifest.trials))
             left.append((row, folder))
@@ -236,8 +237,24 @@ def _quiet_lightning() -> Iterator[None]:
     """Without Lightning's warnings and news; set back when the writer's thread, which reads images, has ended."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        for package in ("pytorch_lightning", "lightning_fabric"):
+            warnings.filterwarnings("ignore", module=package)
         yield
+
+
+@contextmanager
+def _one_process() -> Iterator[None]:
+    """A batch is one process, also inside an allocation of Slurm: Lightning looks for nothing else.
+
+    It is given its environment, and looks for Slurm nevertheless: for ``srun``, of which it warns, and for a checkpoint
+    of the job in the working directory, which it would load.
+    """
+    detect = SLURMEnvironment.detect
+    SLURMEnvironment.detect = staticmethod(lambda: False)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        SLURMEnvironment.detect = staticmethod(detect)  # type: ignore[method-assign]
 
 
 def _fit(module: BatchModule, callbacks: list[pl.Callback], device: torch.device) -> None:
@@ -249,10 +266,11 @@ def _fit(module: BatchModule, callbacks: list[pl.Callback], device: torch.device
         devices=[device.index or 0] if device.type == "cuda" else 1,
         max_epochs=1,
         callbacks=callbacks,
-        plugins=[LightningEnvironment()],  # a batch is one process, also inside a SLURM allocation
+        plugins=[LightningEnvironment()],  # none is guessed from RANK, SLURM_*, LSB_*, OMPI_*
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, UntilDone(module))
+    with _one_process():
+        trainer.fit(module, UntilDone(module))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import resource
 import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from harness.system import peak_memory_bytes
 
 PACKAGES = (
     "harness",
@@ -58,7 +58,7 @@ def reset_peak_memory(device: str) -> None:
         torch.cuda.init()
         torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):  # Linux alone has it
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def peak_memory_mb(device: str) -> int:
@@ -73,9 +73,10 @@ def peak_memory_mb(device: str) -> int:
 
         return round(torch.cuda.max_memory_allocated(device) / 1e6)
     with contextlib.suppress(OSError, IndexError):  # Linux, where getrusage may count the parent's memory too
-        return round(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
+        return round(
+            int(Path("/proc/self/status").read_text(encoding="utf-8").split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+        )
+    return round(peak_memory_bytes() / 1e6)
 
 
 def _version(name: str) -> str:
@@ -92,9 +93,11 @@ def _commit() -> str:
         return ""
     try:
         git = ["git", "-C", str(root)]
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5).stdout.strip()
+        head = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, encoding="utf-8", errors="replace", timeout=5
+        ).stdout.strip()
         dirty = subprocess.run(
-            [*git, "status", "--porcelain"], capture_output=True, text=True, timeout=5
+            [*git, "status", "--porcelain"], capture_output=True, encoding="utf-8", errors="replace", timeout=5
         ).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return ""
@@ -107,7 +110,7 @@ def _device_name(device: str) -> str:
 
         return torch.cuda.get_device_name(device)
     with contextlib.suppress(OSError):  # Linux; platform.processor() is empty there
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -5,12 +5,8 @@ Whoever asks does so from another thread or a signal's handler; the batch looks 
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
-from types import FrameType
 
 
 @dataclass
@@ -32,25 +28,3 @@ class Orders:
     def prune(self, run_ids: Iterable[str]) -> None:
         """Ask for more rows to leave; one thread at a time."""
         self.pruned = self.pruned | frozenset(run_ids)
-
-
-@contextmanager
-def on_signals(ask: Callable[[], None]) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into a request, such as to stop; a second Ctrl-C is not held back.
-
-    Outside the main thread signals stay as they are.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def request(number: int, frame: FrameType | None) -> None:
-        ask()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

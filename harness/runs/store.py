@@ -14,17 +14,15 @@ one rename. A folder in use is held by an flock, which the kernel frees when its
 from __future__ import annotations
 
 import enum
-import fcntl
-import io
 import json
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
@@ -33,11 +31,16 @@ from harness.config.sentences import problems
 from harness.config.transfer import Transfer
 from harness.config.values import WRITTEN
 from harness.errors import StorageError
-from harness.files import write_whole
+from harness.files import flush_folder, make_folder, write_whole
 from harness.runs.history import HistoryReader, csv_text
+from harness.system import Lock
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
+
+PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+"""The first and the last bytes of every PNG."""
 
 SCHEMA = 6
 """Version of the manifest; one of another version is not read while the harness's own is 0.x."""
@@ -123,11 +126,33 @@ class Manifest:
         """Read the file's text."""
         data = json.loads(text)
         if data["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {data['schema']}, and this version of harness reads {SCHEMA}")
+            raise StorageError(
+                f"The manifest of run {data['id']} cannot be read as a manifest: its schema is {data['schema']}, and "
+                f"this version of harness reads {SCHEMA}; move its folder away to compute the run again."
+            )
         data["status"] = Status[data["status"].upper()]
         data["attempts"] = tuple(Attempt(a["from"], a["to"]) for a in data["attempts"])
         data["trials"] = tuple(data["trials"])
         return cls(**data)
+
+
+class DamagedManifest(StorageError):
+    """A manifest that no harness has written so: torn, emptied, or changed by hand."""
+
+
+def is_whole_png(path: Path) -> bool:
+    """Whether a file begins and ends as a PNG does: one that is empty, cut off or full of zeros does not."""
+    try:
+        with open(path, "rb") as file:
+            begin = file.read(len(PNG_BEGIN))
+            file.seek(-len(PNG_END), os.SEEK_END)
+            return begin == PNG_BEGIN and file.read() == PNG_END
+    except OSError:  # too short, too
+        return False
+
+
+def _has_content(path: Path) -> bool:
+    return path.stat().st_size > 0
 
 
 def write_durably(path: Path, content: bytes | str | Iterable[Buffer]) -> None:
@@ -141,26 +166,20 @@ def write_durably(path: Path, content: bytes | str | Iterable[Buffer]) -> None:
         StorageError: the disk is full or the folder cannot be written.
     """
     try:
-        write_whole(path, content.encode() if isinstance(content, str) else content, survives_power_cut=True)
+        write_whole(path, _encoded(content) if isinstance(content, str) else content, survives_power_cut=True)
     except OSError as error:
-        raise StorageError(
-            f"{path} could not be written ({error.strerror}); free some space, or choose another folder with --out."
-        ) from error
+        raise _cannot_write(path, error) from error
 
 
-def lock_file(file: TextIO) -> bool:
-    """Take an open file's flock until it is closed; False where another process holds it.
+def _encoded(text: str) -> bytes:
+    """UTF-8; what stands for bytes of a file's name that are none becomes an escape, which JSON reads back."""
+    return text.encode("utf-8", "backslashreplace")
 
-    It is tried for 0.1 s: ``harness status`` tries a lock for microseconds, to see whether it is held.
-    """
-    for attempt in range(5):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if attempt < 4:
-                time.sleep(0.025)
-    return False
+
+def _cannot_write(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path} could not be written ({error.strerror}); free some space, or choose another folder with --out."
+    )
 
 
 class RunFolder:
@@ -168,7 +187,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: io.TextIOWrapper | None = None
+        self._lock = Lock(path / ".lock")
 
     @property
     def checkpoint_path(self) -> Path:
@@ -196,7 +215,10 @@ class RunFolder:
     def create(self, transfer: Transfer, manifest: Manifest) -> None:
         """Make the folder with its transfer and manifest, where it is not there yet."""
         try:
-            (self.path / "iterates").mkdir(parents=True, exist_ok=True)
+            is_new = not self.path.exists()
+            make_folder(self.path / "iterates")
+            if is_new:
+                flush_folder(self.path.parent)
         except OSError as error:
             raise StorageError(
                 f"{self.path} could not be made ({error.strerror}); choose another folder with --out."
@@ -214,7 +236,7 @@ class RunFolder:
             ValueError: it is no transfer.
             yaml.YAMLError: it is no YAML.
         """
-        data = yaml.safe_load((self.path / "transfer.yaml").read_text())
+        data = yaml.safe_load((self.path / "transfer.yaml").read_text(encoding="utf-8"))
         if not isinstance(data, dict):
             raise ValueError("it is not a mapping")
         try:
@@ -224,19 +246,48 @@ class RunFolder:
             raise ValueError("; ".join(told)) from error
 
     def manifest(self) -> Manifest | None:
-        """The manifest, or None where the run has not begun.
+        """The manifest, or None where the run has not begun; of a run that is done, but has lost its picture or its
+        history, as one that is to be computed again.
 
         Raises:
-            StorageError: the file is not a manifest.
+            DamagedManifest: the file is not a manifest.
+            StorageError: it is one of another version.
         """
+        manifest = self._manifest()
+        if manifest is None or manifest.status is not Status.DONE or not (lacks := self._lacks()):
+            return manifest
+        reason = f"it was done, but {lacks}; its experiment's command computes it again"
+        return replace(manifest, status=Status.RUNNING, reason=reason, metrics={}, unmeasured={})
+
+    def readable_manifest(self) -> Manifest | None:
+        """The same for who computes: None too where it is damaged, so that the run is computed again.
+
+        Raises:
+            StorageError: it is one of another version.
+        """
+        try:
+            return self.manifest()
+        except DamagedManifest:
+            return None
+
+    def _lacks(self) -> str:
+        """What a finished run has lost, the middle of a sentence; empty where all is there."""
+        for path, is_whole in ((self.image_path, is_whole_png), (self.history_path, _has_content)):
+            if not path.is_file():
+                return f"{path.name} is gone"
+            if not is_whole(path):
+                return f"{path.name} is damaged"
+        return ""
+
+    def _manifest(self) -> Manifest | None:
         path = self.path / "manifest.json"
         try:
-            return Manifest.from_json(path.read_text())
-        except FileNotFoundError:
+            return Manifest.from_json(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise StorageError(
-                f"{path} cannot be read as a manifest ({error}); move the folder away to compute the run again."
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedManifest(
+                f"{path} cannot be read as a manifest ({error}); its experiment's command computes the run again."
             ) from error
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -247,7 +298,7 @@ class RunFolder:
         """Append lines to history.csv, with a header when it is new; NaN (not measured) is left blank."""
         header = not self.history_path.exists() or self.history_path.stat().st_size == 0
         try:
-            with open(self.history_path, "a", newline="") as file:
+            with open(self.history_path, "a", newline="", encoding="utf-8") as file:
                 file.write(csv_text(rows, header))
         except OSError as error:
             raise StorageError(
@@ -283,23 +334,19 @@ class RunFolder:
 
     def acquire(self) -> bool:
         """Take the folder's lock; False when another process holds it."""
-        lock = open(self.path / ".lock", "a")  # noqa: SIM115 - held until release()
-        if not lock_file(lock):
-            lock.close()
-            return False
-        self._lock = lock
-        return True
+        try:
+            return self._lock.acquire()
+        except OSError as error:
+            raise _cannot_write(self._lock.path, error) from error
 
     @property
     def is_held(self) -> bool:
         """Whether this object holds the folder's lock."""
-        return self._lock is not None
+        return self._lock.is_held
 
     def release(self) -> None:
-        """Give the lock back; closing the file frees it."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        """Give the lock back."""
+        self._lock.release()
 
     def wait_for(self, seconds: float, is_given_up: Callable[[], bool] = lambda: False) -> None:
         """Take the folder's lock until ``release()``, waiting at most so long where another process holds it.
@@ -313,7 +360,7 @@ class RunFolder:
             if is_given_up():
                 raise KeyboardInterrupt
             if time.monotonic() >= until:
-                raise StorageError(f"{self.path} is in use by another harness process; wait for it, or stop it.")
+                raise StorageError(f"{self.path} is in use by another harness process; {self._lock.advice}.")
             time.sleep(0.05)
 
     def __enter__(self) -> RunFolder:

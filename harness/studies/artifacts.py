@@ -125,7 +125,7 @@ def describe(results: Results) -> str:
     lines.append(f"{len(results.all_runs)} runs: {told or 'none yet'}.")
     claims = results.folder / "claims.md"
     if claims.exists():
-        lines.append(claims.read_text())
+        lines.append(claims.read_text(encoding="utf-8"))
     return "\n\n".join(lines)
 
 

@@ -6,11 +6,11 @@ Optuna's own locks are files whose existence is the lock: a process killed while
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
 from harness.studies.internals import BaseJournalFileLock
+from harness.system import Lock
 
 _BLOCK = 1 << 16
 """Bytes read at a time in search of the last whole line; a line of a journal has a few hundred."""
@@ -25,7 +25,7 @@ class FlockLock(BaseJournalFileLock):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor: int | None = None
+        self._lock = Lock(path)
 
     def acquire(self) -> bool:
         """Wait for the lock; then the journal ends with a whole line.
@@ -33,21 +33,21 @@ class FlockLock(BaseJournalFileLock):
         Raises:
             OSError: the journal is gone or cannot be written.
         """
-        descriptor = os.open(self._path, os.O_RDWR)
+        descriptor = os.open(self._path, os.O_RDWR)  # first: where it is gone it is not made anew
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            trim_torn_tail(descriptor)
-        except BaseException:
+            self._lock.wait()
+            try:
+                trim_torn_tail(descriptor)
+            except BaseException:
+                self._lock.release()
+                raise
+        finally:
             os.close(descriptor)
-            raise
-        self._descriptor = descriptor
         return True
 
     def release(self) -> None:
-        """Give the lock back; closing the file frees it."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        """Give the lock back."""
+        self._lock.release()
 
 
 def trim_torn_tail(descriptor: int) -> None:
@@ -55,7 +55,8 @@ def trim_torn_tail(descriptor: int) -> None:
     size = end = os.fstat(descriptor).st_size
     while end > 0:
         start = max(0, end - _BLOCK)
-        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        os.lseek(descriptor, start, os.SEEK_SET)  # no pread: Windows has none
+        newline = os.read(descriptor, end - start).rfind(b"\n")
         if newline >= 0:
             end = start + newline + 1
             break

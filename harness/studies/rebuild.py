@@ -52,11 +52,11 @@ def trial_records(folder: Path, study: str) -> list[dict[str, Any]]:
         study: name of the study.
 
     Raises:
-        StorageError: a manifest cannot be read.
+        StorageError: a manifest is one of another version; what a damaged one knew is lost.
     """
     found: dict[int, dict[str, Any]] = {}
     for path in sorted([*folder.glob("*/manifest.json"), *folder.glob(f"{REPEATS}/*/manifest.json")]):
-        manifest = RunFolder(path.parent).manifest()
+        manifest = RunFolder(path.parent).readable_manifest()
         for record in manifest.trials if manifest else ():
             if record["study"] == study and "state" not in found.get(record["number"], {}):
                 found[record["number"]] = record

@@ -20,9 +20,10 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from harness.errors import HarnessError, StorageError, UsageError
+from harness.files import make_folder
 from harness.results import DRIVER_LOCK, Results
-from harness.runs.store import lock_file
 from harness.studies.journal import FlockLock
+from harness.system import Lock
 
 JOURNAL = "study.journal"
 """The default storage, in the experiment's folder."""
@@ -59,18 +60,19 @@ def hold_study(folder: Path) -> Iterator[None]:
     Raises:
         StorageError: another process is, or the folder cannot be written.
     """
+    lock = Lock(folder / DRIVER_LOCK)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / DRIVER_LOCK, "w")  # noqa: SIM115 - held until the context ends
+        make_folder(folder)
+        is_ours = lock.acquire()
     except OSError as error:
         raise StorageError(
             f"{folder} cannot be written ({error.strerror}); choose another folder with --out."
         ) from error
     with lock:
-        if not lock_file(lock):
+        if not is_ours:
             raise StorageError(
                 f"{folder} is in use by another harness process, which asks and tells for its study; "
-                "wait for it, stop it, or choose another folder with --out."
+                f"{lock.advice}, or choose another folder with --out."
             )
         yield
 
@@ -130,7 +132,7 @@ def explained(storage: BaseStorage) -> Iterator[None]:
 
 def _open_journal(path: Path) -> BaseStorage:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         return JournalStorage(JournalFileBackend(str(path), lock_obj=FlockLock(path)))
     except OSError as error:
         raise StorageError(

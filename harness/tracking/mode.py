@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args
 
-from harness.downloads import with_home
+from harness.downloads import ensure_home, with_home
 from harness.errors import UsageError
 
 ModeName = Literal["online", "offline", "off"]
@@ -47,6 +47,7 @@ def import_wandb() -> ModuleType:
     Its terminal output and its crash reports (which would leave the machine even from an offline run) are off unless
     WANDB_SILENT or WANDB_ERROR_REPORTING say otherwise.
     """
+    ensure_home()
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb

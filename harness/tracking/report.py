@@ -118,7 +118,7 @@ def _claims(results: Results) -> str:
     path = results.folder / "claims.json"
     if not path.exists():
         return ""
-    claims = json.loads(path.read_text())["claims"]
+    claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
     columns = [name for name in CLAIM_COLUMNS if any(claim.get(name) for claim in claims)]
     rows = [columns, ["---"] * len(columns), *([_cell(claim.get(name)) for name in columns] for claim in claims)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

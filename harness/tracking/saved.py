@@ -48,7 +48,7 @@ def own_token(directory: Path) -> str:
 
 def _read(directory: Path) -> dict[str, Any]:
     try:
-        found = json.loads((directory / SAVED).read_text())
+        found = json.loads((directory / SAVED).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # none, or damaged: W&B's folder is a mirror, what is lost is made anew
         return {}
     return found if isinstance(found, dict) else {}

@@ -143,7 +143,7 @@ def _tell(run: Run, results: Results) -> None:
         if figure.exists():
             record[name] = wandb.Image(str(figure), caption=results.name)
     if (path := results.folder / "claims.json").exists():
-        claims = json.loads(path.read_text())["claims"]
+        claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
         columns = [column for column in CLAIM_COLUMNS if any(column in claim for claim in claims)]
         cells = [[plain(claim.get(column)) for column in columns] for claim in claims]
         record["claims"] = wandb.Table(columns=columns, data=cells, allow_mixed_types=True)

@@ -68,7 +68,7 @@ def page(data: Mapping[str, Any]) -> str:
         loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False, "separators": (",", ":")}
-    own = {name.replace(".", "_"): Markup((HERE / name).read_text()) for name in OWN}
+    own = {name.replace(".", "_"): Markup((HERE / name).read_text(encoding="utf-8")) for name in OWN}
     return environment.get_template("page.html").render(data=data, library=_library(), **own)
 
 
