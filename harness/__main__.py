@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from harness.cli.app import main
+import sys
+
+
+def main() -> None:
+    """The ``harness`` command."""
+    try:
+        from harness.cli.app import app  # here, so that Ctrl-C while it is imported is no traceback
+
+        app()
+    except KeyboardInterrupt:  # before a command has begun, or when it had ended
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

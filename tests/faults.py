@@ -219,7 +219,7 @@ def injected(folder: Path, at: int = 0, how: How = KILLED) -> Iterator[Faults]:
 class Inline:
     """Keeps an engine's promises in its driver's own process and thread, so that a fault meets whoever writes."""
 
-    workers = ("cpu:0",)
+    workers = ("cpu:0", "cpu:1")  # of several each gets one row at a time
 
     def __init__(self, *unused: Any) -> None:
         self._events: list[Event] = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,32 +68,25 @@ def test_driver_waits_for_a_worker_whose_actor_or_node_is_gone(cluster: Any, tmp
     words = ["run", str(path), "--wandb", "off", "--checkpoint-every", "0"]
     done = CliRunner().invoke(app, [*words, "--devices", "cpu:1", "--out", str(here)])
     assert done.exit_code == 0, done.output
-    faults: list[str] = []
+    ray = [sys.executable, "-m", "harness", *words, "--engine", "ray", "--devices", "cpu:1", "--out", str(there)]
 
     def num_lines() -> int:
         return sum(history.read_bytes().count(b"\n") for history in there.rglob("history.csv"))
 
-    def disturb() -> None:
+    with subprocess.Popen(ray, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as driver:
         wait_until(lambda: num_lines() > 20)
         os.kill(carriers()[0], signal.SIGKILL)
-        faults.append("actor killed")
         known = num_lines()
-        wait_until(lambda: num_lines() > known + 300)
-        cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
-        faults.append("node removed")
+        wait_until(lambda: num_lines() > known + 100)
+        cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
         time.sleep(3)
         cluster.add_node(num_cpus=1, num_gpus=0)
-        faults.append("node added late")
-
-    disturber = threading.Thread(target=disturb, daemon=True)
-    disturber.start()
-    run = CliRunner().invoke(app, [*words, "--engine", "ray", "--devices", "cpu:1", "--out", str(there)])
-    assert run.exit_code == 0, f"{faults} {run.output} {run.exception!r}"
-    disturber.join(60)
-    assert faults == ["actor killed", "node removed", "node added late"]
+        said, _ = driver.communicate(timeout=500)
+    assert driver.returncode == 0, said
+    assert said.count("The worker cpu:0 on the node") == 2 and "Traceback" not in said
     for folder in (path.parent for path in here.rglob("manifest.json")):
         same = there / folder.relative_to(here)
         assert pictures_of(same) == pictures_of(folder) and history_of(same) == history_of(folder)
         assert manifest_of(same)["status"] == "done"
     attempts = [len(manifest_of(path.parent)["attempts"]) for path in there.rglob("manifest.json")]
-    assert sum(attempts) == len(attempts) + 2
+    assert max(attempts) == 3
