@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from engine_rows import history_of, make_rows, manifest_of, pictures_of, with_tr
 from faults import BROKEN, KILLED, NO_SPACE, READ_ONLY, TORN, Faults, How, Killed, injected
 
 from harness.errors import HarnessError
+from harness.results.standing import last_lines
 from harness.runs.batch import Execution, run_batch
 from harness.runs.prepare import Row
 from harness.runs.store import RunFolder, Status
@@ -135,3 +138,17 @@ def test_every_operation_of_a_run_goes_wrong_in_turn(
     tmp_path: Path, whole: dict[str, Any], how: How, writing: Any
 ) -> None:
     assert fail_each_in_turn(tmp_path, whole, how, writing) > 80
+
+
+def test_clock_that_jumps_changes_nothing(
+    tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A year ahead and back, at every look."""
+    rows, real, jumps = rows_in(tmp_path / "a"), time.time, itertools.cycle((0.0, 3e7, -3e7))
+    monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
+    compute(rows)
+    assert outcome_of(rows[0].folder) == whole
+    seconds = [line["seconds"] for line in RunFolder(rows[0].folder).history()]
+    assert 0 <= seconds[0] and seconds == sorted(seconds) and seconds[-1] < 600
+    ages = [last_lines(rows[0].folder / "history.csv")[1] for _ in range(3)]
+    assert all(age is not None and age >= 0 for age in ages)
