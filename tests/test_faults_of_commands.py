@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from faults import BROKEN, KILLED, NO_SPACE, READ_ONLY, How, Inline, Killed, injected
 from test_faults import outcome_of
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.runs.style_transfer import StyleTransfer
+from harness.studies.storage import open_storage
 
 TRANSFER = (
     "transfer: {content: astronaut, style: strokes, size: 32, steps: 2, pyramid: [], start: noise, "
@@ -48,14 +50,19 @@ def harness(*words: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def told_of(journal: Path) -> dict[int, int]:
-    """How often each trial of a journal was told; every line of it is whole."""
+def trials_of(journal: Path) -> dict[str, Any]:
+    """What became of the trials in a journal, each told at most once; every line of it is whole."""
     tells: collections.Counter[int] = collections.Counter()
     for line in journal.read_text().splitlines():
         record = json.loads(line)
         if record["op_code"] == STATE_WRITTEN and record["state"] in ENDED:
             tells[record["trial_id"]] += 1
-    return dict(tells)
+    assert set(tells.values()) <= {1}
+    studies = optuna.study.get_all_study_summaries(storage := open_storage(None, journal.parent))
+    return {
+        study.study_name: [(trial.state.name, trial.values) for trial in storage.get_all_trials(study._study_id)]
+        for study in studies
+    }
 
 
 def books(out: Path) -> dict[str, Any]:
@@ -66,7 +73,7 @@ def books(out: Path) -> dict[str, Any]:
     for path in sorted([*out.rglob("cells.json"), *out.rglob("experiment.yaml"), *out.rglob("claims.md")]):
         found[str(path.relative_to(out))] = path.read_bytes()
     for journal in sorted(out.rglob("study.journal")):
-        found[str(journal.relative_to(out))] = told_of(journal)
+        found[str(journal.relative_to(out))] = trials_of(journal)
     return found
 
 
