@@ -8,9 +8,9 @@ import sys
 def main() -> None:
     """The ``harness`` command."""
     try:
-        from harness.cli.app import app  # here, so that Ctrl-C while it is imported is no traceback
+        from harness.cli.app import main as command  # here, so that Ctrl-C while it is imported is no traceback
 
-        app()
+        command()
     except KeyboardInterrupt:  # before a command has begun, or when it had ended
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)

@@ -290,7 +290,7 @@ def test_ctrl_c_before_a_command_has_begun_is_a_word(
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.cli.app.app", interrupted)
+    monkeypatch.setattr("harness.cli.app.main", interrupted)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 130 and capsys.readouterr().err == "Interrupted.\n"

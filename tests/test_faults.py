@@ -12,10 +12,13 @@ import pytest
 from engine_rows import history_of, make_rows, manifest_of, pictures_of, with_trial
 from faults import BROKEN, KILLED, NO_SPACE, READ_ONLY, TORN, Faults, How, Killed, injected
 
+from harness.engines.contract import End, Task
+from harness.engines.work import carry_out
 from harness.errors import HarnessError
 from harness.results.standing import last_lines
 from harness.runs.batch import Execution, run_batch
 from harness.runs.prepare import Row
+from harness.runs.signals import Orders
 from harness.runs.store import RunFolder, Status
 from harness.runs.style_transfer import StyleTransfer
 
@@ -138,6 +141,21 @@ def test_every_operation_of_a_run_goes_wrong_in_turn(
     tmp_path: Path, whole: dict[str, Any], how: How, writing: Any
 ) -> None:
     assert fail_each_in_turn(tmp_path, whole, how, writing) > 80
+
+
+def test_disk_that_fails_ends_a_task_with_a_sentence_and_makes_no_row_a_failed_one(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Also where no module has words for it: were the row tried again and again, it would be told as failed."""
+    rows = rows_in(tmp_path / "a")
+    with injected(tmp_path / "a" / "runs") as faults:
+        carry_out(Task(tuple(rows)), "cpu", 1, "cpu:0", lambda event: None, Orders())
+    at = faults.done.index("open .lock") + 1
+    rows = rows_in(tmp_path / "b")
+    with injected(tmp_path / "b" / "runs", at, NO_SPACE):
+        end, said, code = carry_out(Task(tuple(rows)), "cpu", 1, "cpu:0", lambda event: None, Orders())
+    assert (end, code) == (End.ERROR, 1) and ".lock: No space left on device. " in said
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_clock_that_jumps_changes_nothing(

@@ -133,7 +133,7 @@ def fail_each_in_turn(
         if len(faults.done) < at:
             continue
         where = f"{how.name}, operation {at}, {faults.done[at - 1]}"
-        if code not in (0, 1, 2) or "Traceback" in said or not said.rstrip().endswith("."):
+        if code not in (0, 1, 2) or "Traceback" in said or (code and not said.rstrip().endswith(".")):
             found.append(f"{where}: it said ({code}) {said}")
         if wrong := is_true(out, whole):
             found.append(f"{where}: {wrong}")

@@ -341,3 +341,8 @@ def distill(
 
 
 from harness.cli import results_commands  # noqa: E402, F401 - registers its commands, behind those above
+
+
+def main() -> None:
+    """The ``harness`` command."""
+    app()
