@@ -16,6 +16,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -91,8 +92,6 @@ class ForkedWorker:
         return self._code
 
     def wait(self, timeout: float | None = None) -> int:
-        import time
-
         until = time.monotonic() + (timeout if timeout is not None else 1e9)
         while (code := self.poll()) is None:
             if time.monotonic() > until:
@@ -121,6 +120,8 @@ def fork(work: Callable[[], None], output: int) -> int:
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
+    except KeyboardInterrupt:  # a second one, when the command had ended and its workers were being let go
+        code = 130
     except BaseException:
         traceback.print_exc()
     finally:
