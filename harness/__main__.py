@@ -16,9 +16,13 @@ def main() -> None:
     if os.name == "posix" and sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":
         environment = {"PYTHONIOENCODING": sys.stdout.encoding, **os.environ, "PYTHONUTF8": "1"}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-    from harness.cli.app import main as command
+    try:
+        from harness.cli.app import main as command  # here, so that Ctrl-C while it is imported is no traceback
 
-    command()
+        command()
+    except KeyboardInterrupt:  # before a command has begun, or when it had ended
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -48,10 +49,9 @@ def start_server() -> str:
     folder.chmod(0o755)
 
     def run(command: str, *arguments: str) -> None:
-        words = [*prefix, str(commands / command), *arguments]
         # The server inherits the streams: with a pipe, nobody would see its end.
         with open(folder.with_suffix(".out"), "ab") as out:
-            subprocess.run(words, check=True, cwd="/", stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=60)
+            _run([*prefix, str(commands / command), *arguments], out)
 
     data = str(folder / "data")
     run("initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
@@ -62,9 +62,27 @@ def start_server() -> str:
         cwd="/", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     atexit.register(watcher.communicate)
-    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=40"
-    run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
+    run("pg_ctl", "-D", data, "-o", options(folder), "-l", str(folder / "log"), "-w", "start")
     return f"postgresql://{USER}@/postgres?host={folder}"
+
+
+def control(url: str, *arguments: str) -> None:
+    """``pg_ctl`` for the server: ``stop``, ``start``, with its options."""
+    commands, folder = binaries(), Path(url.rpartition("=")[2])
+    assert commands is not None
+    prefix = ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []
+    with open(folder.with_suffix(".out"), "ab") as out:
+        _run(
+            [*prefix, str(commands / "pg_ctl"), "-D", str(folder / "data"), "-l", str(folder / "log"), *arguments], out
+        )
+
+
+def options(folder: Path) -> str:
+    return f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=40"
+
+
+def _run(words: list[str], out: IO[bytes]) -> None:
+    subprocess.run(words, check=True, cwd="/", stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=60)
 
 
 @pytest.fixture(scope="session")

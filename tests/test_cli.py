@@ -15,6 +15,7 @@ from PIL import Image
 from tiny_vgg import tiny_state
 from typer.testing import CliRunner
 
+from harness.__main__ import main
 from harness.cli.app import app
 from harness.features.vgg import VGG16
 
@@ -281,3 +282,15 @@ def test_explain_prints_the_printed_equations_and_every_convention(tmp_path: Pat
         assert word in result.output, word
     # 64 px: conv4_2's read-out has 256 channels, on 8 × 8 positions, so α_printed = 2 · 1e-3 / (256 · 64)
     assert f"{2e-3 / (256 * 64):.6g}" in result.output
+
+
+def test_ctrl_c_before_a_command_has_begun_is_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.cli.app.main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130 and capsys.readouterr().err == "Interrupted.\n"

@@ -22,6 +22,7 @@ from scripted_engine import (
     STYLE,
     Lab,
     Script,
+    ScriptedEngine,
     Work,
     breaks_with,
     computes,
@@ -32,7 +33,7 @@ from harness.driver import loop as driver_module
 from harness.driver.jobs import Job
 from harness.driver.loop import Interrupt
 from harness.driver.losses import MAX_LOSSES
-from harness.engines.contract import Advanced, End, Event, Measured, Noted
+from harness.engines.contract import Advanced, End, Ended, Event, Measured, Noted
 from harness.errors import HarnessError, RunError
 from harness.runs.store import Attempt, Status
 from harness.runs.trials import record_trial
@@ -182,6 +183,35 @@ def test_progress_between_losses_counts_them_anew(tmp_path: Path) -> None:
     lab = Lab(tmp_path, [0])
     lab.run(script)
     assert len(lab.engine.batches) == 6 and lab.states == [COMPLETE]
+
+
+def test_run_waits_while_every_worker_is_being_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a Ray cluster the only actor has died, and for some time no other is ready."""
+
+    class Replacing(ScriptedEngine):
+        num_away = 0
+
+        @property
+        def idle(self) -> tuple[str, ...]:
+            return () if self.num_away else super().idle
+
+        def events(self, timeout_s: float) -> list[Event]:
+            self.num_away = max(0, self.num_away - 1)
+            found = super().events(timeout_s)
+            self.num_away += 5 * any(isinstance(event, Ended) and event.end is End.DIED for event in found)
+            return found
+
+    def script(work: Work) -> Iterator[Event | None]:
+        work.begin()
+        if work.number == 0:
+            yield work.ended(End.DIED)
+        for row in work.rows:
+            yield work.finish(row)
+
+    monkeypatch.setattr("scripted_engine.ScriptedEngine", Replacing)
+    lab = Lab(tmp_path, [1, 2])
+    lab.run(script, "cpu:0", max_rows=1)
+    assert lab.states == [COMPLETE] * 2 and len(lab.engine.batches) == 3
 
 
 @pytest.mark.parametrize("end", LOSSES)

@@ -22,7 +22,7 @@ from harness.engines import devices
 from harness.engines.contract import Advanced, End, Ended, Event, Finished, Measured, Noted, Task
 from harness.engines.devices import DeviceSpec, available_bytes, busy_note, num_cores, parse_device, parse_devices
 from harness.engines.local import LocalEngine, names_of
-from harness.engines.process import clean_environment, describe_exit
+from harness.engines.process import Pulse, clean_environment, describe_exit
 from harness.engines.work import carry_out
 from harness.errors import DeviceError, RunError
 from harness.runs.batch import Execution, run_batch
@@ -174,6 +174,45 @@ def test_killed_worker_names_its_log_and_its_row_goes_on_to_the_same_bits(
     first, second = manifest_of(rows[0].folder)["attempts"]
     assert 1 < second["from"] <= first["to"] + 1 and second["to"] == 500
     assert_same(rows, in_this_process(tmp_path / "map", *words))
+
+
+def test_worker_that_hangs_is_named_killed_and_replaced(
+    tmp_path: Path, make_engine: Callable[[int], LocalEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("axes=null", "transfer.steps=300")
+    rows = make_rows(tmp_path, *words)
+    engine, task = make_engine(1), Task(tuple(rows), checkpoint_every_s=0.0)
+    engine.submit(task)
+    take(engine, Advanced)
+    os.kill(pid_of(engine), signal.SIGSTOP)
+    monkeypatch.setattr("harness.engines.local.SILENT_S", 1.0)
+    ended = take(engine)[-1]
+    monkeypatch.undo()
+    assert isinstance(ended, Ended) and (ended.end, ended.worker) == (End.DIED, "cpu:0")
+    assert rows[0].id in ended.message and "it hung" in ended.message and "memory" not in ended.message
+    engine.submit(task)
+    assert take(engine)[-1] == Ended(1, "cpu:0", End.DONE)
+    assert len(manifest_of(rows[0].folder)["attempts"]) == 2
+    assert_same(rows, in_this_process(tmp_path / "map", *words))
+
+
+def test_silence_counts_while_it_is_looked_at_and_ends_with_a_moment_of_computing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat, now = tmp_path / "stat", [100.0]
+    monkeypatch.setattr("harness.engines.process.time.monotonic", lambda: now[0])
+
+    def look(after_s: float, ticks: int, **how: bool) -> float:
+        stat.write_text(f"1 (a) b) S {' '.join(['0'] * 10)} {ticks} 0 0 0\n")
+        now[0] += after_s
+        return pulse.look(**how)
+
+    pulse = Pulse(stat)
+    assert [look(1, 7), look(2, 7), look(3, 7)] == [0, 2, 5]
+    assert look(3600, 7) == 10  # the driver slept, and perhaps its workers with it
+    assert look(1, 7, is_heard=True) == 0 and look(1, 7) == 1 and look(1, 8) == 0
+    stat.unlink()
+    assert Pulse(stat).look() == 0  # no Linux
 
 
 def test_workers_checkpoint_and_end_when_their_driver_is_killed(tmp_path: Path) -> None:

@@ -114,7 +114,6 @@ def test_every_sweep_and_profile_loads_and_a_trial_can_be_pasted(path: Path) -> 
 
 READMES = [Path("README.md"), Path("experiments/README.md")]
 BENCHMARKS = [str(path) for path in sorted(Path("tests/benchmarks").glob("*.py")) if "__main__" in path.read_text()]
-SCRIPTS = [*BENCHMARKS, "tests/kill_sweep.py"]
 
 
 @pytest.mark.parametrize("path", READMES, ids=str)
@@ -123,7 +122,7 @@ def test_what_a_readme_links_to_is_there(path: Path) -> None:
     assert links and not [link for link in links if not (path.parent / link).exists()]
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", BENCHMARKS)
 def test_script_that_is_run_by_hand_can_be_imported(script: str) -> None:
     """Nothing else would notice that a name they import has moved."""
     spec = importlib.util.spec_from_file_location(Path(script).stem, script)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.study import StudyDirection
-from postgres import postgres_url  # noqa: F401
+from postgres import control, options, postgres_url  # noqa: F401
 from study_driver import Drivers
 
 from harness.errors import HarnessError, StorageError, UsageError
+from harness.studies.grid import open_grid
 from harness.studies.storage import JOURNAL, hold_study, location, open_storage, without_password
 
 
@@ -112,6 +114,22 @@ def test_database_of_something_else_gets_a_sentence(tmp_path: Path) -> None:
 def test_missing_database_of_a_real_server_gets_a_sentence(postgres_url: str, tmp_path: Path) -> None:  # noqa: F811
     with pytest.raises(StorageError, match='database "nowhere" does not exist'):
         open_storage(postgres_url.replace("/postgres?", "/nowhere?"), tmp_path)
+
+
+def test_server_that_is_restarted_ends_no_study(postgres_url: str, tmp_path: Path) -> None:  # noqa: F811
+    """It is away when a trial is told; and one that stays away is a sentence."""
+    session = open_grid(open_storage(postgres_url, tmp_path), "restarted", [{"a": 1}, {"a": 2}], ["x"])
+    first, second = session.ask(), session.ask()
+    assert first is not None and second is not None
+    folder = Path(postgres_url.rpartition("=")[2])
+    control(postgres_url, "-m", "fast", "-w", "stop")
+    starting = threading.Timer(1.5, control, [postgres_url, "-o", options(folder), "-w", "start"])
+    starting.start()
+    session.complete(first.number, [1.0])
+    starting.join()
+    control(postgres_url, "-m", "fast", "-o", options(folder), "-w", "restart")
+    session.complete(second.number, [2.0])
+    assert [trial.values for trial in session.study.get_trials()] == [[1.0], [2.0]]
 
 
 def test_passwords_are_never_shown(postgres_url: str, tmp_path: Path) -> None:  # noqa: F811

@@ -104,7 +104,8 @@ class ExperimentFolder:
         """
         path = self.path / "experiment.yaml"
         data = json.loads(json.dumps({"file": str(real(self.loaded.source)), **self.loaded.data}))
-        earlier = move_away(self.path) if path.exists() and not is_same(read_yaml(path), data) else None
+        before = read_yaml(path)  # a damaged one says nothing, and is written anew
+        earlier = move_away(self.path) if isinstance(before, dict) and not is_same(before, data) else None
         write_durably(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
         forget_same(self.path, data)  # last: it may have been all that said what is asked for now
         if self.loaded.given is not None:

@@ -112,8 +112,10 @@ class Driver:
                     self._take(asked)
                     self._answer()
                 self._feed()
-                if not self._running and not self._heard:
-                    assert not self._waiting and self.session.is_finished, "the study waits for a trial nobody computes"
+                # Nothing runs while a run waits: every worker is being replaced, and the engine says when one is ready,
+                # or that none will be.
+                if not self._running and not self._heard and not self._waiting:
+                    assert self.session.is_finished, "the study waits for a trial nobody computes"
                     return self.observer.worked(self._utilisation.sentence())
                 self._hear(timeout_s=0.0 if self._heard else 0.25)
                 self._handle()

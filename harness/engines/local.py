@@ -1,7 +1,7 @@
 """The local engine: one worker process for each device, kept alive between tasks and fed as soon as it is free.
 
-No worker waits for another. One that dies, or whose device fails, costs its steps since the last checkpoint, is named
-with its log, and is replaced.
+No worker waits for another. One that dies, hangs, or whose device fails costs its steps since the last checkpoint, is
+named with its log, and is replaced.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness.engines.contract import End, Ended, Event, Free, Task
 from harness.engines.devices import DeviceSpec
-from harness.engines.process import WorkerProcess, describe_exit, keep_worker, take_worker
+from harness.engines.process import SILENT_S, WorkerProcess, describe_exit, keep_worker, take_worker
 from harness.engines.worker import RESTED
 from harness.runs.store import write_durably
 
@@ -107,6 +107,7 @@ class LocalEngine:
         place.task, place.row_ids = number, tuple(row.id for row in task.rows)
         place.has_tracked = place.has_tracked or task.tracking != "off"
         place.process.mark_log()
+        place.process.pulse.look(is_heard=True)
         place.process.send("submit", number, place.name, os.getcwd(), pickle.dumps(task))
         return number
 
@@ -124,8 +125,14 @@ class LocalEngine:
             if not found:
                 time.sleep(timeout_s)
             return found
-        for connection in wait(list(busy), 0.0 if found else timeout_s):
+        heard = wait(list(busy), 0.0 if found else timeout_s)
+        for connection in heard:
             found += self._take(busy[connection])  # type: ignore[index]
+        for connection, place in busy.items():
+            if place.task is not None and place.process.pulse.look(connection in heard) > SILENT_S:
+                place.process.process.kill()
+                hangs = f"it hung, without a word and without computing for {SILENT_S / 60:.0f} minutes, and was killed"
+                found.append(self._died(place, hangs))
         return found
 
     def stop(self) -> None:
@@ -193,11 +200,12 @@ class LocalEngine:
             self._replace(place)
         return event
 
-    def _died(self, place: _Place) -> Ended:
-        """The end of a task whose worker is gone; another process takes its place."""
+    def _died(self, place: _Place, why: str = "") -> Ended:
+        """The end of a task whose worker is gone, as its exit code or ``why`` says; another process takes its place."""
         assert place.task is not None
         number, rows = place.task, ", ".join(place.row_ids)
-        how = describe_exit(place.process.join(END_S))
+        exit_code = place.process.join(END_S)
+        how = why or describe_exit(exit_code)
         log = place.process.read_log()
         kept = self._keep_log(place, log)
         last = " / ".join(line.strip() for line in log.strip().splitlines()[-NUM_LAST_LINES:])

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -44,6 +45,13 @@ by itself (which those above 32 MiB always would be), and 4 GiB that are kept. O
 LOG_BYTES = 64_000
 """How much of a dead worker's log is kept."""
 
+SILENT_S = 600.0
+"""A worker that has a task, and for so long neither says anything nor computes at all, hangs: it is killed. Each moment
+of computing begins the time anew, so that the longest evaluation, download or wait for a slow disk is no matter."""
+LOOKED_S = 5.0
+"""No more than this counts between two looks: a driver that was itself stopped (Ctrl-Z, a suspended job, a machine that
+slept) has not seen what its workers did meanwhile, or was stopped together with them."""
+
 
 def clean_environment(device: DeviceSpec) -> dict[str, str]:
     """The variables of this process without those of a cluster's launcher; a worker sees its own card only, or none."""
@@ -66,6 +74,40 @@ def clean_environment(device: DeviceSpec) -> dict[str, str]:
         "PYTHONIOENCODING": "utf-8:backslashreplace",  # the log's
     }
     return ALLOCATION | environment | own
+
+
+class Pulse:
+    """How long a thread has not computed, as far as it was looked at.
+
+    Args:
+        stat: its ``/proc/PID/task/TID/stat``; where there is none (not Linux), the thread counts as alive.
+    """
+
+    def __init__(self, stat: Path) -> None:
+        self._stat = stat
+        self._ticks = ""
+        self._looked_s = time.monotonic()
+        self._silent_s = 0.0
+
+    def look(self, is_heard: bool = False) -> float:
+        """Seconds that it has been silent.
+
+        Args:
+            is_heard: whether something else has shown since the last look that it lives.
+        """
+        now, ticks = time.monotonic(), self._cpu_ticks()
+        self._silent_s += min(now - self._looked_s, LOOKED_S)
+        if is_heard or not ticks or ticks != self._ticks:
+            self._silent_s = 0.0
+        self._looked_s, self._ticks = now, ticks
+        return self._silent_s
+
+    def _cpu_ticks(self) -> str:
+        try:
+            fields = self._stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            return ""
+        return " ".join(fields[11:13])  # utime and stime: hundredths of a second
 
 
 class WorkerProcess:
@@ -98,6 +140,8 @@ class WorkerProcess:
                 start_new_session=True,  # Ctrl-C reaches the driver only, which asks its workers to stop
             )
         self.connection = Connection(ours.detach())
+        pid = self.process.pid
+        self.pulse = Pulse(Path(f"/proc/{pid}/task/{pid}/stat"))  # of the thread that computes
         _ALL.add(self)
 
     @property

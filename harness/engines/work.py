@@ -5,6 +5,7 @@ task ─► carry_out ─► run_batch ─► events by ``send`` as they happen 
 
 from __future__ import annotations
 
+import errno
 import gc
 import sys
 import time
@@ -33,6 +34,9 @@ from harness.tracking.mode import Mode
 from harness.tracking.wandb_tracker import open_tracker
 
 ADVANCED_EVERY_S = 0.25
+
+OF_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM)
+"""Errors of the system that are no row's fault, so that trying it again would make it one that failed."""
 
 Send = Callable[[Event], None]
 
@@ -155,6 +159,10 @@ def carry_out(
     except HarnessError as error:
         return End.ERROR, str(error), error.exit_code
     except Exception as error:  # any kind: the worker lives on, unless its device is lost to it
+        if isinstance(error, OSError) and error.errno in OF_STORAGE:
+            what = f"{error.filename}: " if error.filename else "A run's folder: "
+            why = f"{what}{error.strerror}. Nothing finished is lost; mend it and run the same command again."
+            return End.ERROR, why, 1
         with suppress(OSError):  # the log lies among the temporary files, and their disk may be full
             traceback.print_exc()
             sys.stderr.flush()

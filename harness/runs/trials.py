@@ -42,6 +42,8 @@ def with_ended_trials(manifest: Manifest) -> Manifest:
 def record_trial(folder: RunFolder, trials: Iterable[Mapping[str, Any]], wait_s: float = 15.0) -> Manifest:
     """Add trials to a run that has ended, under its lock unless it is held; nothing is written where all is there.
 
+    A checkpoint that a process left behind when it died at the run's very end is taken away.
+
     Returns:
         The manifest as it is then; of a run that is being computed again, without these trials.
 
@@ -57,6 +59,8 @@ def record_trial(folder: RunFolder, trials: Iterable[Mapping[str, Any]], wait_s:
             raise StorageError(f"{folder.path} has no manifest.json; run the same command again.")
         if manifest.status not in STATES:
             return manifest
+        if manifest.status is not Status.PRUNED:
+            folder.checkpoint_path.unlink(missing_ok=True)
         recorded = with_ended_trials(with_trials(manifest, trials))
         if recorded.to_json() != manifest.to_json():
             folder.write_manifest(recorded)

@@ -6,6 +6,7 @@ One driver at a time works on a folder (``hold_study``); readers, such as Optuna
 from __future__ import annotations
 
 import importlib.util
+import time
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -33,6 +34,9 @@ ALLOWED = "a file ending in .db, sqlite:///FILE or postgresql://USER@HOST/DATABA
 _SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 _CONNECT = {"sqlite": {"timeout": 60}, "postgresql": {"connect_timeout": 10}}
 """Seconds to wait for another process's write (SQLite's own 5 are too few: "database is locked"), or for a server."""
+
+RESTART_S = 60.0
+"""How long a server that has answered before may be away: a restart ends no sweep."""
 
 optuna.logging.disable_default_handler()  # a line per trial and per table on stderr; the driver has its own
 
@@ -177,6 +181,8 @@ def _open_database(url: sqlalchemy.URL) -> BaseStorage:
             warnings.simplefilter("ignore")
             storage = RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=arguments)
             weakref.finalize(storage, storage.engine.dispose)  # psycopg warns of connections that nobody closed
+            if kind == "postgresql":  # it has answered, so that its address is right
+                sqlalchemy.event.listen(storage.engine, "do_connect", _connect_patiently)
             return storage
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
         raise UsageError(_no_driver(shown)) from error
@@ -190,6 +196,18 @@ def _open_database(url: sqlalchemy.URL) -> BaseStorage:
         raise StorageError(f"--storage {shown} cannot be opened ({cause}); {advice}.") from error
     except RuntimeError as error:  # tables of another version of Optuna: its message says which command to give
         raise StorageError(f"--storage {shown} cannot be used: {_hide_password(str(error), url)}") from error
+
+
+def _connect_patiently(dialect: Any, record: Any, arguments: Any, named: Any) -> Any:
+    """Connect to a server, trying again while it is being restarted."""
+    until = time.monotonic() + RESTART_S
+    while True:
+        try:
+            return dialect.connect(*arguments, **named)
+        except dialect.loaded_dbapi.OperationalError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.5)
 
 
 def _hide_password(text: str, url: sqlalchemy.URL) -> str:
