@@ -121,6 +121,8 @@ def _write_run(
     folder.append_history(history)
     for evaluation, iterate in cell.get("iterates", {}).items():
         write_png(folder.iterate_path(evaluation), _floats(iterate))
+    if status is Status.DONE and not history:  # of no evaluation, and so without curves; a lost one is no run's
+        folder.history_path.write_text("evaluation,seconds,total\n", encoding="utf-8")
     if status is Status.DONE:
         write_png(folder.image_path, _floats(cell.get("image", picture(zlib.crc32(identity.encode())))))
 
