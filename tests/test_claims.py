@@ -325,7 +325,7 @@ def test_a_deleted_picture_is_a_reason_not_a_traceback(tmp_path: Path) -> None:
     results = results_of(tmp_path, cells, stated_claim, axes={"alpha": [0.1, 1.0]})
     results.runs[1].folder.image_path.unlink()
     (verdict,) = judge(results)
-    assert verdict.state is State.NOT_MEASURED and "alpha=1.0) has no picture" in verdict.worst.remark
+    assert verdict.state is State.NOT_MEASURED and "(it was done, but image.png is gone; " in verdict.worst.remark
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_missing_pictures_are_grey_with_the_reason(tmp_path):
     draw_experiment(load(folder))
     page, text = page_of(folder / "figure.png"), pdf_text(folder / "figure.pdf").replace(" ", "")
     assert len(positions(picture(0, 150, 200), page)) == 1
-    for words in ("failed:turnedNaN", "hasnotbegun", "inprogress", "pruned", "image.pngismissing"):
+    for words in ("failed:turnedNaN", "hasnotbegun", "inprogress", "pruned", "image.pngisgone"):
         assert words in text
     assert (page == GREY).all(-1).sum() > 4 * 150 * 200
 

@@ -15,6 +15,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from engine_rows import history_of, make_rows, manifest_of, pictures_of, with_trial
+from results_folder import make_whole
 from safetensors.torch import load_file
 
 from harness.engines.contract import End, Task
@@ -171,6 +172,7 @@ def test_trial_of_a_failed_run_and_one_without_a_number_fail(tmp_path: Path) -> 
     assert manifest.status is Status.FAILED
     assert manifest.trials[0]["state"] == "FAIL" and manifest.trials[0]["values"] is None
     folder = RunFolder(row.folder)
+    make_whole(folder)
     folder.write_manifest(replace(manifest, status=Status.DONE, metrics={"ssim": None}, trials=()))
     assert record_trial(folder, with_trial(row, 1, "ssim").manifest.trials).trials[0]["state"] == "FAIL"
 
@@ -216,7 +218,7 @@ def test_manifest_is_read_back_as_it_was_and_another_versions_is_refused(tmp_pat
     assert data["schema"] == 6 and data["attempts"] == [{"from": 1, "to": 24}] and data["label"] == {"alpha": 0.1}
     assert Manifest.from_json(manifest.to_json()) == manifest
     (tmp_path / "manifest.json").write_text(json.dumps({**data, "schema": 5}))
-    with pytest.raises(StorageError, match=r"its schema is 5, .*move the folder away"):
+    with pytest.raises(StorageError, match=r"its schema is 5, .*move its folder away"):
         RunFolder(tmp_path).manifest()
 
 

@@ -272,7 +272,7 @@ def figure_of(*words: object) -> tuple[int, str]:
 def test_harness_figure_takes_the_figures_fields_for_this_once(tmp_path):
     folder = grid(tmp_path / "a", {})
     code, told = figure_of(folder, "figure.width=column", "figure.columns=alpha")
-    assert code == 0 and "figure.tex" in told and "put figure.width=column figure.columns=alpha under figure:" in told
+    assert code == 0 and "figure.tex" in told and "figure: {width: column, columns: alpha}" in told
     assert width_pt(folder / "figure.pdf") == pytest.approx(234)
     assert figure_of(folder)[0] == 0 and width_pt(folder / "figure.pdf") != pytest.approx(234)
 

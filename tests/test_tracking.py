@@ -101,7 +101,8 @@ def make_folder(
 def become(folder: RunFolder, status: Status, **changes: Any) -> None:
     manifest = folder.manifest()
     assert manifest is not None
-    make_whole(folder)
+    if status is Status.DONE:
+        make_whole(folder)
     folder.write_manifest(replace(manifest, status=status, **changes))
 
 

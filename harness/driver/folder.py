@@ -20,7 +20,10 @@ from typing import Any
 
 import yaml
 
+from harness.config.experiment import Experiment
+from harness.config.kept import OWNER
 from harness.config.loaded import LoadedExperiment, LoadedSweep
+from harness.config.sweep import Sweep
 from harness.config.yaml_source import dump_yaml
 from harness.driver.earlier import FROM_PYTHON, forget_same, is_same, move_away, read_yaml
 from harness.driver.jobs import Job
@@ -33,6 +36,9 @@ from harness.results.run import run_of
 from harness.runs.store import RunFolder, Status, write_durably
 from harness.system import allow_open_files
 from harness.tracking.mirror import remove_mirror
+
+SECTIONS = [{OWNER, *kind.model_fields} - {"profiles"} for kind in (Experiment, Sweep)]
+"""What a whole experiment.yaml has."""
 
 
 class ExperimentFolder:
@@ -104,8 +110,9 @@ class ExperimentFolder:
         """
         path = self.path / "experiment.yaml"
         data = json.loads(json.dumps({"file": str(real(self.loaded.source)), **self.loaded.data}))
-        before = read_yaml(path)  # a damaged one says nothing, and is written anew
-        earlier = move_away(self.path) if isinstance(before, dict) and not is_same(before, data) else None
+        before = read_yaml(path)
+        is_whole = isinstance(before, dict) and set(before) in SECTIONS  # a damaged one is written anew
+        earlier = move_away(self.path) if is_whole and not is_same(before, data) else None
         write_durably(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
         forget_same(self.path, data)  # last: it may have been all that said what is asked for now
         if self.loaded.given is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,8 @@ class Iterates(Mapping[int, Pixels]):
 def read_pixels(path: Path, with_alpha: bool = False) -> Pixels:
     """An image file as (H, W, 3) uint8, over white where it is transparent; with alpha (H, W, 4), where it has any."""
     if with_alpha:
-        with without_warnings(), Image.open(path) as image:
+        # A file that is no image has its sentence from read_image.
+        with suppress(OSError, SyntaxError, ValueError), without_warnings(), Image.open(path) as image:
             if image.mode == "RGBA":  # as the harness writes it
                 return np.asarray(image)
     return np.rint(read_image(path) * 255).astype(np.uint8)
