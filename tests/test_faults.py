@@ -154,7 +154,7 @@ def test_disk_that_fails_ends_a_task_with_a_sentence_and_makes_no_row_a_failed_o
     rows = rows_in(tmp_path / "b")
     with injected(tmp_path / "b" / "runs", at, NO_SPACE):
         end, said, code = carry_out(Task(tuple(rows)), "cpu", 1, "cpu:0", lambda event: None, Orders())
-    assert (end, code) == (End.ERROR, 1) and ".lock: No space left on device. " in said
+    assert (end, code) == (End.ERROR, 1) and ".lock could not be written (No space left on device); " in said
     assert "Traceback" not in capfd.readouterr().err
 
 

@@ -104,7 +104,7 @@ class Pulse:
 
     def _cpu_ticks(self) -> str:
         try:
-            fields = self._stat.read_text().rpartition(")")[2].split()
+            fields = self._stat.read_text(encoding="utf-8").rpartition(")")[2].split()
         except OSError:
             return ""
         return " ".join(fields[11:13])  # utime and stime: hundredths of a second

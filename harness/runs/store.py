@@ -306,10 +306,18 @@ class RunFolder:
             ) from error
 
     def flush_history(self) -> None:
-        """See that what was appended is on the disk."""
-        if self.history_path.exists():
+        """See that what was appended is on the disk.
+
+        Raises:
+            StorageError: the disk is full or damaged.
+        """
+        if not self.history_path.exists():
+            return
+        try:
             with open(self.history_path, "rb") as file:
                 os.fsync(file.fileno())
+        except OSError as error:
+            raise _cannot_write(self.history_path, error) from error
 
     def remove_temporary_files(self) -> None:
         """Remove what killed processes left half-written; the folder's lock must be held."""
