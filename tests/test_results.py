@@ -98,6 +98,7 @@ def test_iterates_are_read_only_when_they_are_asked_for(folder: Path) -> None:
         (lambda results: results.run({"alpha": 0.01}, start="content"), "cccccccccccc"),
         (lambda results: results.run("alpha=1.0, start=content"), "dddddddddddd"),
         (lambda results: results.run(seed=1), "eeeeeeeeeeee"),
+        (lambda results: results.run(alpha=1, start="noise", beta=1, method="gatys"), "abbbbbbbbbbb"),
     ],
 )
 def test_a_run_is_found_by_id_label_or_name(

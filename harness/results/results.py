@@ -162,14 +162,14 @@ class Results:
 
         Args:
             which: an id or its beginning, the name of a case, a run's ``name``, or some of its label as a mapping.
-            label: some of its label: ``results.run(alpha=0.01)``, ``results.run(trial=7)``.
+            label: some of its label, or of its transfer: ``results.run(alpha=0.01, steps=200)``, ``results.run(trial=7)``.
 
         Raises:
             UsageError: none fits, or several do.
         """
         wanted = {**(which if isinstance(which, Mapping) else {}), **label}
         name = which if isinstance(which, str) else None
-        found = [run for run in self.all_runs if (name is None or _is_called(run, name)) and matches(wanted, run.label)]
+        found = [run for run in self.all_runs if (name is None or _is_called(run, name)) and matches(wanted, run.said)]
         found = [run for run in found if run.part == "grid"] or found
         if len(found) == 1:
             return found[0]
