@@ -162,7 +162,7 @@ class Results:
 
         Args:
             which: an id or its beginning, the name of a case, a run's ``name``, or some of its label as a mapping.
-            label: some of its label, or of its transfer: ``results.run(alpha=0.01, steps=200)``, ``results.run(trial=7)``.
+            label: some of its label, or of its transfer: ``results.run(alpha=0.01, steps=200)``, ``run(trial=7)``.
 
         Raises:
             UsageError: none fits, or several do.
