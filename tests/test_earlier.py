@@ -229,7 +229,7 @@ def test_commands_lead_back_wherever_status_is_asked(folder: Path, monkeypatch: 
     Path("moved").mkdir()
     Path("runs").rename("moved/runs")  # all paths are absolute then; images go by name here
     (absolute,) = re.findall(r"Back to it: (harness run .*)", typed("status", "moved/runs/grid"))
-    assert "computed" not in pasted(absolute)
+    assert "2 of 2 runs are done already" in pasted(absolute)
     assert [run.label["alpha"] for run in harness.load("moved/runs/grid").runs] == [1e-2, 1e-1]
 
 
