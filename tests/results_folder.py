@@ -56,7 +56,7 @@ def make_results_folder(
     experiment = {**EXPERIMENT, **(experiment_yaml or {})}
     (path / "sources").mkdir(parents=True, exist_ok=True)
     rows = [_write_cell(path, dict(cell), experiment) for cell in cells]
-    data = {"file": str(path.with_suffix(".yaml").name), **json.loads(json.dumps(experiment))}
+    data = {"file": str(path.with_suffix(".yaml").name), "contents": {}, **json.loads(json.dumps(experiment))}
     write_durably(path / "experiment.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     command = f"harness {'sweep' if 'space' in experiment else 'run'} {path.name}.yaml"
     cells_json = {

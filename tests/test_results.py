@@ -273,7 +273,9 @@ def _of_another_shape(folder: Path) -> Path:
 
 
 def _not_an_experiment(folder: Path) -> Path:
-    (folder / "experiment.yaml").write_text("file: x.yaml\ntransfer: {content: astronaut, style: strokes, size: big}\n")
+    (folder / "experiment.yaml").write_text(
+        "file: x.yaml\ncontents: {}\ntransfer: {content: astronaut, style: strokes, size: big}\n"
+    )
     return folder
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -13,6 +14,7 @@ from harness.claims.records import Verdict
 from harness.claims.report import rows_for_table
 from harness.config.yaml_source import flow
 from harness.results import Results
+from harness.results.named_alike import contents_told
 
 MISSING = "–"
 MAX_FIELDS = 6
@@ -52,8 +54,10 @@ def differences(results: Sequence[Results]) -> list[str]:
     told = []
     for name in dict.fromkeys(each.name for each in results):
         same = [each for each in results if each.name == name]
-        fields = dict.fromkeys(field for each in same for run in each.all_runs for field in run.fields)
-        values = {field: [_values(each, field) for each in same] for field in fields}
+        contents = iter(contents_told(run for each in same for run in each.all_runs))
+        said = [[{**run.fields, **next(contents)} for run in each.all_runs] for each in same]
+        fields = dict.fromkeys(field for each in said for run in each for field in run)
+        values = {field: [_values(each, field) for each in said] for field in fields}
         differing = [f"{field} ({' | '.join(of)})" for field, of in values.items() if len(set(of)) > 1]
         if differing:
             more = f" and {len(differing) - MAX_FIELDS} more" if len(differing) > MAX_FIELDS else ""
@@ -61,9 +65,9 @@ def differences(results: Sequence[Results]) -> list[str]:
     return told
 
 
-def _values(results: Results, field: str) -> str:
+def _values(runs: Sequence[Mapping[str, Any]], field: str) -> str:
     """``0.001, 0.1``: a field's values in one folder, in the order of its runs."""
-    values = list(dict.fromkeys(flow(run.fields.get(field)) for run in results.all_runs))
+    values = list(dict.fromkeys(flow(run.get(field)) for run in runs))
     return ", ".join(values) if len(values) <= MAX_FIELDS else f"{values[0]} … {values[-1]}"
 
 

@@ -27,6 +27,7 @@ from harness.measures.names import (
 )
 from harness.results import CELLS, Part, Run, load_whole
 from harness.results.alike import MeasuredAlike
+from harness.results.named_alike import contents_told
 from harness.results.results import REPEATS
 from harness.results.run import run_alone
 from harness.results.spread import standard_deviation
@@ -49,7 +50,8 @@ class Line:
     Attributes:
         runs: one or several, all done.
         fields: the experiment's name if there are several; ``earlier``: which grid asked for it, if not the last;
-            ``cases`` and ``trial`` of the label; ``part``; the transfer's fields.
+            ``cases`` and ``trial`` of the label; ``part``; the transfer's fields; which content a file had, where its
+            name does not tell that.
         numbers: the comparable ones, the losses, and further measures that were asked for, means over the runs; None
             where a run has none.
         sds: their standard deviations over the runs (``harness.results.spread``); empty for a single run.
@@ -131,25 +133,27 @@ def make_lines(runs: Sequence[Run]) -> list[Line]:
     """A line for each run."""
     several = len({experiment_of(run) for run in runs}) > 1
     alike = MeasuredAlike(runs)
-    return [_line((run,), several, alike) for run in runs]
+    return [_line((run,), several, alike, told) for run, told in zip(runs, contents_told(runs), strict=True)]
 
 
 def lines_over_seeds(runs: Sequence[Run]) -> list[Line]:
     """A line for the runs that differ in nothing but their seed."""
     several = len({experiment_of(run) for run in runs}) > 1
-    groups: dict[tuple[str, str], list[Run]] = {}
+    groups: dict[str, list[Run]] = {}
+    contents = dict(zip((run.folder.path for run in runs), contents_told(runs), strict=True))
     for run in runs:
         cell = picture_key(run.transfer.model_copy(update={"seed": 0}))
-        groups.setdefault((experiment_of(run), cell), []).append(run)
+        key = canonical_json([experiment_of(run), cell, contents[run.folder.path]])
+        groups.setdefault(key, []).append(run)
     alike = MeasuredAlike(runs)
-    lines = [_line(tuple(group), several, alike) for group in groups.values()]
+    lines = [_line(tuple(group), several, alike, contents[group[0].folder.path]) for group in groups.values()]
     return [
         replace(line, fields={k: v for k, v in line.fields.items() if k != "seed"} | {SEEDS: len(line.runs)})
         for line in lines
     ]
 
 
-def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike) -> Line:
+def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike, contents: Mapping[str, str]) -> Line:
     run = runs[0]
     fields: dict[str, Any] = {"experiment": experiment_of(run)} if several_experiments else {}
     earlier = {run.earlier for run in runs}
@@ -168,9 +172,8 @@ def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike
             numbers[name] = values[0] if len(values) == 1 else statistics.fmean(known)
             sd = standard_deviation(known)
             sds |= {} if sd is None else {name: sd}
-    return Line(
-        runs, {**fields, **run.fields}, numbers, sds, any(run.metrics.get(HELDOUT_STYLE_OPTIMISED) for run in runs)
-    )
+    is_optimised = any(run.metrics.get(HELDOUT_STYLE_OPTIMISED) for run in runs)
+    return Line(runs, {**fields, **run.fields, **contents}, numbers, sds, is_optimised)
 
 
 def experiment_of(run: Run) -> str:

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 
 from harness.cli.tables import line, num_of, short_path
 from harness.config.yaml_source import flow
-from harness.driver.earlier import command_back
+from harness.driver.earlier import command_back, replaced_since
 from harness.errors import UsageError
 from harness.results import Results, Run
 from harness.results.following import Follower
@@ -30,11 +30,17 @@ def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
             num_shared = len(grid.all_runs) - len(own)
             shared = f" (and {num_shared} that a later one has too)" if num_shared else ""
             state = f"{num_of(len(own), 'run')}{shared}: {counted(standing(run) for run in own)}"
-            told.append(line(f"  {short_path(grid.folder)}: {state}. Back to it: {command_back(grid)}"))
+            told.append(line(f"  {short_path(grid.folder)}: {state}. {_way_back(grid)}"))
         else:
             state = f"{num_of(len(grid.all_runs), 'run')}, which a later one has too"
-            told.append(line(f"  {short_path(grid.folder)}: {state}. Back to it: {command_back(grid)}"))
+            told.append(line(f"  {short_path(grid.folder)}: {state}. {_way_back(grid)}"))
     return [line("Asked for earlier:"), *told] if told else []
+
+
+def _way_back(grid: Results) -> str:
+    if since := replaced_since(grid):
+        return f"No command brings it back: {since}; its runs and figures stay."
+    return f"Back to it: {command_back(grid)}"
 
 
 def setting_of(results: Results, follower: Follower) -> str:

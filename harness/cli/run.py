@@ -45,7 +45,7 @@ def command_run(request: Request, loaded: LoadedExperiment, is_dry: bool, opens:
     done = run_experiment(request, loaded, plan, telling)
     if done.conclusion is not None:
         telling.concluded(done.conclusion, opens)
-        if not done.num_unfinished:
+        if not done.num_unfinished and done.conclusion.is_mirrored:
             folders = [job.row.folder for job in plan.jobs]
             write_stamp(request, loaded, asked, folders, done.conclusion.drawn)
     else:

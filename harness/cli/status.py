@@ -22,10 +22,10 @@ from harness.config.experiment import Experiment
 from harness.config.file_names import FileNames
 from harness.config.identity import canonical_json
 from harness.config.sweep import Sweep
-from harness.driver.earlier import command_back
+from harness.driver.earlier import command_back, replaced_since
 from harness.errors import HarnessError
 from harness.figures.outcomes import non_dominated
-from harness.results import CELLS, experiments_in
+from harness.results import CELLS, Results, experiments_in
 from harness.results.following import Follower
 from harness.results.linking import told_sources
 from harness.results.standing import Condition, Overall, Standing, counted, overall
@@ -329,7 +329,13 @@ def _next_step(one: Overall) -> str:
     if Condition.RUNNING in conditions or results.is_in_use():
         return f"A process is working on it. Follow it: {harness_command('status', results.folder, '--watch')}"
     if not one.is_ended:
-        return f"Nothing is working on it now. Go on: {command_back(results)}"
+        return f"Nothing is working on it now. {_going_on('Go on', results)}"
     if Condition.FAILED in conditions:
-        return f"Compute failed runs again: {command_back(results)} --retry-failed"
+        return _going_on("Compute failed runs again", results, " --retry-failed")
     return f"Compare the runs: {harness_command('compare', results.folder)}"
+
+
+def _going_on(what: str, results: Results, option: str = "") -> str:
+    if since := replaced_since(results):
+        return f"{since}: this computes them anew, of what they are now: {command_back(results)}"
+    return f"{what}: {command_back(results)}{option}"

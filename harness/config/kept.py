@@ -17,6 +17,9 @@ KEPT = "experiment.yaml"
 OWNER = "file"
 """Its key for the file whose runs lie there."""
 
+CONTENTS = "contents"
+"""Its key for what the images, weights files and plugins held: the beginning of a SHA-256, by their names."""
+
 EARLIER = "earlier"
 """Folder, in an experiment's, of what was asked for before."""
 

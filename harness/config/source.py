@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from harness.config.kept import OWNER, owner_of
+from harness.config.kept import CONTENTS, OWNER, owner_of
 from harness.config.overrides import (
     EXPERIMENT_ONLY,
     EXPERIMENT_SECTIONS,
@@ -97,6 +97,7 @@ def read_source(path: Path, chain: tuple[Path, ...] = ()) -> Source:
     owner = owner_of(path, data)
     if owner is not None:
         del data[OWNER]
+        data.pop(CONTENTS, None)  # of what lies there; the files may be others now
     return over_base(Source(path, data, located, tuple(faults), owner=owner), path.parent, (*chain, path))
 
 

@@ -13,7 +13,8 @@ from harness.claims import judge, write_claims
 from harness.config.commands import FileCommand, harness_command
 from harness.config.loaded import LoadedSweep
 from harness.driver.capacity import MaxRows
-from harness.driver.folder import ExperimentFolder
+from harness.driver.folder import ExperimentFolder, Moved
+from harness.driver.given_files import told_replaced
 from harness.driver.jobs import Job
 from harness.driver.loop import Driver, Interrupt, Settings
 from harness.driver.request import Request
@@ -117,12 +118,13 @@ def write_cells(folder: ExperimentFolder, study: str, request: Request, jobs: Se
     folder.write_cells(study, storage, str(command), jobs)
 
 
-def another(what: str, kept: str, earlier: Path, folder: Path) -> str:
+def another(what: str, kept: str, moved: Moved, folder: Path) -> str:
     """What is said where another grid or search is asked for than last time."""
     status = harness_command("status", folder)
+    why = f" ({told_replaced(moved.replaced)})" if moved.replaced else ""
     return (
-        f"This is another {what} than last time; {kept} kept in {earlier}, its runs stay ({status} has both; --name "
-        "keeps two questions apart)."
+        f"This is another {what} than last time{why}; {kept} kept in {moved.folder}, its runs stay ({status} has "
+        "both; --name keeps two questions apart)."
     )
 
 
@@ -141,11 +143,13 @@ class Conclusion:
         results: as their folders have them.
         drawn: the figures' files.
         has_claims: whether claims were judged, and written.
+        is_mirrored: whether the study has the pictures and notes; if not, the next time is another attempt.
     """
 
     results: Results
     drawn: Sequence[Path]
     has_claims: bool
+    is_mirrored: bool
 
 
 def conclude(telling: Telling, folder: Path, storage: BaseStorage, mode: Mode, has_changed: bool) -> Conclusion:
@@ -165,7 +169,8 @@ def conclude(telling: Telling, folder: Path, storage: BaseStorage, mode: Mode, h
     if verdicts:
         write_claims(results, verdicts)
         telling.judged(verdicts)
-    notes = [mirror_study(results, storage)]
+    unmirrored_why = mirror_study(results, storage)
+    notes = [unmirrored_why]
     linked = unmirrored(results, folder / "wandb") if mode.name != "off" else []
     if has_changed or linked:
         notes += [mode.note, mirror_linked(linked, mode, folder / "wandb") if linked else ""]
@@ -177,4 +182,4 @@ def conclude(telling: Telling, folder: Path, storage: BaseStorage, mode: Mode, h
             f"The figure was not drawn; everything else is there. To try it again: {harness_command('figure', folder)}"
         )
         raise fault
-    return Conclusion(results, drawn, bool(verdicts))
+    return Conclusion(results, drawn, bool(verdicts), not unmirrored_why)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from contextlib import chdir, suppress
+from contextlib import chdir, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import yaml
 from harness.config.commands import FileCommand
 from harness.config.kept import EARLIER, KEPT, home_of
 from harness.config.reading import data_of, load_experiment, load_sweep
+from harness.driver.given_files import replaced, told_replaced
 from harness.errors import HarnessError
 from harness.files import real
 from harness.images.files import image_hash
@@ -121,6 +122,16 @@ def command_back(results: Results) -> str:
         return str(file_command_back(anywhere))
     with chdir(where):
         return f"cd {shlex.quote(str(where))} && {file_command_back(anywhere)}"
+
+
+def replaced_since(results: Results) -> str:
+    """Which files hold something else than when a grid was asked for, in words; empty where all are as they were.
+
+    What its command computes now is then another grid.
+    """
+    where = _directory_of(results)
+    with nullcontext() if where is None else chdir(where):
+        return told_replaced(replaced(results.contents))
 
 
 def _directory_of(results: Results) -> Path | None:

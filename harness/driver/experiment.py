@@ -82,10 +82,10 @@ def run_experiment(request: Request, loaded: LoadedExperiment, plan: Plan, telli
             telling.computed(plan.jobs)
             return ExperimentRun(plan, folder, None)
         storage = open_storage(request.storage, folder.path)
-        earlier = folder.open()
+        moved = folder.open(plan.jobs)
         write_cells(folder, _name_of_study(plan, folder), request, plan.jobs)
-        if earlier is not None:
-            telling.says(another("grid", "its figure is", earlier, folder.path))
+        if moved is not None:
+            telling.says(another("grid", "its figure is", moved, folder.path))
         link_finished(plan.jobs, plan.linked)
         if request.fresh:
             forget([job.row.folder for job in plan.jobs])

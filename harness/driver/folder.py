@@ -16,16 +16,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from harness.config.experiment import Experiment
-from harness.config.kept import OWNER
+from harness.config.kept import CONTENTS, OWNER
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.sweep import Sweep
 from harness.config.yaml_source import dump_yaml
 from harness.driver.earlier import FROM_PYTHON, forget_same, is_same, move_away, read_yaml
+from harness.driver.given_files import contents_of
 from harness.driver.jobs import Job
 from harness.driver.source_images import SourceImages
 from harness.errors import StorageError, UsageError
@@ -37,8 +38,20 @@ from harness.runs.store import RunFolder, Status, write_durably
 from harness.system import allow_open_files
 from harness.tracking.mirror import remove_mirror
 
-SECTIONS = [{OWNER, *kind.model_fields} - {"profiles"} for kind in (Experiment, Sweep)]
+SECTIONS = [{OWNER, CONTENTS, *kind.model_fields} - {"profiles"} for kind in (Experiment, Sweep)]
 """What a whole experiment.yaml has."""
+
+
+class Moved(NamedTuple):
+    """Another grid or search that was the folder's own.
+
+    Attributes:
+        folder: where its files are kept now.
+        replaced: the files that both name, and that held something else then.
+    """
+
+    folder: Path
+    replaced: Sequence[str]
 
 
 class ExperimentFolder:
@@ -100,24 +113,33 @@ class ExperimentFolder:
                 f"{self.path} could not be made ({error.strerror}); choose another folder with --out."
             ) from error
 
-    def open(self) -> Path | None:
+    def open(self, jobs: Sequence[Job]) -> Moved | None:
         """Write experiment.yaml; what belongs to another grid or search of the same file moves to ``earlier/<hash>/``.
 
         A search with another budget is the same one: it goes on.
 
+        Args:
+            jobs: that between them name all its files.
+
         Returns:
-            Where that is kept now, if it was moved.
+            What was moved, if it was.
         """
         path = self.path / "experiment.yaml"
-        data = json.loads(json.dumps({"file": str(real(self.loaded.source)), **self.loaded.data}))
+        contents = contents_of(jobs)
+        own = {OWNER: str(real(self.loaded.source)), CONTENTS: contents}
+        data = json.loads(json.dumps({**own, **self.loaded.data}))
         before = read_yaml(path)
         is_whole = isinstance(before, dict) and set(before) in SECTIONS  # a damaged one is written anew
-        earlier = move_away(self.path) if is_whole and not is_same(before, data) else None
+        moved = None
+        if is_whole and not is_same(before, data):
+            had = before[CONTENTS]
+            names = [name for name, sha256 in contents.items() if had.get(name, sha256) != sha256]
+            moved = Moved(move_away(self.path), names)
         write_durably(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
         forget_same(self.path, data)  # last: it may have been all that said what is asked for now
         if self.loaded.given is not None:
             write_durably(self.loaded.source, f"{FROM_PYTHON}\n{dump_yaml(self.loaded.given)}")
-        return earlier
+        return moved
 
     def results_of(self, jobs: Sequence[Job]) -> Results:
         """Runs that are no cells of what the folder holds: one trial of its sweep, pinned by overrides."""

@@ -103,9 +103,9 @@ def run_sweep(request: Request, plan: SweepPlan, telling: Telling) -> SweepRun:
     folder.make()
     with hold_study(folder.path):
         storage = open_storage(request.storage, folder.path)
-        earlier = folder.open()
-        if earlier is not None:
-            telling.says(another("search", "its figures are", earlier, folder.path))
+        moved = folder.open(plan.examples)
+        if moved is not None:
+            telling.says(another("search", "its figures are", moved, folder.path))
         session = _open_session(plan, request, storage)
         trials = Trials(plan, request, session)
         trials.write()

@@ -16,7 +16,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from harness.config.claims import LOSSES, matches
 from harness.config.experiment import Experiment
 from harness.config.fields import unknown_name
 from harness.config.identity import canonical_json
+from harness.config.kept import CONTENTS, OWNER
 from harness.config.sweep import Sweep
 from harness.config.values import WRITTEN
 from harness.config.yaml_source import flow
@@ -35,6 +36,7 @@ from harness.files import real
 from harness.results.alike import MeasuredAlike, measured_by
 from harness.results.grids import CELLS, DRIVER_LOCK, earlier_grids, experiments_in, folders_of, grid_above
 from harness.results.linking import is_gone, told_gone
+from harness.results.named_alike import contents_told
 from harness.results.run import Run, label_name, run_of
 from harness.runs.store import Status
 from harness.system import is_locked
@@ -75,6 +77,7 @@ class Results:
         file: the YAML it came from.
         command: what carried it out; empty of one trial of a sweep.
         directory: in which it was given: relative paths in it, and images and plugins, are looked for there.
+        contents: what its files held, by their names (``harness.driver.given_files``).
         is_part: whether some of its runs were left out.
     """
 
@@ -87,6 +90,7 @@ class Results:
     file: Path = Path()
     command: str = ""
     directory: Path = Path()
+    contents: Mapping[str, str] = field(default_factory=dict)
     is_part: bool = False
 
     @property
@@ -191,7 +195,7 @@ class Results:
         Raises:
             UsageError: no run has such a field, or none has such values.
         """
-        known = {name for run in self.all_runs for name in (*run.label, *run.whole_fields, *run.fields)}
+        known = {name for run in self.all_runs for name in run.said}
         if unknown := [name for name in wanted if name not in known]:
             told = "; ".join(unknown_name(name, sorted(known)) for name in unknown)
             raise UsageError(f"{self.name}: {told}.")
@@ -221,7 +225,8 @@ class Results:
         Keys: ``id``, ``part`` (``grid``; repeats have ``repeat`` or ``again``), ``status`` (``done``, ``failed``, …),
         ``settled`` (whether its loss had settled when it was done; None: nothing can be said) and ``reason``;
         ``earlier`` of ``with_earlier``; what the labels say beside fields (``cases``, ``trial``) or of several at once
-        (``style_layers``, as text, to group by); each dotted field of the transfer in which runs differ; the comparable
+        (``style_layers``, as text, to group by); each dotted field of the transfer in which runs differ; of files that
+        one name does not tell apart, such as a photograph that was replaced, ``sha256 of content``; the comparable
         numbers; the run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, as in W&B. What is not there
         is None.
         Where runs were measured on different embedded networks, ``measured_on`` says which, and of these numbers only
@@ -234,10 +239,10 @@ class Results:
         parts = dict.fromkeys(part for run in self.all_runs for part in run.label)
         grouped = [part for part in parts if any(isinstance(run.label.get(part), Mapping) for run in self.all_runs)]
         metrics = dict.fromkeys(f"loss/{key}" if key in LOSSES else key for run in self.all_runs for key in run.metrics)
-        alike = MeasuredAlike(self.all_runs)
+        alike, contents = MeasuredAlike(self.all_runs), contents_told(self.all_runs)
         has_earlier = any(run.earlier for run in self.all_runs)
         rows: list[dict[str, Any]] = []
-        for run in self.all_runs:
+        for run, told in zip(self.all_runs, contents, strict=True):
             status = run.status.name.lower()
             row: dict[str, Any] = {"id": run.id, "part": run.part, "status": status, "settled": run.settled}
             row |= {"reason": run.reason}
@@ -245,6 +250,7 @@ class Results:
             row |= {part: run.label.get(part) for part in parts if part.split(".")[0] not in run.whole_fields}
             row |= {part: flow(run.label[part]) if part in run.label else None for part in grouped}
             row |= {name: run.fields.get(name) for name in fields}
+            row |= {name: told.get(name) for name in dict.fromkeys(name for each in contents for name in each)}
             row |= {key: alike.metrics(run).get(key.removeprefix("loss/")) for key in metrics}
             row |= {"measured_on": measured_by(run)} if alike.is_mixed else {}
             rows.append(row)
@@ -296,13 +302,13 @@ def load_whole(path: Path | str) -> Results:
     try:
         data = yaml.safe_load((folder / "experiment.yaml").read_text(encoding="utf-8"))
         cells = json.loads((folder / CELLS).read_text(encoding="utf-8"))
-        file = Path(data.pop("file"))
+        file, contents = Path(data.pop(OWNER)), dict(data.pop(CONTENTS))
         model: type[Sweep | Experiment] = Sweep if "space" in data else Experiment
         definition = model.model_validate(data, context=WRITTEN)
         runs = tuple(run_of(of_runs, cell, definition.plugins) for cell in cells["cells"])
         return Results(
             folder, name_of(of_runs), definition, cells["study"], cells["storage"], runs, file,
-            cells["command"], Path(cells["directory"]),
+            cells["command"], Path(cells["directory"]), contents,
         )  # fmt: skip
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(_not_a_folder(folder)) from error

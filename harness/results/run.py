@@ -14,10 +14,11 @@ from harness.config.claims import COMPARABLE
 from harness.config.commands import FileCommand
 from harness.config.levels import num_evaluations
 from harness.config.methods import has_network
+from harness.config.styles import image_slots
 from harness.config.transfer import Transfer
 from harness.config.values import WRITTEN
 from harness.config.yaml_source import flow
-from harness.errors import ImageError, UsageError
+from harness.errors import ImageError, StorageError, UsageError
 from harness.results.linking import is_gone, taken_from, told_gone
 from harness.results.pictures import Iterates, Pixels, read_pixels
 from harness.runs.provenance import devices_of
@@ -26,6 +27,9 @@ from harness.runs.store import Manifest, Metrics, RunFolder, Status
 from harness.system import is_locked
 
 Part = Literal["grid", "repeat", "again"]
+
+NUM_DIGITS = 8
+"""Of a SHA-256 so many hex digits are shown."""
 
 
 @dataclass(frozen=True)
@@ -216,10 +220,31 @@ class Run:
         """The transfer by dotted names: ``{"alpha": 0.001, "style_layers.conv1_1": 0.2, …}``."""
         return dict(_flatten(self.whole_fields))
 
+    @cached_property
+    def contents(self) -> Mapping[str, tuple[str, str]]:
+        """Name and first digits of the SHA-256 of what it was computed from: images, network, plugins.
+
+        ``{"sha256 of content": ("fox.jpg", "1f0c33a2"), …}``; empty until it has begun.
+        """
+        try:
+            provenance = self.manifest.provenance if self.manifest else {}
+        except StorageError:  # damaged: whoever reads its numbers says so
+            return {}
+        files = provenance.get("files", {})
+        named = {**dict(image_slots(self.transfer)), "weights": flow(self.whole_fields["weights"])}
+        found = {
+            slot: (name, files[slot].get("network", files[slot]["sha256"]))
+            for slot, name in named.items()
+            if slot in files
+        }
+        found |= {name: (name, sha256) for name, sha256 in provenance.get("plugins", {}).items()}
+        return {f"sha256 of {what}": (name, sha256[:NUM_DIGITS]) for what, (name, sha256) in found.items()}
+
     @property
     def said(self) -> Mapping[str, Any]:
-        """All that its label and its transfer say, whole and by dotted names: what ``Results.select`` looks at."""
-        return {**self.fields, **self.whole_fields, **self.label}
+        """All that its label, its transfer and its files say, whole and by dotted names: what can be selected by."""
+        hashes = {what: sha256 for what, (_, sha256) in self.contents.items()}
+        return {**hashes, **self.fields, **self.whole_fields, **self.label}
 
     def is_in_use(self) -> bool:
         """Whether a process is working on it right now; if not, and it is unfinished, then it was interrupted."""

@@ -1,0 +1,180 @@
+"""A file that is replaced under its own name makes another grid, and nothing takes the two for one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from results_folder import PROVENANCE, make_results_folder, picture
+from test_earlier import pasted, typed
+from test_run import harness_run
+from test_sweep import harness_sweep
+
+import harness
+from harness.driver.given_files import replaced, told_replaced
+from harness.images.files import write_png
+
+TRANSFER = """\
+transfer: {content: fox.png, style: strokes, size: 32, steps: 2, pyramid: [], content_layers: {conv1_1: 1},
+           style_layers: {conv1_1: 1}}
+"""
+SPACE = """\
+space: {alpha: {log: [1e-3, 1]}}
+objectives: [reference_style]
+sampler: {name: random, seed: 1}
+budget: {trials: 2}
+"""
+PLUGIN = """\
+import harness
+@harness.term("brightness")
+def brightness(images, *, content):
+    return FACTOR * images.mean((1, 2, 3))
+"""
+
+
+def photograph(seed: int, path: str = "fox.png") -> None:
+    write_png(path, picture(seed, 24, 32).astype(np.float32) / 255)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undrawn: None) -> Path:
+    """A working directory with a photograph and an experiment of it."""
+    monkeypatch.chdir(tmp_path)
+    photograph(1)
+    Path("one.yaml").write_text(f"{TRANSFER}axes: {{alpha: [1e-3, 1e-2]}}\n")
+    return tmp_path
+
+
+def test_photograph_that_is_replaced_makes_another_grid_and_its_old_runs_stay_in_view(folder: Path) -> None:
+    assert harness_run("one.yaml").exit_code == 0
+    Path("runs/one/figure.png").write_bytes(b"the first fox")
+    before = sorted(run.id for run in harness.load("runs/one").runs)
+    photograph(2)
+    told = harness_run("one.yaml").output
+    assert "This is another grid than last time (fox.png is another file since); its figure is kept in" in told
+    (earlier,) = harness.load("runs/one").earlier
+    assert (earlier.folder / "figure.png").read_bytes() == b"the first fox"
+    assert sorted(run.id for run in earlier.runs) == before
+    assert {run.status.name for run in harness.load("runs/one").with_earlier().runs} == {"DONE"}
+    assert len(harness.load("runs/one").with_earlier().runs) == 4
+    status = typed("status", "runs/one")
+    assert "Back to it" not in status
+    assert "2 done. No command brings it back: fox.png is another file since; its runs and figures stay." in status
+    again = harness_run("one.yaml").output
+    assert "another grid" not in again and (earlier.folder / "figure.png").exists()
+    typed("remove", f"runs/one/{before[0]}", "--yes")
+    assert not Path("runs/one", before[0]).exists() and Path("runs/one", before[1]).exists()
+
+
+def test_the_old_photograph_put_back_brings_its_grid_back(folder: Path) -> None:
+    for seed in (1, 2):
+        photograph(seed)
+        assert harness_run("one.yaml").exit_code == 0
+    photograph(1)
+    status = typed("status", "runs/one")
+    (command,) = re.findall(r"Back to it: (harness run .*)", status)
+    assert "fox.png is another file since" not in status.partition("Asked for earlier")[2]
+    assert "2 of 2 runs are done already; 0 to compute." in pasted(command)
+    (other,) = harness.load("runs/one").earlier
+    assert other.contents != harness.load("runs/one").contents
+
+
+def test_what_goes_on_says_that_a_photograph_is_another_since(folder: Path) -> None:
+    assert harness_run("one.yaml").exit_code == 0
+    cells = json.loads(Path("runs/one/cells.json").read_text())["cells"]
+    (Path("runs/one") / cells[0]["folder"] / "manifest.json").unlink()
+    assert "Nothing is working on it now. Go on: harness run one.yaml" in typed("status", "runs/one")
+    photograph(2)
+    told = " ".join(typed("status", "runs/one").split())
+    assert "now. fox.png is another file since: this computes them anew, of what they are now: harness run" in told
+
+
+def test_photograph_of_a_sweep_that_is_replaced(folder: Path) -> None:
+    Path("search.yaml").write_text(TRANSFER + SPACE)
+    for seed in (1, 2):
+        photograph(seed)
+        told = harness_sweep(Path("search.yaml"))
+        assert told.exit_code == 0, told.output
+    assert "This is another search than last time (fox.png is another file since)" in told.output
+    results = harness.load("runs/search")
+    assert len(results.runs) == 2 and len(results.earlier[0].runs) == 2 and results.earlier[0].study != results.study
+
+
+def test_plugin_that_is_edited_makes_another_grid(folder: Path) -> None:
+    Path("own.py").write_text(PLUGIN.replace("FACTOR", "0.5"))
+    Path("two.yaml").write_text(TRANSFER.replace("steps", "terms: {brightness: 1}, steps") + "plugins: [own.py]\n")
+    for factor in ("0.5", "0.25"):
+        Path("own.py").write_text(PLUGIN.replace("FACTOR", factor))
+        told = harness_run("two.yaml")
+        assert told.exit_code == 0, told.output
+    assert "This is another grid than last time (own.py is another file since)" in told.output
+    assert len(harness.load("runs/two").with_earlier().runs) == 2
+
+
+def test_only_files_that_are_there_and_other_ones_are_named(folder: Path) -> None:
+    assert harness_run("one.yaml").exit_code == 0
+    contents = harness.load("runs/one").contents
+    assert sorted(contents) == ["fox.png", "strokes"] and {len(sha256) for sha256 in contents.values()} == {16}
+    assert replaced(contents) == [] and told_replaced([]) == ""
+    Path("fox.png").unlink()
+    assert replaced(contents) == []
+    photograph(3)
+    photograph(3, "strokes")  # a file comes before a name
+    assert replaced(contents) == ["fox.png", "strokes"]
+    assert told_replaced(["a", "b", "c"]) == "a, b and c are other files since"
+    kept = yaml.safe_load(Path("runs/one/experiment.yaml").read_text())
+    assert kept["contents"] == dict(contents)
+
+
+def _two_of_one_name(folder: Path, name: str, contents: tuple[str, str], weights: tuple[str, str]) -> Path:
+    cells: list[dict[str, Any]] = [
+        {
+            "label": {"seed": k},
+            "transfer": {"content": name, "seed": k},
+            "provenance": {
+                **PROVENANCE,
+                "files": {
+                    "content": {"name": name, "sha256": contents[k]},
+                    "style": {"name": "strokes", "sha256": "5" * 64},
+                    "weights": {"name": "weights", "sha256": "6" * 64, "network": weights[k]},
+                },
+            },
+        }
+        for k in range(2)
+    ]
+    return make_results_folder(folder, cells)
+
+
+@pytest.mark.parametrize(
+    ("contents", "weights", "what"),
+    [
+        (("a" * 64, "b" * 64), ("7" * 64, "7" * 64), "sha256 of content"),
+        (("a" * 64, "a" * 64), ("7" * 64, "8" * 64), "sha256 of weights"),
+    ],
+)
+def test_runs_of_one_name_and_two_contents_are_told_apart(
+    tmp_path: Path, contents: tuple[str, str], weights: tuple[str, str], what: str
+) -> None:
+    folder = _two_of_one_name(tmp_path / "fig", "fox.png", contents, weights)
+    told = [(contents if "content" in what else weights)[k][:8] for k in range(2)]
+    assert [row[what] for row in harness.load(folder).table()] == told
+    assert [len(harness.load(folder).select(**{what: each}).runs) for each in told] == [1, 1]
+    printed = typed("compare", folder, "--csv", tmp_path / "table.csv")
+    assert all(each in printed for each in told)
+    with open(tmp_path / "table.csv", newline="") as file:
+        assert [row[what] for row in csv.DictReader(file)] == told
+    over_seeds = typed("compare", folder, "--over-seeds")
+    assert "2 lines at 16 px" in over_seeds and "±" not in over_seeds  # never two photographs as two seeds
+
+
+def test_runs_of_one_content_have_no_such_column(tmp_path: Path) -> None:
+    folder = _two_of_one_name(tmp_path / "fig", "fox.png", ("a" * 64, "a" * 64), ("7" * 64, "7" * 64))
+    assert not any("sha256" in name for name in harness.load(folder).table()[0])
+    assert "sha256" not in typed("compare", folder)
+    assert "1 line at 16 px" in typed("compare", folder, "--over-seeds")
