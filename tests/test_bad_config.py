@@ -333,6 +333,7 @@ def test_sweep_file_names_the_fields_to_pin(tmp_path):
         ("alpa=1", "did you mean transfer.alpha=1?"),
         ("optimiser.history=3", "did you mean transfer.optimiser.history=3?"),
         ("trasnfer.alpha=1", "there is no section 'trasnfer'; did you mean transfer?"),
+        ("width=column", "fields of the figure begin with figure.; did you mean figure.width=column?"),
         ("profiles.a=1", "profiles are chosen by --profile NAME"),
         ("transfer.alpha", "is not of the form key=value, such as transfer.alpha=1e-2"),
         ("=3", "is not of the form key=value"),

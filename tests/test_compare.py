@@ -478,3 +478,11 @@ def test_latex_into_no_folder_is_a_sentence(folder: Path, tmp_path: Path) -> Non
 def test_latex_of_one_run_names_it(folder: Path, tmp_path: Path) -> None:
     compare(folder / "bbbbbbbbbbbb", "--latex", tmp_path / "table.tex")
     assert "bbbbbbbbbbbb & 50 & 51 & 53" in (tmp_path / "table.tex").read_text()
+
+
+def test_field_among_the_columns_is_told_to_stand_there_always(tmp_path: Path) -> None:
+    folder = make_results_folder(tmp_path / "fig", [{"label": {"alpha": alpha}} for alpha in (1, 2)])
+    result = CliRunner().invoke(app, ["compare", str(folder), "--columns", "ssim,alpha"])
+    assert result.exit_code == 2 and "fields in which runs differ stand in every table" in " ".join(
+        result.output.split()
+    )

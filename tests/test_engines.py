@@ -487,7 +487,8 @@ def test_devices_on_a_machine_with_two_gpus(
     ("given", "told"),
     [
         ("cdua:0", "Did you mean cuda:0?"),
-        ("gpu", "allowed are auto, cpu, cpu:N"),
+        ("gpu", "Did you mean cuda?"),
+        ("GPU:0", "Did you mean cuda:0?"),
         ("cpu:0", "no worker at all"),
         ("cpu:", "Did you mean cpu"),
         ("cuda:0,7", "the GPUs here are cuda:0, cuda:1"),

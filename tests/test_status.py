@@ -183,7 +183,7 @@ def test_claims_are_counted_by_verdict(folder: Path) -> None:
     assert "Claims" not in status(folder).output
     verdicts = [{"verdict": word} for word in ("holds", "does not hold", "holds")]
     (folder / "claims.json").write_text(json.dumps({"claims": verdicts}))
-    assert "Claims: 2 holds, 1 does not hold; see" in status(folder).output
+    assert "Claims: 2 hold, 1 does not hold; see" in status(folder).output
 
 
 def test_damaged_manifest_is_a_cell_with_its_sentence(folder: Path) -> None:
@@ -318,3 +318,13 @@ def test_a_driver_between_two_batches_counts_as_working(folder: Path) -> None:
     assert "Nothing is working on it now" in status(folder).output
     with hold_study(folder):
         assert "A process is working on it" in status(folder).output
+
+
+def test_experiment_that_is_named_without_its_folder_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_results_folder(tmp_path / "runs" / "abl", [{"label": {"alpha": 1}}])
+    for command in ("status", "compare", "figure", "claims"):
+        result = CliRunner().invoke(app, [command, "abl"])
+        assert result.exit_code == 2 and "There is no folder abl; did you mean runs/abl?" in result.output, command

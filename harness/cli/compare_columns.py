@@ -57,7 +57,8 @@ def chosen_columns(words: str | None, lines: Sequence[Line]) -> list[str] | None
     known = [*COLUMNS, *further(lines), *losses, *losses.values()]
     asked = [word.strip() for word in words.split(",")]
     if unknown := [name for name in asked if name not in known]:
-        raise UsageError(f"--columns {words}: {unknown_name(unknown[0], known, 'number')}")
+        said = "fields in which runs differ stand in every table" if unknown[0] in lines[0].fields else ""
+        raise UsageError(f"--columns {words}: {said or unknown_name(unknown[0], known, 'number')}")
     return list(dict.fromkeys(losses.get(name, name) for name in asked))
 
 

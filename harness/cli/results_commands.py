@@ -139,7 +139,10 @@ def claims(
     markdown: Annotated[bool, typer.Option("--markdown", help="One Markdown table, as in the README.")] = False,
     latex: Latex = None,
     are_beside: Annotated[
-        bool, typer.Option("--beside", help="The same claims of several folders in one row, a column for each.")
+        bool,
+        typer.Option(
+            "--beside", help="The same claims of several folders in one row, a column for each; not for LaTeX."
+        ),
     ] = False,
 ) -> None:
     """The paper's claims as the runs bear them out: measured, bound, verdict."""

@@ -320,7 +320,9 @@ def _claims(folder: Path) -> str:
         ]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    return ", ".join(f"{num} {verdict}" for verdict, num in Counter(map(str, verdicts)).items())
+    plural = {"holds": "hold", "does not hold": "do not hold"}
+    counts = Counter(map(str, verdicts))
+    return ", ".join(f"{num} {plural.get(verdict, verdict) if num > 1 else verdict}" for verdict, num in counts.items())
 
 
 def _next_step(one: Overall) -> str:

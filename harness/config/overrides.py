@@ -275,6 +275,8 @@ def _unknown_section(key: str, text: str, sections: Sequence[str]) -> str:
         kind = "sweeps" if section in SWEEP_ONLY else "experiments"
         return f"{section} is a section of {kind}; allowed here: {', '.join(sections)}"
     field, dot, inner = key.partition(".")
+    if "figure" in sections and section not in FIELDS and section in Figure.model_fields:
+        return f"fields of the figure begin with figure.; did you mean figure.{key}={text}?"
     close = field if field in FIELDS else nearest(field, FIELDS) if nearest(section, sections) is None else None
     if close:
         return f"fields of the transfer begin with transfer.; did you mean transfer.{close}{dot}{inner}={text}?"

@@ -68,7 +68,8 @@ def parse_devices(given: str, num_rows_left: int) -> list[DeviceSpec]:
             "slopes in it; use --devices auto, or cpu."
         )
     if re.fullmatch(r"cuda(:\d+)?(,(cuda:)?\d+)*", words) is None or words.startswith("cuda,"):
-        near = difflib.get_close_matches(given, ["auto", "cpu", "cpu:2", "cuda", "cuda:0", "cuda:0,1"], n=1)
+        asked = words.lower().replace("gpu", "cuda")
+        near = difflib.get_close_matches(asked, ["auto", "cpu", "cpu:2", "cuda", "cuda:0", "cuda:0,1"], n=1)
         meant = f" Did you mean {near[0]}?" if near else ""
         raise DeviceError(f"--devices {given} is not a device; allowed are {ALLOWED}.{meant}")
     there = num_gpus()

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from harness.config.claims import LOSSES, matches
+from harness.config.commands import RUNS
 from harness.config.experiment import Experiment
 from harness.config.fields import unknown_name
 from harness.config.identity import canonical_json
@@ -347,6 +348,8 @@ def _not_a_folder(folder: Path) -> str:
     if is_gone(folder):
         return f"{folder} is {told_gone(folder)}; the command of its experiment computes it again."
     if not folder.exists():
+        if not folder.is_absolute() and (near := RUNS / folder).is_dir():
+            return f"There is no folder {folder}; did you mean {near}?"
         return f"There is no folder {folder}; harness run and harness sweep make one below --out (runs/ by default)."
     if (folder / "manifest.json").exists():
         return f"{folder} is one run's folder; give its experiment's: {folder.parent}."

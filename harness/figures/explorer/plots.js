@@ -10,7 +10,8 @@
   const LOSSES = ["total", "content", "style"];
   const COLOURS = { total: ["#222222", "#e4e4e2"], content: ["#d55e00", "#f0a060"], style: ["#0072b2", "#6cb8e6"] };
 
-  function scaleFor(values) {
+  function scaleFor(values, name) {
+    if (name === "ssim") return "linear"; // it ends at 1, and what matters lies near it
     const [low, high] = [Math.min(...values), Math.max(...values)];
     return low > 0 && high / low > 10 ? "log" : "linear";
   }
@@ -83,7 +84,7 @@
       data: { x: xs, y: ys, name: of.map((k) => runs[k].name + (runs[k].mark ? `, ${runs[k].mark} not settled` : "")), across: xs.map(explorer.text), up: ys.map(explorer.text), ...looks(of) },
     });
     points = { source, of };
-    const made = figure({ x_axis_type: scaleFor(xs), y_axis_type: scaleFor(ys), x_axis_label: state.x, y_axis_label: state.y });
+    const made = figure({ x_axis_type: scaleFor(xs, state.x), y_axis_type: scaleFor(ys, state.y), x_axis_label: state.x, y_axis_label: state.y });
     if (data.front && state.x === data.x && state.y === data.y) {
       const front = of.filter((k) => runs[k].front).sort((a, b) => x[a] - x[b]);
       made.step(front.map((k) => x[k]), front.map((k) => y[k]), data.front, { line_color: colour("mark"), line_width: 1.5 });
