@@ -21,10 +21,13 @@ def workers_of(driver: int) -> list[int]:
 
 
 def kill_all(process: subprocess.Popen[bytes]) -> None:
-    """``kill -9`` for a driver and its workers; these first: one that loses its driver checkpoints before it ends."""
-    for worker in workers_of(process.pid):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process.pid, signal.SIGKILL)
+    """``kill -9`` for a driver and its workers."""
+    signal_all(process, signal.SIGKILL)
     process.communicate()
+
+
+def signal_all(process: subprocess.Popen[bytes], number: int) -> None:
+    """A signal for a driver and its workers; these first: one that loses its driver checkpoints before it ends."""
+    for pid in (*workers_of(process.pid), process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

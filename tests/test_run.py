@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from processes import kill_all
+from processes import kill_all, signal_all
 from tiny_vgg import tiny_state
 from typer.testing import CliRunner, Result
 
@@ -192,9 +192,14 @@ def test_killed_run_goes_on_to_the_bits_of_the_uninterrupted_one(tmp_path: Path)
     command = [sys.executable, "-m", "harness", "run", str(path), "--devices", "cpu", "--wandb", "off"]
     command += ["--checkpoint-every", "0.6", "--out", str(tmp_path / "killed")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    while not have_gone_beyond_their_checkpoints(tmp_path / "killed" / "killed"):
+    while True:
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
+        if have_gone_beyond_their_checkpoints(tmp_path / "killed" / "killed"):
+            signal_all(process, signal.SIGSTOP)  # another checkpoint may have come since
+            if have_gone_beyond_their_checkpoints(tmp_path / "killed" / "killed"):
+                break
+            signal_all(process, signal.SIGCONT)
     kill_all(process)
     interrupted = runs_of(tmp_path / "killed" / "killed")
     assert {manifest_of(run)["status"] for run in interrupted.values()} == {"running"}
