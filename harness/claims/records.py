@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -19,6 +20,13 @@ class State(enum.Enum):
     HOLDS = "holds"
     DOES_NOT_HOLD = "does not hold"
     NOT_MEASURED = "not measured"
+
+
+def counted_verdicts(verdicts: Iterable[str]) -> str:
+    """``3 hold, 1 does not hold``, of the values of states."""
+    plural = {"holds": "hold", "does not hold": "do not hold"}
+    counts = Counter(verdicts)
+    return ", ".join(f"{num} {plural.get(verdict, verdict) if num > 1 else verdict}" for verdict, num in counts.items())
 
 
 _UNBOUNDED = {State.HOLDS: math.inf, State.NOT_MEASURED: math.inf, State.DOES_NOT_HOLD: -math.inf}

@@ -16,7 +16,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from harness.claims.records import Finding, Number, State, Verdict
+from harness.claims.records import Finding, Number, State, Verdict, counted_verdicts
 from harness.config.claims import Claim
 from harness.config.styles import paintings_of
 from harness.config.transfer_parts import Weights, WeightsNetwork, WeightsPath
@@ -225,12 +225,11 @@ def claims_markdown(results: Results, verdicts: Sequence[Verdict]) -> str:
     facts = head(results)
     versions = {package: facts["versions"][package] for package in PACKAGES if package in facts["versions"]}
     dates = list(dict.fromkeys([*facts["started"][:1], *facts["started"][-1:]]))
-    states = [verdict.state for verdict in verdicts]
-    counts = [f"{states.count(state)} {state.value}" for state in State if state in states]
+    states = sorted((verdict.state for verdict in verdicts), key=list(State).index)
     lines = [
         f"# Claims of {results.name}",
         "",
-        f"{len(verdicts)} claims: {', '.join(counts)}.",
+        f"{len(verdicts)} claims: {counted_verdicts(state.value for state in states)}.",
         "",
         f"- Images: {_listed(facts['content'])} in the style of {_listed(facts['style'])}, "
         f"{_listed(facts['size_px'])} px, {_listed(facts['steps'])} evaluations",

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from harness.claims.records import counted_verdicts
 from harness.cli.console import make_console
 from harness.cli.earlier import earlier_lines, num_earlier, setting_of
 from harness.cli.tables import MISSING, duration, line, num_of, short_path, shown, shown_label, tables_of_width
@@ -320,9 +321,7 @@ def _claims(folder: Path) -> str:
         ]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    plural = {"holds": "hold", "does not hold": "do not hold"}
-    counts = Counter(map(str, verdicts))
-    return ", ".join(f"{num} {plural.get(verdict, verdict) if num > 1 else verdict}" for verdict, num in counts.items())
+    return counted_verdicts(map(str, verdicts))
 
 
 def _next_step(one: Overall) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 
+from harness.claims.records import counted_verdicts
 from harness.cli.console import make_console
 from harness.cli.measured import MeasuredRun, measured
 from harness.cli.opening import open_picture
@@ -53,8 +53,7 @@ def tell_unchanged(request: Request, loaded: LoadedExperiment, opens: bool = Fal
         says(f"Picture: {pictures[0]}")
     if (folder / "claims.json").exists():
         claims = json.loads((folder / "claims.json").read_text(encoding="utf-8"))["claims"]
-        verdicts = Counter(claim["verdict"] for claim in claims)
-        told = ", ".join(f"{num} {verdict}" for verdict, num in verdicts.items())
+        told = counted_verdicts(claim["verdict"] for claim in claims)
         says(f"Claims: {folder / 'claims.md'} ({num_of(len(claims), 'claim')}: {told})")
     says(f"Runs:   {folder}")
     says(f"Next:   {harness_command('compare', folder)}, or {harness_command('dashboard', folder)}")
