@@ -19,6 +19,7 @@ was given, what is allowed, what to do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -98,8 +99,9 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        """One line: where, which field, what is wrong."""
-        return f"{self.where}: {self.field}: {self.message}" if self.field else f"{self.where}: {self.message}"
+        """One line: where, which field, what is wrong; of an address no user, password or key."""
+        line = f"{self.where}: {self.field}: {self.message}" if self.field else f"{self.where}: {self.message}"
+        return re.sub(r"([?&][^\s=&]+=)[^\s&'\"},]{16,}", r"\1***", re.sub(r"(?<=://)[^/@\s]*@", "***@", line))
 
 
 class ConfigError(UsageError):

@@ -56,6 +56,12 @@ class WeightsPath(Strict):
     input: Literal["torchvision", "caffe"] | None = None
 
 
+ADDRESS = r"^https?://[^\s/?@]+(/[^\s?]*)?([?&][^\s=&]+=[^\s&]{0,15})*$"
+"""Without what would be a secret in files and in W&B: a user, a password, a key of 16 letters or more in the query."""
+
+NO_SECRET = "without user, password or key (it would stand in files; fetch it by hand, and give file: …)"
+
+
 class WeightsUrl(Strict):
     """Network weights to download.
 
@@ -65,7 +71,10 @@ class WeightsUrl(Strict):
         input: whose colours the network was trained on. May be left out only for a known hash, or a file that says it.
     """
 
-    url: Annotated[str, Field(strict=True, pattern=r"^https?://\S+$", description="an http:// or https:// address")]
+    url: Annotated[
+        str,
+        Field(strict=True, pattern=ADDRESS, description=f"an http:// or https:// address {NO_SECRET}"),
+    ]
     sha256: Annotated[
         str,
         Field(strict=True, pattern=r"^[0-9a-fA-F]{8,64}$", description="8 to 64 hexadecimal digits, in quotes"),

@@ -99,7 +99,8 @@ def address_to_keep(given: str) -> str:
     url = _url_of(given)
     if url.get_backend_name() == "sqlite":
         return url.set(database=str(Path(url.database or "").absolute())).render_as_string()
-    return url.set(password=None).render_as_string()
+    parts = (url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+    return sqlalchemy.URL.create(*parts).render_as_string()  # URL.set takes None for: as it was
 
 
 def location(storage: BaseStorage) -> str:
