@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from harness import __version__
+from harness.config.odd_names import escaped_text
 from harness.errors import ConfigError, HarnessError
 
 app = typer.Typer(
@@ -76,7 +77,7 @@ def reporting() -> Iterator[None]:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(message, file=sys.stderr)
+    print(escaped_text(message), file=sys.stderr)
     raise typer.Exit(code)
 
 

@@ -11,6 +11,7 @@ from harness.claims.beside import beside_table, claims_beside, differences
 from harness.claims.report import COLUMNS, OF_NUMBERS, OF_SPREAD, notes_of
 from harness.cli.console import make_console
 from harness.cli.tables import check_folder_of, line
+from harness.config.odd_names import escaped_text
 from harness.errors import UsageError
 from harness.results import load_whole
 from harness.runs.store import write_durably
@@ -73,9 +74,9 @@ def _notes(judged: Sequence[tuple[str, Sequence[Verdict]]]) -> list[str]:
 def _print_markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> None:
     """A table, and each note as a paragraph below it."""
     for texts in (heads, ["---"] * len(heads), *rows):
-        print("| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |")
+        print(escaped_text("| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"))
     for note in notes:
-        print(f"\n{note}")
+        print(escaped_text(f"\n{note}"))
 
 
 def _latex(judged: Sequence[tuple[str, Sequence[Verdict]]]) -> str:

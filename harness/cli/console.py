@@ -7,8 +7,12 @@ import io
 import shutil
 import sys
 import unicodedata
+from collections.abc import Iterable
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from harness.config.odd_names import escaped_text
 
 WIDTH_WITHOUT_TERMINAL = 140
 
@@ -47,10 +51,19 @@ def degrade_output() -> None:
             stream.reconfigure(errors="plainer")
 
 
+class SafeConsole(Console):
+    """Shows what would steer the terminal, in a text that a YAML or a file's name has, as an escape of four letters."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What is written, by pieces of one style."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else escaped_text(text), style, control)
+
+
 def make_console() -> Console:
     """A console that does not fold tables where the output goes to a file or a pipe."""
     degrade_output()
-    console = Console(highlight=False)
+    console = SafeConsole(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=max(WIDTH_WITHOUT_TERMINAL, shutil.get_terminal_size().columns))
+        console = SafeConsole(highlight=False, width=max(WIDTH_WITHOUT_TERMINAL, shutil.get_terminal_size().columns))
     return console

@@ -23,6 +23,11 @@ def escaped(name: str) -> str:
     return "".join(_escape(c) if _is_odd(c) else c for c in name)
 
 
+def escaped_text(text: str) -> str:
+    """The same of a text of several lines, fit for a terminal."""
+    return "\n".join(map(escaped, text.split("\n")))
+
+
 def escaped_word(word: str) -> str:
     r"""A word such as ``transfer.content=caf\xe9.png`` with what no YAML may have escaped."""
     return _NOT_IN_YAML.sub(lambda odd: escaped(odd[0]), word)
