@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.config import load_experiment
-from harness.config.odd_names import escaped, unescaped
 from harness.driver.jobs import make_jobs
 from harness.errors import ConfigError, ImageError
 from harness.figures import fallback
@@ -21,6 +20,7 @@ from harness.figures.files import figure_style, save
 from harness.figures.text import FACES, font, printable, width_of
 from harness.images.files import read_image
 from harness.images.library import find_image
+from harness.odd_names import escaped, unescaped
 
 NAMES = {
     "not UTF-8": (b"caf\xe9.png", r"caf\xe9.png"),

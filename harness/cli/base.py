@@ -12,8 +12,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from harness import __version__
-from harness.config.odd_names import escaped_text
 from harness.errors import ConfigError, HarnessError
+from harness.odd_names import escaped_text
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -11,8 +11,8 @@ from harness.claims.beside import beside_table, claims_beside, differences
 from harness.claims.report import COLUMNS, OF_NUMBERS, OF_SPREAD, notes_of
 from harness.cli.console import make_console
 from harness.cli.tables import check_folder_of, line
-from harness.config.odd_names import escaped_text
 from harness.errors import UsageError
+from harness.odd_names import escaped_text
 from harness.results import load_whole
 from harness.runs.store import write_durably
 

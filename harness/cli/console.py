@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from harness.config.odd_names import escaped_text
+from harness.odd_names import escaped_text
 
 WIDTH_WITHOUT_TERMINAL = 140
 

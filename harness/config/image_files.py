@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from harness.config.odd_names import escaped
 from harness.config.places import Located
 from harness.config.varied import STAND_IN
 from harness.errors import Fault
+from harness.odd_names import escaped
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif")
 """Of the files that are taken for images where none is named by itself; whatever Pillow reads is one."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, WrapValidator
 
-from harness.config.odd_names import escaped
+from harness.odd_names import escaped
 
 MINIMUM_SIZE_PX = 16
 MAXIMUM_SIZE_PX = 8192

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from harness.config.odd_names import escaped_word
 from harness.config.places import FieldPath, Located
 from harness.errors import Fault
+from harness.odd_names import escaped_word
 
 MAX_NODES = 100_000
 """Values in one document, aliases counted each time: more is a mistake or an alias bomb."""
@@ -121,7 +121,7 @@ def parse_document(text: str, name: str) -> tuple[Any, Located, list[Fault]]:
 def parse_word(text: str, where: str) -> tuple[Any, list[Fault]]:
     """Read the value of an override; a plain text is taken whole, ``#`` and all.
 
-    Characters that no YAML may have, as a file's name may, are escaped: see ``harness.config.odd_names``.
+    Characters that no YAML may have, as a file's name may, are escaped: see ``harness.odd_names``.
     """
     text = escaped_word(text)
     try:

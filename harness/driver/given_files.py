@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from harness.config.identity import plugins_of
-from harness.config.odd_names import escaped
 from harness.config.styles import image_slots
 from harness.config.transfer_parts import WeightsPath
 from harness.downloads import file_sha256
 from harness.driver.jobs import Job
 from harness.errors import HarnessError
 from harness.images.library import find_image
+from harness.odd_names import escaped
 
 NUM_DIGITS = 16
 """Of a SHA-256 so many hex digits are kept."""

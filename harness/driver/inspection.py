@@ -12,7 +12,6 @@ from harness.config.identity import FLAT, hashed_fields, run_id
 from harness.config.levels import sizes_of
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.methods import QUILTING, has_network
-from harness.config.odd_names import escaped
 from harness.config.places import FieldPath
 from harness.config.styles import image_slots, paintings_of, path_of_slot
 from harness.config.transfer import Transfer
@@ -39,6 +38,7 @@ from harness.features.weights import require_layers
 from harness.images.files import image_hash, read_picture
 from harness.images.library import find_image
 from harness.images.masks import check_mask, check_regions
+from harness.odd_names import escaped
 from harness.runs.prepare import is_guided_by_alpha, weights_source
 from harness.runs.seen import Range, seen_of
 

@@ -9,10 +9,10 @@ from typing import Any
 from harness.config.commands import RUNS
 from harness.config.given import Spec
 from harness.config.loaded import LoadedExperiment, LoadedSweep
-from harness.config.odd_names import escaped_word
 from harness.config.reading import load_experiment, load_sweep
 from harness.features.sources import fault_of_weights_file
 from harness.images.library import fault_of_image
+from harness.odd_names import escaped_word
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.config.odd_names import escaped
 from harness.downloads import file_sha256
 from harness.errors import ImageError, StorageError
 from harness.files import write_whole
 from harness.images.decoding import MAX_PIXELS, Array, Picture, decode, without_warnings
 from harness.images.kinds import ALLOWED
+from harness.odd_names import escaped
 
 __all__ = ["MAX_PIXELS", "Picture", "check_readable", "image_hash", "png_bytes", "read_image", "read_picture",
            "without_warnings", "write_png"]  # fmt: skip

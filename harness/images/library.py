@@ -8,12 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.config.image_files import IMAGE_SUFFIXES
-from harness.config.odd_names import unescaped
 from harness.downloads import cache_folder, download, has_hash
 from harness.errors import ImageError
 from harness.files import nearest_file
 from harness.images.catalogue import DRAWN, MASKS, PAPER, PHOTOGRAPHS, TEXTURES, NamedImage
 from harness.images.files import read_image
+from harness.odd_names import unescaped
 
 _BY_NAME = {image.name: image for image in (*PHOTOGRAPHS, *TEXTURES, *DRAWN, *MASKS, *PAPER)}
 _OWN = ("drawn", "mask")  # the kinds whose files lie in drawn/
@@ -40,7 +40,7 @@ def find_image(name_or_path: str | Path, relative_to: str | Path | None = None) 
     """Find an image file by path or by name; a file that is there comes before a name.
 
     Args:
-        name_or_path: a path (``~`` is expanded; odd characters may be escaped: ``harness.config.odd_names``) or a name
+        name_or_path: a path (``~`` is expanded; odd characters may be escaped: ``harness.odd_names``) or a name
             of :func:`list_images`.
         relative_to: the folder of the file that says it, tried after the working folder.
 
