@@ -4,7 +4,7 @@
     experiment, cells, claims, figure, levels          a grid of transfers, what it must bear out, a run's levels
     sweep, space, dimensions, objectives, samplers     a search, as Optuna's parameters too
     varied, image_files                                what varies need not stand in the base; folders as axes
-    commands, file_names, odd_names                    commands that are printed; what files are called in tables
+    commands, file_names                               commands that are printed; what files are called in tables
     given ─► source ─► resolving ─► reading ─► loaded  from what was given to what is carried out; ``shipped``: by name
     yaml_source, places, overrides                     on that way: YAML, where each field stands, ``key=value`` words
     fields, sentences, selectors, space_checks, registered, describing   names, and what is wrong with them, in words

@@ -20,6 +20,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 """The first and the last bytes of every PNG."""
+
+TAIL_BYTES = 4096
+"""More than a line of a history has."""
 
 SCHEMA = 6
 """Version of the manifest; one of another version is not read while the harness's own is 0.x."""
@@ -151,8 +155,13 @@ def is_whole_png(path: Path) -> bool:
         return False
 
 
-def _has_content(path: Path) -> bool:
-    return path.stat().st_size > 0
+def _ends_at(path: Path, evaluation: int) -> bool:
+    """Whether a history is whole as far as its end shows: its last line is of that evaluation, or a later one."""
+    with open(path, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+        *_, last, after = [b"", *file.read().split(b"\n")]
+    number = last.partition(b",")[0]
+    return not after and (int(number) >= evaluation if number.isdigit() else bool(last) and evaluation == 0)
 
 
 def write_durably(path: Path, content: bytes | str | Iterable[Buffer]) -> None:
@@ -254,7 +263,7 @@ class RunFolder:
             StorageError: it is one of another version.
         """
         manifest = self._manifest()
-        if manifest is None or manifest.status is not Status.DONE or not (lacks := self._lacks()):
+        if manifest is None or manifest.status is not Status.DONE or not (lacks := self._lacks(manifest)):
             return manifest
         reason = f"it was done, but {lacks}; its experiment's command computes it again"
         return replace(manifest, status=Status.RUNNING, reason=reason, metrics={}, unmeasured={})
@@ -270,9 +279,11 @@ class RunFolder:
         except DamagedManifest:
             return None
 
-    def _lacks(self) -> str:
+    def _lacks(self, manifest: Manifest) -> str:
         """What a finished run has lost, the middle of a sentence; empty where all is there."""
-        for path, is_whole in ((self.image_path, is_whole_png), (self.history_path, _has_content)):
+        last = manifest.attempts[-1].last if manifest.attempts else 0
+        is_whole_history = partial(_ends_at, evaluation=last)
+        for path, is_whole in ((self.image_path, is_whole_png), (self.history_path, is_whole_history)):
             if not path.is_file():
                 return f"{path.name} is gone"
             if not is_whole(path):
