@@ -399,7 +399,7 @@ def test_latex_is_one_table_of_what_a_page_has_room_for_and_says_what_was_left_o
     text = path.read_text()
     assert text.startswith("% \\usepackage{booktabs}\n") and text.count(r"\begin{tabular}") == 1
     assert r"\caption{grid at 64 px: 2 settings, means over 1 to 2 seeds $\pm$ the standard deviation" in text
-    assert r"\label{tab:grid}" in text
+    assert r"\label{tab:table}" in text  # of the file: two tables of one experiment have two
     first, second, small, large = cells_of(path)
     names = [f"{a} {b}".strip().replace(" ", "_") for a, b in zip(first, second, strict=True)]
     assert names[:6] == ["alpha", "seeds", "reference_content", "reference_style", "ssim", "lpips"]

@@ -214,7 +214,7 @@ def sources_of(lines: str, *words: str) -> tuple[Job, dict[str, np.ndarray]]:
     jobs = jobs_of(lines, *words)
     folder = ExperimentFolder(load_experiment("a.yaml", words), Path("runs"))
     folder.make()
-    folder.open()
+    folder.open([])
     folder.write_cells("study", None, "harness run a.yaml", jobs)
     run = load(folder.path).runs[0]
     assert run.num_evaluations == jobs[0].num_evaluations
@@ -295,9 +295,9 @@ def test_experiment_asked_for_again_is_the_same_one_and_a_changed_one_is_not() -
     Path("a.yaml").write_text(BASE + "  style: one.png\naxes: {alpha: [1, 2]}\n")
     folder = ExperimentFolder(load_experiment("a.yaml"), Path("runs"))
     folder.make()
-    assert folder.open() is None and folder.open() is None
+    assert folder.open([]) is None and folder.open([]) is None
     written = folder.path / "experiment.yaml"
     data = yaml.safe_load(written.read_text())
     for change in ({"smoothing": 0.5}, {"quilting": {"block": 9}}, {"alpha": 3.0}):
         written.write_text(yaml.safe_dump({**data, "transfer": {**data["transfer"], **change}}))
-        assert folder.open() is not None
+        assert folder.open([]) is not None

@@ -178,3 +178,111 @@ def test_runs_of_one_content_have_no_such_column(tmp_path: Path) -> None:
     assert not any("sha256" in name for name in harness.load(folder).table()[0])
     assert "sha256" not in typed("compare", folder)
     assert "1 line at 16 px" in typed("compare", folder, "--over-seeds")
+
+
+MEASURE = """\
+import harness
+@harness.measure("redness")
+def redness(picture):
+    return FACTOR
+"""
+
+
+def test_plugin_that_was_edited_is_kept_as_it_was_and_goes_into_exports(folder: Path) -> None:
+    Path("two.yaml").write_text(TRANSFER.replace("steps", "terms: {brightness: 1}, steps") + "plugins: [own.py]\n")
+    for factor in ("0.5", "0.25"):
+        Path("own.py").write_text(PLUGIN.replace("FACTOR", factor))
+        assert harness_run("two.yaml").exit_code == 0
+    (earlier,) = harness.load("runs/two").earlier
+    kept = Path("runs/two/sources") / f"own-{earlier.contents['own.py'][:8]}.py"
+    assert kept.read_text() == PLUGIN.replace("FACTOR", "0.5")
+    told = " ".join(typed("status", "runs/two").split())
+    assert f"own.py is another file since ({kept} is what it was)" in told
+    harness.export(earlier, folder=Path("sent"))
+    assert [path.read_bytes() for path in Path("sent/plugins").iterdir()] == [kept.read_bytes()]
+    told = (Path("sent") / "README.txt").read_text()
+    assert "another id" not in told
+    again = re.findall(r"harness run (\S+)", told)[0]
+    Path("own.py").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir("sent")
+        assert harness_run(again, "--devices", "cpu").exit_code == 0
+        assert earlier.runs[0].id in {path.name for path in Path("runs").glob("*/*")}
+    typed("remove", "runs/two", "--yes")
+    assert not Path("runs/two").exists()
+
+
+def test_term_has_its_loss_in_every_table(folder: Path) -> None:
+    Path("own.py").write_text(PLUGIN.replace("FACTOR", "0.5"))
+    text = TRANSFER.replace("steps", "terms: {brightness: 2}, total_variation: 0.1, steps")
+    Path("two.yaml").write_text(f"{text}plugins: [own.py]\naxes: {{alpha: [1e-3, 1e-2]}}\n")
+    told = harness_run("two.yaml")
+    assert told.exit_code == 0 and "brightness" in told.output
+    for row in harness.load("runs/two").table():
+        history = harness.load("runs/two").run(row["id"]).history()
+        best = min(history, key=lambda line: line["total"])
+        assert row["loss/brightness"] == best["brightness"] and row["loss/total_variation"] == best["total_variation"]
+        beside = 1000 * 0 + 2 * row["loss/brightness"] + 0.1 * row["loss/total_variation"]
+        weighed = row["alpha"] * row["loss/content"] + row["loss/style"]
+        assert row["loss/total"] == pytest.approx(weighed + beside, rel=1e-4)
+    compared = typed("compare", "runs/two", "--columns", "brightness,loss/total_variation,total_variation")
+    assert all(word in compared for word in ("brightness", "loss/total", "variation"))
+
+
+def test_numbers_of_a_measure_that_was_edited_are_those_of_today_and_the_others_are_named(folder: Path) -> None:
+    claim = "{says: It is., where: x, measure: redness, along: alpha, expect: rises, because: x}"
+    Path("mine.yaml").write_text(f"{TRANSFER}axes: {{alpha: [1e-3, 1e-2]}}\nplugins: [own.py]\nclaims: [{claim}]\n")
+    for factor, alphas in (("3.0", "[1e-3, 1e-1]"), ("7.0", "[1e-3, 1e-2]")):
+        Path("own.py").write_text(MEASURE.replace("FACTOR", factor))
+        told = harness_run("mine.yaml", f"axes.alpha={alphas}")
+        assert told.exit_code == 0, told.output
+    everything = harness.load("runs/mine").with_earlier()
+    assert [row["redness"] for row in everything.table()] == [7.0, 7.0, None]
+    told = " ".join(typed("compare", "runs/mine").split())
+    assert "redness was measured by different contents of its plugin" in told and "are shown. What is left out" in told
+    assert "of an earlier grid that is the one that brings it back" in told
+    typed("compare", "runs/mine", "--columns", "redness", "--latex", "table.tex")
+    assert "different contents of its plugin" in " ".join(Path("table.tex").read_text().split())
+    (command,) = re.findall(r"Back to it: (harness run .*)", typed("status", "runs/mine"))
+    pasted(command)
+    assert [row["redness"] for row in harness.load("runs/mine").with_earlier().table()] == [7.0] * 3
+
+
+def test_exported_number_of_a_measure_that_is_another_by_now_says_so(folder: Path) -> None:
+    claim = "{says: It is., where: x, measure: redness, along: alpha, expect: rises, because: x}"
+    Path("mine.yaml").write_text(f"{TRANSFER}axes: {{alpha: [1e-3, 1e-2]}}\nplugins: [own.py]\nclaims: [{claim}]\n")
+    Path("own.py").write_text(MEASURE.replace("FACTOR", "3.0"))
+    assert harness_run("mine.yaml").exit_code == 0
+    Path("own.py").write_text(MEASURE.replace("FACTOR", "7.0"))
+    harness.export(harness.load("runs/mine"), folder=Path("sent"))
+    told = (Path("sent") / "README.txt").read_text()
+    assert told.count("redness 3") == 2 and "another content" not in told
+    assert [path.read_text() for path in Path("sent/plugins").iterdir()] == [MEASURE.replace("FACTOR", "3.0")]
+    for kept in Path("runs/mine/sources").glob("own-*.py"):
+        kept.unlink()
+    harness.export(harness.load("runs/mine"), folder=Path("less"))
+    told = (Path("less") / "README.txt").read_text()
+    assert told.count("redness 3 (by another content of its plugin, ") == 2
+
+
+def test_status_tells_photographs_of_one_name_apart(folder: Path) -> None:
+    for seed in (1, 2):
+        photograph(seed)
+        assert harness_run("one.yaml").exit_code == 0
+    results = harness.load("runs/one")
+    assert f"Where earlier ones differ: sha256 of content={results.contents['fox.png'][:8]}" in typed(
+        "status", "runs/one"
+    )
+    photograph(1)
+    told = " ".join(typed("status", "runs/one").split())
+    assert "fox.png is another file since: the same command makes another grid of it. Compare the runs:" in told
+
+
+def test_claims_of_an_earlier_grid_are_headed_as_such(folder: Path) -> None:
+    claim = "{says: It rises., where: x, measure: total, along: alpha, expect: rises, because: x}"
+    Path("one.yaml").write_text(f"{TRANSFER}axes: {{alpha: [1e-3, 1e-2]}}\nclaims: [{claim}]\n")
+    for seed in (1, 2):
+        photograph(seed)
+        assert harness_run("one.yaml").exit_code == 0
+    (earlier,) = harness.load("runs/one").earlier
+    assert typed("claims", earlier.folder).splitlines()[0] == f"one (earlier/{earlier.folder.name})"

@@ -11,9 +11,10 @@ from harness.claims.beside import beside_table, claims_beside, differences
 from harness.claims.report import COLUMNS, OF_NUMBERS, OF_SPREAD, notes_of
 from harness.cli.console import make_console
 from harness.cli.tables import check_folder_of, line
+from harness.config.kept import EARLIER
 from harness.errors import UsageError
 from harness.odd_names import escaped_text
-from harness.results import load_whole
+from harness.results import Results, load_whole
 from harness.runs.store import write_durably
 
 SHARES = (0.25, 0.12, 0.28, 0.15, 0.13)
@@ -38,7 +39,7 @@ def show_claims(
     if are_beside and latex_path is not None:
         raise UsageError("--latex writes one column of numbers; leave out --beside, or write --markdown.")
     loaded = [load_whole(path) for path in paths]
-    found = [(results.folder, results.name, judge(results)) for results in loaded]
+    found = [(results.folder, _called(results), judge(results)) for results in loaded]
     judged = [(name, verdicts) for _, name, verdicts in found if verdicts]
     if not judged:
         raise UsageError(
@@ -47,7 +48,7 @@ def show_claims(
     console = make_console()
     if latex_path is not None:
         check_folder_of(latex_path, "--latex")
-        write_durably(latex_path, latex.PACKAGES + _latex(judged))
+        write_durably(latex_path, latex.PACKAGES + _latex(judged, latex_path.stem))
     if are_beside:
         heads, rows = claims_beside([one for one in found if one[2]])
         notes = differences(loaded)
@@ -66,6 +67,12 @@ def show_claims(
         console.print(line(f"Written: {latex_path}"))
 
 
+def _called(results: Results) -> str:
+    """An experiment's name; of an earlier grid with the folder in which it is kept."""
+    is_earlier = results.home != results.folder
+    return f"{results.name} ({EARLIER}/{results.folder.name})" if is_earlier else results.name
+
+
 def _notes(judged: Sequence[tuple[str, Sequence[Verdict]]]) -> list[str]:
     """What weakens the verdicts, with the experiments' names where there are several."""
     return [f"{name}, {note}" if len(judged) > 1 else note for name, verdicts in judged for note in notes_of(verdicts)]
@@ -79,7 +86,7 @@ def _print_markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], notes: 
         print(escaped_text(f"\n{note}"))
 
 
-def _latex(judged: Sequence[tuple[str, Sequence[Verdict]]]) -> str:
+def _latex(judged: Sequence[tuple[str, Sequence[Verdict]]], label: str) -> str:
     """One table of all claims, each experiment's below its name."""
     columns = [latex.Column(share * latex.PAGE_PT, "p") for share in SHARES]
     rows: list[latex.Row] = []
@@ -90,4 +97,4 @@ def _latex(judged: Sequence[tuple[str, Sequence[Verdict]]]) -> str:
     has_spread = any("±" in text for row in rows if not isinstance(row, str) for text in row)
     said = [f"Claims of {', '.join(names)}.", *[OF_SPREAD] * has_spread, OF_NUMBERS, *_notes(judged)]
     caption = " ".join(said)
-    return latex.tables(columns, [COLUMNS], rows, caption, f"tab:{'-'.join(names)}-claims")
+    return latex.tables(columns, [COLUMNS], rows, caption, f"tab:{label}")

@@ -26,6 +26,7 @@ from harness.cli.compare_columns import (
     of_spread,
     printed_columns,
     remarks,
+    terms,
 )
 from harness.cli.compare_latex import printed
 from harness.cli.compare_lines import (
@@ -42,7 +43,7 @@ from harness.cli.compare_lines import (
 )  # fmt: skip
 from harness.cli.console import make_console
 from harness.cli.tables import NARROWER, check_folder_of, line, num_of, tables_of_width, width_of
-from harness.config.claims import LOSSES
+from harness.config.claims import LOSSES, loss_name
 from harness.config.identity import canonical_json
 from harness.measures.names import HELDOUT_STYLE, HELDOUT_STYLE_OPTIMISED
 from harness.results import Part, Run
@@ -116,8 +117,15 @@ def compare_runs(
         check_folder_of(latex_path, "--latex")
         label = "-".join(dict.fromkeys(experiment_of(run) for run in runs))
         written = [
-            printed(some, columns or printed_columns(some), label, len(tables) > 1, has_all=bool(columns))
-            for some in tables.values()
+            printed(
+                some,
+                columns or printed_columns(some),
+                label,
+                latex_path.stem + (f"-{size}px" if len(tables) > 1 else ""),
+                _mixed(runs),
+                has_all=bool(columns),
+            )
+            for size, some in tables.items()
         ]
         write_durably(latex_path, latex.PACKAGES + "\n".join(each.text for each in written))
         console.print(line(f"Written: {latex_path}"))
@@ -169,7 +177,7 @@ def _write_csv(path: Path, lines: Sequence[Line], columns: Sequence[str] | None)
     """
     check_folder_of(path, "--csv")
     fields = [*differing(lines), *(["size"] if len(by_size(lines)) > 1 else [])]
-    numbers = columns or [*COLUMNS, *(f"loss/{loss}" for loss in LOSSES), *further(lines)]
+    numbers = columns or [*COLUMNS, *map(loss_name, LOSSES), *terms(lines), *further(lines)]
     rows: list[dict[str, Any]] = []
     for one in lines:
         row: dict[str, Any] = {"id": " ".join(run.id for run in one.runs)}

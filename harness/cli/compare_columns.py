@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.cli.compare_lines import COLUMNS, Line, differing
 from harness.cli.tables import MISSING, header, shown
-from harness.config.claims import LOSSES
+from harness.config.claims import LOSS, LOSSES, loss_name
 from harness.config.fields import unknown_name
 from harness.config.file_names import FileNames
 from harness.errors import UsageError
@@ -53,7 +53,7 @@ def chosen_columns(words: str | None, lines: Sequence[Line]) -> list[str] | None
     """
     if words is None:
         return None
-    losses = {name: f"loss/{name}" for name in LOSSES}
+    losses = {shown_loss(name): name for name in (*map(loss_name, LOSSES), *terms(lines))}
     known = [*COLUMNS, *further(lines), *losses, *losses.values()]
     asked = [word.strip() for word in words.split(",")]
     if unknown := [name for name in asked if name not in known]:
@@ -69,7 +69,7 @@ def all_columns(lines: Sequence[Line]) -> list[str]:
     stand beside the one that was kept.
     """
     own = [name for name in COLUMNS if name != EVALUATIONS]
-    return [*_measured([TOTAL, *own], lines), *further(lines)]
+    return [*_measured([TOTAL, *terms(lines), *own], lines), *further(lines)]
 
 
 def printed_columns(lines: Sequence[Line]) -> list[str]:
@@ -85,7 +85,18 @@ def _measured(names: Sequence[str], lines: Sequence[Line]) -> list[str]:
 def further(lines: Sequence[Line]) -> list[str]:
     """Measures that some sweep or experiment asked for, beside what every run has."""
     names = dict.fromkeys(name for one in lines for name in one.numbers)
-    return [name for name in names if name not in COLUMNS and not name.startswith("loss/")]
+    return [name for name in names if name not in COLUMNS and not name.startswith(LOSS)]
+
+
+def terms(lines: Sequence[Line]) -> list[str]:
+    """The losses of terms beside content and style, of which some run has any."""
+    names = dict.fromkeys(name for one in lines for name, value in one.numbers.items() if value is not None)
+    return [name for name in names if name.startswith(LOSS) and name.removeprefix(LOSS) not in LOSSES]
+
+
+def shown_loss(name: str) -> str:
+    """A loss as it is headed: ``total``, ``my_term``; whole where a comparable number is called the same."""
+    return name if name.removeprefix(LOSS) in COLUMNS else name.removeprefix(LOSS)
 
 
 def fields_of(lines: Sequence[Line]) -> list[str]:
@@ -119,7 +130,7 @@ def field_text(one: Line, name: str, names: FileNames) -> str:
 
 def number_header(name: str) -> str:
     """What stands above a number, in a line or two."""
-    return KEPT_OF if name == KEPT_EVALUATION else header(name.removeprefix("loss/"))
+    return KEPT_OF if name == KEPT_EVALUATION else header(shown_loss(name))
 
 
 def marked_column(names: Sequence[str]) -> str:

@@ -34,7 +34,12 @@ class Printed(NamedTuple):
 
 
 def printed(
-    lines: Sequence[Line], columns: Sequence[str], label: str, several_sizes: bool, has_all: bool = False
+    lines: Sequence[Line],
+    columns: Sequence[str],
+    experiment: str,
+    reference: str,
+    notes: Sequence[str] = (),
+    has_all: bool = False,
 ) -> Printed:
     """The lines of one size; as many of the numbers, from the first, as a page is wide for.
 
@@ -43,8 +48,9 @@ def printed(
     Args:
         lines: of the table, at least one.
         columns: the numbers, the most important first.
-        label: what the table is called: of its experiment, or its experiments.
-        several_sizes: whether there are tables of other sizes, so that its label has its own.
+        experiment: whose runs they are.
+        reference: what the table's label is behind ``tab:``.
+        notes: sentences for the end of the caption.
         has_all: whether all of the numbers are shown, as they were asked for by name, however wide a page is.
     """
     beside = _beside(lines)
@@ -60,14 +66,14 @@ def printed(
         numbers[0][2:] = [number_text(one, columns[0], columns[0]) for one in lines]
     rows = [list(row) for row in zip(*beside, *numbers[:num], strict=True)]
     head = [one for one in rows[:2] if any(one)]
-    reference = f"tab:{label}-{lines[0].size_px}px" if several_sizes else f"tab:{label}"
-    caption = " ".join([_what_it_is(lines, label), *remarks(lines, shown)])
-    return Printed(latex.tables([*before, *widths[:num]], head, rows[2:], caption, reference), list(columns[num:]))
+    caption = " ".join([_what_it_is(lines, experiment), *remarks(lines, shown), *notes])
+    table = latex.tables([*before, *widths[:num]], head, rows[2:], caption, f"tab:{reference}")
+    return Printed(table, list(columns[num:]))
 
 
-def _what_it_is(lines: Sequence[Line], label: str) -> str:
+def _what_it_is(lines: Sequence[Line], experiment: str) -> str:
     """The caption's first sentences: whose numbers, at which size, over how many seeds."""
-    head = f"{label} at {lines[0].size_px} px: "
+    head = f"{experiment} at {lines[0].size_px} px: "
     counts = sorted({len(one.runs) for one in lines})
     if not any(SEEDS in one.fields for one in lines):
         return f"{head}{num_of(len(lines), 'run')}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.config.claims import COMPARABLE, LOSSES
+from harness.config.claims import COMPARABLE, LOSSES, loss_name
 from harness.config.commands import harness_command
 from harness.config.fields import FIELDS, unknown_name
 from harness.config.identity import canonical_json, picture_key
@@ -28,7 +27,6 @@ from harness.measures.names import (
 from harness.results import CELLS, Part, Run, load_whole
 from harness.results.alike import MeasuredAlike
 from harness.results.named_alike import contents_told
-from harness.results.results import REPEATS
 from harness.results.run import run_alone
 from harness.results.spread import standard_deviation
 from harness.runs.store import Status
@@ -165,7 +163,7 @@ def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike
     sds: dict[str, float] = {}
     further = [name for name in dict.fromkeys(name for run in runs for name in run.metrics) if name not in KNOWN]
     for name in (*COLUMNS, *(f"loss/{loss}" for loss in LOSSES), *further):
-        values = [alike.metrics(run).get(name.removeprefix("loss/")) for run in runs]
+        values = [{loss_name(key): value for key, value in alike.metrics(run).items()}.get(name) for run in runs]
         known = [value for value in values if value is not None]
         numbers[name] = None
         if len(known) == len(values):
@@ -178,8 +176,7 @@ def _line(runs: tuple[Run, ...], several_experiments: bool, alike: MeasuredAlike
 
 def experiment_of(run: Run) -> str:
     """In whose folder it lies; a linked one's manifest names another."""
-    folder = Path(os.path.abspath(run.folder.path)).parent
-    return (folder.parent if folder.name == REPEATS else folder).name
+    return run.home.name
 
 
 def differing(lines: Sequence[Line]) -> list[str]:

@@ -13,6 +13,7 @@ from harness.errors import UsageError
 from harness.results import Results, Run
 from harness.results.following import Follower
 from harness.results.grids import earlier_grids
+from harness.results.named_alike import contents_told
 from harness.results.results import differing_fields
 from harness.results.standing import counted, standing
 
@@ -49,6 +50,8 @@ def setting_of(results: Results, follower: Follower) -> str:
     of_grid = set(differing_fields(results.all_runs))
     fields = [name for name in differing_fields([*results.all_runs, *before]) if name not in of_grid] if before else []
     said = [f"{name}={flow(run.fields[name])}" for run in results.runs[:1] for name in fields if name in run.fields]
+    contents = contents_told([*results.runs[:1], *before])[:1]  # of files that were replaced under their own names
+    said += [f"{what}={sha256}" for told in contents for what, sha256 in told.items()]
     more = [f"and {len(said) - NUM_FIELDS} more"] if len(said) > NUM_FIELDS else []
     return ", ".join([*said[:NUM_FIELDS], *more])
 

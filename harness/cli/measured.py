@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.tables import MISSING, NARROWER, header, line, num_of, shown, width_of
+from harness.config.claims import LOSS, LOSSES
 from harness.config.file_names import FileNames
 from harness.measures.names import ON_VGG16
 from harness.runs.settled import EXPLAINED, MARK
 from harness.runs.store import Metrics, Status
 
-COLUMNS = ("total", "content", "style", "ssim", "reference_content", "reference_style", "heldout_style")
+COLUMNS = (*LOSSES, "ssim", "reference_content", "reference_style", "heldout_style")
 """The last of them are left out where the terminal is too narrow for a run on one line; ``harness compare`` has all."""
 
 FEWEST = 4
@@ -51,7 +52,9 @@ def measured(runs: Iterable[MeasuredRun], console: Console) -> Group:
 def _fitting(grid: Sequence[MeasuredRun], console: Console) -> Table:
     """A line for each run: in a narrow terminal fewer numbers, then folded labels, then still fewer numbers."""
     on_vgg16 = [name for name in ON_VGG16 if any(run.metrics.get(name) is not None for run in grid)]
-    columns = (*COLUMNS, *on_vgg16, "seconds")
+    terms = dict.fromkeys(name for run in grid for name in run.metrics if name.startswith(LOSS))
+    losses = COLUMNS[: len(LOSSES)]
+    columns = (*losses, *terms, *COLUMNS[len(losses) :], *on_vgg16, "seconds")
     kept: list[tuple[int, int | None]] = [(num, None) for num in range(len(columns), FEWEST, -1)]
     kept += [(num, widest) for num in range(FEWEST, 0, -1) for widest in (None, *NARROWER)]
     tables = (_table(grid, columns[:num], widest) for num, widest in kept)
@@ -65,7 +68,7 @@ def _table(grid: Sequence[MeasuredRun], columns: Sequence[str], widest: int | No
     for name in fields:
         table.add_column(Text("" if name == "cases" else name), overflow="fold", max_width=widest)
     for name in columns:
-        table.add_column(Text(header(name)), justify="right", no_wrap=True)
+        table.add_column(Text(header(name.removeprefix(LOSS))), justify="right", no_wrap=True)
     names = FileNames(run.label for run in grid)
     for run in grid:
         label = names.label(run.label)

@@ -333,7 +333,9 @@ def _next_step(one: Overall) -> str:
         return f"Nothing is working on it now. {_going_on('Go on', results)}"
     if Condition.FAILED in conditions:
         return _going_on("Compute failed runs again", results, " --retry-failed")
-    return f"Compare the runs: {harness_command('compare', results.folder)}"
+    since = replaced_since(results)
+    told = f"{since}: the same command makes another grid of it. " if since else ""
+    return f"{told}Compare the runs: {harness_command('compare', results.folder)}"
 
 
 def _going_on(what: str, results: Results, option: str = "") -> str:

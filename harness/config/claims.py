@@ -26,6 +26,15 @@ COMPARABLE: tuple[str, ...] = (
 LOSSES: tuple[str, ...] = ("total", "content", "style")
 """A run's own final losses, unweighted but for ``total``, in its convention's units."""
 
+LOSS = "loss/"
+"""What the losses of further terms, ``loss/total_variation``, begin with in a manifest; in tables all of them do."""
+
+
+def loss_name(number: str) -> str:
+    """What a number of a manifest is called in tables and in W&B: ``loss/total``, ``loss/my_term``, ``ssim``."""
+    return f"{LOSS}{number}" if number in LOSSES else number
+
+
 Expect = Literal["rises", "falls", "within", "greater_than", "equal"]
 
 Selector = Annotated[

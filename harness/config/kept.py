@@ -23,6 +23,14 @@ CONTENTS = "contents"
 EARLIER = "earlier"
 """Folder, in an experiment's, of what was asked for before."""
 
+SOURCES = "sources"
+"""Folder, in an experiment's, of the images at the sizes of its pictures, and of its plugins' files."""
+
+
+def kept_plugin(home: Path, name: str, sha256: str) -> Path:
+    """Where an experiment's folder keeps a plugin's file as it was, whatever the file says now."""
+    return home / SOURCES / f"{Path(name).stem}-{sha256[:8]}.py"
+
 
 def owner_of(path: Path, data: Mapping[str, Any]) -> Path | None:
     """The file whose runs lie where an ``experiment.yaml`` does; None of any other file."""

@@ -8,6 +8,7 @@ The runs stay where they are, since several grids may have one. A grid that is a
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Mapping
 from contextlib import chdir, nullcontext, suppress
@@ -18,7 +19,7 @@ from typing import Any
 import yaml
 
 from harness.config.commands import FileCommand
-from harness.config.kept import EARLIER, KEPT, home_of
+from harness.config.kept import EARLIER, KEPT, home_of, kept_plugin
 from harness.config.reading import data_of, load_experiment, load_sweep
 from harness.driver.given_files import replaced, told_replaced
 from harness.errors import HarnessError
@@ -131,7 +132,10 @@ def replaced_since(results: Results) -> str:
     """
     where = _directory_of(results)
     with nullcontext() if where is None else chdir(where):
-        return told_replaced(replaced(results.contents))
+        names = replaced(results.contents)
+    kept = [kept_plugin(results.home, name, results.contents[name]) for name in names]
+    there = ", ".join(min(str(path), os.path.relpath(path), key=len) for path in kept if path.is_file())
+    return told_replaced(names) + (f" ({there} is what it was)" if there else "")
 
 
 def _directory_of(results: Results) -> Path | None:

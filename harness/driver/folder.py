@@ -3,12 +3,13 @@
 runs/<experiment>/   experiment.yaml   the resolved experiment or sweep last asked for
 <experiment>.yaml what was given from Python in place of a file; a file like others
 cells.json        its runs: id, label, folder, transfer, evaluations, sources
-sources/          photographs, paintings and masks at the sizes of the pictures
+sources/          photographs, paintings and masks at the sizes of the pictures; plugins as they were
 earlier/<hash>/   figure, claims and experiment.yaml of what was asked for before (``harness.driver.earlier``)
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import shutil
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from harness.config.experiment import Experiment
-from harness.config.kept import CONTENTS, OWNER
+from harness.config.kept import CONTENTS, OWNER, kept_plugin
 from harness.config.loaded import LoadedExperiment, LoadedSweep
 from harness.config.sweep import Sweep
 from harness.config.yaml_source import dump_yaml
@@ -136,10 +137,19 @@ class ExperimentFolder:
             names = [name for name, sha256 in contents.items() if had.get(name, sha256) != sha256]
             moved = Moved(move_away(self.path), names)
         write_durably(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+        self._keep_plugins()
         forget_same(self.path, data)  # last: it may have been all that said what is asked for now
         if self.loaded.given is not None:
             write_durably(self.loaded.source, f"{FROM_PYTHON}\n{dump_yaml(self.loaded.given)}")
         return moved
+
+    def _keep_plugins(self) -> None:
+        """Keep what the plugins' files say: they are edited, and no run can be computed again without."""
+        for plugin in self.loaded.plugins:
+            content, kept = plugin.path.read_bytes(), kept_plugin(self.path, plugin.name, plugin.sha256)
+            if not kept.exists() and hashlib.sha256(content).hexdigest() == plugin.sha256:
+                make_folder(kept.parent)
+                write_durably(kept, content)
 
     def results_of(self, jobs: Sequence[Job]) -> Results:
         """Runs that are no cells of what the folder holds: one trial of its sweep, pinned by overrides."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.files import link_to, real
-from harness.results.results import REPEATS
+from harness.results.run import REPEATS
 from harness.runs.store import RunFolder, Status
 
 RUN = re.compile("[0-9a-f]{12}")

@@ -21,7 +21,7 @@ from harness.errors import ConfigError, Fault
 from harness.objective.style_statistics import is_additive
 from harness.quilting.levels import Iteration
 from harness.results import Part
-from harness.results.results import REPEATS
+from harness.results.run import REPEATS
 from harness.runs.prepare import Row
 from harness.runs.store import Manifest, RunFolder, Status
 

@@ -19,7 +19,8 @@ from harness.errors import HarnessError, StorageError, UsageError
 from harness.files import real
 from harness.results import CELLS, DRIVER_LOCK, Results
 from harness.results.grids import earlier_grids, folders_of, grid_above, storage_of
-from harness.results.results import OF_ONE_GRID, REPEATS
+from harness.results.results import OF_ONE_GRID
+from harness.results.run import REPEATS
 from harness.runs.store import RunFolder
 from harness.studies.artifacts import ARTIFACTS
 from harness.studies.storage import JOURNAL, forget_study, hold_study, is_gone, open_storage
@@ -27,7 +28,7 @@ from harness.studies.storage import JOURNAL, forget_study, hold_study, is_gone, 
 OF_AN_EXPERIMENT = (*OF_ONE_GRID, JOURNAL, STAMP, "wandb")
 """What the harness writes into an experiment's folder beside its runs."""
 
-INSIDE = {"sources": r"[0-9a-f]{8,}(-.*)?\.png", ARTIFACTS: "[0-9a-f]{32}", "logs": r".*\.log"}
+INSIDE = {"sources": r"[0-9a-f]{8,}(-.*)?\.png|.*-[0-9a-f]{8}\.py", ARTIFACTS: "[0-9a-f]{32}", "logs": r".*\.log"}
 """Its folders of files, and what those are called; whatever else lies there, or beside them, is the user's."""
 
 

@@ -10,12 +10,15 @@ from harness.results.run import Run
 from harness.runs.measured import EMBEDDED, measured_on
 from harness.runs.store import Metrics
 
+OF_EARLIER = "of an earlier grid that is the one that brings it back, which harness status says"
+
 
 class MeasuredAlike:
     """Runs' numbers, of which those on the embedded network are all of one, and those of a plugin of one content of it.
 
     Where all were measured alike, with whatever that was, nothing is left out. Else the numbers on the installed
-    network are kept, and in place of the others, and of all by a plugin's measure, stands None.
+    network are kept, those of a plugin's measure that runs asked for last have, where these agree, and in place of the
+    others stands None.
 
     Args:
         runs: that stand beside each other.
@@ -23,10 +26,16 @@ class MeasuredAlike:
 
     def __init__(self, runs: Iterable[Run]) -> None:
         found: dict[str, dict[str, None]] = {}
+        last: dict[str, set[str]] = {}
         for run in runs:
             for key, sha256 in _hashes(run).items():
                 found.setdefault(key, {})[sha256] = None
+                if not run.earlier:
+                    last.setdefault(key, set()).add(sha256)
         self._mixed = {key: tuple(hashes) for key, hashes in found.items() if len(hashes) > 1}
+        self._kept = {key: next(iter(hashes)) for key, hashes in last.items() if len(hashes) == 1}
+        if self.is_mixed:
+            self._kept[EMBEDDED] = measured_on()[EMBEDDED]
 
     @property
     def is_mixed(self) -> bool:
@@ -42,22 +51,22 @@ class MeasuredAlike:
             if key == EMBEDDED:
                 told.append(
                     f"{', '.join(ON_EMBEDDED[:-1])} and {ON_EMBEDDED[-1]} were measured on different embedded networks "
-                    f"({names}), which do not compare: only those of the installed one, {measured_on()[EMBEDDED][:8]}, "
+                    f"({names}), which do not compare: only those of the installed one, {self._kept[key][:8]}, "
                     "are shown."
                 )
             else:
-                told.append(f"{_measure_of(key)} was measured by different contents of its plugin ({names}): left out.")
-        told += ["The same harness run or sweep again measures what is left out anew."] if told else []
+                kept = f"only those by {self._kept[key][:8]} are shown" if key in self._kept else "left out"
+                told.append(f"{_measure_of(key)} was measured by different contents of its plugin ({names}): {kept}.")
+        told += [f"What is left out is measured anew by the command that made it; {OF_EARLIER}."] if told else []
         return " ".join(told)
 
     def metrics(self, run: Run) -> Metrics:
         """A run's numbers."""
         hashes = _hashes(run) if self._mixed else {}
-        kept = measured_on()[EMBEDDED] if self.is_mixed else ""
         lost = {
             name
             for key, sha256 in hashes.items()
-            if key in self._mixed and (key != EMBEDDED or sha256 != kept)
+            if key in self._mixed and sha256 != self._kept.get(key)
             for name in _names(key)
         }
         return {name: None if name in lost else value for name, value in run.metrics.items()} if lost else run.metrics

@@ -16,18 +16,20 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.config.commands import harness_command
+from harness.config.kept import kept_plugin
 from harness.config.methods import is_used
 from harness.config.styles import image_slots
 from harness.config.transfer_parts import WeightsPath
 from harness.config.yaml_source import dump_yaml
 from harness.downloads import file_sha256
 from harness.errors import ImageError, StorageError, UsageError
+from harness.files import real
 from harness.images.library import find_image
 from harness.registries import is_file
 from harness.results.grids import CELLS, grid_above
@@ -152,7 +154,7 @@ def _copy_whole(results: Results, folder: Path) -> str:
         else:
             shutil.copyfile(source, target)
         copied.append(target.name)
-    return f"Of {results.name}: {', '.join(copied)}." if copied else ""
+    return f"Of {own}: {', '.join(copied)}." if copied else ""
 
 
 def _export(run: Run, manifest: Manifest, folder: Path) -> str:
@@ -183,11 +185,15 @@ def _export(run: Run, manifest: Manifest, folder: Path) -> str:
     shutil.copyfile(run.folder.image_path, folder / f"{stem}.png")
     if run.folder.history_path.exists():
         shutil.copyfile(run.folder.history_path, folder / f"{stem}.csv")
-    about = _about(run, manifest, names, [file.about for file in (*images, *plugins) if file.about])
+    contents = {file_sha256(file.source) for file in plugins if file.source is not None}
+    about = _about(run, manifest, names, [file.about for file in (*images, *plugins) if file.about], contents)
     return "\n".join([f"{stem}.png", *(f"    {line}" for line in about), f"    {again}", ""])
 
 
-def _about(run: Run, manifest: Manifest, names: Mapping[str, str], files: Sequence[str]) -> Iterator[str]:
+def _about(
+    run: Run, manifest: Manifest, names: Mapping[str, str], files: Sequence[str], plugins: Collection[str]
+) -> Iterator[str]:
+    """What README.txt says of a run; ``plugins`` are the hashes of those that are exported with it."""
     made = manifest.provenance
     yield _without_folders(f"{run.name}; it {run.status.value}" + (f": {run.reason}" if run.reason else ""), names)
     yield from files
@@ -200,7 +206,10 @@ def _about(run: Run, manifest: Manifest, names: Mapping[str, str], files: Sequen
     versions = ", ".join(f"{name} {made['versions'][name]}" for name in ("harness", "torch", "python"))
     commit = f" (commit {made['commit']})" if made["commit"] else ""
     yield f"made with {versions}{commit}, {made['started']}, on {made['device']}"
-    numbers = [f"{name} {value:.4g}" for name, value in run.metrics.items() if value is not None]
+    by = {name: manifest.measured_on.get(f"{name}()", "harness") for name in run.metrics}
+    other = {name for name, sha256 in by.items() if sha256 != "harness" and sha256 not in plugins}
+    told = {name: f" (by another content of its plugin, {by[name][:8]}, not here)" for name in other}
+    numbers = [f"{name} {value:.4g}{told.get(name, '')}" for name, value in run.metrics.items() if value is not None]
     yield ", ".join(numbers)
 
 
@@ -244,16 +253,30 @@ def _plugins(run: Run, manifest: Manifest) -> Iterator[_File]:
     for given in run.plugins:
         path = Path(given).expanduser()
         then = noted.get(path.name, "")
+        if is_file(given) and (kept := _as_it_was(run, given, [then] if then else _measured_by(manifest))) is not None:
+            path = kept
         if not is_file(given):
             yield _File(given, given, None, f"plugin: {given}, of an installed package{then and f', sha256 {then}'}")
         elif not path.is_file():
-            name = f"plugins/{path.stem}-{then[:8] or 'missing'}.py"
+            name = f"plugins/{Path(given).stem}-{then[:8] or 'missing'}.py"
             yield _File(given, name, None, f"plugin: {name} is missing; put the file there")
         else:
             sha256 = file_sha256(path)
-            name = f"plugins/{path.stem}-{sha256[:8]}.py"
+            name = f"plugins/{Path(given).stem}-{sha256[:8]}.py"
             changed = "; it has changed since: another id" if then not in ("", sha256) else ""
             yield _File(given, name, path, f"plugin: {name}, sha256 {sha256}{changed}")
+
+
+def _measured_by(manifest: Manifest) -> list[str]:
+    """The hashes of the plugins whose measures a run has."""
+    return [sha256 for key, sha256 in manifest.measured_on.items() if key.endswith("()")]
+
+
+def _as_it_was(run: Run, given: str, hashes: Sequence[str]) -> Path | None:
+    """A plugin's file as it was when it was used, where an experiment's folder kept that."""
+    homes = (run.home, real(run.folder.path).parent)
+    places = (kept_plugin(home, given, sha256) for sha256 in hashes for home in homes)
+    return next((path for path in places if path.is_file()), None)
 
 
 def _renamed(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

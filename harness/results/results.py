@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness.config.claims import LOSSES, matches
+from harness.config.claims import loss_name, matches
 from harness.config.commands import RUNS
 from harness.config.experiment import Experiment
 from harness.config.fields import unknown_name
@@ -48,9 +48,6 @@ if TYPE_CHECKING:
 
 EXPLORER = "explore.html"
 """The page of pictures in an experiment's folder, which names them relative to where it lies."""
-
-REPEATS = "repeats"
-"""Folder of runs that were computed a second time."""
 
 OF_ONE_GRID = (
     "figure.png", "figure.pdf", "figure.tex", "curves.png", "curves.pdf", EXPLORER,
@@ -228,8 +225,8 @@ class Results:
         ``earlier`` of ``with_earlier``; what the labels say beside fields (``cases``, ``trial``) or of several at once
         (``style_layers``, as text, to group by); each dotted field of the transfer in which runs differ; of files that
         one name does not tell apart, such as a photograph that was replaced, ``sha256 of content``; the comparable
-        numbers; the run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, as in W&B. What is not there
-        is None.
+        numbers; the run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, ``loss/my_term``, as in W&B.
+        What is not there is None.
         Where runs were measured on different embedded networks, ``measured_on`` says which, and of these numbers only
         those of the installed one are there; of a plugin's measure, none where its content was not always the same.
 
@@ -239,7 +236,7 @@ class Results:
         fields = differing_fields(self.all_runs)
         parts = dict.fromkeys(part for run in self.all_runs for part in run.label)
         grouped = [part for part in parts if any(isinstance(run.label.get(part), Mapping) for run in self.all_runs)]
-        metrics = dict.fromkeys(f"loss/{key}" if key in LOSSES else key for run in self.all_runs for key in run.metrics)
+        metrics = dict.fromkeys(loss_name(key) for run in self.all_runs for key in run.metrics)
         alike, contents = MeasuredAlike(self.all_runs), contents_told(self.all_runs)
         has_earlier = any(run.earlier for run in self.all_runs)
         rows: list[dict[str, Any]] = []
@@ -252,7 +249,7 @@ class Results:
             row |= {part: flow(run.label[part]) if part in run.label else None for part in grouped}
             row |= {name: run.fields.get(name) for name in fields}
             row |= {name: told.get(name) for name in dict.fromkeys(name for each in contents for name in each)}
-            row |= {key: alike.metrics(run).get(key.removeprefix("loss/")) for key in metrics}
+            row |= dict.fromkeys(metrics) | {loss_name(key): value for key, value in alike.metrics(run).items()}
             row |= {"measured_on": measured_by(run)} if alike.is_mixed else {}
             rows.append(row)
         return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,9 @@ from harness.runs.store import Manifest, Metrics, RunFolder, Status
 from harness.system import is_locked
 
 Part = Literal["grid", "repeat", "again"]
+
+REPEATS = "repeats"
+"""Folder, in an experiment's, of runs that were computed a second time."""
 
 NUM_DIGITS = 8
 """Of a SHA-256 so many hex digits are shown."""
@@ -92,6 +96,12 @@ class Run:
         if self.manifest:
             return self.manifest.status
         return Status.GONE if is_gone(self.folder.path) else Status.WAITING
+
+    @property
+    def home(self) -> Path:
+        """The folder of the experiment that it is in, be it as a link."""
+        folder = Path(os.path.abspath(self.folder.path)).parent
+        return folder.parent if folder.name == REPEATS else folder
 
     @property
     def taken_from(self) -> Path | None:

@@ -161,7 +161,8 @@ def _compute(
     finishing = Finishing([row.transfer for row in rows], photographs, alphas)
     progress = Progress.of(len(rows))
     comparable = Comparable([*map(target_of, rows, photographs)], execution.objectives)
-    files = RowFolders(folders, comparable.measure, finishing, measured_on(execution.objectives))
+    terms = [[name for name, weight in row.transfer.every_term().items() if weight > 0] for row in rows]
+    files = RowFolders(folders, comparable.measure, finishing, measured_on(execution.objectives), terms)
     with _quiet_lightning(), open_writer(execution.writing, execution.device) as writer:
         keeper = Keeper(
             [row.id for row in rows], files, writer, progress, tracker,

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.config.claims import LOSS, LOSSES
 from harness.images.files import read_image, write_png
 from harness.images.resize import to_array, to_tensor
 from harness.measures.comparable import Numbers
@@ -63,18 +64,25 @@ class RowFolders:
         measure: from a row, its (3, H, W) picture in [0, 1], and whether it is finished, to the comparable numbers.
         finishing: makes pictures of iterates.
         measured_on: what the manifests say of the numbers: see ``harness.runs.measured``.
+        terms: each row's, beside content and style.
 
     Attributes:
         latest: each row's last line of history; empty before the first.
     """
 
     def __init__(
-        self, folders: Sequence[RunFolder], measure: Measure, finishing: Finishing, measured_on: Mapping[str, str]
+        self,
+        folders: Sequence[RunFolder],
+        measure: Measure,
+        finishing: Finishing,
+        measured_on: Mapping[str, str],
+        terms: Sequence[Sequence[str]],
     ) -> None:
         self.folders = folders
         self.measure = measure
         self.finishing = finishing
         self.measured_on = measured_on
+        self.terms = terms
         self.latest: list[dict[str, float]] = [{} for _ in folders]
         self._seconds_before = [0.0 for _ in folders]
         self._started = time.monotonic()
@@ -189,7 +197,8 @@ class RowFolders:
         numbers = self.measure(standing.row, picture, is_finished)
         metrics = {
             **numbers.metrics,
-            **{name: best[name] for name in ("total", "content", "style")},
+            **{name: best[name] for name in LOSSES},
+            **{f"{LOSS}{name}": best[name] for name in self.terms[standing.row] if name in best},
             EVALUATIONS: standing.evaluation,
             KEPT_EVALUATION: int(best["evaluation"]),
             STILL_FALLING: standing.still_falling(lines),

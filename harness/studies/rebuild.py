@@ -12,7 +12,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from harness.results.results import REPEATS
+from harness.results.run import REPEATS
 from harness.runs.store import RunFolder
 from harness.studies.internals import add_trial
 from harness.studies.session import LOST, REASON, Asked, open_study

@@ -22,7 +22,7 @@ from harness.config.transfer import Transfer
 from harness.errors import HarnessError, RunError
 from harness.measures.names import KEPT_EVALUATION
 from harness.results.grids import cell_of
-from harness.results.results import REPEATS
+from harness.results.run import REPEATS
 from harness.runs.history import HistoryReader
 from harness.runs.store import RunFolder
 from harness.tracking.mode import import_wandb, wandb_folder

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from harness.config.claims import LOSSES
+from harness.config.claims import LOSS, loss_name
 from harness.config.levels import sizes_of
 from harness.config.methods import QUILTING, has_network, is_used
 from harness.config.styles import shortest
@@ -93,9 +93,8 @@ def config_name(field: str) -> str:
 
 def summary_name(number: str) -> str:
     """What a number of a run's manifest is called in the summary: the losses as in the history."""
-    if number in LOSSES:
-        return f"loss/{number}"
-    return number if number in METRICS else f"measure/{number}"
+    name = loss_name(number)
+    return name if name in METRICS or name.startswith(LOSS) else f"measure/{name}"
 
 
 def run_config(transfer: Transfer, manifest: Manifest, part: str = "") -> dict[str, Any]:

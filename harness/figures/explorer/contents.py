@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.config.claims import LOSSES
+from harness.config.claims import loss_name
 from harness.config.commands import FileCommand
 from harness.config.dimensions import Simplex
 from harness.config.experiment import CASES, Experiment
@@ -195,7 +195,7 @@ def _row(run: Run, fields: Sequence[str], names: FileNames, alike: MeasuredAlike
     row = {name: _cell(value) for name, value in values.items() if not isinstance(value, Mapping)}
     if alike is not None:
         metrics = alike.metrics(run)
-        row |= {f"loss/{key}" if key in LOSSES else key: _cell(value) for key, value in metrics.items()}
+        row |= {loss_name(key): _cell(value) for key, value in metrics.items()}
     return row
 
 
