@@ -218,6 +218,30 @@ def test_killed_work_is_taken_up_and_ends_with_the_same_bits(engine: RayEngine, 
     assert outcome(row) == outcome(here)
 
 
+@pytest.mark.long
+def test_actor_that_hangs_is_named_killed_and_replaced(
+    engine: RayEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row,) = rows_of(tmp_path, LONG)
+    number = submit(engine, (row,))
+    advanced = of(Advanced, until(engine, lambda events: of(Advanced, events)))[0]
+    place = engine.places[advanced.worker]
+    monkeypatch.setattr("harness.engines.ray.SILENT_S", 1.0)
+    monkeypatch.setattr("harness.engines.ray.POLL_S", 4.0)
+    os.kill(place.pid, signal.SIGSTOP)
+    [ended] = of(Ended, until(engine, lambda events: of(Ended, events)))
+    monkeypatch.undo()
+    assert (ended.task, ended.worker, ended.end) == (number, advanced.worker, End.DIED)
+    assert "it hung, without a word and without computing" in ended.message and str(place.pid) in ended.message
+    until(engine, lambda events: len(engine.idle) == 2)
+    assert engine.places[advanced.worker].pid != place.pid
+    submit(engine, (row,))
+    again = of(Advanced, until(engine, lambda events: of(Advanced, events)))[0]
+    assert again.evaluation > 1
+    engine.stop()
+    until(engine, lambda events: of(Ended, events))
+
+
 def test_work_of_a_lost_node_goes_on_elsewhere_from_its_checkpoint(
     engine: RayEngine, cluster: Any, tmp_path: Path
 ) -> None:

@@ -22,8 +22,8 @@ from typing import Any
 from harness.engines.contract import End, Ended, Event, Task
 from harness.engines.devices import DeviceSpec
 from harness.engines.local import names_of
-from harness.engines.process import ALLOCATION
-from harness.engines.ray_actor import Carrier, Place
+from harness.engines.process import ALLOCATION, LOOKED_S, SILENT_S
+from harness.engines.ray_actor import POLL_S, Carrier, Place
 from harness.engines.ray_cluster import carried_environment, connect, specs_of
 from harness.errors import RunError
 
@@ -52,6 +52,7 @@ class _Worker:
         task: number and task that it has.
         num_seen: events fetched from this actor.
         num_failed_starts: actors in a row that died before they were ready.
+        unheard_s: seconds since it last answered, as far as it was looked at.
         awaited: calls not yet answered, ``place``, ``start`` or ``poll``, to Ray's references.
     """
 
@@ -63,6 +64,7 @@ class _Worker:
     task: tuple[int, Task] | None = None
     num_seen: int = 0
     num_failed_starts: int = 0
+    unheard_s: float = 0.0
     awaited: dict[str, Any] = field(default_factory=dict)
 
 
@@ -85,7 +87,7 @@ class RayEngine:
             name: _Worker(name, spec.threads, 0 if spec.device == "cpu" else 1 / cards.count(spec.device))
             for name, spec in zip(names_of(devices), devices, strict=True)
         }
-        self._had_worker = time.monotonic()
+        self._had_worker = self._looked = time.monotonic()
         self._early: list[Event] = []
         for worker in self._workers.values():
             self._make_actor(worker)
@@ -158,6 +160,7 @@ class RayEngine:
                 worker, call = awaited[ref]
                 if worker.awaited.get(call) == ref:  # else its actor has been replaced meanwhile
                     found += self._take(worker, call, ref)
+            found += self._replace_hanging()
             self._check()
             if time.monotonic() >= until:
                 break
@@ -214,7 +217,7 @@ class RayEngine:
             .options(**options)
             .remote(worker.name, device, worker.threads, os.getcwd(), carried_environment())
         )
-        worker.place, worker.task, worker.num_seen, worker.awaited = None, None, 0, {}
+        worker.place, worker.task, worker.num_seen, worker.unheard_s, worker.awaited = None, None, 0, 0.0, {}
         self._call(worker, "place")
 
     def _call(self, worker: _Worker, call: str) -> None:
@@ -244,15 +247,16 @@ class RayEngine:
             self._call(worker, "poll")
         if call != "poll":
             return []
-        worker.num_seen += len(answer)
+        worker.num_seen += len(answer.events)
+        worker.unheard_s = answer.silent_s
         self._call(worker, "poll")
-        for event in answer:
+        for event in answer.events:
             if isinstance(event, Ended):
                 worker.task = None
                 if event.end is End.DEVICE_LOST:
                     ray.kill(worker.actor)
                     self._make_actor(worker)
-        return list(answer)
+        return list(answer.events)
 
     def _replace(self, worker: _Worker, error: Exception) -> list[Event]:
         """Let a new actor take a dead one's place, and say what became of its task."""
@@ -273,6 +277,18 @@ class RayEngine:
         else:
             self._make_actor(worker)
         return ended
+
+    def _replace_hanging(self) -> list[Event]:
+        """Kill the actors that have a task, and for ``SILENT_S`` neither answered, nor said anything, nor computed."""
+        now = time.monotonic()
+        looked_s, self._looked = min(now - self._looked, LOOKED_S), now
+        found: list[Event] = []
+        for worker in list(self._workers.values()):
+            worker.unheard_s = worker.unheard_s + looked_s if worker.task else 0.0
+            if worker.unheard_s > SILENT_S + POLL_S:
+                told = f"it hung, without a word and without computing for {SILENT_S / 60:.0f} minutes, and was killed"
+                found += self._replace(worker, RuntimeError(told))
+        return found
 
     def _check(self) -> None:
         """Give up where no worker has been ready for long: nothing would ever happen."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.engines.contract import End, Ended, Event, Task
 from harness.engines.devices import free_bytes
-from harness.engines.process import CLUSTER
+from harness.engines.process import CLUSTER, Pulse
 
 if TYPE_CHECKING:
     from harness.runs.signals import Orders
@@ -40,6 +40,19 @@ class Place:
     gpus: tuple[str, ...]
     logs: str
     free_bytes: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a worker says when it is asked.
+
+    Attributes:
+        events: the new ones.
+        silent_s: seconds for which its batch has neither said anything nor computed.
+    """
+
+    events: list[Event]
+    silent_s: float
 
 
 class Carrier:
@@ -74,6 +87,7 @@ class Carrier:
         self._num_forgotten = 0
         self._asked: dict[int, Orders] = {}
         self._begun: set[int] = set()
+        self._pulse: Pulse | None = None
         self._trackers = KeptTracker(self._send)
 
     def place(self) -> Place:
@@ -93,7 +107,9 @@ class Carrier:
                 return
             self._begun.add(number)
         asked = self._asked_of(number)
-        threading.Thread(target=self._carry_out, args=(number, task, needed, asked), daemon=True).start()
+        thread = threading.Thread(target=self._carry_out, args=(number, task, needed, asked), daemon=True)
+        thread.start()
+        self._pulse = Pulse(Path(f"/proc/self/task/{thread.native_id}/stat"))
 
     def prune(self, number: int, run_ids: Sequence[str]) -> None:
         """Ask for rows of a task to leave it."""
@@ -111,14 +127,15 @@ class Carrier:
         with self._changed:
             return self._events[max(0, num_seen - self._num_forgotten) :]
 
-    def poll(self, num_seen: int) -> list[Event]:
+    def poll(self, num_seen: int) -> Heard:
         """The events after the first ``num_seen``, which are forgotten; waits for one for ``POLL_S`` seconds."""
         with self._changed:
             num_new = max(0, num_seen - self._num_forgotten)
             del self._events[:num_new]
             self._num_forgotten += num_new
             self._changed.wait_for(lambda: bool(self._events), POLL_S)
-            return list(self._events)
+            events = list(self._events)
+        return Heard(events, self._pulse.look(bool(events)) if self._pulse else 0.0)
 
     def _asked_of(self, number: int) -> Orders:
         """What is asked of a task, also where that arrives before the task."""
