@@ -564,3 +564,19 @@ def test_a_server_that_does_not_answer_is_said_and_its_study_can_be_left(tmp_pat
     assert invoke("remove", folder, "--yes", "--keep-studies").exit_code == 0 and not folder.exists()
     harness.remove(tmp_path / "copy" / "fig4", keep_studies=True)
     assert not (tmp_path / "copy" / "fig4").exists()
+
+
+def test_what_a_removal_left_is_removed_by_the_same_and_an_empty_folder_is_left_alone(tmp_path: Path) -> None:
+    folder = make_results_folder(tmp_path / "runs" / "fig", [{"label": {"alpha": 1}}])
+    (run,) = harness.load(folder).runs
+    (folder / "experiment.yaml").unlink()
+    refused = CliRunner().invoke(app, ["remove", str(folder), "--yes"])
+    assert refused.exit_code == 2 and run.folder.image_path.exists()  # a run is there: this is no remainder
+    shutil.rmtree(run.folder.path)
+    for path in (folder / "sources").iterdir():
+        path.unlink()
+    told = CliRunner().invoke(app, ["remove", str(folder), "--yes"])
+    assert told.exit_code == 0 and "Removed what was left of" in told.output and not folder.exists()
+    folder.mkdir()
+    told = CliRunner().invoke(app, ["remove", str(folder), "--yes"])
+    assert told.exit_code == 0 and "is empty: nothing of it is left to remove" in told.output and folder.exists()

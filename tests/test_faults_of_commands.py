@@ -163,3 +163,58 @@ SWEEP = ["sweep", "search.yaml", "--devices", "cpu", "--wandb", "off"]
 @pytest.mark.parametrize("words", [RUN, SWEEP], ids=["run", "sweep"])
 def test_every_operation_of_computing_goes_wrong_in_turn(words: list[str], how: How, first: int) -> None:
     assert fail_each_in_turn(words, how, first) > 25
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", [KILLED, NO_SPACE], ids=lambda how: how.name)
+@pytest.mark.parametrize(
+    "words",
+    [["figure", "runs/grid"], ["export", "runs/grid", "sent"], ["remove", "runs/grid"]],
+    ids=lambda words: words[0],
+)
+@pytest.mark.usefixtures("undrawn")
+def test_every_operation_of_drawing_exporting_and_removing_goes_wrong_in_turn(
+    words: list[str], how: How, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The runs stay what they are, or go whole; the same command again completes."""
+    assert harness(*RUN)[0] == 0
+    runs, kept = books(Path("runs")), tmp_path_factory.mktemp("kept") / "work"
+    shutil.copytree(Path.cwd(), kept, symlinks=True)
+    given = [*words, *(["--yes"] if words[0] == "remove" else [])]
+    with injected(Path.cwd()) as faults:
+        code, said = harness(*given)
+        assert code == 0, said
+    whole, names, found = (
+        books(Path.cwd()),
+        [re.sub(r"[.]\d+[.]\d+[.]tmp|[.]\d+[.]tmp", "", name) for name in faults.done],
+        [],
+    )
+    first_and_last = {name: (names.index(name) + 1, len(names) - names[::-1].index(name)) for name in names}
+    chosen = sorted({at for pair in first_and_last.values() for at in pair})
+    for at in chosen:
+        for path in Path.cwd().iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.copytree(kept, Path.cwd(), symlinks=True, dirs_exist_ok=True)
+        with injected(Path.cwd(), at, how) as faults:
+            try:
+                code, said = harness(*given)
+            except Killed:
+                code, said = 1, "."
+        where = f"{how.name}, operation {at}, {faults.done[at - 1]}"
+        if code not in (0, 1, 2) or "Traceback" in said or (code and not said.rstrip().endswith(".")):
+            found.append(f"{where}: it said ({code}) {said}")
+        if wrong := is_true(Path("runs"), runs):
+            found.append(f"{where}: {wrong}")
+        code, said = harness(*given)
+        if code == 2 and (words[0] == "export" and "is there already" in said or "There is no" in said):
+            code = 0  # it had come to its end
+        now = books(Path.cwd())
+        found += [f"{where}: again: {code} {said}"] if code else []
+        found += [
+            f"{where}: {key} differs: {now.get(key)} \n  {whole.get(key)}"
+            for key in {**now, **whole}
+            if now.get(key) != whole.get(key)
+        ]
+    print(f"{len(chosen)} faults of {how.name} in {' '.join(words)}")
+    assert not found, "\n".join(each[:1500] for each in found)
+    assert len(chosen) > 5

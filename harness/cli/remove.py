@@ -11,7 +11,7 @@ import typer
 from harness.cli.console import make_console
 from harness.cli.tables import line, num_of, short_path
 from harness.driver.handing_over import told_heirs
-from harness.driver.removing import Removal, plan_removal, remove
+from harness.driver.removing import Removal, plan_removal, remove, remove_remains
 from harness.errors import StorageError, UsageError
 from harness.results import load
 
@@ -28,8 +28,15 @@ def remove_folders(paths: Sequence[Path], is_sure: bool, keeps_studies: bool) ->
         UsageError: a path is no such folder, or there is nobody to ask.
         StorageError: something is in use or cannot be removed.
     """
-    removal = plan_removal([load(path) for path in paths], keeps_studies)
     console = make_console()
+    if remains := [path for path in paths if remove_remains(path)]:
+        console.print(line(f"Removed what was left of {', '.join(map(short_path, remains))}."))
+    for path in (path for path in paths if path.is_dir() and not any(path.iterdir())):
+        console.print(line(f"{short_path(path)} is empty: nothing of it is left to remove."))
+        remains.append(path)
+    removal = plan_removal([load(path) for path in paths if path not in remains], keeps_studies)
+    if remains and not removal.runs and not removal.experiments:
+        return
     for sentence in _sentences(removal):
         console.print(line(sentence))
     if not is_sure and not sys.stdin.isatty():

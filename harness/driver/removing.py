@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +116,8 @@ def remove(removal: Removal) -> None:
             for run, places in heirs.items():
                 hand_over(run, places)
             remove_runs(removal.runs)
-            for path in removal.files:
+            marks = [folder / CELLS for folder in removal.experiments]
+            for path in (path for path in removal.files if path not in marks):
                 if path.is_dir():
                     shutil.rmtree(path)
                 else:
@@ -126,16 +127,43 @@ def remove(removal: Removal) -> None:
                     if empty.is_dir() and not any(empty.iterdir()):
                         empty.rmdir()
             for folder in removal.experiments:
-                (folder / DRIVER_LOCK).unlink(missing_ok=True)  # held, so it is there
-                inner = [folder / name for name in (EARLIER, REPEATS, *INSIDE)]
-                for empty in (*(folder / EARLIER).glob("*"), *inner, folder):
-                    if empty.is_dir() and not any(empty.iterdir()):
-                        real(empty).rmdir()
-                        if empty.is_symlink():
-                            empty.unlink()
+                _remove_whole(folder)
     except OSError as error:
         why = f"{error.filename} could not be removed ({error.strerror})" if error.filename else str(error)
         raise StorageError(f"Not everything was removed: {why}; mend that, then remove the rest.") from error
+
+
+def remove_remains(folder: Path) -> bool:
+    """Remove a folder of which a removal that was interrupted near its end has left neither runs nor experiment.yaml.
+
+    Raises:
+        StorageError: it is in use.
+    """
+    own, empty = (DRIVER_LOCK, CELLS), (EARLIER, REPEATS, *INSIDE)
+    left = list(folder.iterdir()) if folder.is_dir() else []
+    if not any(path.name in own for path in left):
+        return False
+    if not all(path.name in own or (path.name in empty and not any(path.iterdir())) for path in left):
+        return False
+    with hold_study(folder):
+        _remove_whole(folder)
+    return True
+
+
+def _remove_whole(folder: Path) -> None:
+    """Remove what is left of an experiment's folder, the lock that is held last."""
+    _remove_empty([*(folder / EARLIER).glob("*"), *(folder / name for name in (EARLIER, REPEATS, *INSIDE))])
+    for name in (CELLS, DRIVER_LOCK):
+        (folder / name).unlink(missing_ok=True)
+    _remove_empty([folder])
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            real(folder).rmdir()
+            if folder.is_symlink():
+                folder.unlink()
 
 
 def _forget_studies(studies: Mapping[str, Sequence[str]]) -> None:

@@ -12,6 +12,7 @@ Nothing in it names the sender's folders, project or database.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -36,6 +37,7 @@ from harness.results.grids import CELLS, grid_above
 from harness.results.results import OF_ONE_GRID, Results
 from harness.results.run import Run
 from harness.runs.store import Manifest
+from harness.system import is_running
 
 MAX_LABEL = 60
 """Letters of a label in a file's name; file systems allow 255 bytes."""
@@ -97,6 +99,10 @@ def export_runs(given: Sequence[Results], folder: Path | str) -> Path:
         names = ", ".join(str(one.folder) for one in given)
         raise UsageError(f"No run of {names} has a picture yet, so there is nothing to export; see harness status.")
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    for left in folder.absolute().parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
+        number = left.name.split(".")[-2]
+        if number.isdigit() and (left.name == temporary.name or not is_running(int(number))):
+            shutil.rmtree(left)  # of an export that was killed
     try:
         temporary.mkdir()
         told = [_export(run, manifest, temporary) for run, manifest in runs.values()]
