@@ -81,8 +81,11 @@ def test_command_is_one_of_a_shell_and_is_read_back() -> None:
         FileCommand("run", "relative_weight", words[:1], None, Path("../runs")),
     ):
         assert FileCommand.read(str(given)) == given and shlex.split(str(given))[1:3] == [given.verb, given.file]
-    cell = FileCommand("sweep", "a.yaml", words, "small", Path("there"), "sqlite:////s.db").of_cell(["transfer.seed=1"])
-    assert str(cell) == "harness run a.yaml transfer.seed=1 --out there --storage sqlite:////s.db"
+    cell = FileCommand("sweep", "a.yaml", words, "small", Path("there"), "sqlite:////s.db").of_cell(
+        ["transfer.seed=1"], "cpu:1", "0123456789ab"
+    )
+    options = "--out there --storage sqlite:////s.db --id 0123456789ab --devices cpu:1"
+    assert str(cell) == f"harness run a.yaml transfer.seed=1 {options}" and FileCommand.read(str(cell)) == cell
 
 
 def test_everything_that_an_experiment_prints_and_keeps_finds_its_runs(folder: Path) -> None:
@@ -157,7 +160,7 @@ def test_commands_that_repeat_one_run_repeat_it_to_the_bit(folder: Path, monkeyp
     run = min(results.runs, key=lambda run: run.metrics["pixel_distance"] or 0.0)
     assert run.manifest is not None and run.manifest.provenance["threads"] == 1
     again = next(command for command in COMMAND.findall(told) if command.startswith("harness run"))
-    assert again == f"harness run search.yaml {shlex.join(run.overrides)} --devices cpu:1"
+    assert again == f"harness run search.yaml {shlex.join(run.overrides)} --id {run.id} --devices cpu:1"
     (shown,) = [each["command"] for each in contents(results, str)["runs"] if each["id"] == run.id]
     note = describe_trial(run, results.command)
     assert shown == again and f"\n{again}\n" in note

@@ -100,7 +100,8 @@ def test_command_survives_the_shell(path):
     import shlex
 
     loaded = load_experiment(path)
-    assert shlex.split(loaded.command(loaded.cells[0])) == ["harness", "run", str(path), *loaded.cells[0].overrides]
+    words = shlex.split(loaded.command(loaded.cells[0], Path("runs"), None, "0123456789ab"))
+    assert words == ["harness", "run", str(path), *loaded.cells[0].overrides, "--id", "0123456789ab"]
 
 
 def test_profiles_are_laid_one_over_the_other(path):

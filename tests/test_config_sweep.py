@@ -1,6 +1,7 @@
 """Sweeps: the space, how it is searched, what a trial's parameters mean, and what wrong ones get."""
 
 import math
+from pathlib import Path
 
 import pytest
 import yaml
@@ -160,7 +161,7 @@ def test_pasted_trial_is_that_transfer_whatever_else_was_asked_for(path, words, 
     assert cell.transfer.size == (99 if profile else 77 if words else 512)
     assert loaded.fault(cell, "style_layers.conv1_1", "x").where == f"{path}:7"
     assert loaded.fault(cell, "start", "x").field == "space.start"
-    assert loaded.command(cell).startswith(f"harness run {path} ")
+    assert loaded.command(cell, Path("runs"), None, "0123456789ab").startswith(f"harness run {path} ")
     assert "space" not in pinned.data and not pinned.repeats
 
 

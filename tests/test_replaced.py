@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +287,55 @@ def test_claims_of_an_earlier_grid_are_headed_as_such(folder: Path) -> None:
         assert harness_run("one.yaml").exit_code == 0
     (earlier,) = harness.load("runs/one").earlier
     assert typed("claims", earlier.folder).splitlines()[0] == f"one (earlier/{earlier.folder.name})"
+
+
+def repeating(run: Any, told: str) -> str:
+    """The command of a run that the page, or a manifest, has."""
+    return str(run.manifest.tracking["command"]) if told == "manifest" else page_commands()[run.id]
+
+
+def page_commands() -> dict[str, str]:
+    page = Path("runs/one/explore.html").read_text()
+    data = json.loads(page.partition('<script type="application/json" id="data">')[2].partition("</script>")[0])
+    return {run["id"]: run["command"] for run in data["runs"]}
+
+
+@pytest.mark.parametrize("told", ["manifest", "page"])
+@pytest.mark.parametrize("change", ["file", "photograph"])
+def test_command_of_one_run_never_computes_another(folder: Path, told: str, change: str) -> None:
+    """The file was edited since, or the photograph replaced under its own name."""
+    assert harness_run("one.yaml").exit_code == 0
+    typed("figure", "runs/one")
+    run = harness.load("runs/one").run(alpha=1e-3)
+    command = repeating(run, told)
+    assert f"--id {run.id}" in command and "1 of 1 runs are done already" in pasted(f"{command} --name first")
+    if change == "file":
+        Path("one.yaml").write_text(Path("one.yaml").read_text().replace("steps: 2", "steps: 3"))
+    else:
+        photograph(2)
+    refused = harness_run(*shlex.split(command)[2:], "--name", "second")
+    assert refused.exit_code == 2 and not Path("runs/second").exists()
+    what = "steps was 2, is 3" if change == "file" else "fox.png is another file"
+    assert f"--id {run.id}: this command makes run " in refused.output and f"({what})" in refused.output
+    (export,) = re.findall(r"(harness export \S+) NEW_FOLDER", refused.output)
+    typed(*shlex.split(export)[1:], "sent")
+    assert run.id in (Path("sent") / "README.txt").read_text()
+
+
+def test_id_that_is_nowhere_is_refused_and_a_sweep_has_none(folder: Path) -> None:
+    refused = harness_run("one.yaml", "--id", "0123456789ab")
+    assert refused.exit_code == 2 and "makes 2 runs, none of which it is" in refused.output
+    Path("search.yaml").write_text(TRANSFER + SPACE)
+    refused = harness_sweep(Path("search.yaml"), "--id", "0123456789ab")
+    assert refused.exit_code == 2 and "--id names one run, and a sweep has many" in refused.output
+
+
+def test_what_was_selected_by_stays_in_the_table(folder: Path) -> None:
+    assert harness_run("one.yaml").exit_code == 0
+    results = harness.load("runs/one")
+    assert results.select(alpha=1e-3).table()[0]["alpha"] == 1e-3
+    both = results.select(content="fox.png").select(size=32).table()
+    assert [(row["content"], row["size"], row["alpha"]) for row in both] == [
+        ("fox.png", 32, 1e-3),
+        ("fox.png", 32, 1e-2),
+    ]

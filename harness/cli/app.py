@@ -51,6 +51,10 @@ WandbMode = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it costs.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Compute failed runs again.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Forget this file's runs and compute them again.")]
+OnlyRun = Annotated[
+    str | None,
+    typer.Option("--id", metavar="ID", help="Refuse to compute another run, as where the file was edited since."),
+]
 Open = Annotated[bool, typer.Option("--open", help="Open the figure in the desktop's viewer when it is drawn.")]
 CheckpointEvery = Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Seconds between checkpoints.")]
 
@@ -78,6 +82,7 @@ def _computing(carry_out: Callable[[Request, bool, bool], int]) -> Callable[...,
         fresh: Fresh = False,
         checkpoint_every: CheckpointEvery = 30.0,
         opens: Open = False,
+        id: OnlyRun = None,
     ) -> None:
         with reporting():
             from harness.driver.request import Request
@@ -85,7 +90,7 @@ def _computing(carry_out: Callable[[Request, bool, bool], int]) -> Callable[...,
             num_unfinished = carry_out(
                 Request(
                     file, tuple(overrides or ()), out, profile, devices, engine, storage,
-                    wandb.value if wandb else None, retry_failed, fresh, checkpoint_every, name,
+                    wandb.value if wandb else None, retry_failed, fresh, checkpoint_every, name, id,
                 ),
                 dry_run,
                 opens,
@@ -113,6 +118,11 @@ def _run(request: Request, is_dry: bool, opens: bool) -> int:
 def _sweep(request: Request, is_dry: bool, opens: bool) -> int:
     from harness.driver.request import load_asked_sweep
 
+    if request.id is not None:
+        from harness.config.commands import harness_command
+
+        told = harness_command("run", str(request.spec), *request.overrides, id=request.id)
+        raise UsageError(f"--id names one run, and a sweep has many; carry out one trial by {told}.")
     loaded = load_asked_sweep(request)
     from harness.cli.sweep import command_sweep
 

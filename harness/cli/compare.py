@@ -107,7 +107,7 @@ def compare_runs(
         console.print(line(f"{num_of(len(some), 'line' if choice.over_seeds else 'run')} at {size} px"))
         _print(console, some, columns or all_columns(some))
         console.print()
-    for note in (*remarks(lines, columns or COLUMNS), *of_spread(lines), *notes, *_mixed(runs)):
+    for note in (*remarks(lines, columns or COLUMNS), *of_spread(lines), *notes, *_mixed(runs, columns)):
         console.print(line(note))
     if csv_path is not None:
         _write_csv(csv_path, [one for some in tables.values() for one in some], columns)
@@ -122,7 +122,7 @@ def compare_runs(
                 columns or printed_columns(some),
                 label,
                 latex_path.stem + (f"-{size}px" if len(tables) > 1 else ""),
-                _mixed(runs),
+                MeasuredAlike(runs).told(columns or printed_columns(some)),
                 has_all=bool(columns),
             )
             for size, some in tables.items()
@@ -133,9 +133,10 @@ def compare_runs(
             console.print(line(f"Left out of it, a page being too narrow: {', '.join(left_out)}; --columns chooses."))
 
 
-def _mixed(runs: Sequence[Run]) -> list[str]:
-    """Why some numbers are left out, where they are."""
-    return [sentence] if (sentence := MeasuredAlike(runs).sentence) else []
+def _mixed(runs: Sequence[Run], columns: Sequence[str] | None) -> list[str]:
+    """Why some of the numbers that are shown are left out, where they are."""
+    alike = MeasuredAlike(runs)
+    return [alike.sentence] if alike.told(columns) else []
 
 
 def _print(console: Console, lines: Sequence[Line], columns: Sequence[str]) -> None:

@@ -46,9 +46,9 @@ def _way_back(grid: Results) -> str:
 
 def setting_of(results: Results, follower: Follower) -> str:
     """What all runs of a grid have and others asked for earlier have not: ``alpha=0.001, content=rocket``; or empty."""
-    before = [run for _, own in _grids(results, follower) for run in own]
-    of_grid = set(differing_fields(results.all_runs))
-    fields = [name for name in differing_fields([*results.all_runs, *before]) if name not in of_grid] if before else []
+    before = [run for _, own in _grids(results, follower) for run in own if run.part == "grid"]
+    of_grid = set(differing_fields(results.runs))
+    fields = [name for name in differing_fields([*results.runs, *before]) if name not in of_grid] if before else []
     said = [f"{name}={flow(run.fields[name])}" for run in results.runs[:1] for name in fields if name in run.fields]
     contents = contents_told([*results.runs[:1], *before])[:1]  # of files that were replaced under their own names
     said += [f"{what}={sha256}" for told in contents for what, sha256 in told.items()]

@@ -11,14 +11,14 @@ from rich.table import Table
 from harness.cli.estimate import add_cost
 from harness.cli.tables import line, shown_label
 from harness.cli.telling import ConsoleTelling
-from harness.config.commands import FileCommand
+from harness.config.commands import FileCommand, harness_command
 from harness.config.file_names import FileNames
 from harness.config.loaded import LoadedSweep
 from harness.driver.carrying import local_devices
 from harness.driver.request import Request
 from harness.driver.sweep import SweepPlan, plan_sweep, run_sweep
 from harness.engines.devices import DeviceSpec
-from harness.figures.outcomes import non_dominated, outcomes, sweep_of
+from harness.figures.outcomes import TrialOutcome, non_dominated, outcomes, sweep_of
 from harness.results import Results
 from harness.runs.settled import EXPLAINED, MARK
 
@@ -81,17 +81,26 @@ def _report(console: Console, results: Results) -> None:
     table.add_column("trial", justify="right")
     for column in (*objectives, "what it is", "run"):
         table.add_column(column, justify="right" if column in objectives else "left")
-    step = max(1, len(best) // NUM_SHOWN) if len(objectives) > 1 else 1
     names = FileNames(trial.run.label for trial in trials)
-    shown = best[::step][:NUM_SHOWN]
+    shown = _some(best) if len(objectives) > 1 else best[:NUM_SHOWN]
     for trial in shown:
         label: dict[str, Any] = {key: value for key, value in trial.run.label.items() if key != "trial"}
         numbers = [f"{value:.4g}" for value in trial.values]
         number = f"{trial.number}{MARK * (not trial.is_settled)}"
         table.add_row(number, *numbers, shown_label(names.label(label)), trial.run.id)
     console.print(table)
+    if num_more := len(best) - len(shown):
+        console.print(line(f"… and {num_more} more: {harness_command('compare', results.folder)}"))
     if not all(trial.is_settled for trial in shown):
         console.print(line(f"{MARK} {EXPLAINED}"))
     if best:
-        again = FileCommand.read(results.command).of_cell(best[0].run.overrides, best[0].run.devices)
+        run = best[0].run
+        again = FileCommand.read(results.command).of_cell(run.overrides, run.devices, run.id)
         console.print(f"The first of them again: {again}", soft_wrap=True, markup=False)
+
+
+def _some(best: Sequence[TrialOutcome]) -> Sequence[TrialOutcome]:
+    """Of a long front both ends, and as many between them as there is room for."""
+    if len(best) <= NUM_SHOWN:
+        return best
+    return [best[round(k * (len(best) - 1) / (NUM_SHOWN - 1))] for k in range(NUM_SHOWN)]

@@ -24,6 +24,7 @@ def harness_command(
     out: Path = RUNS,
     storage: str | None = None,
     devices: str | None = None,
+    id: str | None = None,
 ) -> str:
     """A command as it is typed into a shell: ``harness compare 'my runs/a'``.
 
@@ -36,10 +37,11 @@ def harness_command(
         storage: of the study, fit to be printed (see ``harness.studies.storage.address_to_keep``); None for the
             journal in the folder.
         devices: on what a run is computed as it was before; None where that is not said.
+        id: of the only run that is to be computed; None where whatever the file says is.
     """
     given = {
         "--name": name, "--profile": profile, "--out": None if out == RUNS else str(out), "--storage": storage,
-        "--devices": devices,
+        "--id": id, "--devices": devices,
     }  # fmt: skip
     options = [word for option, value in given.items() if value is not None for word in (option, value)]
     return shlex.join(["harness", verb, *map(str, words), *options])
@@ -58,6 +60,7 @@ class FileCommand:
         storage: of the study, fit to be printed; None for the journal in the folder.
         name: of the runs' folder; None where it is the file's.
         devices: of one run that is repeated to the bit; None where that is not said.
+        id: of one run: nothing else is computed, though the file or an image is another by then.
     """
 
     verb: str
@@ -68,11 +71,13 @@ class FileCommand:
     storage: str | None = None
     name: str | None = None
     devices: str | None = None
+    id: str | None = None
 
     def __str__(self) -> str:
         return harness_command(
             self.verb, self.file, *self.overrides,
             name=self.name, profile=self.profile, out=self.out, storage=self.storage, devices=self.devices,
+            id=self.id,
         )  # fmt: skip
 
     @classmethod
@@ -83,14 +88,15 @@ class FileCommand:
         options = dict(zip(words[num::2], words[num + 1 :: 2], strict=True))
         return cls(
             verb, file, tuple(words[:num]), options.get("--profile"), Path(options.get("--out", RUNS)),
-            options.get("--storage"), options.get("--name"), options.get("--devices"),
+            options.get("--storage"), options.get("--name"), options.get("--devices"), options.get("--id"),
         )  # fmt: skip
 
-    def of_cell(self, overrides: Sequence[str], devices: str | None = None) -> FileCommand:
+    def of_cell(self, overrides: Sequence[str], devices: str | None, id: str) -> FileCommand:
         """That of one cell, whose overrides are relative to the file alone: without these overrides and profile.
 
         Args:
             overrides: its own.
             devices: that repeat its run to the bit, if it is done (``Run.devices``).
+            id: of its run.
         """
-        return replace(self, verb="run", overrides=tuple(overrides), profile=None, devices=devices)
+        return replace(self, verb="run", overrides=tuple(overrides), profile=None, devices=devices, id=id)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.config.cells import Cell, override_words
-from harness.config.commands import RUNS, FileCommand
+from harness.config.commands import FileCommand
 from harness.config.experiment import Experiment
 from harness.config.fields import set_fields
 from harness.config.places import FieldPath, Located
@@ -49,9 +49,9 @@ class LoadedFile:
         """A fault found later (an image that is not there, …) in a field of a cell's transfer: dotted, or its path."""
         return self.located.fault(cell.path(field), message)
 
-    def command(self, cell: Cell, out: Path = RUNS, storage: str | None = None) -> str:
-        """The shell command that carries out one cell; ``out`` and ``storage`` as of ``harness_command``."""
-        return str(FileCommand("run", self.called, cell.overrides, None, out, storage, self.own_name))
+    def command(self, cell: Cell, out: Path, storage: str | None, id: str) -> str:
+        """The shell command that carries out one cell; the others as of ``harness_command``."""
+        return str(FileCommand("run", self.called, cell.overrides, None, out, storage, self.own_name, id=id))
 
     @property
     def own_name(self) -> str | None:

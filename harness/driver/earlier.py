@@ -118,7 +118,7 @@ def command_back(results: Results) -> str:
     where = _directory_of(results)
     if where == Path.cwd():
         return str(file_command_back(results))
-    anywhere = replace(results, folder=results.folder.absolute())
+    anywhere = replace(results, folder=Path(os.path.abspath(results.folder)))
     if where is None:
         return str(file_command_back(anywhere))
     with chdir(where):

@@ -150,7 +150,7 @@ class JobMaker:
             },
             tracking={
                 **definition.tracking.model_dump(mode="json"),
-                "command": loaded.command(cell, self.out, self.storage),
+                "command": loaded.command(cell, self.out, self.storage, found.run_id),
                 "file_names": self._file_names,
             },
         )

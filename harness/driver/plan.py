@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.config.claims import COMPARABLE, LOSSES
 from harness.config.loaded import LoadedExperiment
 from harness.downloads import OnBytes
+from harness.driver.expected import check_expected
 from harness.driver.folder import ExperimentFolder, finished_elsewhere
 from harness.driver.jobs import Job, make_jobs
 from harness.driver.request import Request
@@ -53,10 +54,11 @@ def make_plan(request: Request, loaded: LoadedExperiment, on_bytes: OnBytes | No
 
     Raises:
         ConfigError: see ``make_jobs``.
-        UsageError: the experiment's folder belongs to another file.
+        UsageError: the experiment's folder belongs to another file, or the run that is asked for is none of it.
     """
     ExperimentFolder(loaded, request.out).check_owner()
     jobs = make_jobs(loaded, request.out, on_bytes, request.kept_storage)
+    check_expected(jobs, request.id, request.out)
     done: list[Job] = []
     failed: list[Job] = []
     left: list[Job] = []

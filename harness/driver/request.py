@@ -31,6 +31,7 @@ class Request:
     fresh: bool = False
     checkpoint_every_s: float = 30.0
     name: str | None = None
+    id: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "overrides", tuple(escaped_word(word) for word in self.overrides))

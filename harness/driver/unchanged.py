@@ -61,7 +61,8 @@ def write_stamp(
 
 def figures_if_unchanged(request: Request, loaded: LoadedExperiment) -> list[Path] | None:
     """The figures of an experiment of which nothing is left to do; None where there may be something."""
-    if request.fresh or request.storage or request.engine != "local" or not CHECKED.fullmatch(request.devices):
+    says_more = request.fresh or request.storage or request.id or request.engine != "local"
+    if says_more or not CHECKED.fullmatch(request.devices):
         return None
     try:
         stamp = json.loads((request.out / loaded.name / STAMP).read_text(encoding="utf-8"))

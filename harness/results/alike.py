@@ -44,9 +44,16 @@ class MeasuredAlike:
 
     @property
     def sentence(self) -> str:
-        """Why something is left out; empty where nothing is."""
+        """Why something is left out, and what to do; empty where nothing is."""
+        advice = f"What is left out is measured anew by the command that made it; {OF_EARLIER}."
+        return " ".join([*told, advice]) if (told := self.told()) else ""
+
+    def told(self, names: Collection[str] | None = None) -> list[str]:
+        """Why something is left out, of these numbers, or of all; a sentence each."""
         told = []
         for key, hashes in self._mixed.items():
+            if names is not None and not set(names) & set(_names(key)):
+                continue
             names = ", ".join(sha256[:8] for sha256 in hashes)
             if key == EMBEDDED:
                 told.append(
@@ -57,8 +64,7 @@ class MeasuredAlike:
             else:
                 kept = f"only those by {self._kept[key][:8]} are shown" if key in self._kept else "left out"
                 told.append(f"{_measure_of(key)} was measured by different contents of its plugin ({names}): {kept}.")
-        told += [f"What is left out is measured anew by the command that made it; {OF_EARLIER}."] if told else []
-        return " ".join(told)
+        return told
 
     def metrics(self, run: Run) -> Metrics:
         """A run's numbers."""

@@ -77,6 +77,7 @@ class Results:
         directory: in which it was given: relative paths in it, and images and plugins, are looked for there.
         contents: what its files held, by their names (``harness.driver.given_files``).
         is_part: whether some of its runs were left out.
+        selected: by which fields they were.
     """
 
     folder: Path
@@ -90,6 +91,7 @@ class Results:
     directory: Path = Path()
     contents: Mapping[str, str] = field(default_factory=dict)
     is_part: bool = False
+    selected: tuple[str, ...] = ()
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -200,7 +202,7 @@ class Results:
         found = [run for run in self.all_runs if matches(wanted, run.said)]
         if not found:
             raise UsageError(f"No run of {self.name} has {label_name(wanted)}; {_had(self.all_runs, wanted)}.")
-        return replace(self, all_runs=tuple(found), is_part=True)
+        return replace(self, all_runs=tuple(found), is_part=True, selected=(*self.selected, *wanted))
 
     def optuna_study(self) -> optuna.Study:
         """A sweep's Optuna study, wherever it is stored, for Optuna's own tables and plots.
@@ -223,7 +225,8 @@ class Results:
         Keys: ``id``, ``part`` (``grid``; repeats have ``repeat`` or ``again``), ``status`` (``done``, ``failed``, …),
         ``settled`` (whether its loss had settled when it was done; None: nothing can be said) and ``reason``;
         ``earlier`` of ``with_earlier``; what the labels say beside fields (``cases``, ``trial``) or of several at once
-        (``style_layers``, as text, to group by); each dotted field of the transfer in which runs differ; of files that
+        (``style_layers``, as text, to group by); each dotted field of the transfer in which runs differ, that labels
+        have, or by which these were selected; of files that
         one name does not tell apart, such as a photograph that was replaced, ``sha256 of content``; the comparable
         numbers; the run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, ``loss/my_term``, as in W&B.
         What is not there is None.
@@ -233,8 +236,9 @@ class Results:
         Raises:
             StorageError: a manifest cannot be read.
         """
-        fields = differing_fields(self.all_runs)
         parts = dict.fromkeys(part for run in self.all_runs for part in run.label)
+        kept = {*differing_fields(self.all_runs), *parts, *self.selected}
+        fields = [name for name in dict.fromkeys(name for run in self.all_runs for name in run.fields) if name in kept]
         grouped = [part for part in parts if any(isinstance(run.label.get(part), Mapping) for run in self.all_runs)]
         metrics = dict.fromkeys(loss_name(key) for run in self.all_runs for key in run.metrics)
         alike, contents = MeasuredAlike(self.all_runs), contents_told(self.all_runs)

@@ -139,7 +139,7 @@ def describe_trial(run: Run, command: str) -> str:
     unsettled = f"But {run.unsettled}." if run.unsettled else ""
     lines = [
         " ".join(filter(None, (f"**{run.name}** {run.status.value}.", run.reason, unsettled))),
-        f"```\n{FileCommand.read(command).of_cell(run.overrides, run.devices)}\n```",
+        f"```\n{FileCommand.read(command).of_cell(run.overrides, run.devices, run.id)}\n```",
         f"Run folder: `{run.folder.path.name}`",
     ]
     return "\n\n".join(lines)

@@ -110,7 +110,7 @@ def contents(results: Results, href: Href) -> dict[str, Any]:
             "front": run.id in on_front,
             "command": str(
                 replace(
-                    again.of_cell(run.overrides, run.devices if is_read[k] else None),
+                    again.of_cell(run.overrides, run.devices if is_read[k] else None, run.id),
                     name=f"{results.name}-{run.id[:6]}" if is_grid else again.name,
                 )
             ),
