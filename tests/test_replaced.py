@@ -339,3 +339,37 @@ def test_what_was_selected_by_stays_in_the_table(folder: Path) -> None:
         ("fox.png", 32, 1e-3),
         ("fox.png", 32, 1e-2),
     ]
+
+
+def test_number_that_is_not_shown_is_not_spoken_of(folder: Path) -> None:
+    claim = "{says: It is., where: x, measure: redness, along: alpha, expect: rises, because: x}"
+    Path("mine.yaml").write_text(f"{TRANSFER}axes: {{alpha: [1e-3, 1e-2]}}\nplugins: [own.py]\nclaims: [{claim}]\n")
+    for factor, alphas in (("3.0", "[1e-3, 1e-1]"), ("7.0", "[1e-3, 1e-2]")):
+        Path("own.py").write_text(MEASURE.replace("FACTOR", factor))
+        assert harness_run("mine.yaml", f"axes.alpha={alphas}").exit_code == 0
+    told = typed("compare", "runs/mine", "--columns", "ssim", "--latex", "table.tex")
+    assert "redness" not in told and "redness" not in Path("table.tex").read_text()
+    typed("compare", "runs/mine", "--columns", "ssim,redness", "--latex", "table.tex")
+    text = " ".join(Path("table.tex").read_text().split())
+    assert "redness was measured by different contents of its plugin" in text and "harness status" not in text
+
+
+def test_repeats_of_one_grid_do_not_set_its_seed_apart(folder: Path) -> None:
+    for words in (("transfer.start=noise", "repeat=[{seeds: [1]}]", "transfer.steps=3"), ("transfer.start=noise",)):
+        assert harness_run("one.yaml", *words).exit_code == 0
+    assert "Where earlier ones differ: steps=2\n" in typed("status", "runs/one")
+
+
+def test_long_front_is_shown_from_end_to_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.cli.sweep.NUM_SHOWN", 3)
+    Path("search.yaml").write_text(
+        TRANSFER + SPACE.replace("[reference_style]", "[reference_content, reference_style]").replace("2}", "7}")
+    )
+    told = harness_sweep(Path("search.yaml"))
+    assert told.exit_code == 0, told.output
+    study = harness.load("runs/search").optuna_study()
+    front = sorted(study.best_trials, key=lambda trial: trial.values)
+    rows = re.findall(r"^ +(\d+)†? +\d", told.output.partition("are on the front")[2], re.MULTILINE)
+    assert len(front) > 3, "a front of more trials than are shown"
+    assert [int(rows[0]), int(rows[-1])] == [front[0].number, front[-1].number] and len(rows) == 3
+    assert f"… and {len(front) - 3} more: harness compare runs/search" in told.output
