@@ -101,7 +101,7 @@ class Fault:
     def __str__(self) -> str:
         """One line: where, which field, what is wrong; of an address no user, password or key."""
         line = f"{self.where}: {self.field}: {self.message}" if self.field else f"{self.where}: {self.message}"
-        return re.sub(r"([?&][^\s=&]+=)[^\s&'\"},]{16,}", r"\1***", re.sub(r"(?<=://)[^/@\s]*@", "***@", line))
+        return re.sub(r"([?&;#][^\s=&]+=)[^\s&'\"},]{16,}", r"\1***", re.sub(r"(?<=://)[^@\s]*@", "***@", line))
 
 
 class ConfigError(UsageError):

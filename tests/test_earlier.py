@@ -28,7 +28,7 @@ transfer: {content: astronaut, style: strokes, size: 32, steps: 2, pyramid: [], 
 """
 CLAIM = "{says: It rises., where: fig. 4, measure: total, along: alpha, expect: rises, because: a test}"
 PHOTOGRAPHS = ("astronaut", "coffee", "rocket")
-BACK = re.compile(r"runs/\w+/earlier/([0-9a-f]{8}): (.*?)\. Back to it: (harness .*)")
+BACK = re.compile(r"runs/\w+/earlier/([0-9a-f]{8})(?: \([^:]*\))?: (.*?)\. Back to it: (harness .*)")
 
 
 def typed(*words: str | Path, code: int = 0) -> str:

@@ -575,8 +575,15 @@ def test_what_a_removal_left_is_removed_by_the_same_and_an_empty_folder_is_left_
     shutil.rmtree(run.folder.path)
     for path in (folder / "sources").iterdir():
         path.unlink()
+    asked = CliRunner().invoke(app, ["remove", str(folder)])
+    assert asked.exit_code == 2 and "there is no terminal to ask on" in asked.output and folder.exists()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "cells.json").write_text('{"mine": 1}')
+    both = CliRunner().invoke(app, ["remove", str(folder), str(mine), "--yes"])
+    assert both.exit_code == 2 and folder.exists() and (mine / "cells.json").exists()
     told = CliRunner().invoke(app, ["remove", str(folder), "--yes"])
-    assert told.exit_code == 0 and "Removed what was left of" in told.output and not folder.exists()
+    assert told.exit_code == 0 and "what an interrupted removal has left of it" in told.output and not folder.exists()
     folder.mkdir()
     told = CliRunner().invoke(app, ["remove", str(folder), "--yes"])
     assert told.exit_code == 0 and "is empty: nothing of it is left to remove" in told.output and folder.exists()

@@ -1,4 +1,7 @@
-"""Every operation of whole commands goes wrong in turn: status tells the truth, the same command again completes."""
+"""Operations of whole commands go wrong in turn: status tells the truth, the same command again completes.
+
+Of operations that are alike the first and the last; half of them in one way, half in another.
+"""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_photograph_that_is_replaced_makes_another_grid_and_its_old_runs_stay_in
     assert sorted(run.id for run in earlier.runs) == before
     assert {run.status.name for run in harness.load("runs/one").with_earlier().runs} == {"DONE"}
     assert len(harness.load("runs/one").with_earlier().runs) == 4
-    status = typed("status", "runs/one")
+    status = " ".join(typed("status", "runs/one").split())
     assert "Back to it" not in status
     assert "2 done. No command brings it back: fox.png is another file since; its runs and figures stay." in status
     again = harness_run("one.yaml").output
@@ -121,7 +121,9 @@ def test_plugin_that_is_edited_makes_another_grid(folder: Path) -> None:
 def test_only_files_that_are_there_and_other_ones_are_named(folder: Path) -> None:
     assert harness_run("one.yaml").exit_code == 0
     contents = harness.load("runs/one").contents
-    assert sorted(contents) == ["fox.png", "strokes"] and {len(sha256) for sha256 in contents.values()} == {16}
+    assert sorted(contents) == ["embedded", "fox.png", "strokes"] and {len(sha256) for sha256 in contents.values()} == {
+        16
+    }
     assert replaced(contents) == [] and told_replaced([]) == ""
     Path("fox.png").unlink()
     assert replaced(contents) == []
@@ -322,9 +324,31 @@ def test_command_of_one_run_never_computes_another(folder: Path, told: str, chan
     assert run.id in (Path("sent") / "README.txt").read_text()
 
 
+def test_choice_or_plugin_of_a_sweep_that_is_replaced_begins_another_study(folder: Path) -> None:
+    """Old values would stay in it, and its sampler go on from them."""
+    photograph(5, "cat.png")
+    space = SPACE.replace("{alpha", "{content: {choice: [fox.png, cat.png]}, alpha")
+    text = TRANSFER.replace("content: fox.png, ", "").replace("steps", "terms: {brightness: 1}, steps")
+    Path("search.yaml").write_text(f"{text}{space}plugins: [own.py]\n")
+    studies = set()
+    for seed, factor in ((5, "0.5"), (6, "0.5"), (6, "0.25")):
+        photograph(seed, "cat.png")
+        Path("own.py").write_text(PLUGIN.replace("FACTOR", factor))
+        told = harness_sweep(Path("search.yaml"))
+        assert told.exit_code == 0, told.output
+        results = harness.load("runs/search")
+        studies.add(results.study)
+        for trial in results.optuna_study().trials:
+            assert trial.values == [results.run(trial=trial.number).metrics["reference_style"]]
+    assert len(studies) == 3
+
+
 def test_id_that_is_nowhere_is_refused_and_a_sweep_has_none(folder: Path) -> None:
     refused = harness_run("one.yaml", "--id", "0123456789ab")
     assert refused.exit_code == 2 and "makes 2 runs, none of which it is" in refused.output
+    assert harness_run("one.yaml").exit_code == 0
+    beside = harness_run("one.yaml", "--id", harness.load("runs/one").runs[0].id)
+    assert beside.exit_code == 2 and "this command makes 2 runs; that one alone is made by harness run" in beside.output
     Path("search.yaml").write_text(TRANSFER + SPACE)
     refused = harness_sweep(Path("search.yaml"), "--id", "0123456789ab")
     assert refused.exit_code == 2 and "--id names one run, and a sweep has many" in refused.output
@@ -373,3 +397,37 @@ def test_long_front_is_shown_from_end_to_end(folder: Path, monkeypatch: pytest.M
     assert len(front) > 3, "a front of more trials than are shown"
     assert [int(rows[0]), int(rows[-1])] == [front[0].number, front[-1].number] and len(rows) == 3
     assert f"… and {len(front) - 3} more: harness compare runs/search" in told.output
+
+
+def test_earlier_grids_say_what_was_asked_for_in_them(folder: Path) -> None:
+    for words in (("axes.alpha=[1e-2, 1]",), ("transfer.steps=3",), ()):
+        assert harness_run("one.yaml", *words).exit_code == 0
+    told = " ".join(typed("status", "runs/one").split())
+    assert re.search(r"earlier/\w{8} \(steps=3\): 2 runs: 2 done", told), told
+    assert re.search(r"earlier/\w{8} \(alpha=0.01, 1.0\): 1 run \(and 1 that a later one has too\): 1 done", told), told
+
+
+def test_values_are_selected_by_as_tables_and_commands_write_them(folder: Path) -> None:
+    Path("two.yaml").write_text(
+        TRANSFER.replace("content_layers: {conv1_1: 1},\n          ", "")
+        + "axes: {alpha: [1e-3, 1e-2], content_layers: [{conv1_1: 1}, {conv1_1: 0.5, conv2_1: 0.5}]}\n"
+    )
+    told = harness_run("two.yaml")
+    assert told.exit_code == 0, told.output
+    results = harness.load("runs/two")
+    for row in results.table():
+        assert results.run(content_layers=row["content_layers"], alpha=str(row["alpha"])).id == row["id"]
+    assert len(results.select(alpha="1e-3").runs) == 2
+
+
+def test_verdicts_of_a_grid_go_with_its_runs(folder: Path) -> None:
+    claim = "{says: It rises., where: x, measure: total, along: alpha, expect: rises, because: x}"
+    Path("one.yaml").write_text(f"{TRANSFER}axes: {{alpha: [1e-3, 1e-2]}}\nclaims: [{claim}]\n")
+    assert harness_run("one.yaml").exit_code == 0
+    typed("figure", "runs/one")
+    assert "Claims: 1 holds" in typed("status", "runs/one")
+    run = harness.load("runs/one").runs[0]
+    told = typed("remove", f"runs/one/{run.id}", "--yes")
+    assert "Claims and page of what they were in went with them" in told
+    assert "hold" not in typed("status", "runs/one") and "hold" not in typed("status", "runs")
+    assert not [path.name for path in Path("runs/one").iterdir() if path.name.startswith(("claims", "explore"))]

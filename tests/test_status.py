@@ -168,7 +168,9 @@ def _set(folder: Path, changes: dict[str, str]) -> None:
         path = one.folder.path / "manifest.json"
         data = json.loads(path.read_text())
         make_whole(one.folder)
-        path.write_text(json.dumps({**data, "status": changes.get(data["status"], data["status"])}))
+        attempts = [{"from": 1, "to": int(one.folder.history()[-1]["evaluation"])}]
+        status_now = changes.get(data["status"], data["status"])
+        path.write_text(json.dumps({**data, "status": status_now, "attempts": attempts}))
 
 
 def test_command_that_was_kept_is_the_one_that_goes_on(folder: Path) -> None:
@@ -183,7 +185,7 @@ def test_claims_are_counted_by_verdict(folder: Path) -> None:
     assert "Claims" not in status(folder).output
     verdicts = [{"verdict": word} for word in ("holds", "does not hold", "holds")]
     (folder / "claims.json").write_text(json.dumps({"claims": verdicts}))
-    assert "Claims: 2 hold, 1 does not hold; see" in status(folder).output
+    assert "Claims, when they were last judged: 2 hold, 1 does not hold; see" in status(folder).output
 
 
 def test_damaged_manifest_is_a_cell_with_its_sentence(folder: Path) -> None:
@@ -192,7 +194,7 @@ def test_damaged_manifest_is_a_cell_with_its_sentence(folder: Path) -> None:
     assert result.exit_code == 0
     assert grid_of(result.output)[1] == ["start=noise", "!", "✗"]
     assert "aaaaaaaaaaaa (alpha=0.01, start=noise) is damaged: " in result.output
-    assert "its experiment's command computes the run again" in result.output
+    assert "its experiment's command computes the run again" in " ".join(result.output.split())
 
 
 def trial(number: int, state: str, content: float, style: float) -> dict[str, object]:

@@ -16,7 +16,7 @@ from study_driver import Drivers
 
 from harness.errors import HarnessError, StorageError, UsageError
 from harness.studies.grid import open_grid
-from harness.studies.storage import JOURNAL, hold_study, location, open_storage, without_password
+from harness.studies.storage import JOURNAL, address_to_keep, hold_study, location, open_storage, without_password
 
 
 def create(folder: Path, name: str) -> None:
@@ -135,6 +135,9 @@ def test_server_that_is_restarted_ends_no_study(postgres_url: str, tmp_path: Pat
 def test_passwords_are_never_shown(postgres_url: str, tmp_path: Path) -> None:  # noqa: F811
     assert without_password("postgresql://me:se@cret@host:port/db") == "postgresql://***@host:port/db"
     assert without_password("study.db") == "study.db"
+    asked = "postgresql://h/db?user=u&password=secret&sslpassword=secret"
+    assert without_password(asked) == address_to_keep(asked).replace("+psycopg", "") == "postgresql://h/db?user=u"
+    assert address_to_keep("postgresql://me:secret@h/db") == "postgresql+psycopg://me@h/db"
     storage = open_storage(postgres_url.replace("postgres@", "postgres:secret@"), tmp_path)
     assert "secret" not in location(storage) and location(storage).startswith("postgresql")
     assert location(open_storage(None, tmp_path)) == str(tmp_path / JOURNAL)

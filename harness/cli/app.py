@@ -119,10 +119,7 @@ def _sweep(request: Request, is_dry: bool, opens: bool) -> int:
     from harness.driver.request import load_asked_sweep
 
     if request.id is not None:
-        from harness.config.commands import harness_command
-
-        told = harness_command("run", str(request.spec), *request.overrides, id=request.id)
-        raise UsageError(f"--id names one run, and a sweep has many; carry out one trial by {told}.")
+        raise UsageError("--id names one run, and a sweep has many; the page of a sweep has a trial's own command.")
     loaded = load_asked_sweep(request)
     from harness.cli.sweep import command_sweep
 

@@ -54,7 +54,9 @@ def chosen_columns(words: str | None, lines: Sequence[Line]) -> list[str] | None
     if words is None:
         return None
     losses = {shown_loss(name): name for name in (*map(loss_name, LOSSES), *terms(lines))}
-    known = [*COLUMNS, *further(lines), *losses, *losses.values()]
+    numbers = [*COLUMNS, *further(lines)]
+    losses |= {name.removeprefix(LOSS): name for name in terms(lines) if name.removeprefix(LOSS) not in numbers}
+    known = [*numbers, *losses, *losses.values()]
     asked = [word.strip() for word in words.split(",")]
     if unknown := [name for name in asked if name not in known]:
         said = "fields in which runs differ stand in every table" if unknown[0] in lines[0].fields else ""
@@ -95,8 +97,9 @@ def terms(lines: Sequence[Line]) -> list[str]:
 
 
 def shown_loss(name: str) -> str:
-    """A loss as it is headed: ``total``, ``my_term``; whole where a comparable number is called the same."""
-    return name if name.removeprefix(LOSS) in COLUMNS else name.removeprefix(LOSS)
+    """A loss as it is headed: ``total``; a term's whole, ``loss/my_term``, as a measure may be called the same."""
+    short = name.removeprefix(LOSS)
+    return short if short in LOSSES else name
 
 
 def fields_of(lines: Sequence[Line]) -> list[str]:

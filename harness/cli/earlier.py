@@ -17,6 +17,9 @@ from harness.results.named_alike import contents_told
 from harness.results.results import differing_fields
 from harness.results.standing import counted, standing
 
+NUM_VALUES = 4
+"""So many values of one are."""
+
 NUM_FIELDS = 6
 """So many fields in which earlier grids differ are named."""
 
@@ -31,11 +34,29 @@ def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
             num_shared = len(grid.all_runs) - len(own)
             shared = f" (and {num_shared} that a later one has too)" if num_shared else ""
             state = f"{num_of(len(own), 'run')}{shared}: {counted(standing(run) for run in own)}"
-            told.append(line(f"  {short_path(grid.folder)}: {state}. {_way_back(grid)}"))
+            told.append(line(f"  {short_path(grid.folder)}{_what(grid, results)}: {state}. {_way_back(grid)}"))
         else:
             state = f"{num_of(len(grid.all_runs), 'run')}, which a later one has too"
-            told.append(line(f"  {short_path(grid.folder)}: {state}. {_way_back(grid)}"))
+            told.append(line(f"  {short_path(grid.folder)}{_what(grid, results)}: {state}. {_way_back(grid)}"))
     return [line("Asked for earlier:"), *told] if told else []
+
+
+def _what(grid: Results, now: Results) -> str:
+    """``, alpha=0.01, 1``: in what a grid differs from today's."""
+    both = [*now.runs, *grid.runs]
+    contents = contents_told(both)
+    said = [{**run.fields, **told} for run, told in zip(both, contents, strict=True)]
+    hidden = dict.fromkeys(name for told in contents for name in told)
+    found = []
+    for name in (*differing_fields(both), *hidden):
+        had, has = (
+            list(dict.fromkeys(flow(fields.get(name)) for fields in some))
+            for some in (said[len(now.runs) :], said[: len(now.runs)])
+        )
+        if set(had) != set(has):
+            found.append(f"{name}={', '.join(had[:NUM_VALUES])}{', …' if len(had) > NUM_VALUES else ''}")
+    more = [f"and {len(found) - NUM_FIELDS} more"] if len(found) > NUM_FIELDS else []
+    return f" ({'; '.join([*found[:NUM_FIELDS], *more])})" if found else ""
 
 
 def _way_back(grid: Results) -> str:

@@ -68,7 +68,7 @@ def _table(grid: Sequence[MeasuredRun], columns: Sequence[str], widest: int | No
     for name in fields:
         table.add_column(Text("" if name == "cases" else name), overflow="fold", max_width=widest)
     for name in columns:
-        table.add_column(Text(header(name.removeprefix(LOSS))), justify="right", no_wrap=True)
+        table.add_column(Text(header(name)), justify="right", no_wrap=True)
     names = FileNames(run.label for run in grid)
     for run in grid:
         label = names.label(run.label)

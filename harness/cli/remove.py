@@ -11,7 +11,7 @@ import typer
 from harness.cli.console import make_console
 from harness.cli.tables import line, num_of, short_path
 from harness.driver.handing_over import told_heirs
-from harness.driver.removing import Removal, plan_removal, remove, remove_remains
+from harness.driver.removing import Removal, is_remainder, plan_removal, remove, remove_remainder
 from harness.errors import StorageError, UsageError
 from harness.results import load
 
@@ -29,15 +29,16 @@ def remove_folders(paths: Sequence[Path], is_sure: bool, keeps_studies: bool) ->
         StorageError: something is in use or cannot be removed.
     """
     console = make_console()
-    if remains := [path for path in paths if remove_remains(path)]:
-        console.print(line(f"Removed what was left of {', '.join(map(short_path, remains))}."))
-    for path in (path for path in paths if path.is_dir() and not any(path.iterdir())):
+    remains = [path for path in paths if is_remainder(path)]
+    empty = [path for path in paths if path.is_dir() and not any(path.iterdir())]
+    removal = plan_removal([load(path) for path in paths if path not in (*remains, *empty)], keeps_studies)
+    for path in empty:
         console.print(line(f"{short_path(path)} is empty: nothing of it is left to remove."))
-        remains.append(path)
-    removal = plan_removal([load(path) for path in paths if path not in remains], keeps_studies)
-    if remains and not removal.runs and not removal.experiments:
+    if len(empty) == len(paths):
         return
-    for sentence in _sentences(removal):
+    for path in remains:
+        console.print(line(f"{short_path(path)}: what an interrupted removal has left of it"))
+    for sentence in _sentences(removal) if removal.runs or removal.experiments or removal.earlier else ():
         console.print(line(sentence))
     if not is_sure and not sys.stdin.isatty():
         raise UsageError("Nothing was removed: there is no terminal to ask on; add --yes.")
@@ -51,6 +52,8 @@ def remove_folders(paths: Sequence[Path], is_sure: bool, keeps_studies: bool) ->
     kept = _kept(removal)  # the working directory may go
     try:
         remove(removal)
+        for path in remains:
+            remove_remainder(path)
     except KeyboardInterrupt:
         raise StorageError("Interrupted: some of it is removed. The same command removes the rest.") from None
     console.print(line("Removed."))
@@ -60,7 +63,8 @@ def remove_folders(paths: Sequence[Path], is_sure: bool, keeps_studies: bool) ->
         if folder.exists():
             left = ", ".join(sorted(path.name for path in folder.iterdir()))
             console.print(line(f"{short_path(folder)} still holds what is not the harness's: {left}"))
-    if not removal.experiments and not removal.earlier:
+    if removal.runs and not removal.experiments and not removal.earlier:
+        console.print(line("Claims and page of what they were in went with them; harness figure makes them anew."))
         again = "links to what was kept and computes the rest" if kept else "computes them again"
         console.print(line(f"Next:    the same harness run or harness sweep {again}"))
 

@@ -168,7 +168,8 @@ def _experiment(one: Overall, console: Console, follower: Follower) -> list[Rend
         parts += _grid(one, results.definition, console)
     parts += ["", *_details(one)]
     if claims := _claims(folder):
-        parts.append(line(f"Claims: {claims}; see {folder / 'claims.md'}"))
+        when = "Claims" if one.is_ended else "Claims, when they were last judged"
+        parts.append(line(f"{when}: {claims}; see {folder / 'claims.md'}"))
     parts.append(line(_next_step(one)))
     return [*parts, *(["", *earlier] if earlier else []), *_unsettled(one)]
 

@@ -56,7 +56,7 @@ class WeightsPath(Strict):
     input: Literal["torchvision", "caffe"] | None = None
 
 
-ADDRESS = r"^https?://[^\s/?@]+(/[^\s?]*)?([?&][^\s=&]+=[^\s&]{0,15})*$"
+ADDRESS = r"^https?://[^\s/?@#;&]+(/[^\s?@#;&]*)?([?&][^\s=&@#;]+=[^\s&@#;]{0,15})*$"
 """Without what would be a secret in files and in W&B: a user, a password, a key of 16 letters or more in the query."""
 
 NO_SECRET = "without user, password or key (it would stand in files; fetch it by hand, and give file: …)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,14 @@ from harness.config.commands import harness_command
 from harness.config.yaml_source import flow
 from harness.driver.jobs import Job
 from harness.errors import HarnessError, UsageError
-from harness.results.run import Run, run_alone
+from harness.results.run import Run, contents_of, run_alone
 
 NUM_NAMED = 4
 """So many fields in which two runs differ are named."""
 
 
 def check_expected(jobs: Sequence[Job], wanted: str | None, out: Path) -> None:
-    """Refuse jobs of which none is the run that is wanted.
+    """Refuse jobs that are not the run that is wanted, with its repeats.
 
     Args:
         jobs: of the plan.
@@ -25,17 +25,23 @@ def check_expected(jobs: Sequence[Job], wanted: str | None, out: Path) -> None:
         out: the folder of all experiments' folders, where the run may lie.
 
     Raises:
-        UsageError: there is no such job; with what is another than then, where the run is still there.
+        UsageError: there is no such job, or others beside; with what is another than then, where that can be told.
     """
-    if wanted is None or any(job.id == wanted for job in jobs):
+    grid = [job for job in jobs if job.part == "grid"]
+    if wanted is None or [job.id for job in grid] == [wanted]:
         return
-    made = f"run {jobs[0].id}" if len(jobs) == 1 else f"{len(jobs)} runs, none of which it is"
-    head = f"--id {wanted}: this command makes {made} by now, since its file, an image or a plugin was changed"
+    if beside := [job for job in jobs if job.id == wanted]:
+        one = beside[0].row.manifest.tracking["command"]
+        raise UsageError(f"--id {wanted}: this command makes {len(grid)} runs; that one alone is made by {one}.")
+    made = f"run {grid[0].id}" if len(grid) == 1 else f"{len(grid)} runs, none of which it is"
+    head = (
+        f"--id {wanted}: this command makes {made}; its file, an image or a plugin was changed, or the id is another's"
+    )
     path = next((path for path in sorted(out.glob(f"*/{wanted}")) if (path / "manifest.json").exists()), None)
     if path is None:
         raise UsageError(f"{head}. Put back what it was, or leave --id out to have what there is now.")
     try:
-        changes = _changes(run_alone(path), jobs[0]) if len(jobs) == 1 else []
+        changes = _changes(run_alone(path), grid[0]) if len(grid) == 1 else []
     except HarnessError:
         changes = []
     told = f" ({', '.join(changes[:NUM_NAMED])}{', …' if len(changes) > NUM_NAMED else ''})" if changes else ""
@@ -49,13 +55,6 @@ def _changes(then: Run, job: Job) -> list[str]:
     fields = dict.fromkeys((*then.fields, *now.fields))
     values: list[tuple[str, Any, Any]] = [(name, then.fields.get(name), now.fields.get(name)) for name in fields]
     changes = [f"{name} was {flow(before)}, is {flow(after)}" for name, before, after in values if before != after]
-    was = then.manifest.provenance if then.manifest else {}
-    contents, contents_now = _contents(was), _contents(job.row.manifest.provenance)
-    return changes + [
-        f"{name} is another file" for name, sha256 in contents.items() if contents_now.get(name, sha256) != sha256
-    ]
-
-
-def _contents(provenance: Mapping[str, Any]) -> dict[str, str]:
-    files = {file["name"]: file.get("network", file["sha256"]) for file in provenance.get("files", {}).values()}
-    return files | dict(provenance.get("plugins", {}))
+    was = dict(contents_of(then.transfer, then.manifest.provenance).values()) if then.manifest else {}
+    is_now = dict(contents_of(job.transfer, job.row.manifest.provenance).values())
+    return changes + [f"{name} is another file" for name, sha256 in was.items() if is_now.get(name, sha256) != sha256]

@@ -130,10 +130,10 @@ class ExperimentFolder:
         own = {OWNER: str(real(self.loaded.source)), CONTENTS: contents}
         data = json.loads(json.dumps({**own, **self.loaded.data}))
         before = read_yaml(path)
-        is_whole = isinstance(before, dict) and set(before) in SECTIONS  # a damaged one is written anew
+        is_whole = isinstance(before, dict) and {*before, CONTENTS} in SECTIONS  # a damaged one is written anew
         moved = None
         if is_whole and not is_same(before, data):
-            had = before[CONTENTS]
+            had = before.get(CONTENTS) or {}
             names = [name for name, sha256 in contents.items() if had.get(name, sha256) != sha256]
             moved = Moved(move_away(self.path), names)
         write_durably(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))

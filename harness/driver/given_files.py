@@ -7,33 +7,28 @@ the same again only where its files are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
 
-from harness.config.identity import plugins_of
-from harness.config.styles import image_slots
-from harness.config.transfer_parts import WeightsPath
 from harness.downloads import file_sha256
 from harness.driver.jobs import Job
 from harness.errors import HarnessError
 from harness.images.library import find_image
 from harness.odd_names import escaped
+from harness.results import run
 
 NUM_DIGITS = 16
 """Of a SHA-256 so many hex digits are kept."""
 
 
 def contents_of(jobs: Iterable[Job]) -> dict[str, str]:
-    """The first digits of the SHA-256 of every image, weights file and plugin, by the name that a transfer has for it.
-
-    What the harness fetches is not among them: its networks are known by name.
-    """
-    found: dict[str, str] = {}
-    for job in jobs:
-        provenance, transfer = job.row.manifest.provenance, job.transfer
-        found |= {name: provenance["files"][slot]["sha256"] for slot, name in image_slots(transfer)}
-        found |= {plugin.name: plugin.sha256 for plugin in plugins_of(transfer).values()}
-        if isinstance(transfer.weights, WeightsPath) and "weights" in provenance["files"]:
-            found[transfer.weights.file] = provenance["files"]["weights"]["sha256"]
-    return {name: sha256[:NUM_DIGITS] for name, sha256 in sorted(found.items())}
+    """The first digits of the SHA-256 of every image, network and plugin, by the name that a transfer has for it."""
+    found = {
+        name: sha256[:NUM_DIGITS]
+        for job in jobs
+        for name, sha256 in run.contents_of(job.transfer, job.row.manifest.provenance).values()
+    }
+    return dict(sorted(found.items()))
 
 
 def replaced(contents: Mapping[str, str]) -> list[str]:
@@ -41,11 +36,19 @@ def replaced(contents: Mapping[str, str]) -> list[str]:
     found = []
     for name, sha256 in contents.items():
         try:
-            if not file_sha256(find_image(name)).startswith(sha256):
+            path = find_image(name)
+            stat = path.stat()
+            if not _sha256(path.absolute(), stat.st_mtime_ns, stat.st_size).startswith(sha256):
                 found.append(name)
         except (HarnessError, OSError):
-            continue  # it is gone, or a module: whoever needs it says so
+            continue  # it is gone, a network of the harness's, or a module: whoever needs it says so
     return found
+
+
+@lru_cache(maxsize=1024)
+def _sha256(path: Path, mtime_ns: int, num_bytes: int) -> str:
+    """A file's, once for each of its states: ``harness status --watch`` asks every other second."""
+    return file_sha256(path)
 
 
 def told_replaced(names: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from harness.errors import HarnessError, StorageError, UsageError
 from harness.files import real
 from harness.results import CELLS, DRIVER_LOCK, Results
 from harness.results.grids import earlier_grids, folders_of, grid_above, storage_of
-from harness.results.results import OF_ONE_GRID
+from harness.results.results import EXPLORER, OF_ONE_GRID
 from harness.results.run import REPEATS
 from harness.runs.store import RunFolder
 from harness.studies.artifacts import ARTIFACTS
@@ -115,6 +115,7 @@ def remove(removal: Removal) -> None:
             _forget_studies(removal.studies)
             for run, places in heirs.items():
                 hand_over(run, places)
+            _forget_judgements(removal.runs)
             remove_runs(removal.runs)
             marks = [folder / CELLS for folder in removal.experiments]
             for path in (path for path in removal.files if path not in marks):
@@ -133,21 +134,22 @@ def remove(removal: Removal) -> None:
         raise StorageError(f"Not everything was removed: {why}; mend that, then remove the rest.") from error
 
 
-def remove_remains(folder: Path) -> bool:
-    """Remove a folder of which a removal that was interrupted near its end has left neither runs nor experiment.yaml.
+def is_remainder(folder: Path) -> bool:
+    """Whether a removal that was interrupted near its end has left neither runs nor experiment.yaml of a folder."""
+    own, empty = (DRIVER_LOCK, CELLS), (EARLIER, REPEATS, *INSIDE)
+    left = list(folder.iterdir()) if folder.is_dir() else []
+    is_own = (folder / DRIVER_LOCK).is_file() or storage_of(folder) is not None
+    return is_own and all(path.name in own or (path.name in empty and not any(path.iterdir())) for path in left)
+
+
+def remove_remainder(folder: Path) -> None:
+    """Remove it.
 
     Raises:
         StorageError: it is in use.
     """
-    own, empty = (DRIVER_LOCK, CELLS), (EARLIER, REPEATS, *INSIDE)
-    left = list(folder.iterdir()) if folder.is_dir() else []
-    if not any(path.name in own for path in left):
-        return False
-    if not all(path.name in own or (path.name in empty and not any(path.iterdir())) for path in left):
-        return False
     with hold_study(folder):
         _remove_whole(folder)
-    return True
 
 
 def _remove_whole(folder: Path) -> None:
@@ -164,6 +166,15 @@ def _remove_empty(folders: Iterable[Path]) -> None:
             real(folder).rmdir()
             if folder.is_symlink():
                 folder.unlink()
+
+
+def _forget_judgements(runs: Sequence[Path]) -> None:
+    """Take away what was said of all runs of the grids of which some go: their claims, and their pages."""
+    for home in dict.fromkeys(experiment_of(run) for run in runs):
+        going = {os.path.relpath(run, home) for run in runs}
+        for grid in (home, *earlier_grids(home)):
+            for name in ("claims.json", "claims.md", EXPLORER) if going.intersection(folders_of(grid)) else ():
+                (grid / name).unlink(missing_ok=True)
 
 
 def _forget_studies(studies: Mapping[str, Sequence[str]]) -> None:

@@ -18,6 +18,7 @@ from harness.config.space import fields_of, parameters
 from harness.downloads import OnBytes
 from harness.driver.carrying import Conclusion, Work, another, carry_out, conclude, local_devices, write_cells
 from harness.driver.folder import ExperimentFolder, finished_elsewhere, forget, link_finished
+from harness.driver.given_files import contents_of
 from harness.driver.jobs import Job, JobMaker
 from harness.driver.request import Request
 from harness.driver.telling import Telling
@@ -86,7 +87,7 @@ def plan_sweep(request: Request, loaded: LoadedSweep, telling: Telling) -> Sweep
         _fetch_for_objectives(loaded, on_bytes)
     for note in dict.fromkeys(note for job in examples for note in job.notes):
         telling.warns(note)
-    return SweepPlan(loaded, folder, maker, examples, name_of_study(loaded, examples[0]))
+    return SweepPlan(loaded, folder, maker, examples, name_of_study(loaded, examples))
 
 
 def run_sweep(request: Request, plan: SweepPlan, telling: Telling) -> SweepRun:
@@ -184,11 +185,9 @@ def _open_session(plan: SweepPlan, request: Request, storage: BaseStorage) -> Se
     )
 
 
-def name_of_study(loaded: LoadedSweep, example: Job) -> str:
-    """Other images or another network under the same names make another study, as does what its values are of."""
-    files = example.row.manifest.provenance["files"]
-    hashes = {name: file.get("network", file["sha256"]) for name, file in files.items()}
-    data = loaded.data
+def name_of_study(loaded: LoadedSweep, examples: Sequence[Job]) -> str:
+    """Other images, networks or plugins under the same names make another study, as does what its values are of."""
+    hashes, data = contents_of(examples), loaded.data
     measured_on = measured_on_for(loaded.sweep.objective_names)
     base = {**data["transfer"], "files": hashes, "measured_on": measured_on}
     varied = {name: dimension.model_dump(mode="json") for name, dimension in parameters(loaded.sweep.space).items()}

@@ -53,7 +53,7 @@ def colour_distance(picture: Floats, *, styles: Sequence[Floats], transfer: Tran
 
 @measure("total_variation")
 def total_variation(picture: Floats) -> float:
-    """Mean absolute difference between neighbours; 0 to below 2."""
+    """Σ|x(i+1, j) − x(i, j)| + Σ|x(i, j+1) − x(i, j)| over all channels, by the number of values; 0 to below 2."""
     from harness.measures import of_pixels
 
     return of_pixels.total_variation(tensor_of(picture))

@@ -54,16 +54,16 @@ class MeasuredAlike:
         for key, hashes in self._mixed.items():
             if names is not None and not set(names) & set(_names(key)):
                 continue
-            names = ", ".join(sha256[:8] for sha256 in hashes)
+            which = ", ".join(sha256[:8] for sha256 in hashes)
             if key == EMBEDDED:
                 told.append(
                     f"{', '.join(ON_EMBEDDED[:-1])} and {ON_EMBEDDED[-1]} were measured on different embedded networks "
-                    f"({names}), which do not compare: only those of the installed one, {self._kept[key][:8]}, "
+                    f"({which}), which do not compare: only those of the installed one, {self._kept[key][:8]}, "
                     "are shown."
                 )
             else:
                 kept = f"only those by {self._kept[key][:8]} are shown" if key in self._kept else "left out"
-                told.append(f"{_measure_of(key)} was measured by different contents of its plugin ({names}): {kept}.")
+                told.append(f"{_measure_of(key)} was measured by different contents of its plugin ({which}): {kept}.")
         return told
 
     def metrics(self, run: Run) -> Metrics:

@@ -98,11 +98,11 @@ def export_runs(given: Sequence[Results], folder: Path | str) -> Path:
     if not runs:
         names = ", ".join(str(one.folder) for one in given)
         raise UsageError(f"No run of {names} has a picture yet, so there is nothing to export; see harness status.")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    for left in folder.absolute().parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.exporting")
+    for left in folder.absolute().parent.glob(f".{glob.escape(folder.name)}.*.exporting"):
         number = left.name.split(".")[-2]
         if number.isdigit() and (left.name == temporary.name or not is_running(int(number))):
-            shutil.rmtree(left)  # of an export that was killed
+            shutil.rmtree(left, ignore_errors=True)  # of an export that was killed
     try:
         temporary.mkdir()
         told = [_export(run, manifest, temporary) for run, manifest in runs.values()]

@@ -31,7 +31,7 @@ from harness.config.identity import canonical_json
 from harness.config.kept import CONTENTS, OWNER
 from harness.config.sweep import Sweep
 from harness.config.values import WRITTEN
-from harness.config.yaml_source import flow
+from harness.config.yaml_source import flow, parse_word
 from harness.errors import UsageError
 from harness.files import real
 from harness.results.alike import MeasuredAlike, measured_by
@@ -171,7 +171,7 @@ class Results:
         Raises:
             UsageError: none fits, or several do.
         """
-        wanted = {**(which if isinstance(which, Mapping) else {}), **label}
+        wanted = _meant({**(which if isinstance(which, Mapping) else {}), **label})
         name = which if isinstance(which, str) else None
         found = [run for run in self.all_runs if (name is None or _is_called(run, name)) and matches(wanted, run.said)]
         found = [run for run in found if run.part == "grid"] or found
@@ -199,7 +199,7 @@ class Results:
         if unknown := [name for name in wanted if name not in known]:
             told = "; ".join(unknown_name(name, sorted(known)) for name in unknown)
             raise UsageError(f"{self.name}: {told}.")
-        found = [run for run in self.all_runs if matches(wanted, run.said)]
+        found = [run for run in self.all_runs if matches(_meant(wanted), run.said)]
         if not found:
             raise UsageError(f"No run of {self.name} has {label_name(wanted)}; {_had(self.all_runs, wanted)}.")
         return replace(self, all_runs=tuple(found), is_part=True, selected=(*self.selected, *wanted))
@@ -231,7 +231,7 @@ class Results:
         numbers; the run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, ``loss/my_term``, as in W&B.
         What is not there is None.
         Where runs were measured on different embedded networks, ``measured_on`` says which, and of these numbers only
-        those of the installed one are there; of a plugin's measure, none where its content was not always the same.
+        those of the installed one are there; of a plugin's measure that was edited, those of the runs asked for last.
 
         Raises:
             StorageError: a manifest cannot be read.
@@ -257,6 +257,13 @@ class Results:
             row |= {"measured_on": measured_by(run)} if alike.is_mixed else {}
             rows.append(row)
         return rows
+
+
+def _meant(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Values, and where they are texts what these say as YAML too: ``"1e-3"``, ``"{conv2_2: 1}"`` as tables have it."""
+    said = {name: parse_word(value, name) for name, value in wanted.items() if isinstance(value, str)}
+    parsed = {name: [wanted[name], value] for name, (value, faults) in said.items() if not faults and value is not None}
+    return {**wanted, **parsed}
 
 
 def _had(runs: Sequence[Run], wanted: Mapping[str, Any]) -> str:
@@ -304,7 +311,8 @@ def load_whole(path: Path | str) -> Results:
     try:
         data = yaml.safe_load((folder / "experiment.yaml").read_text(encoding="utf-8"))
         cells = json.loads((folder / CELLS).read_text(encoding="utf-8"))
-        file, contents = Path(data.pop(OWNER)), dict(data.pop(CONTENTS))
+        file, contents = Path(data.pop(OWNER)), dict(data.pop(CONTENTS, None) or {})
+        contents = {str(name): str(sha256) for name, sha256 in contents.items()}
         model: type[Sweep | Experiment] = Sweep if "space" in data else Experiment
         definition = model.model_validate(data, context=WRITTEN)
         runs = tuple(run_of(of_runs, cell, definition.plugins) for cell in cells["cells"])

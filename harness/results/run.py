@@ -17,6 +17,7 @@ from harness.config.levels import num_evaluations
 from harness.config.methods import has_network
 from harness.config.styles import image_slots
 from harness.config.transfer import Transfer
+from harness.config.transfer_parts import WeightsPath
 from harness.config.values import WRITTEN
 from harness.config.yaml_source import flow
 from harness.errors import ImageError, StorageError, UsageError
@@ -237,17 +238,9 @@ class Run:
         ``{"sha256 of content": ("fox.jpg", "1f0c33a2"), …}``; empty until it has begun.
         """
         try:
-            provenance = self.manifest.provenance if self.manifest else {}
+            found = contents_of(self.transfer, self.manifest.provenance) if self.manifest else {}
         except StorageError:  # damaged: whoever reads its numbers says so
             return {}
-        files = provenance.get("files", {})
-        named = {**dict(image_slots(self.transfer)), "weights": flow(self.whole_fields["weights"])}
-        found = {
-            slot: (name, files[slot].get("network", files[slot]["sha256"]))
-            for slot, name in named.items()
-            if slot in files
-        }
-        found |= {name: (name, sha256) for name, sha256 in provenance.get("plugins", {}).items()}
         return {f"sha256 of {what}": (name, sha256[:NUM_DIGITS]) for what, (name, sha256) in found.items()}
 
     @property
@@ -274,6 +267,20 @@ def run_of(folder: Path, cell: Mapping[str, Any], plugins: tuple[str, ...]) -> R
         cell["evaluations"],
         plugins,
     )
+
+
+def contents_of(transfer: Transfer, provenance: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Name and SHA-256 of what a run is computed from: ``{"content": ("fox.jpg", "1f0c…"), "weights": …, "my.py": …}``.
+
+    Of a network that is no file of the user's, the hash is that of its tensors.
+    """
+    files, weights = provenance.get("files", {}), transfer.weights
+    found = {slot: (name, files[slot]["sha256"]) for slot, name in image_slots(transfer) if slot in files}
+    if isinstance(weights, WeightsPath) and "weights" in files:
+        found["weights"] = weights.file, files["weights"]["sha256"]
+    elif "weights" in files:
+        found["weights"] = flow(transfer.plain()["weights"]), files["weights"].get("network", "")
+    return found | {name: (name, sha256) for name, sha256 in provenance.get("plugins", {}).items()}
 
 
 def run_alone(path: Path) -> Run:

@@ -81,12 +81,17 @@ def hold_study(folder: Path) -> Iterator[None]:
         yield
 
 
+SECRETS = ("password", "sslpassword", "passfile")
+"""What may also stand behind the ``?`` of PostgreSQL's addresses."""
+
+
 def without_password(given: str) -> str:
     """What ``--storage`` said, fit to be printed: a URL's password is replaced by ``***``."""
     if "://" not in given:
         return given
     try:
-        return sqlalchemy.make_url(given).render_as_string(hide_password=True)
+        url = sqlalchemy.make_url(given)
+        return url.difference_update_query(SECRETS).render_as_string(hide_password=True)
     except (ArgumentError, ValueError):
         return given if "@" not in given else f"{given.partition('://')[0]}://***@{given.rpartition('@')[2]}"
 
@@ -99,7 +104,8 @@ def address_to_keep(given: str) -> str:
     url = _url_of(given)
     if url.get_backend_name() == "sqlite":
         return url.set(database=str(Path(url.database or "").absolute())).render_as_string()
-    parts = (url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+    query = url.difference_update_query(SECRETS).query
+    parts = (url.drivername, url.username, None, url.host, url.port, url.database, query)
     return sqlalchemy.URL.create(*parts).render_as_string()  # URL.set takes None for: as it was
 
 
