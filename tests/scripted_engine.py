@@ -268,7 +268,12 @@ class Lab:
         """A run as another process has left it."""
         job = self.job(seed)
         metrics = {} if status is Status.FAILED else metrics_of(job.row)
-        fields = {"metrics": metrics, "measured_on": dict(measured_on()), "attempts": (Attempt(1, 5),), **fields}
+        fields = {
+            "metrics": metrics,
+            "measured_on": dict(measured_on()),
+            "attempts": (Attempt(1, 1 if status is Status.DONE else 5),),
+            **fields,
+        }
         job.folder.create(job.row.transfer, replace(job.row.manifest, status=status, trials=trials, **fields))
         make_whole(job.folder)
 

@@ -34,6 +34,7 @@ LAYER_OF = {
     "harness.system": "config",
     "harness.config": "config",
     "harness.errors": "config",
+    "harness.odd_names": "config",
     "harness.latex": "config",
     "harness.registries": "config",
 }

@@ -261,8 +261,8 @@ def test_dry_run_of_a_sweep_writes_nothing(tmp_path: Path) -> None:
 def test_name_of_a_plain_sweep_is_pinned(tmp_path: Path) -> None:
     """Whoever changes a default, the embedded network or what is hashed sees here that every study begins anew."""
     loaded = load_sweep(write_sweep(tmp_path))
-    example = JobMaker(loaded, tmp_path).make(example_cells(loaded)[0])
-    assert name_of_study(loaded, example) == "tiny_sweep-34491752"
+    examples = [JobMaker(loaded, tmp_path).make(cell) for cell in example_cells(loaded)]
+    assert name_of_study(loaded, examples) == "tiny_sweep-8cc00b5b"
 
 
 def test_second_driver_is_refused_with_a_sentence(swept: tuple[Path, Path]) -> None:
