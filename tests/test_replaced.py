@@ -20,6 +20,7 @@ from test_sweep import harness_sweep
 import harness
 from harness.driver.given_files import replaced, told_replaced
 from harness.images.files import write_png
+from harness.results.alike import MeasuredAlike
 
 TRANSFER = """\
 transfer: {content: fox.png, style: strokes, size: 32, steps: 2, pyramid: [], content_layers: {conv1_1: 1},
@@ -431,3 +432,17 @@ def test_verdicts_of_a_grid_go_with_its_runs(folder: Path) -> None:
     assert "Claims and page of what they were in went with them" in told
     assert "hold" not in typed("status", "runs/one") and "hold" not in typed("status", "runs")
     assert not [path.name for path in Path("runs/one").iterdir() if path.name.startswith(("claims", "explore"))]
+
+
+def test_every_mixed_number_has_its_sentence_and_only_those_that_are_shown_are_spoken_of(tmp_path: Path) -> None:
+    cells = [
+        {"label": {"seed": k}, "metrics": {"redness": 1.0, "sharpness": 2.0},
+         "measured_on": {"redness()": f"{k}" * 64, "sharpness()": f"{k + 5}" * 64}}
+        for k in range(2)
+    ]  # fmt: skip
+    runs = harness.load(make_results_folder(tmp_path / "fig", cells)).runs
+    alike = MeasuredAlike(runs)
+    assert [sentence.split()[0] for sentence in alike.told()] == ["redness", "sharpness"]
+    assert [alike.metrics(run)[name] for run in runs for name in ("redness", "sharpness")] == [None] * 4
+    told = typed("compare", tmp_path / "fig", "--columns", "ssim,sharpness")
+    assert "sharpness was measured by different contents" in told and "redness" not in told

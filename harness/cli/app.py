@@ -53,7 +53,7 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Compute faile
 Fresh = Annotated[bool, typer.Option("--fresh", help="Forget this file's runs and compute them again.")]
 OnlyRun = Annotated[
     str | None,
-    typer.Option("--id", metavar="ID", help="Refuse to compute another run, as where the file was edited since."),
+    typer.Option("--id", metavar="ID", help="Refuse another run than this, as where the file was edited since."),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open the figure in the desktop's viewer when it is drawn.")]
 CheckpointEvery = Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Seconds between checkpoints.")]

@@ -47,7 +47,7 @@ from harness.config.claims import LOSSES, loss_name
 from harness.config.identity import canonical_json
 from harness.measures.names import HELDOUT_STYLE, HELDOUT_STYLE_OPTIMISED
 from harness.results import Part, Run
-from harness.results.alike import MeasuredAlike
+from harness.results.alike import ADVICE, MeasuredAlike
 from harness.runs.store import write_durably
 
 NAMES = ("experiment", "earlier", "cases", "trial", SEEDS)
@@ -135,8 +135,8 @@ def compare_runs(
 
 def _mixed(runs: Sequence[Run], columns: Sequence[str] | None) -> list[str]:
     """Why some of the numbers that are shown are left out, where they are."""
-    alike = MeasuredAlike(runs)
-    return [alike.sentence] if alike.told(columns) else []
+    told = MeasuredAlike(runs).told(columns)
+    return [" ".join([*told, ADVICE])] if told else []
 
 
 def _print(console: Console, lines: Sequence[Line], columns: Sequence[str]) -> None:

@@ -10,7 +10,10 @@ from harness.results.run import Run
 from harness.runs.measured import EMBEDDED, measured_on
 from harness.runs.store import Metrics
 
-OF_EARLIER = "of an earlier grid that is the one that brings it back, which harness status says"
+ADVICE = (
+    "What is left out is measured anew by the command that made it; of an earlier grid that is the one that brings it "
+    "back, which harness status says."
+)
 
 
 class MeasuredAlike:
@@ -45,8 +48,7 @@ class MeasuredAlike:
     @property
     def sentence(self) -> str:
         """Why something is left out, and what to do; empty where nothing is."""
-        advice = f"What is left out is measured anew by the command that made it; {OF_EARLIER}."
-        return " ".join([*told, advice]) if (told := self.told()) else ""
+        return " ".join([*told, ADVICE]) if (told := self.told()) else ""
 
     def told(self, names: Collection[str] | None = None) -> list[str]:
         """Why something is left out, of these numbers, or of all; a sentence each."""
