@@ -42,7 +42,7 @@ def earlier_lines(results: Results, follower: Follower) -> list[RenderableType]:
 
 
 def _what(grid: Results, now: Results) -> str:
-    """``, alpha=0.01, 1``: in what a grid differs from today's."""
+    """`` (alpha=0.01, 1; steps=3)``: in what a grid differs from today's; empty where in nothing."""
     both = [*now.runs, *grid.runs]
     contents = contents_told(both)
     said = [{**run.fields, **told} for run, told in zip(both, contents, strict=True)]

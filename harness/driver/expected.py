@@ -10,7 +10,7 @@ from harness.config.commands import harness_command
 from harness.config.yaml_source import flow
 from harness.driver.jobs import Job
 from harness.errors import HarnessError, UsageError
-from harness.results.run import Run, contents_of, run_alone
+from harness.results.run import Run, computed_from, run_alone
 
 NUM_NAMED = 4
 """So many fields in which two runs differ are named."""
@@ -55,6 +55,6 @@ def _changes(then: Run, job: Job) -> list[str]:
     fields = dict.fromkeys((*then.fields, *now.fields))
     values: list[tuple[str, Any, Any]] = [(name, then.fields.get(name), now.fields.get(name)) for name in fields]
     changes = [f"{name} was {flow(before)}, is {flow(after)}" for name, before, after in values if before != after]
-    was = dict(contents_of(then.transfer, then.manifest.provenance).values()) if then.manifest else {}
-    is_now = dict(contents_of(job.transfer, job.row.manifest.provenance).values())
+    was = dict(computed_from(then.transfer, then.manifest.provenance).values()) if then.manifest else {}
+    is_now = dict(computed_from(job.transfer, job.row.manifest.provenance).values())
     return changes + [f"{name} is another file" for name, sha256 in was.items() if is_now.get(name, sha256) != sha256]

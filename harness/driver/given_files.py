@@ -15,7 +15,7 @@ from harness.driver.jobs import Job
 from harness.errors import HarnessError
 from harness.images.library import find_image
 from harness.odd_names import escaped
-from harness.results import run
+from harness.results.run import computed_from
 
 NUM_DIGITS = 16
 """Of a SHA-256 so many hex digits are kept."""
@@ -26,7 +26,7 @@ def contents_of(jobs: Iterable[Job]) -> dict[str, str]:
     found = {
         name: sha256[:NUM_DIGITS]
         for job in jobs
-        for name, sha256 in run.contents_of(job.transfer, job.row.manifest.provenance).values()
+        for name, sha256 in computed_from(job.transfer, job.row.manifest.provenance).values()
     }
     return dict(sorted(found.items()))
 

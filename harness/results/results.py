@@ -226,10 +226,9 @@ class Results:
         ``settled`` (whether its loss had settled when it was done; None: nothing can be said) and ``reason``;
         ``earlier`` of ``with_earlier``; what the labels say beside fields (``cases``, ``trial``) or of several at once
         (``style_layers``, as text, to group by); each dotted field of the transfer in which runs differ, that labels
-        have, or by which these were selected; of files that
-        one name does not tell apart, such as a photograph that was replaced, ``sha256 of content``; the comparable
-        numbers; the run's own losses as ``loss/total``, ``loss/content``, ``loss/style``, ``loss/my_term``, as in W&B.
-        What is not there is None.
+        have, or by which these were selected; of files that one name does not tell apart, such as a photograph that was
+        replaced, ``sha256 of content``; the comparable numbers; the run's own losses as ``loss/total``,
+        ``loss/content``, ``loss/style``, ``loss/my_term``, as in W&B. What is not there is None.
         Where runs were measured on different embedded networks, ``measured_on`` says which, and of these numbers only
         those of the installed one are there; of a plugin's measure that was edited, those of the runs asked for last.
 

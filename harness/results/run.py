@@ -238,7 +238,7 @@ class Run:
         ``{"sha256 of content": ("fox.jpg", "1f0c33a2"), …}``; empty until it has begun.
         """
         try:
-            found = contents_of(self.transfer, self.manifest.provenance) if self.manifest else {}
+            found = computed_from(self.transfer, self.manifest.provenance) if self.manifest else {}
         except StorageError:  # damaged: whoever reads its numbers says so
             return {}
         return {f"sha256 of {what}": (name, sha256[:NUM_DIGITS]) for what, (name, sha256) in found.items()}
@@ -269,7 +269,7 @@ def run_of(folder: Path, cell: Mapping[str, Any], plugins: tuple[str, ...]) -> R
     )
 
 
-def contents_of(transfer: Transfer, provenance: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+def computed_from(transfer: Transfer, provenance: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Name and SHA-256 of what a run is computed from: ``{"content": ("fox.jpg", "1f0c…"), "weights": …, "my.py": …}``.
 
     Of a network that is no file of the user's, the hash is that of its tensors.
