@@ -238,6 +238,7 @@ def test_script_without_a_main_guard_computes_once(experiment: Path, tmp_path: P
     assert done.stdout == "['DONE', 'DONE']\n"
 
 
+@pytest.mark.long
 def test_interrupted_call_gives_back_and_the_same_call_goes_on(experiment: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.replace("STEPS", "400"))

@@ -255,6 +255,7 @@ def test_work_of_a_lost_node_goes_on_elsewhere_from_its_checkpoint(
     assert engine.idle == (advanced.worker,) and len(engine.workers) == 2  # the other one waits for a new node
 
 
+@pytest.mark.long
 def test_each_actor_has_its_own_gpu_and_two_may_share_one(cluster: Any, engine: RayEngine) -> None:
     node = cluster.add_node(num_cpus=0, num_gpus=2)
     with pytest.raises(DeviceError, match="2 GPUs"):

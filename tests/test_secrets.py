@@ -32,6 +32,7 @@ def files_with(secret: str, folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
 
 
+@pytest.mark.long
 def test_secrets_get_into_no_file_log_or_record_of_wandb(postgres_url: str, tmp_path: Path) -> None:  # noqa: F811
     """A grid and a search with a database's password, tracked offline, within a repository whose remote has a token."""
     planted = {name: secrets.token_hex(20) for name in (*VARIABLES, "password", "remote", "proxy")}
